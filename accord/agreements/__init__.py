@@ -1,0 +1,1 @@
+"""Agreements: what two agencies signed, folded into a decision. Pure but for the loaders."""

@@ -1,0 +1,92 @@
+"""What a decision gives: how each field is redacted, how many rows, how far back.
+
+These are the nouns that the manifest, the local policy, the decision and the
+node's search share. Narrowing is the only operation: nothing here widens.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accord.model import AreaBox
+
+
+class CameraSharing(StrEnum):
+    """How a camera's name is shared, widest first."""
+
+    EXACT = "exact"
+    PSEUDONYM = "pseudonym"
+    NONE = "none"
+
+
+class PhotoSharing(StrEnum):
+    """How a photo is shared, widest first.
+
+    ``MASKED`` covers the overlay bands in which cameras burn place and time.
+    """
+
+    SHARED = "shared"
+    MASKED = "masked"
+    NONE = "none"
+
+
+_CAMERA_ORDER = list(CameraSharing)
+_PHOTO_ORDER = list(PhotoSharing)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """How each field of a read is shared.
+
+    ``time_step_ms`` is 1 for the exact time. ``place_within_m`` is 0 for the
+    exact place, else the grid cell's edge in metres, or None: not shared.
+    """
+
+    time_step_ms: int = 1
+    place_within_m: int | None = 0
+    camera: CameraSharing = CameraSharing.EXACT
+    vehicle: bool = True
+    photo: PhotoSharing = PhotoSharing.SHARED
+
+    def narrowed_by(self, other: "Redaction") -> "Redaction":
+        """Return the stricter of the two, field by field."""
+        place: int | None = None
+        if self.place_within_m is not None and other.place_within_m is not None:
+            place = max(self.place_within_m, other.place_within_m)
+        camera = max(self.camera, other.camera, key=_CAMERA_ORDER.index)
+        photo = max(self.photo, other.photo, key=_PHOTO_ORDER.index)
+        step = max(self.time_step_ms, other.time_step_ms)
+        return Redaction(step, place, camera, self.vehicle and other.vehicle, photo)
+
+
+OPEN = Redaction()
+
+
+@dataclass(frozen=True, slots=True)
+class Withholding:
+    """What the owner keeps back from others (MOA II.A): never told apart from nothing.
+
+    Plates are normalised; areas are boxes; cases are the owner's case tags.
+    """
+
+    plates: frozenset[str] = frozenset()
+    cameras: frozenset[str] = frozenset()
+    areas: tuple[AreaBox, ...] = ()
+    cases: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an allowed query may be given.
+
+    ``earliest_ms`` is the look-back limit at the time of the decision;
+    ``keep_days`` is how long the requester may keep what it receives, None
+    where the agreement leaves it to the requester's own policy;
+    ``keep_section`` is the section that says so.
+    """
+
+    redaction: Redaction
+    max_rows: int
+    earliest_ms: int
+    withholding: Withholding
+    keep_days: int | None
+    keep_section: str

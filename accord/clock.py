@@ -1,0 +1,41 @@
+"""The one clock. Everything that needs the time is handed a :class:`Clock`."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Milliseconds UTC since 1970."""
+
+    def now_ms(self) -> int:
+        """Return the time now in milliseconds UTC."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        """Return the time now in milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+
+def to_datetime(ms: int) -> datetime:
+    """Return an aware UTC datetime for milliseconds since 1970."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def to_ms(moment: datetime) -> int:
+    """Return milliseconds since 1970.
+
+    Raises:
+        ValueError: the datetime has no zone; a naive time is never guessed.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return int(moment.timestamp() * 1000)
+
+
+def iso(ms: int) -> str:
+    """Return RFC 3339 text in UTC, such as ``2026-03-01T08:30:00.000Z``."""
+    return to_datetime(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")

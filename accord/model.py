@@ -1,0 +1,336 @@
+"""The nouns of Accord, frozen: queries, reads, hot-list entries, purposes.
+
+Times are milliseconds UTC since 1970, positions degrees times 10^7 (WGS 84),
+lengths metres. Nothing here knows of the wire, a database or a file.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from accord.errors import Code, InputError, Refused
+
+_AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
+MAX_AGENCY = 40
+MAX_ROWS = 1000
+
+
+def check_agency(text: str, where: object = "agency") -> str:
+    """Return the agency id: lower-case letters, digits, single hyphens.
+
+    Raises:
+        InputError: naming ``where``.
+    """
+    if len(text) > MAX_AGENCY or not _AGENCY.fullmatch(text):
+        raise InputError(
+            where,
+            f"{text!r} is not an agency id",
+            'use lower-case letters, digits and hyphens, such as "harbor-police"',
+        )
+    return text
+
+
+class Purpose(StrEnum):
+    """Why a query is asked: the closed list that agreements choose from.
+
+    MOA II.A allows "authorized and official law enforcement purposes only";
+    an agreement names which of these it means.
+    """
+
+    STOLEN_VEHICLE = "stolen-vehicle"
+    WANTED_PERSON = "wanted-person"
+    MISSING_PERSON = "missing-person"
+    AMBER_ALERT = "amber-alert"
+    CRIMINAL_INVESTIGATION = "criminal-investigation"
+    HIT_AND_RUN = "hit-and-run"
+    PUBLIC_SAFETY_THREAT = "public-safety-threat"
+    # Never allowed, whatever a manifest says; named so that a refusal and the
+    # audit log can say what was asked.
+    CIVIL_IMMIGRATION = "civil-immigration"
+    CRIMINAL_IMMIGRATION = "criminal-immigration"
+    COMMERCIAL = "commercial"
+    PERSONAL = "personal"
+
+
+PROHIBITED: dict[Purpose, str] = {
+    Purpose.CIVIL_IMMIGRATION: "MOA II.A; Cal. Gov. Code 7284.6",
+    # Off until counsel has answered the question that the MOA leaves open.
+    Purpose.CRIMINAL_IMMIGRATION: "MOA II.A",
+    Purpose.COMMERCIAL: "MOA II.A; Cal. Civ. Code 1798.90.55",
+    Purpose.PERSONAL: "MOA II.A",
+}
+
+
+class Kind(StrEnum):
+    """Data kinds of the MOA (I.B): "scanned plate" and "hot list"."""
+
+    READS = "reads"
+    HOT_LIST = "hot-list"
+
+
+class Field(StrEnum):
+    """Fields of a read that an agreement may share (MOA I.C)."""
+
+    TIME = "time"
+    PLACE = "place"
+    CAMERA = "camera"
+    VEHICLE = "vehicle"
+    PHOTO = "photo"
+
+
+@dataclass(frozen=True, slots=True)
+class ExactPlate:
+    """One normalised plate; ``state`` empty asks for any state."""
+
+    plate: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WildcardPlate:
+    """A checked pattern (:func:`accord.plates.check_pattern`)."""
+
+    pattern: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AreaBox:
+    """A box in degrees times 10^7; the edges belong to it."""
+
+    south_e7: int
+    west_e7: int
+    north_e7: int
+    east_e7: int
+
+
+@dataclass(frozen=True, slots=True)
+class HotListPlate:
+    """Is this plate on a hot list?"""
+
+    plate: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoOf:
+    """The photo of one read, by the 16-byte id that an answer gave."""
+
+    read_id: bytes
+
+
+Selector = ExactPlate | WildcardPlate | AreaBox | HotListPlate | PhotoOf
+
+
+def kind_of(selector: Selector) -> Kind:
+    """Return the data kind that a selector asks for."""
+    return Kind.HOT_LIST if isinstance(selector, HotListPlate) else Kind.READS
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open interval [from_ms, to_ms)."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An officer's credential as the personnel desk signed it."""
+
+    agency: str
+    officer: str
+    name: str
+    role: str
+    public_key: bytes
+    issued_at_ms: int
+    not_after_ms: int
+    trained_on: str
+    standing: str
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query to one node, every limit signed. ``credential`` is parsed."""
+
+    query_id: bytes
+    nonce: bytes
+    issued_at_ms: int
+    not_after_ms: int
+    requesting_agency: str
+    audience: str
+    credential: Credential
+    purpose: str
+    case_number: str
+    reason: str
+    on_behalf_of: str
+    agreement_digest: bytes
+    selector: Selector
+    window: Window
+    fields: tuple[Field, ...]
+    row_limit: int
+    cursor: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """What the recogniser says of the vehicle; "" where it says nothing."""
+
+    make: str = ""
+    model: str = ""
+    colour: str = ""
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read as the owner stores it.
+
+    ``raw_plate`` is the text as the camera gave it. ``source_id`` is 16 bytes
+    that make a read idempotent: the same event ingested twice is one read.
+    ``case`` tags a read that belongs to a case, for withholding.
+    """
+
+    plate: str
+    raw_plate: str
+    state: str
+    captured_ms: int
+    camera: str
+    source_id: bytes
+    lat_e7: int | None = None
+    lon_e7: int | None = None
+    vehicle: Vehicle | None = None
+    confidence_pm: int = 0
+    photo: str = ""
+    case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position; ``within_m`` 0 is exact, else the edge of the grid cell."""
+
+    lat_e7: int
+    lon_e7: int
+    within_m: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRead:
+    """One read as an agreement lets the requester see it."""
+
+    read_id: bytes
+    originator: str
+    plate: str
+    state: str
+    captured_ms: int
+    time_step_ms: int
+    place: Place | None
+    camera: str
+    camera_is_pseudonym: bool
+    vehicle: Vehicle | None
+    confidence_pm: int
+    photo_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HotListEntry:
+    """One entry of a hot list, as stored and as shared."""
+
+    list: str
+    source: str
+    plate: str
+    state: str
+    category: str
+    published_ms: int
+    max_age_s: int
+
+    def stale_at(self, now_ms: int) -> bool:
+        """Tell whether the list is older than its maximum age (MOA III)."""
+        return now_ms - self.published_ms > self.max_age_s * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo as given out: no metadata."""
+
+    read_id: bytes
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Received rows must be deleted by then, says that section."""
+
+    delete_by_ms: int
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The node's audit entry for an answer, opened for the requester."""
+
+    origin: str
+    index: int
+    leaf: bytes
+    query_digest_salt: bytes
+    answer_digest_salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBody:
+    """Everything in an answer but the receipt."""
+
+    query_digest: bytes
+    query_id: bytes
+    agency: str
+    requesting_agency: str
+    agreement_digest: bytes
+    answered_at_ms: int
+    reads: tuple[SharedRead, ...] = ()
+    entries: tuple[tuple[HotListEntry, bool], ...] = ()
+    photo: Photo | None = None
+    complete: bool = True
+    next_cursor: bytes = b""
+    frontier_ms: int = 0
+    duty: Duty | None = None
+
+    @property
+    def count(self) -> int:
+        """Rows in this answer: reads, entries and photo."""
+        return len(self.reads) + len(self.entries) + (self.photo is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalBody:
+    """A refusal as signed by the node that refuses."""
+
+    query_digest: bytes
+    agency: str
+    requesting_agency: str
+    code: Code
+    section: str
+    text: str
+    contact: str
+    refused_at_ms: int
+
+    def as_error(self) -> Refused:
+        """Return the error that says the same."""
+        return Refused(self.code, section=self.section, text=self.text, contact=self.contact)
+
+
+class OutcomeKind(Enum):
+    """What became of one node's part of a question."""
+
+    ANSWERED = "answered"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed out"
+    UNVERIFIED = "unverified"
+    NOT_FORWARDED = "not forwarded"
+
+
+READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
