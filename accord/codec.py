@@ -1,0 +1,294 @@
+"""The only place where wire and model meet.
+
+Every signed payload is parsed strictly: its bytes must be exactly what a
+canonical serialiser writes for the message they mean. That refuses unknown
+fields, a singular field given twice, over-long varints and fields out of
+order in one rule, so that what was signed has one meaning only
+(docs/protocol.md, "Canonical bytes").
+"""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from accord import model
+from accord.envelope import Envelope, Signature
+from accord.errors import Code, Refused, Unverified
+from accord.plates import check_pattern, check_state, is_plate
+from accord.wire.v1 import answer_pb2, envelope_pb2, query_pb2
+
+M = TypeVar("M", bound=Message)
+
+MAX_TEXT = 500
+MAX_VALIDITY_MS = 60_000
+MAX_SPAN_MS = 5 * 366 * 86_400_000
+# Years 2000 to 2100: whatever lies outside is a slip or an overflow.
+_EARLIEST_MS = 946_684_800_000
+_LATEST_MS = 4_102_444_800_000
+
+_FIELDS = {
+    query_pb2.FIELD_TIME: model.Field.TIME,
+    query_pb2.FIELD_PLACE: model.Field.PLACE,
+    query_pb2.FIELD_CAMERA: model.Field.CAMERA,
+    query_pb2.FIELD_VEHICLE: model.Field.VEHICLE,
+    query_pb2.FIELD_PHOTO: model.Field.PHOTO,
+}
+_FIELD_NUMBERS = {field: number for number, field in _FIELDS.items()}
+
+
+def canonical(message: Message) -> bytes:
+    """Return the canonical bytes of a message."""
+    return message.SerializeToString(deterministic=True)
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """Parse canonical bytes, strictly.
+
+    Raises:
+        Unverified: ``MALFORMED`` when the bytes are not canonical.
+    """
+    message = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise Unverified(Code.MALFORMED, f"not a {kind.DESCRIPTOR.name}") from error
+    message.DiscardUnknownFields()  # type: ignore[no-untyped-call, unused-ignore]
+    if canonical(message) != data:
+        raise Unverified(Code.MALFORMED, f"the {kind.DESCRIPTOR.name} is not in canonical form")
+    return message
+
+
+def envelope_to_wire(envelope: Envelope) -> envelope_pb2.Envelope:
+    """Return the wire form of an envelope."""
+    return envelope_pb2.Envelope(
+        payload=envelope.payload,
+        payload_type=envelope.payload_type,
+        signatures=[envelope_pb2.Signature(sig=s.sig, keyid=s.keyid) for s in envelope.signatures],
+    )
+
+
+def envelope_from_wire(wire: envelope_pb2.Envelope) -> Envelope:
+    """Return the unverified envelope that the wire carries."""
+    signatures = tuple(Signature(s.keyid, s.sig) for s in wire.signatures)
+    return Envelope(wire.payload_type, wire.payload, signatures)
+
+
+def envelope_to_bytes(envelope: Envelope) -> bytes:
+    """Return the serialised wire form of an envelope."""
+    return canonical(envelope_to_wire(envelope))
+
+
+def envelope_from_bytes(data: bytes) -> Envelope:
+    """Return the unverified envelope in these bytes.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    return envelope_from_wire(parse(envelope_pb2.Envelope, data))
+
+
+def encode_credential(credential: model.Credential) -> bytes:
+    """Return the payload of a credential."""
+    return canonical(
+        query_pb2.Credential(
+            agency=credential.agency,
+            officer=credential.officer,
+            name=credential.name,
+            role=credential.role,
+            public_key=credential.public_key,
+            issued_at_ms=credential.issued_at_ms,
+            not_after_ms=credential.not_after_ms,
+            trained_on=credential.trained_on,
+            standing=credential.standing,
+            purposes=sorted(set(credential.purposes)),
+        )
+    )
+
+
+def decode_credential(payload: bytes) -> model.Credential:
+    """Return the credential in a verified payload.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    wire = parse(query_pb2.Credential, payload)
+    purposes = tuple(wire.purposes)
+    if purposes != tuple(sorted(set(purposes))) or not wire.officer or not wire.agency:
+        raise Unverified(Code.MALFORMED, "the credential's purposes, officer or agency are wrong")
+    return model.Credential(
+        wire.agency,
+        wire.officer,
+        wire.name,
+        wire.role,
+        wire.public_key,
+        wire.issued_at_ms,
+        wire.not_after_ms,
+        wire.trained_on,
+        wire.standing,
+        purposes,
+    )
+
+
+def _selector_to_wire(selector: model.Selector) -> query_pb2.Selector:
+    match selector:
+        case model.ExactPlate(plate, state):
+            return query_pb2.Selector(exact=query_pb2.ExactPlate(plate=plate, state=state))
+        case model.WildcardPlate(pattern, state):
+            wildcard = query_pb2.WildcardPlate(pattern=pattern, state=state)
+            return query_pb2.Selector(wildcard=wildcard)
+        case model.AreaBox(south, west, north, east):
+            area = query_pb2.AreaBox(south_e7=south, west_e7=west, north_e7=north, east_e7=east)
+            return query_pb2.Selector(area=area)
+        case model.HotListPlate(plate, state):
+            return query_pb2.Selector(hot_list=query_pb2.HotListPlate(plate=plate, state=state))
+        case model.PhotoOf(read_id):
+            return query_pb2.Selector(photo=query_pb2.PhotoOf(read_id=read_id))
+
+
+def encode_query(query: model.Query, credential: bytes) -> bytes:
+    """Return the payload of a query; ``credential`` is the signed envelope's bytes."""
+    return canonical(
+        query_pb2.Query(
+            query_id=query.query_id,
+            nonce=query.nonce,
+            issued_at_ms=query.issued_at_ms,
+            not_after_ms=query.not_after_ms,
+            requesting_agency=query.requesting_agency,
+            audience=query.audience,
+            credential=credential,
+            purpose=query.purpose,
+            case_number=query.case_number,
+            reason=query.reason,
+            on_behalf_of=query.on_behalf_of,
+            agreement_digest=query.agreement_digest,
+            selector=_selector_to_wire(query.selector),
+            window=query_pb2.TimeWindow(from_ms=query.window.from_ms, to_ms=query.window.to_ms),
+            fields=sorted(_FIELD_NUMBERS[field] for field in set(query.fields)),
+            row_limit=query.row_limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+def _bad(text: str) -> Refused:
+    return Refused(Code.BAD_QUERY, text=text)
+
+
+def _plate(plate: str, state: str) -> tuple[str, str]:
+    if not is_plate(plate):
+        raise _bad("A plate is 1 to 12 letters A-Z and digits, without blanks or hyphens.")
+    return plate, check_state(state)
+
+
+def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
+    match wire.WhichOneof("kind"):
+        case "exact":
+            return model.ExactPlate(*_plate(wire.exact.plate, wire.exact.state))
+        case "hot_list":
+            return model.HotListPlate(*_plate(wire.hot_list.plate, wire.hot_list.state))
+        case "wildcard":
+            pattern = check_pattern(wire.wildcard.pattern)
+            if pattern != wire.wildcard.pattern:
+                raise _bad("A pattern is capital letters, digits, ? and *, without blanks.")
+            return model.WildcardPlate(pattern, check_state(wire.wildcard.state))
+        case "area":
+            box = wire.area
+            return check_area(model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7))
+        case "photo":
+            if len(wire.photo.read_id) != 16:
+                raise _bad("A read id is 16 bytes, as an earlier answer gave it.")
+            return model.PhotoOf(wire.photo.read_id)
+        case _:
+            raise _bad("The query asks for nothing: give a plate, a pattern, an area or a photo.")
+
+
+def check_area(box: model.AreaBox) -> model.AreaBox:
+    """Return the box if its edges are in order and on the globe.
+
+    Raises:
+        Refused: ``BAD_QUERY``.
+    """
+    latitudes = -900_000_000 <= box.south_e7 < box.north_e7 <= 900_000_000
+    longitudes = -1_800_000_000 <= box.west_e7 < box.east_e7 <= 1_800_000_000
+    if not (latitudes and longitudes):
+        raise _bad("The area is not a box: south below north, west before east, in degrees.")
+    return box
+
+
+def check_window(window: model.Window) -> model.Window:
+    """Return the window if it has a start before its end and is not endless.
+
+    Raises:
+        Refused: ``BAD_QUERY``.
+    """
+    if not _EARLIEST_MS <= window.from_ms < window.to_ms <= _LATEST_MS:
+        raise _bad("The time window must start before it ends, between 2000 and 2100.")
+    if window.to_ms - window.from_ms > MAX_SPAN_MS:
+        raise _bad("The time window is longer than five years: give a start and an end.")
+    return window
+
+
+def _check_text(name: str, text: str, limit: int = MAX_TEXT) -> None:
+    if len(text) > limit or not all(c.isprintable() for c in text):
+        raise _bad(f"The {name} is longer than {limit} characters or holds control characters.")
+
+
+def credential_bytes(payload: bytes) -> bytes:
+    """Return the embedded credential envelope of a query payload.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    return parse(query_pb2.Query, payload).credential
+
+
+def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
+    """Return the query in a verified payload, every limit checked.
+
+    ``credential`` is the verified content of the embedded credential.
+
+    Raises:
+        Unverified: ``MALFORMED`` when the bytes are not canonical.
+        Refused: ``BAD_QUERY`` with what to mend.
+    """
+    wire = parse(query_pb2.Query, payload)
+    if len(wire.query_id) != 16 or len(wire.nonce) != 16:
+        raise _bad("The query id and the nonce are 16 bytes each.")
+    if not 0 < wire.not_after_ms - wire.issued_at_ms <= MAX_VALIDITY_MS:
+        raise _bad("A query is valid for at most 60 seconds.")
+    if len(wire.agreement_digest) not in (0, 32):
+        raise _bad("The agreement digest is 32 bytes.")
+    if not 1 <= wire.row_limit <= model.MAX_ROWS:
+        raise _bad(f"The row limit is 1 to {model.MAX_ROWS}.")
+    if len(wire.cursor) > 200:
+        raise _bad("The cursor is not one that this node gave.")
+    texts = {
+        "purpose": wire.purpose,
+        "case number": wire.case_number,
+        "reason": wire.reason,
+        "agency asked for": wire.on_behalf_of,
+    }
+    for name, text in texts.items():
+        _check_text(name, text)
+    numbers = tuple(wire.fields)
+    if numbers != tuple(sorted(set(numbers))) or any(n not in _FIELDS for n in numbers):
+        raise _bad("The wanted fields are known ones, ascending, each once.")
+    return model.Query(
+        query_id=wire.query_id,
+        nonce=wire.nonce,
+        issued_at_ms=wire.issued_at_ms,
+        not_after_ms=wire.not_after_ms,
+        requesting_agency=wire.requesting_agency,
+        audience=wire.audience,
+        credential=credential,
+        purpose=wire.purpose,
+        case_number=wire.case_number,
+        reason=wire.reason,
+        on_behalf_of=wire.on_behalf_of,
+        agreement_digest=wire.agreement_digest,
+        selector=_selector_from_wire(wire.selector),
+        window=check_window(model.Window(wire.window.from_ms, wire.window.to_ms)),
+        fields=tuple(_FIELDS[number] for number in numbers),
+        row_limit=wire.row_limit,
+        cursor=wire.cursor,
+    )

@@ -1,0 +1,205 @@
+"""Answers and refusals between wire and model; strict as :mod:`accord.codec`."""
+
+from accord import model
+from accord.codec import canonical, parse
+from accord.errors import Code, Unverified
+from accord.wire.v1 import answer_pb2
+
+
+def _read_to_wire(read: model.SharedRead) -> answer_pb2.Read:
+    wire = answer_pb2.Read(
+        read_id=read.read_id,
+        originator=read.originator,
+        plate=read.plate,
+        plate_state=read.state,
+        captured_at_ms=read.captured_ms,
+        time_step_ms=read.time_step_ms,
+        camera=read.camera,
+        camera_is_pseudonym=read.camera_is_pseudonym,
+        confidence_pm=read.confidence_pm,
+        photo_digest=read.photo_digest,
+    )
+    if read.place is not None:
+        wire.place.latitude_e7 = read.place.lat_e7
+        wire.place.longitude_e7 = read.place.lon_e7
+        wire.place.within_m = read.place.within_m
+        wire.place.SetInParent()
+    if read.vehicle is not None:
+        vehicle = read.vehicle
+        wire.vehicle.CopyFrom(
+            answer_pb2.Vehicle(
+                make=vehicle.make, model=vehicle.model, colour=vehicle.colour, body=vehicle.body
+            )
+        )
+    return wire
+
+
+def _read_from_wire(wire: answer_pb2.Read) -> model.SharedRead:
+    place = vehicle = None
+    if wire.HasField("place"):
+        place = model.Place(wire.place.latitude_e7, wire.place.longitude_e7, wire.place.within_m)
+    if wire.HasField("vehicle"):
+        v = wire.vehicle
+        vehicle = model.Vehicle(v.make, v.model, v.colour, v.body)
+    return model.SharedRead(
+        read_id=wire.read_id,
+        originator=wire.originator,
+        plate=wire.plate,
+        state=wire.plate_state,
+        captured_ms=wire.captured_at_ms,
+        time_step_ms=wire.time_step_ms,
+        place=place,
+        camera=wire.camera,
+        camera_is_pseudonym=wire.camera_is_pseudonym,
+        vehicle=vehicle,
+        confidence_pm=wire.confidence_pm,
+        photo_digest=wire.photo_digest,
+    )
+
+
+def _entry_to_wire(entry: model.HotListEntry, stale: bool) -> answer_pb2.HotListEntry:
+    return answer_pb2.HotListEntry(
+        list=entry.list,
+        source=entry.source,
+        plate=entry.plate,
+        plate_state=entry.state,
+        category=entry.category,
+        published_at_ms=entry.published_ms,
+        max_age_s=entry.max_age_s,
+        stale=stale,
+    )
+
+
+def _entry_from_wire(wire: answer_pb2.HotListEntry) -> tuple[model.HotListEntry, bool]:
+    entry = model.HotListEntry(
+        wire.list,
+        wire.source,
+        wire.plate,
+        wire.plate_state,
+        wire.category,
+        wire.published_at_ms,
+        wire.max_age_s,
+    )
+    return entry, wire.stale
+
+
+def encode_body(body: model.AnswerBody) -> bytes:
+    """Return the canonical bytes of an answer's body."""
+    wire = answer_pb2.AnswerBody(
+        query_digest=body.query_digest,
+        query_id=body.query_id,
+        agency=body.agency,
+        requesting_agency=body.requesting_agency,
+        agreement_digest=body.agreement_digest,
+        answered_at_ms=body.answered_at_ms,
+        reads=[_read_to_wire(read) for read in body.reads],
+        entries=[_entry_to_wire(*pair) for pair in body.entries],
+        count=body.count,
+        complete=body.complete,
+        next_cursor=body.next_cursor,
+        frontier_ms=body.frontier_ms,
+    )
+    if body.photo is not None:
+        wire.photo.CopyFrom(
+            answer_pb2.Photo(
+                read_id=body.photo.read_id,
+                media_type=body.photo.media_type,
+                content=body.photo.content,
+            )
+        )
+    if body.duty is not None:
+        wire.duty.CopyFrom(
+            answer_pb2.Duty(delete_by_ms=body.duty.delete_by_ms, section=body.duty.section)
+        )
+    return canonical(wire)
+
+
+def encode_answer(body: bytes, receipt: model.Receipt) -> bytes:
+    """Return the payload of an answer: a body's bytes and the receipt."""
+    return canonical(
+        answer_pb2.Answer(
+            body=body,
+            receipt=answer_pb2.Receipt(
+                origin=receipt.origin,
+                index=receipt.index,
+                leaf=receipt.leaf,
+                query_digest_salt=receipt.query_digest_salt,
+                answer_digest_salt=receipt.answer_digest_salt,
+            ),
+        )
+    )
+
+
+def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receipt]:
+    """Return the body, the body's bytes and the receipt of a verified payload.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    wire = parse(answer_pb2.Answer, payload)
+    body = parse(answer_pb2.AnswerBody, wire.body)
+    photo = duty = None
+    if body.HasField("photo"):
+        p = body.photo
+        photo = model.Photo(p.read_id, p.media_type, p.content)
+    if body.HasField("duty"):
+        duty = model.Duty(body.duty.delete_by_ms, body.duty.section)
+    decoded = model.AnswerBody(
+        query_digest=body.query_digest,
+        query_id=body.query_id,
+        agency=body.agency,
+        requesting_agency=body.requesting_agency,
+        agreement_digest=body.agreement_digest,
+        answered_at_ms=body.answered_at_ms,
+        reads=tuple(_read_from_wire(read) for read in body.reads),
+        entries=tuple(_entry_from_wire(entry) for entry in body.entries),
+        photo=photo,
+        complete=body.complete,
+        next_cursor=body.next_cursor,
+        frontier_ms=body.frontier_ms,
+        duty=duty,
+    )
+    if decoded.count != body.count:
+        raise Unverified(Code.MALFORMED, "the answer's count is not the number of its rows")
+    r = wire.receipt
+    receipt = model.Receipt(r.origin, r.index, r.leaf, r.query_digest_salt, r.answer_digest_salt)
+    return decoded, wire.body, receipt
+
+
+def encode_refusal(refusal: model.RefusalBody) -> bytes:
+    """Return the payload of a refusal."""
+    return canonical(
+        answer_pb2.Refusal(
+            query_digest=refusal.query_digest,
+            agency=refusal.agency,
+            requesting_agency=refusal.requesting_agency,
+            code=refusal.code.value,
+            section=refusal.section,
+            text=refusal.text,
+            contact=refusal.contact,
+            refused_at_ms=refusal.refused_at_ms,
+        )
+    )
+
+
+def decode_refusal(payload: bytes) -> model.RefusalBody:
+    """Return the refusal in a verified payload.
+
+    Raises:
+        Unverified: ``MALFORMED``, for an unknown code too.
+    """
+    wire = parse(answer_pb2.Refusal, payload)
+    try:
+        code = Code(wire.code)
+    except ValueError:
+        raise Unverified(Code.MALFORMED, "the refusal's code is not a known one") from None
+    return model.RefusalBody(
+        wire.query_digest,
+        wire.agency,
+        wire.requesting_agency,
+        code,
+        wire.section,
+        wire.text,
+        wire.contact,
+        wire.refused_at_ms,
+    )
