@@ -204,6 +204,18 @@ def read_secret(path: Path) -> bytes:
         return file.read()
 
 
+def read_secret_32(path: Path) -> bytes:
+    """Return a 32-byte secret.
+
+    Raises:
+        InputError: another length, or readable by others.
+    """
+    secret = read_secret(path)
+    if len(secret) != 32:
+        raise InputError(path, "does not hold 32 bytes", "make a new one: accord certs init")
+    return secret
+
+
 def write_secret(path: Path, data: bytes) -> None:
     """Write a new file with mode 0600, in a folder made with mode 0700.
 

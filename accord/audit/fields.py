@@ -1,0 +1,50 @@
+"""The fields of an audit record about a query: the same in every log.
+
+They follow Cal. Civ. Code 1798.90.52 (time, plate or other data elements
+used, user and organisation, purpose) and MOA III ("all queries"). The log
+itself adds the time. Values are text; every filter of the query is there.
+"""
+
+from accord.clock import iso
+from accord.model import AreaBox, ExactPlate, HotListPlate, PhotoOf, Query, Selector, WildcardPlate
+
+
+def selector_fields(selector: Selector) -> dict[str, str]:
+    """Return what was asked for, one field per data element."""
+    match selector:
+        case ExactPlate(plate, state):
+            return {"asked": "plate", "plate": plate, "state": state}
+        case WildcardPlate(pattern, state):
+            return {"asked": "pattern", "plate": pattern, "state": state}
+        case HotListPlate(plate, state):
+            return {"asked": "hot-list", "plate": plate, "state": state}
+        case AreaBox(south, west, north, east):
+            edges = ",".join(f"{edge / 10**7:.7f}" for edge in (south, west, north, east))
+            return {"asked": "area", "area": edges}
+        case PhotoOf(read_id):
+            return {"asked": "photo", "read_id": read_id.hex()}
+
+
+def query_fields(query: Query, digest: bytes) -> dict[str, str]:
+    """Return the fields that say who asked what, for what, under what."""
+    officer = query.credential
+    return {
+        "officer": officer.officer,
+        "officer_name": officer.name,
+        "officer_role": officer.role,
+        "agency": query.requesting_agency,
+        "audience": query.audience,
+        "on_behalf_of": query.on_behalf_of,
+        "purpose": query.purpose,
+        "case": query.case_number,
+        "reason": query.reason,
+        "query_id": query.query_id.hex(),
+        "query_digest": digest.hex(),
+        "agreement": query.agreement_digest.hex(),
+        "from": iso(query.window.from_ms),
+        "to": iso(query.window.to_ms),
+        "fields": ",".join(query.fields),
+        "row_limit": str(query.row_limit),
+        "page": "next" if query.cursor else "first",
+        **selector_fields(query.selector),
+    }

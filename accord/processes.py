@@ -1,0 +1,90 @@
+"""What every long-running Accord program does alike: logs, signals, one-line errors."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from accord.errors import AccordError, InputError, Refused
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_INCOMPLETE = 4
+
+
+def configure_logs() -> None:
+    """Write logs as JSON lines to standard error; tracebacks are never written.
+
+    A traceback can hold the values of a query, so an exception is logged by
+    the name of its type alone.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def exit_status(error: AccordError) -> int:
+    """Return the exit status that an error of ours means for a person."""
+    if isinstance(error, InputError):
+        return EXIT_USAGE
+    return EXIT_REFUSED if isinstance(error, Refused) else EXIT_INCOMPLETE
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Run a command line; an error of ours is one line and an exit status.
+
+    Raises:
+        SystemExit: always.
+    """
+    try:
+        run()
+    except AccordError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(exit_status(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(EXIT_OK) from None
+    except (OSError, MemoryError) as error:
+        # What a disk or a system call says names a file, never a query.
+        name = getattr(error, "filename", None) or "the machine"
+        said = getattr(error, "strerror", None) or type(error).__name__
+        sys.stderr.write(f"error: {name}: {said}\n")
+        raise SystemExit(EXIT_USAGE) from None
+    raise SystemExit(EXIT_OK)
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work again and again; an error is logged by type and does not stop it."""
+    log = structlog.get_logger()
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except AccordError as error:
+            log.error("periodic work failed", problem=str(error))
+        except Exception as error:  # a purge that failed once must be tried again
+            log.error("periodic work failed", type=type(error).__name__)
+
+
+def serve_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run a server until SIGTERM or SIGINT sets the event it is given."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(stop)
+
+    asyncio.run(run())

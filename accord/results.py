@@ -1,0 +1,93 @@
+"""What the client hands to a person: outcomes per agency, and merged rows. Pure nouns."""
+
+from dataclasses import dataclass, field
+
+from accord.model import (
+    Duty,
+    HotListEntry,
+    OutcomeKind,
+    Photo,
+    RefusalBody,
+    SharedRead,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyOutcome:
+    """What became of one agency's part of the question.
+
+    ``signed`` tells whether the agency's own node signed it; what the broker
+    says itself is a claim. ``code``, ``section`` and ``text`` say why, for
+    anything but an answer. ``recorded`` tells whether the home node has it in
+    its book.
+    """
+
+    agency: str
+    kind: OutcomeKind
+    signed: bool
+    rows: int = 0
+    code: str = ""
+    section: str = ""
+    text: str = ""
+    contact: str = ""
+    refused_by: str = ""
+    duty: Duty | None = None
+    log_index: int | None = None
+    recorded: bool = True
+
+    @property
+    def final(self) -> bool:
+        """Tell whether the agency answered with all it has to say."""
+        return self.kind is OutcomeKind.ANSWERED
+
+    @classmethod
+    def refused(cls, agency: str, refusal: RefusalBody) -> "AgencyOutcome":
+        """Return the outcome of a verified refusal."""
+        return cls(
+            agency=agency,
+            kind=OutcomeKind.REFUSED,
+            signed=True,
+            code=refusal.code.value,
+            section=refusal.section,
+            text=refusal.text,
+            contact=refusal.contact,
+            refused_by=refusal.agency,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A hot-list entry as an agency shared it, with what the agency says of its age."""
+
+    agency: str
+    entry: HotListEntry
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that came back for one question.
+
+    ``reads`` are merged over agencies, newest first. ``waiting`` counts reads
+    received that may still be joined by an agency's next page; ask for more
+    pages to see them in their place. ``warnings`` are for the person who asks.
+    """
+
+    query_id: str
+    outcomes: tuple[AgencyOutcome, ...]
+    reads: tuple[SharedRead, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    photo: Photo | None = None
+    waiting: int = 0
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every agency in scope answered with all it has."""
+        return bool(self.outcomes) and all(outcome.final for outcome in self.outcomes)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether every agency's outcome is a refusal."""
+        kinds = (OutcomeKind.REFUSED, OutcomeKind.NOT_FORWARDED)
+        return bool(self.outcomes) and all(o.kind in kinds for o in self.outcomes)

@@ -1,0 +1,1 @@
+"""The broker: forwards only what an agreement allows, merges, records."""

@@ -1,0 +1,47 @@
+"""``accord-broker``: serve, check."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.clock import SystemClock
+from accord.processes import configure_logs, guarded, serve_until_signal
+from broker.config import load_config
+from broker.serve import running_broker
+
+app = typer.Typer(
+    help="A broker: forwards signed queries only where an agreement allows it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep `serve` a sub-command, so that others can join it."""
+
+
+@app.command()
+def serve(
+    config: Annotated[Path, typer.Option(help="The broker's broker.toml.")] = Path("broker.toml"),
+) -> None:
+    """Serve until told to stop (SIGTERM or Ctrl-C)."""
+    configure_logs()
+    settings = load_config(config)
+
+    async def main(stop: asyncio.Event) -> None:
+        async with running_broker(settings, SystemClock()):
+            await stop.wait()
+
+    serve_until_signal(main)
+
+
+def run() -> None:
+    """Entry point."""
+    guarded(lambda: app(standalone_mode=False))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,100 @@
+"""Start and stop a broker."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from grpc import aio
+
+from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
+from accord.clock import Clock
+from accord.errors import InputError
+from accord.federation import FederationWatch
+from accord.keys import PrivateKey, read_secret_32
+from accord.processes import every
+from accord.transport.channels import ChannelPool
+from accord.transport.peers import PeerVerifier
+from accord.transport.server import build_server
+from accord.transport.tls import server_credentials
+from accord.wire.v1 import broker_pb2_grpc
+from broker.config import BrokerConfig
+from broker.fanout import Fanout
+from broker.service import BrokerService
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBroker:
+    """A broker that serves, and the port it listens on."""
+
+    server: aio.Server
+    port: int
+    audit: AuditLog
+
+
+@asynccontextmanager
+async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[RunningBroker]:
+    """Serve until the block is left; calls in flight get a few seconds to end.
+
+    Raises:
+        InputError: a file, key or setting that a person must mend.
+    """
+    watch = FederationWatch(config.federation, config.roots)
+    watch.refresh()
+    _report(watch)
+    if config.operator not in watch.current.agencies:
+        problems = "; ".join(str(problem) for problem in watch.current.problems)
+        raise InputError(
+            config.federation, f"holds no valid agency.toml of {config.operator}", problems
+        )
+    material = config.load_tls(clock.now_ms())
+    if material.spiffe != config.own_id:
+        raise InputError(config.certificate, f"is not for {config.own_id}", "issue one that is")
+    with contextlib.ExitStack() as stack:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        audit = AuditLog.open(
+            config.data / "audit.db",
+            origin=f"{config.operator}/broker",
+            key=PrivateKey.load(config.audit_key),
+            secret=read_secret_32(config.audit_secret),
+            clock=clock,
+        )
+        stack.callback(audit.close)
+        pool = ChannelPool(material)
+        service = BrokerService(watch, audit, Fanout(pool), clock, config.node_deadline_s)
+        server, port = await build_server(
+            address=config.listen,
+            credentials=server_credentials(
+                lambda: config.load_tls(clock.now_ms()),
+                lambda: [ca for agency in watch.current.agencies.values() for ca in agency.cas],
+            ),
+            verifier=PeerVerifier(lambda agency: watch.current.agencies.get(agency), clock),
+            add_services=lambda s: broker_pb2_grpc.add_BrokerServicer_to_server(service, s),
+            health_services=("accord.wire.v1.Broker",),
+        )
+        start = {"agency": config.operator, "decision": "serving"}
+        await audit.append(Record("start", start))
+        log.info("serving", operator=config.operator, broker=config.name, port=port)
+
+        async def refresh() -> None:
+            if await asyncio.to_thread(watch.refresh):
+                _report(watch)
+
+        task = asyncio.create_task(every(1.0, refresh))
+        try:
+            yield RunningBroker(server, port, audit)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await server.stop(grace=5)
+            await pool.close()
+
+
+def _report(watch: FederationWatch) -> None:
+    for problem in watch.current.problems:
+        log.warning("left out of the federation", problem=str(problem))

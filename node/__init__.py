@@ -1,0 +1,1 @@
+"""An agency's node: the only judge of the agency's own data."""

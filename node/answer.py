@@ -1,0 +1,306 @@
+"""How a node answers one query, in the order in which the agreement reads.
+
+    verify -> decide -> record (durable) -> search and withhold -> redact
+    -> record the answer's digest (durable) -> sign -> reply
+
+No durable record, no answer (MOA III). The owner is the only judge of its own
+data: nothing that the broker says is believed.
+"""
+
+import asyncio
+import hashlib
+import threading
+from dataclasses import replace
+
+from accord.agreements.decide import Decision, decide
+from accord.agreements.effective import effective
+from accord.agreements.terms import PhotoSharing, Terms
+from accord.audit.fields import query_fields
+from accord.codec_answer import encode_answer, encode_body
+from accord.envelope import ANSWER, Envelope, digest, sign
+from accord.errors import Code, Refused, Unverified
+from accord.identity import PeerRole, SpiffeId
+from accord.model import (
+    AnswerBody,
+    AreaBox,
+    Duty,
+    ExactPlate,
+    HotListPlate,
+    Photo,
+    PhotoOf,
+    Query,
+    Receipt,
+    SharedRead,
+    WildcardPlate,
+)
+from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_query
+from node.context import Context
+from node.ids import Names
+from node.redaction import redact
+from node.refusals import refuse, refuse_unverified
+from node.replay import Claim
+from node.store.base import Page, Search, StoredRead
+
+_DAY_MS = 86_400_000
+
+
+async def answer(node: Context, envelope: Envelope, peer: SpiffeId) -> Envelope:
+    """Answer one query envelope for a broker, or for an officer of our own.
+
+    Raises:
+        SignedRefusal: with the reason; it is in the audit log.
+        Refused: before anything could be verified, or without a durable record.
+    """
+    try:
+        verified = verify_query(envelope, node.federation.agencies, node.clock.now_ms())
+    except (Unverified, Refused) as problem:
+        raise await refuse_unverified(node, problem, peer, digest(envelope)) from None
+    try:
+        return await _answer_verified(node, verified, peer)
+    except Refused as refused:
+        raise await refuse(node, verified, refused, peer) from None
+
+
+async def _answer_verified(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Envelope:
+    query = verified.query
+    _check_caller(node, query, peer)
+    node.guard.check_issued(query.issued_at_ms)
+    decision = _decide(node, verified)
+    claim = await node.guard.claim(verified.digest, query.nonce, query.not_after_ms + SKEW_MS)
+    if claim is not Claim.NEW:
+        return await _answer_again(node, verified, claim, peer)
+    try:
+        signed = await _answer_once(node, verified, decision, peer)
+    except BaseException:
+        node.guard.forget(verified.digest)
+        raise
+    node.guard.keep(verified.digest, signed)
+    return signed
+
+
+async def _answer_once(
+    node: Context, verified: VerifiedQuery, decision: Decision, peer: SpiffeId
+) -> Envelope:
+    """Record, search, record again and sign; the claim on the query is ours."""
+    query = verified.query
+    common = query_fields(query, verified.digest) | {
+        "peer": str(peer),
+        "decision": "allowed",
+        "section": decision.section,
+    }
+    await node.record("query", common)
+    body, withheld = await _search(node, verified, _terms(decision), node.names(query))
+    body_bytes = encode_body(body)
+    found = {
+        "count": str(body.count),
+        "withheld": str(withheld),
+        "answer_digest": hashlib.sha256(body_bytes).hexdigest(),
+    }
+    entry = await node.record("answer", common | found)
+    receipt = Receipt(
+        origin=node.audit.origin,
+        index=entry.index,
+        leaf=entry.leaf,
+        query_digest_salt=entry.salts["query_digest"],
+        answer_digest_salt=entry.salts["answer_digest"],
+    )
+    return sign(ANSWER, encode_answer(body_bytes, receipt), node.signer)
+
+
+def _check_caller(node: Context, query: Query, peer: SpiffeId) -> None:
+    """Let in authorised brokers, and our own clients with our own questions."""
+    own_client = peer.role is PeerRole.CLIENT and peer.agency == node.agency
+    own_question = query.requesting_agency == query.audience == node.agency
+    if not (str(peer) in node.brokers or (own_client and own_question)):
+        raise Refused(Code.METHOD_NOT_ALLOWED, detail="not an authorised broker")
+    if query.audience != node.agency:
+        raise Refused(Code.WRONG_AUDIENCE)
+
+
+def _decide(node: Context, verified: VerifiedQuery) -> Decision:
+    """Apply agreement, law and our own policy at this moment."""
+    query = verified.query
+    now_ms = node.clock.now_ms()
+    agreement = node.federation.agreements.get(query.agreement_digest)
+    folded = (
+        effective(agreement, query.requesting_agency, node.agency, now_ms) if agreement else None
+    )
+    policy = node.policy
+    if policy is None:
+        raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
+    decision = decide(query, folded, policy, now_ms, requester=verified.home)
+    if not decision.allowed:
+        raise decision.refusal()
+    return decision
+
+
+def _terms(decision: Decision) -> Terms:
+    if decision.terms is None:
+        raise Refused(Code.INTERNAL, detail="an allowed decision without terms")
+    return decision.terms
+
+
+async def _answer_again(
+    node: Context, verified: VerifiedQuery, claim: Claim, peer: SpiffeId
+) -> Envelope:
+    """Give the stored answer to a retry; it was decided again just now.
+
+    Only an authorised broker retries: anybody else's second copy is a replay.
+    """
+    kept = node.guard.kept(verified.digest)
+    if claim is Claim.SAME and kept is not None and peer.role is PeerRole.BROKER:
+        again = {"peer": str(peer), "decision": "stored answer given again"}
+        await node.record("query", query_fields(verified.query, verified.digest) | again)
+        return kept
+    running = claim is Claim.SAME and node.guard.running(verified.digest)
+    raise Refused(Code.IN_PROGRESS if running else Code.REPLAYED)
+
+
+async def _search(
+    node: Context, verified: VerifiedQuery, terms: Terms, names: Names
+) -> tuple[AnswerBody, int]:
+    """Run the search and return the answer's body and the withheld count."""
+    query = verified.query
+    now_ms = node.clock.now_ms()
+    empty = AnswerBody(
+        query_digest=verified.digest,
+        query_id=query.query_id,
+        agency=node.agency,
+        requesting_agency=query.requesting_agency,
+        agreement_digest=query.agreement_digest,
+        answered_at_ms=now_ms,
+        duty=_duty(terms, now_ms),
+    )
+    match query.selector:
+        case HotListPlate():
+            return _hot_list(node, query.selector, terms, empty)
+        case PhotoOf():
+            return await _photo(node, query, query.selector, terms, names, empty)
+        case ExactPlate() | WildcardPlate() | AreaBox():
+            return await _reads(node, query, query.selector, terms, names, empty)
+
+
+async def _reads(
+    node: Context,
+    query: Query,
+    selector: ExactPlate | WildcardPlate | AreaBox,
+    terms: Terms,
+    names: Names,
+    empty: AnswerBody,
+) -> tuple[AnswerBody, int]:
+    question = _question(query)
+    search = Search(
+        selector=selector,
+        window=query.window,
+        redaction=terms.redaction,
+        withholding=terms.withholding,
+        earliest_ms=max(terms.earliest_ms, node.earliest_read_ms()),
+        limit=min(query.row_limit, terms.max_rows),
+        after=names.open_cursor(query.cursor, question) if query.cursor else None,
+    )
+    page = await _run(node, search)
+    wanted = frozenset(query.fields)
+    masked = terms.redaction.photo is PhotoSharing.MASKED
+    rows = tuple(
+        redact(
+            row.read,
+            row.row_id,
+            agency=node.agency,
+            redaction=terms.redaction,
+            wanted=wanted,
+            names=names,
+            photo_digest=node.photo_digest(row.read, masked),
+        )
+        for row in page.rows
+    )
+    return _page_body(empty, rows, page, terms, names, question), page.withheld
+
+
+async def _run(node: Context, search: Search) -> Page:
+    """Search in the loop when it is short, else in a thread that stops with us."""
+    if node.store.is_short(search):
+        return node.store.search(search)
+    stop = threading.Event()
+    try:
+        return await asyncio.to_thread(node.store.search, search, stop.is_set)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
+
+
+def _page_body(
+    empty: AnswerBody,
+    rows: tuple[SharedRead, ...],
+    page: Page,
+    terms: Terms,
+    names: Names,
+    question: bytes,
+) -> AnswerBody:
+    step = terms.redaction.time_step_ms
+    cursor = b"" if page.cursor is None else names.seal_cursor(page.cursor, question)
+    frontier = 0 if page.cursor is None else page.cursor.bucket * step
+    return replace(
+        empty,
+        reads=tuple(sorted(rows, key=shared_order)),
+        complete=page.complete,
+        next_cursor=cursor,
+        frontier_ms=frontier,
+    )
+
+
+def _hot_list(
+    node: Context, selector: HotListPlate, terms: Terms, empty: AnswerBody
+) -> tuple[AnswerBody, int]:
+    """Look the plate up on the hot lists; each entry says whether it is stale (MOA III)."""
+    now_ms = node.clock.now_ms()
+    entries = node.store.hot_list(selector.plate, selector.state)
+    shown = [e for e in entries if e.plate not in terms.withholding.plates][: terms.max_rows]
+    body = replace(empty, entries=tuple((e, e.stale_at(now_ms)) for e in shown))
+    return body, len(entries) - len(shown)
+
+
+async def _photo(
+    node: Context,
+    query: Query,
+    selector: PhotoOf,
+    terms: Terms,
+    names: Names,
+    empty: AnswerBody,
+) -> tuple[AnswerBody, int]:
+    """Give the photo of one read, if that read may be seen; else nothing.
+
+    A withheld read, one that is due, a read without a photo and a made-up id
+    all give the same empty answer.
+    """
+    row_id = names.row_id(selector.read_id)
+    earliest_ms = max(terms.earliest_ms, node.earliest_read_ms())
+    row: StoredRead | None = None
+    if row_id is not None:
+        row = node.store.read(row_id, terms.withholding, earliest_ms)
+    if row is None or not row.read.photo:
+        return empty, 0
+    masked = terms.redaction.photo is PhotoSharing.MASKED
+    bands = node.bands_of(row.read.camera)
+    content = await asyncio.to_thread(node.photos.given, row.read.photo, masked, bands)
+    photo = Photo(selector.read_id, "image/jpeg", content) if content else None
+    return replace(empty, photo=photo), 0
+
+
+def _duty(terms: Terms, now_ms: int) -> Duty | None:
+    """Return when the requester must delete what it receives (MOA IV)."""
+    if terms.keep_days is None:
+        return None
+    return Duty(now_ms + terms.keep_days * _DAY_MS, terms.keep_section)
+
+
+def _question(query: Query) -> bytes:
+    """Return a digest of all that the pages of one question have in common."""
+    parts = (
+        query.requesting_agency,
+        query.agreement_digest.hex(),
+        query.credential.officer,
+        query.purpose,
+        repr(query.selector),
+        repr(query.window),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).digest()

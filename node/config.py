@@ -1,0 +1,154 @@
+"""``node.toml``: everything a node needs, secrets by file path only.
+
+    agency = "harbor"
+    name = "main"
+    listen = "127.0.0.1:7443"
+    data = "data"                        # reads, photos, audit, replay guard
+    federation = "federation"
+    root = "sha256:<64 hex>"             # our own agency's offline root
+    policy = "policy.toml"
+    roster = "roster.json"
+    purge_every_s = 3600
+    [tls]
+    certificate = "tls/node-main.crt"
+    key = "tls/node-main.pem"
+    [keys]
+    node = "keys/node.pem"
+    audit = "keys/audit.pem"
+    audit_secret = "keys/audit.secret"   # 32 bytes
+    names_secret = "keys/names.secret"   # 32 bytes
+    [[brokers]]                          # who may forward queries to us
+    id = "spiffe://county/broker/main"
+    root = "sha256:<64 hex>"
+    [[overlays]]                         # bands where cameras burn in place and time
+    camera = "*"
+    top = 0.1
+    bottom = 0.0
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from accord.client_config import TlsSection
+from accord.errors import InputError
+from accord.identity import PeerRole, SpiffeId
+from accord.keys import PrivateKey
+from accord.model import check_agency
+from accord.pki import TlsMaterial
+from accord.strict_toml import Fingerprint, StrictModel, fingerprint, read_toml
+
+
+class _Keys(StrictModel):
+    node: str
+    audit: str
+    audit_secret: str
+    names_secret: str
+
+
+class _Broker(StrictModel):
+    id: str
+    root: Fingerprint
+
+
+class _Overlay(StrictModel):
+    camera: str
+    top: float = Field(default=0.0, ge=0, le=0.5)
+    bottom: float = Field(default=0.0, ge=0, le=0.5)
+
+
+class _File(StrictModel):
+    agency: str
+    name: str
+    listen: str
+    data: str
+    federation: str
+    root: Fingerprint
+    policy: str
+    roster: str
+    purge_every_s: int = Field(default=3600, ge=1, le=86_400)
+    tls: TlsSection
+    keys: _Keys
+    brokers: list[_Broker] = Field(default_factory=list)
+    overlays: list[_Overlay] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """A read and checked ``node.toml``; paths are absolute."""
+
+    path: Path
+    agency: str
+    name: str
+    listen: str
+    data: Path
+    federation: Path
+    roots: Mapping[str, str]
+    policy: Path
+    roster: Path
+    purge_every_s: int
+    certificate: Path
+    tls_key: Path
+    node_key: Path
+    audit_key: Path
+    audit_secret: Path
+    names_secret: Path
+    brokers: frozenset[str]
+    bands: Mapping[str, tuple[float, float]]
+
+    @property
+    def own_id(self) -> SpiffeId:
+        """This node's identity."""
+        return SpiffeId(self.agency, PeerRole.NODE, self.name)
+
+    def load_tls(self, now_ms: int) -> TlsMaterial:
+        """Return the node's TLS certificate and key.
+
+        Raises:
+            InputError: naming the file.
+        """
+        return TlsMaterial.load(self.certificate, self.tls_key, PeerRole.NODE, now_ms)
+
+    def load_signer(self) -> PrivateKey:
+        """Return the key that countersigns queries and signs answers."""
+        return PrivateKey.load(self.node_key)
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read ``node.toml``.
+
+    Raises:
+        InputError: naming the file and the key to mend.
+    """
+    file = read_toml(path, _File)
+    base = path.resolve().parent
+    agency = check_agency(file.agency, f"{path}: agency")
+    roots = {agency: fingerprint(file.root)}
+    for broker in file.brokers:
+        operator = SpiffeId.parse(broker.id)
+        if operator.role is not PeerRole.BROKER:
+            raise InputError(f"{path}: brokers.id", f"{broker.id} is not a broker's identity")
+        if roots.setdefault(operator.agency, fingerprint(broker.root)) != fingerprint(broker.root):
+            raise InputError(f"{path}: brokers.root", "two roots for one agency", "keep one")
+    return NodeConfig(
+        path=path,
+        agency=agency,
+        name=file.name,
+        listen=file.listen,
+        data=base / file.data,
+        federation=base / file.federation,
+        roots=roots,
+        policy=base / file.policy,
+        roster=base / file.roster,
+        purge_every_s=file.purge_every_s,
+        certificate=base / file.tls.certificate,
+        tls_key=base / file.tls.key,
+        node_key=base / file.keys.node,
+        audit_key=base / file.keys.audit,
+        audit_secret=base / file.keys.audit_secret,
+        names_secret=base / file.keys.names_secret,
+        brokers=frozenset(broker.id for broker in file.brokers),
+        bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
+    )

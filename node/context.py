@@ -1,0 +1,106 @@
+"""What the node's decisions stand on, in one place and handed to each of them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import structlog
+
+from accord.agreements.policy import Policy
+from accord.audit.leaf import Record
+from accord.audit.log import AuditLog, Entry
+from accord.clock import Clock
+from accord.errors import Code, Refused
+from accord.federation import Federation
+from accord.keys import Signer
+from accord.model import Query, Read
+from node.ids import Names
+from node.photos import Photos
+from node.replay import ReplayGuard
+from node.sources import Sources
+from node.store.base import ReadStore
+
+log = structlog.get_logger()
+
+_DAY_MS = 86_400_000
+Bands = tuple[float, float]
+
+
+class Context:
+    """One node's parts. Read-only but for what :class:`Sources` reloads."""
+
+    def __init__(
+        self,
+        *,
+        agency: str,
+        signer: Signer,
+        clock: Clock,
+        sources: Sources,
+        store: ReadStore,
+        photos: Photos,
+        guard: ReplayGuard,
+        audit: AuditLog,
+        secret: bytes,
+        brokers: frozenset[str],
+        bands: Mapping[str, Bands],
+    ) -> None:
+        self.agency = agency
+        self.signer = signer
+        self.clock = clock
+        self.sources = sources
+        self.store = store
+        self.photos = photos
+        self.guard = guard
+        self.audit = audit
+        self.brokers = brokers
+        self._bands = bands
+        self._names = lru_cache(maxsize=256)(lambda d, r: Names(secret, d, r))
+
+    @property
+    def federation(self) -> Federation:
+        """The agencies and agreements as they stand now."""
+        return self.sources.federation
+
+    @property
+    def policy(self) -> Policy | None:
+        """Our own policy, or None while its file can't be read: nothing is shared then."""
+        return self.sources.policy
+
+    @property
+    def contact(self) -> str:
+        """Whom a refused officer may talk to."""
+        own = self.federation.agencies.get(self.agency)
+        return own.contact if own else ""
+
+    def names(self, query: Query) -> Names:
+        """Return the names that this requester sees under this agreement."""
+        return self._names(query.agreement_digest, query.requesting_agency)
+
+    def earliest_read_ms(self) -> int:
+        """Return the moment before which every read is due: it is hidden from then on.
+
+        MOA IV: retention is each party's own policy.
+        """
+        policy = self.policy
+        if policy is None:
+            raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
+        return self.clock.now_ms() - policy.retention.reads_days * _DAY_MS
+
+    def bands_of(self, camera: str) -> Bands:
+        """Return the overlay bands of a camera: fractions of height, top and bottom."""
+        return self._bands.get(camera) or self._bands.get("*", (0.0, 0.0))
+
+    def photo_digest(self, read: Read, masked: bool) -> bytes:
+        """Return the digest of a read's photo as it would be given out; b"" for none."""
+        if not read.photo:
+            return b""
+        return self.photos.given_digest(read.photo, masked, self.bands_of(read.camera))
+
+    async def record(self, kind: str, fields: Mapping[str, str]) -> Entry:
+        """Append to the audit log; durable when it returns.
+
+        Raises:
+            Refused: ``AUDIT_UNAVAILABLE``.
+        """
+        if fields.get("mark") in ("S", "H"):
+            log.warning("alert", kind=kind, code=fields.get("code"), peer=fields.get("peer"))
+        return await self.audit.append(Record(kind, fields))

@@ -1,0 +1,61 @@
+"""Redaction: what the agreement lets the requester see of a read. Pure."""
+
+from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
+from accord.model import Field, Place, Read, SharedRead
+from node.grid import snap
+from node.ids import Names
+
+
+def redact(
+    read: Read,
+    row_id: int,
+    *,
+    agency: str,
+    redaction: Redaction,
+    wanted: frozenset[Field],
+    names: Names,
+    photo_digest: bytes = b"",
+) -> SharedRead:
+    """Return the read as shared: MOA I.C names the fields, the terms how.
+
+    A field that is not wanted is left out too. The time is always there,
+    rounded down to the agreed step, since rows are merged by it.
+    """
+    return SharedRead(
+        read_id=names.read_id(row_id),
+        originator=agency,
+        plate=read.plate,
+        state=read.state,
+        captured_ms=read.captured_ms // redaction.time_step_ms * redaction.time_step_ms,
+        time_step_ms=redaction.time_step_ms,
+        place=_place(read, redaction) if Field.PLACE in wanted else None,
+        camera=_camera(read, redaction, names) if Field.CAMERA in wanted else "",
+        camera_is_pseudonym=(
+            Field.CAMERA in wanted and redaction.camera is CameraSharing.PSEUDONYM
+        ),
+        vehicle=read.vehicle if redaction.vehicle and Field.VEHICLE in wanted else None,
+        confidence_pm=read.confidence_pm,
+        photo_digest=(
+            photo_digest
+            if redaction.photo is not PhotoSharing.NONE and Field.PHOTO in wanted
+            else b""
+        ),
+    )
+
+
+def _place(read: Read, redaction: Redaction) -> Place | None:
+    if redaction.place_within_m is None or read.lat_e7 is None or read.lon_e7 is None:
+        return None
+    if redaction.place_within_m == 0:
+        return Place(read.lat_e7, read.lon_e7)
+    lat_e7, lon_e7 = snap(read.lat_e7, read.lon_e7, redaction.place_within_m)
+    return Place(lat_e7, lon_e7, redaction.place_within_m)
+
+
+def _camera(read: Read, redaction: Redaction, names: Names) -> str:
+    if redaction.camera is CameraSharing.EXACT:
+        return read.camera
+    if redaction.camera is CameraSharing.PSEUDONYM:
+        return names.pseudonym(read.camera)
+    return ""
+

@@ -1,0 +1,170 @@
+"""Start and stop a node: open what it needs, refuse to start on anything doubtful."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from cryptography import x509
+from grpc import aio
+
+from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
+from accord.clock import Clock
+from accord.errors import InputError
+from accord.identity import SpiffeId
+from accord.keys import PrivateKey, read_secret_32
+from accord.processes import every
+from accord.transport.peers import PeerVerifier
+from accord.transport.server import build_server
+from accord.transport.tls import server_credentials
+from accord.wire.v1 import node_pb2_grpc
+from node.config import NodeConfig
+from node.context import Context
+from node.photos import Photos
+from node.replay import ReplayGuard
+from node.retention import RetentionDays, purge
+from node.service import NodeService
+from node.sources import Sources
+from node.store.sqlite import SqliteStore
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node that serves: its parts, and the port it listens on."""
+
+    context: Context
+    server: aio.Server
+    port: int
+
+
+@asynccontextmanager
+async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[RunningNode]:
+    """Serve until the block is left; calls in flight get a few seconds to end.
+
+    Raises:
+        InputError: a file, key or setting that a person must mend.
+    """
+    sources = Sources(config.agency, config.federation, config.roots, config.policy, config.roster)
+    sources.refresh()
+    sources.require()
+    material = config.load_tls(clock.now_ms())
+    if material.spiffe != config.own_id:
+        raise InputError(config.certificate, f"is not for {config.own_id}", "issue one that is")
+    signer = config.load_signer()
+    _check_published(sources, config, signer)
+    with contextlib.ExitStack() as stack:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        guard = ReplayGuard(config.data / "replay.db", clock)
+        stack.callback(guard.close)
+        audit = AuditLog.open(
+            config.data / "audit.db",
+            origin=f"{config.agency}/node",
+            key=PrivateKey.load(config.audit_key),
+            secret=read_secret_32(config.audit_secret),
+            clock=clock,
+        )
+        stack.callback(audit.close)
+        store = SqliteStore.open(config.data / "reads.db", serving=True)
+        stack.callback(store.close)
+        context = Context(
+            agency=config.agency,
+            signer=signer,
+            clock=clock,
+            sources=sources,
+            store=store,
+            photos=Photos(config.data / "photos"),
+            guard=guard,
+            audit=audit,
+            secret=read_secret_32(config.names_secret),
+            brokers=config.brokers,
+            bands=config.bands,
+        )
+        roots = _peer_roots(sources, config)
+        server, port = await build_server(
+            address=config.listen,
+            credentials=server_credentials(lambda: config.load_tls(clock.now_ms()), roots),
+            verifier=PeerVerifier(lambda agency: sources.federation.agencies.get(agency), clock),
+            add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
+                NodeService(context), s
+            ),
+            health_services=("accord.wire.v1.Node",),
+        )
+        await context.record("start", {"agency": config.agency, "decision": "serving"})
+        log.info("serving", agency=config.agency, node=config.name, port=port)
+        async with _periodic(context, config):
+            try:
+                yield RunningNode(context, server, port)
+            finally:
+                await server.stop(grace=5)
+
+
+def _peer_roots(
+    sources: Sources, config: NodeConfig
+) -> Callable[[], Sequence[x509.Certificate]]:
+    """CAs of our own clients and of the brokers we authorised: nobody else connects."""
+    names = {config.agency, *(SpiffeId.parse(broker).agency for broker in config.brokers)}
+
+    def roots() -> Sequence[x509.Certificate]:
+        agencies = sources.federation.agencies
+        return [ca for name in sorted(names) if name in agencies for ca in agencies[name].cas]
+
+    return roots
+
+
+def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -> None:
+    """Refuse to start with a key that our agency.toml does not publish."""
+    own = sources.federation.agencies[config.agency]
+    if signer.public not in own.keys_for("node"):
+        raise InputError(
+            config.node_key,
+            "is not a node key that agency.toml publishes",
+            "use the published key, or publish this one: accord certs publish",
+        )
+
+
+@asynccontextmanager
+async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]:
+    """Read changed files every second and purge on schedule while serving."""
+
+    async def refresh() -> None:
+        await asyncio.to_thread(context.sources.refresh)
+
+    async def purge_due() -> None:
+        await purge_and_record(context)
+
+    tasks = [
+        asyncio.create_task(every(1.0, refresh)),
+        asyncio.create_task(every(config.purge_every_s, purge_due)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def purge_and_record(context: Context) -> None:
+    """Purge what is due by our own policy (MOA IV) and record what went."""
+    policy = context.policy
+    if policy is None:
+        return
+    retention = policy.retention
+    days = RetentionDays(retention.reads_days, retention.photos_days, retention.hot_list_days)
+    now_ms = context.clock.now_ms()
+    report = await asyncio.to_thread(
+        purge, context.store, context.photos, days, now_ms, dry_run=False
+    )
+    if report.reads or report.photos or report.entries:
+        counts = {
+            "reads": str(report.reads),
+            "photos": str(report.photos),
+            "entries": str(report.entries),
+        }
+        await context.audit.append(Record("purge", {"agency": context.agency, **counts}))
+        log.info("purged", **counts)

@@ -1,0 +1,58 @@
+"""The Node service: thin. It unwraps, calls the decision, wraps."""
+
+from typing import Any
+
+from accord.codec import envelope_from_wire, envelope_to_wire
+from accord.envelope import Signature
+from accord.errors import Code, Refused
+from accord.transport.server import current_peer
+from accord.wire.v1 import envelope_pb2, node_pb2, node_pb2_grpc
+from node.answer import answer
+from node.context import Context
+from node.countersign import MAX_QUERIES, check_own_client, countersign, record_answer
+
+
+class NodeService(node_pb2_grpc.NodeServicer):
+    """See proto/accord/wire/v1/node.proto."""
+
+    def __init__(self, node: Context) -> None:
+        self._node = node
+
+    async def Answer(  # noqa: N802 - the name is the contract's
+        self, request: node_pb2.AnswerRequest, context: Any
+    ) -> node_pb2.AnswerResponse:
+        """Answer one query."""
+        envelope = envelope_from_wire(request.query)
+        signed = await answer(self._node, envelope, current_peer())
+        return node_pb2.AnswerResponse(answer=envelope_to_wire(signed))
+
+    async def Countersign(  # noqa: N802 - the name is the contract's
+        self, request: node_pb2.CountersignRequest, context: Any
+    ) -> node_pb2.CountersignResponse:
+        """Countersign the queries of one of our officers, one result each."""
+        peer = current_peer()
+        check_own_client(self._node, peer)
+        if not 1 <= len(request.queries) <= MAX_QUERIES:
+            raise Refused(Code.BAD_QUERY, text=f"Send 1 to {MAX_QUERIES} queries at once.")
+        credential = envelope_from_wire(request.credential)
+        response = node_pb2.CountersignResponse()
+        for wire in request.queries:
+            given = await countersign(self._node, credential, envelope_from_wire(wire), peer)
+            result = response.results.add()
+            if isinstance(given, Signature):
+                signature = envelope_pb2.Signature(sig=given.sig, keyid=given.keyid)
+                result.signature.CopyFrom(signature)
+            else:
+                result.refusal.CopyFrom(envelope_to_wire(given))
+        return response
+
+    async def RecordAnswer(  # noqa: N802 - the name is the contract's
+        self, request: node_pb2.RecordAnswerRequest, context: Any
+    ) -> node_pb2.RecordAnswerResponse:
+        """Record in our own book what came back for one of our queries."""
+        peer = current_peer()
+        check_own_client(self._node, peer)
+        entry = await record_answer(
+            self._node, envelope_from_wire(request.query), request.outcome, peer
+        )
+        return node_pb2.RecordAnswerResponse(index=entry.index)

@@ -1,0 +1,117 @@
+"""The signed and local files a node lives by, read again when they change.
+
+The federation folder, the agency's own ``policy.toml`` and its signed roster.
+A file that became unreadable takes its permissions with it: nothing old is
+kept alive, so a mistake closes the node and never opens it.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+from accord.agreements.policy import Policy, parse_policy
+from accord.errors import AccordError, InputError
+from accord.federation import Federation, FederationWatch
+from accord.identity import KeyRole
+from accord.roster import Roster, load_roster
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class _WatchedFile(Generic[T]):
+    """One file, parsed again when its identity, size or time of change differ."""
+
+    def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
+        self._path = path
+        self._parse = parse
+        self._stamp: tuple[int, int, int] | None = None
+        self.value: T | None = None
+        self.problem: str = "not read yet"
+
+    def refresh(self) -> bool:
+        """Read the file if it changed; tell whether it did."""
+        try:
+            status = os.stat(self._path)
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if stamp == self._stamp:
+                return False
+            self._stamp = stamp
+            self.value = self._parse(self._path.read_bytes())
+            self.problem = ""
+        except OSError as error:
+            self._stamp, self.value = None, None
+            self.problem = f"{self._path}: can't be read ({error.strerror})"
+        except AccordError as error:
+            self.value, self.problem = None, str(error)
+        return True
+
+
+class Sources:
+    """What the node reads from files; :meth:`refresh` at start and every second."""
+
+    def __init__(
+        self,
+        agency: str,
+        federation: Path,
+        roots: Mapping[str, str],
+        policy: Path,
+        roster: Path,
+    ) -> None:
+        self._agency = agency
+        self._watch = FederationWatch(federation, roots)
+        self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
+        self._roster = _WatchedFile(roster, self._parse_roster)
+
+    def _parse_roster(self, data: bytes) -> Roster:
+        own = self.federation.agencies.get(self._agency)
+        if own is None:
+            raise InputError("federation", f"holds no valid agency.toml of {self._agency}")
+        return load_roster(data, own.keys_for(KeyRole.PERSONNEL), self._agency)
+
+    @property
+    def federation(self) -> Federation:
+        """The agencies and agreements as they stand now."""
+        return self._watch.current
+
+    @property
+    def policy(self) -> Policy | None:
+        """The agency's own policy; None while it can't be read."""
+        return self._policy.value
+
+    @property
+    def roster(self) -> Roster | None:
+        """The personnel desk's last signed roster; None while it can't be read."""
+        return self._roster.value
+
+    def refresh(self) -> None:
+        """Read again whatever changed; problems are logged, once each."""
+        if self._watch.refresh():
+            for problem in self._watch.current.problems:
+                log.warning("left out of the federation", problem=str(problem))
+        for name, file in (("policy", self._policy), ("roster", self._roster)):
+            before = file.problem
+            if file.refresh() and file.problem and file.problem != before:
+                log.warning("can't be used", file=name, problem=file.problem)
+
+    def refresh_roster(self) -> None:
+        """Read the roster again if it changed: standing is checked as of now."""
+        self._roster.refresh()
+
+    def require(self) -> None:
+        """Refuse to start on files that can't be used.
+
+        Raises:
+            InputError: naming the file.
+        """
+        if self._agency not in self.federation.agencies:
+            problems = "; ".join(str(problem) for problem in self.federation.problems)
+            raise InputError(
+                "federation", f"holds no valid agency.toml of {self._agency}", problems
+            )
+        if self._policy.value is None:
+            raise InputError("policy", self._policy.problem)
