@@ -30,6 +30,7 @@ _WORDS = {
     "extra_forbidden": ("is not a key that belongs here", "remove it, or check its spelling"),
     "missing": ("is missing", "add it"),
     "too_short": ("is empty", "write at least one value"),
+    "string_too_short": ("is empty", "write it out"),
     "string_type": ("is not a text", 'write it in quotes, such as "text"'),
     "int_type": ("is not a whole number", "write it without quotes, such as 30"),
     "float_type": ("is not a number", "write it without quotes, such as 30"),
@@ -75,7 +76,9 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        found = error.errors(include_url=False, include_input=False)
+        # A misspelt key is also a missing one: the misspelling is what to show.
+        first = min(found, key=lambda e: e["type"] != "extra_forbidden")
         keys = [str(part) for part in first["loc"]]
         key = ".".join(keys) or "the file"
         problem, remedy = _WORDS.get(first["type"], (f"is wrong: {first['msg']}", "correct it"))

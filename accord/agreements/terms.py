@@ -4,7 +4,7 @@ These are the nouns that the manifest, the local policy, the decision and the
 node's search share. Narrowing is the only operation: nothing here widens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from accord.model import AreaBox
@@ -56,6 +56,17 @@ class Redaction:
         photo = max(self.photo, other.photo, key=_PHOTO_ORDER.index)
         step = max(self.time_step_ms, other.time_step_ms)
         return Redaction(step, place, camera, self.vehicle and other.vehicle, photo)
+
+    def without_leaks(self) -> "Redaction":
+        """Return the same, with photos masked where they would show what is redacted.
+
+        Cameras burn time and place into the picture, so a whole photo goes
+        only with the exact time and place.
+        """
+        exact = self.time_step_ms == 1 and self.place_within_m == 0
+        if self.photo is not PhotoSharing.SHARED or exact:
+            return self
+        return replace(self, photo=PhotoSharing.MASKED)
 
 
 OPEN = Redaction()

@@ -1,0 +1,144 @@
+"""Counterparts: each party's counsel signs the manifest's exact bytes on its own machine.
+
+A counterpart is one small file, a DSSE envelope in its JSON form, whose
+payload is this JSON (MOA VIII: separate counterparts, together one agreement)::
+
+    {
+     "format": "accord-counterpart/1",
+     "agreement": "city-harbor",
+     "manifest_sha256": "<64 hex>",
+     "party": "city",
+     "signer": "Jane Roe",
+     "capacity": "General Counsel",
+     "signed_at": "2026-03-01T08:30:00.000Z"
+    }
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from accord import envelope as dsse
+from accord.agencies import Agency
+from accord.agreements.manifest import Manifest
+from accord.clock import iso, to_ms
+from accord.envelope import SignedBy, sign
+from accord.envelope_json import from_json, load_json, to_json
+from accord.errors import InputError, Unverified
+from accord.identity import KeyRole
+from accord.keys import Signer
+from accord.strict_toml import StrictModel
+
+FORMAT = "accord-counterpart/1"
+MAX_BYTES = 16 * 1024
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """One party's verified signature under one agreement."""
+
+    party: str
+    signer: str
+    capacity: str
+    signed_at_ms: int
+
+
+class _Payload(StrictModel):
+    format: str
+    agreement: str
+    manifest_sha256: str
+    party: str
+    signer: str
+    capacity: str
+    signed_at: str
+
+
+def sign_counterpart(
+    manifest: Manifest, party: str, signer: str, capacity: str, signed_at_ms: int, key: Signer
+) -> bytes:
+    """Return the counterpart file of one party. ``signed_at_ms`` is UTC ms.
+
+    Raises:
+        InputError: not a party, or signer or capacity is empty.
+    """
+    _party_root(manifest, party)
+    for name, text in (("signer", signer), ("capacity", capacity)):
+        if not text.strip() or len(text) > 200 or not text.isprintable():
+            raise InputError(name, "is empty, too long or not plain text", "write it in words")
+    content = {
+        "format": FORMAT,
+        "agreement": manifest.id,
+        "manifest_sha256": manifest.digest.hex(),
+        "party": party,
+        "signer": signer,
+        "capacity": capacity,
+        "signed_at": iso(signed_at_ms),
+    }
+    payload = (json.dumps(content, indent=1) + "\n").encode()
+    return to_json(sign(dsse.COUNTERPART, payload, key))
+
+
+def verify_counterpart(
+    data: bytes, manifest: Manifest, agency: Agency, where: object = "counterpart"
+) -> Counterpart:
+    """Return the counterpart of ``agency`` once everything in it fits.
+
+    The agency's root must be the one that the manifest names, the signature
+    by one of its counsel keys, and the signed digest the manifest's.
+
+    Raises:
+        InputError: a file that is not what it should be, or that was signed
+            over another text; ``where`` is named.
+        Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(where, "is larger than 16 KiB", "this can't be a counterpart")
+    if _party_root(manifest, agency.id) != agency.root:
+        raise InputError(
+            where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
+        )
+    requirement = SignedBy(agency.keys_for(KeyRole.COUNSEL), f"counsel of {agency.id}")
+    try:
+        payload = dsse.verify(from_json(data, where), dsse.COUNTERPART, requirement)
+    except Unverified as problem:
+        raise Unverified(problem.code, f"{where}: {problem.problem}") from None
+    try:
+        content = _Payload.model_validate(load_json(payload, where))
+    except ValidationError:
+        raise InputError(where, "is not a counterpart of this version", "sign again") from None
+    return _checked(content, manifest, agency.id, where)
+
+
+def _checked(content: _Payload, manifest: Manifest, party: str, where: object) -> Counterpart:
+    if content.format != FORMAT:
+        raise InputError(where, "is not a counterpart of this version", f"it must be {FORMAT}")
+    if content.party != party:
+        raise InputError(where, f"is another party's counterpart, not {party}'s", "rename it")
+    if content.agreement != manifest.id or content.manifest_sha256 != manifest.digest.hex():
+        raise InputError(
+            where,
+            "was signed over another text of the agreement",
+            f"have counsel of {party} read this text and sign it: accord agreement sign",
+        )
+    try:
+        if not _MOMENT.fullmatch(content.signed_at):
+            raise ValueError
+        signed_at_ms = to_ms(datetime.fromisoformat(content.signed_at))
+    except ValueError:
+        raise InputError(where, "has no valid signed_at", "sign again") from None
+    return Counterpart(party, content.signer, content.capacity, signed_at_ms)
+
+
+def _party_root(manifest: Manifest, party: str) -> str:
+    found = manifest.party(party)
+    if found is None:
+        parties = ", ".join(p.id for p in manifest.parties)
+        raise InputError(
+            f"agreement {manifest.id}", f"{party!r} is not a party", f"the parties are {parties}"
+        )
+    return found.root

@@ -1,0 +1,437 @@
+"""``agreement.toml``: what was signed, as rules that a machine keeps. Strict, pure.
+
+    format = "accord-agreement/1"
+    id = "city-harbor"
+    title = "Sharing of ALPR information between City and Harbor"
+    revision = 1
+    time_zone = "America/Los_Angeles"
+    [[parties]]                          # two or more
+    id = "city"
+    name = "City Police Department"
+    root = "sha256:<64 hex>"             # fingerprint of the party's offline root key
+    contact = "alpr@city.example"
+    [scope]                              # each group names the section it comes from
+    section = "II.A"
+    kinds = ["reads", "hot-list"]
+    direction = "both"                   # or "one-way", with owner and requester
+    [purposes]
+    section = "II.A"
+    allowed = ["stolen-vehicle"]
+    [eligibility]
+    section = "II.A"
+    training_within_days = 730
+    case_number = "required"             # or "optional"
+    reason = "required"
+    [onward]
+    section = "II.A"
+    sharing = "none"
+    [local_policy]
+    section = "II.B"
+    effect = "narrows"
+    [limits]
+    section = "Annex 1"
+    look_back_days = 365
+    row_limit = 500
+    [fields]                             # the plate is always shared
+    section = "I.C"
+    time = "minute"
+    place = "500 m"
+    camera = "pseudonym"
+    vehicle = "shared"
+    photo = "masked"
+    [retention]
+    section = "IV"
+    received_days = 30                   # or "own-policy"
+    [term]
+    section = "V"
+    commencement = "last-signature"
+    length_years = 3
+    ends = "day-before"                  # last day in force; or "anniversary"
+    extension = "none"
+    [execution]
+    section = "VIII"
+    counterparts = "every-party"
+
+Rules with one possible word are written out all the same: counsel sees that
+the point is settled, and a later version can offer more words.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import tzinfo
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field as Limit
+from pydantic import StringConstraints
+
+from accord.agreements.reading import Source
+from accord.agreements.terms import PhotoSharing, Redaction
+from accord.errors import InputError
+from accord.model import MAX_ROWS, Kind
+from accord.strict_toml import StrictModel, decode, parse_toml
+
+FORMAT = "accord-agreement/1"
+MAX_BYTES = 256 * 1024
+MAX_PARTIES = 64
+MAX_DAYS = 36_500
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=False)]
+_Section = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+_Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
+
+
+class Ends(StrEnum):
+    """The last day in force: the anniversary of commencement, or the day before it."""
+
+    ANNIVERSARY = "anniversary"
+    DAY_BEFORE = "day-before"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party. ``root`` is 64 hex digits; ``contact`` is shown with refusals."""
+
+    id: str
+    name: str
+    root: str
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who may ask whom for what kinds. ``pairs`` holds (requester, owner)."""
+
+    section: str
+    kinds: frozenset[Kind]
+    pairs: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Purposes:
+    """The closed list of purposes."""
+
+    section: str
+    allowed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """What officer and query must show. ``training_within_days`` are calendar days."""
+
+    section: str
+    training_within_days: int
+    case_required: bool
+    reason_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far back, and how many rows at once."""
+
+    section: str
+    look_back_days: int
+    row_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """How each field of a read is shared."""
+
+    section: str
+    redaction: Redaction
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days that received rows may be kept; None: the requester's own policy."""
+
+    section: str
+    received_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TermRule:
+    """How long the agreement runs, in calendar years from the last signature."""
+
+    section: str
+    length_years: int
+    ends: Ends
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A read and checked ``agreement.toml``.
+
+    ``digest`` is SHA-256 of the file's exact bytes: the agreement's identity.
+    The last three are the sections of rules that have one possible word.
+    """
+
+    id: str
+    title: str
+    revision: int
+    zone: tzinfo
+    parties: tuple[Party, ...]
+    scope: Scope
+    purposes: Purposes
+    eligibility: Eligibility
+    limits: Limits
+    fields: Fields
+    retention: Retention
+    term: TermRule
+    onward_section: str
+    policy_section: str
+    execution_section: str
+    digest: bytes
+
+    def party(self, agency: str) -> Party | None:
+        """Return the party with that id, or None."""
+        return next((party for party in self.parties if party.id == agency), None)
+
+
+class _Party(StrictModel):
+    id: str
+    name: _Text
+    root: str
+    contact: _Text
+
+
+class _Scope(StrictModel):
+    section: _Section
+    kinds: list[str] = Limit(min_length=1)
+    direction: str
+    owner: str | None = None
+    requester: str | None = None
+
+
+class _Purposes(StrictModel):
+    section: _Section
+    allowed: list[str] = Limit(min_length=1)
+
+
+class _Eligibility(StrictModel):
+    section: _Section
+    training_within_days: _Days
+    case_number: str
+    reason: str
+
+
+class _Onward(StrictModel):
+    section: _Section
+    sharing: str
+
+
+class _LocalPolicy(StrictModel):
+    section: _Section
+    effect: str
+
+
+class _Limits(StrictModel):
+    section: _Section
+    look_back_days: _Days
+    row_limit: int = Limit(ge=1, le=MAX_ROWS)
+
+
+class _Fields(StrictModel):
+    section: _Section
+    time: str
+    place: str
+    camera: str
+    vehicle: str
+    photo: str
+
+
+class _Retention(StrictModel):
+    section: _Section
+    received_days: Any  # a number or one word; checked below, in better words
+
+
+class _Term(StrictModel):
+    section: _Section
+    commencement: str
+    length_years: int = Limit(ge=1, le=99)
+    ends: str
+    extension: str
+
+
+class _Execution(StrictModel):
+    section: _Section
+    counterparts: str
+
+
+class _File(StrictModel):
+    format: str
+    id: str
+    title: _Text
+    revision: int = Limit(ge=1, le=1_000_000)
+    time_zone: str
+    parties: list[_Party] = Limit(min_length=1, max_length=MAX_PARTIES)
+    scope: _Scope
+    purposes: _Purposes
+    eligibility: _Eligibility
+    onward: _Onward
+    local_policy: _LocalPolicy
+    limits: _Limits
+    fields: _Fields
+    retention: _Retention
+    term: _Term
+    execution: _Execution
+
+
+def parse_manifest(data: bytes, where: object) -> Manifest:
+    """Return the agreement that the exact bytes of ``agreement.toml`` say.
+
+    Raises:
+        InputError: one line: file, line where it can be told, key, remedy.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(where, "is larger than 256 KiB", "this can't be the right file")
+    source = Source(decode(data, where), where)
+    file = parse_toml(data, where, _File)
+    source.word(["format"], file.format, [FORMAT], "a format that this version reads")
+    _check_single_words(source, file)
+    parties = _parties(source, file.parties)
+    return Manifest(
+        id=source.agency(["id"], file.id, "an id of an agreement"),
+        title=file.title,
+        revision=file.revision,
+        zone=source.zone(["time_zone"], file.time_zone),
+        parties=parties,
+        scope=_scope(source, file.scope, parties),
+        purposes=Purposes(
+            file.purposes.section, source.purposes(["purposes", "allowed"], file.purposes.allowed)
+        ),
+        eligibility=_eligibility(source, file.eligibility),
+        limits=Limits(file.limits.section, file.limits.look_back_days, file.limits.row_limit),
+        fields=_fields(source, file.fields),
+        retention=_retention(source, file.retention),
+        term=TermRule(
+            file.term.section,
+            file.term.length_years,
+            source.choice(["term", "ends"], file.term.ends, Ends, "an end of the term"),
+        ),
+        onward_section=file.onward.section,
+        policy_section=file.local_policy.section,
+        execution_section=file.execution.section,
+        digest=hashlib.sha256(data).digest(),
+    )
+
+
+def _check_single_words(source: Source, file: _File) -> None:
+    """Check the keys that have one possible word in this format."""
+    source.word(["onward", "sharing"], file.onward.sharing, ["none"], "a rule that is known")
+    source.word(
+        ["local_policy", "effect"], file.local_policy.effect, ["narrows"], "a rule that is known"
+    )
+    source.word(
+        ["term", "commencement"],
+        file.term.commencement,
+        ["last-signature"],
+        "a rule of commencement",
+    )
+    source.word(
+        ["term", "extension"], file.term.extension, ["none"], "an extension that can be enforced"
+    )
+    source.word(
+        ["execution", "counterparts"],
+        file.execution.counterparts,
+        ["every-party"],
+        "a rule that is known",
+    )
+
+
+def _parties(source: Source, entries: list[_Party]) -> tuple[Party, ...]:
+    if len(entries) < 2:
+        raise source.error(["parties"], "has one party only", "write a [[parties]] for each")
+    parties: list[Party] = []
+    for number, entry in enumerate(entries):
+        key = ["parties", str(number)]
+        agency = source.agency([*key, "id"], entry.id)
+        root = entry.root.removeprefix("sha256:")
+        if root == entry.root or len(root) != 64 or not set(root) <= set("0123456789abcdef"):
+            raise source.error(
+                [*key, "root"],
+                "is not the fingerprint of a key",
+                'write "sha256:" and 64 hex digits in lower case, as the party\'s own '
+                "counsel reads them out",
+            )
+        for earlier in parties:
+            if agency == earlier.id:
+                raise source.error([*key, "id"], f"names {agency!r} twice", "remove one of them")
+            if root == earlier.root:
+                raise source.error(
+                    [*key, "root"],
+                    f"is the same as that of {earlier.id!r}",
+                    "each party has a root key of its own",
+                )
+        parties.append(Party(agency, entry.name, root, entry.contact))
+    return tuple(parties)
+
+
+def _scope(source: Source, entry: _Scope, parties: tuple[Party, ...]) -> Scope:
+    key = ["scope", "kinds"]
+    source.unique(key, entry.kinds)
+    kinds = frozenset(source.choice(key, kind, Kind, "a kind of data") for kind in entry.kinds)
+    ids = [party.id for party in parties]
+    direction = ["scope", "direction"]
+    source.word(direction, entry.direction, ("both", "one-way"), "a direction")
+    if entry.direction == "both":
+        if entry.owner is not None or entry.requester is not None:
+            raise source.error(
+                direction,
+                'is "both", yet owner or requester is given too',
+                'remove them, or write "one-way"',
+            )
+        pairs = {(asks, owns) for asks in ids for owns in ids if asks != owns}
+        return Scope(entry.section, kinds, frozenset(pairs))
+    if entry.owner is None or entry.requester is None:
+        raise source.error(
+            direction, 'is "one-way", yet owner or requester is missing', "add both keys"
+        )
+    owner = source.word(["scope", "owner"], entry.owner, ids, "a party")
+    requester = source.word(["scope", "requester"], entry.requester, ids, "a party")
+    if owner == requester:
+        raise source.error(["scope", "owner"], "is the requester too", "name two parties")
+    return Scope(entry.section, kinds, frozenset({(requester, owner)}))
+
+
+def _eligibility(source: Source, entry: _Eligibility) -> Eligibility:
+    words = ("required", "optional")
+    case = source.word(["eligibility", "case_number"], entry.case_number, words, "a rule")
+    reason = source.word(["eligibility", "reason"], entry.reason, words, "a rule")
+    return Eligibility(
+        entry.section, entry.training_within_days, case == "required", reason == "required"
+    )
+
+
+def _retention(source: Source, entry: _Retention) -> Retention:
+    days = entry.received_days
+    if days == "own-policy":
+        return Retention(entry.section, None)
+    # A bool is an int to Python, not to counsel.
+    if type(days) is not int or not 1 <= days <= MAX_DAYS:
+        raise source.error(
+            ["retention", "received_days"],
+            "is neither a number of days nor the word for the requester's own policy",
+            'write such as 30, or "own-policy"',
+        )
+    return Retention(entry.section, days)
+
+
+def _fields(source: Source, entry: _Fields) -> Fields:
+    redaction = source.redaction(
+        ["fields"],
+        time=entry.time,
+        place=entry.place,
+        camera=entry.camera,
+        vehicle=entry.vehicle,
+        photo=entry.photo,
+    )
+    if redaction != redaction.without_leaks():
+        raise source.error(
+            ["fields", "photo"],
+            f'is "{PhotoSharing.SHARED}" although time or place is not exact: '
+            "cameras burn both into the picture",
+            'write "masked" or "none"',
+        )
+    return Fields(entry.section, redaction)

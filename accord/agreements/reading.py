@@ -1,0 +1,185 @@
+"""What manifests and policies have in common: closed words, and errors that name the line.
+
+    time = "exact" | "minute" | "quarter-hour" | "hour" | "day"
+    place = "exact" | "none" | "500 m"
+    camera = "exact" | "pseudonym" | "none"
+    vehicle = "shared" | "none"
+    photo = "shared" | "masked" | "none"
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, tzinfo
+from enum import StrEnum
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
+from accord.errors import InputError
+from accord.model import PROHIBITED, Purpose, check_agency
+from accord.strict_toml import find_line
+
+DAY_MS = 86_400_000
+
+TIME_STEPS: dict[str, int] = {
+    "exact": 1,
+    "minute": 60_000,
+    "quarter-hour": 900_000,
+    "hour": 3_600_000,
+    "day": DAY_MS,
+}
+"""How a time is rounded down, in milliseconds."""
+
+MIN_METRES, MAX_METRES = 10, 50_000
+
+_METRES = re.compile(r"([1-9][0-9]{1,4}) m", re.ASCII)
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_+-]+){1,2}", re.ASCII)
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Keys = Sequence[str]
+
+
+def local_date(at_ms: int, zone: tzinfo) -> date:
+    """Return the calendar date of a moment (UTC ms) in the zone."""
+    return datetime.fromtimestamp(at_ms / 1000, zone).date()
+
+
+class Source:
+    """The text of one TOML file, to say where in it something is wrong."""
+
+    def __init__(self, text: str, where: object) -> None:
+        self._text = text
+        self._where = where
+
+    def error(self, keys: Keys, problem: str, remedy: str, value: str = "") -> InputError:
+        """Return the one-line error for the key at ``keys``.
+
+        ``value`` is the wrong text itself: in a list over several lines it
+        tells which line is meant.
+        """
+        line = find_line(self._text, list(keys))
+        if line and value:
+            rest = self._text.splitlines()[line - 1 :]
+            line += next((n for n, text in enumerate(rest) if f'"{value}"' in text), 0)
+        at = f"{self._where}, line {line}" if line else self._where
+        return InputError(at, f"{'.'.join(keys)} {problem}", remedy)
+
+    def word(self, keys: Keys, value: str, allowed: Iterable[str], noun: str) -> str:
+        """Return the value if it is one of the allowed words, letter by letter.
+
+        Raises:
+            InputError: with the nearest word, or all of them.
+        """
+        words = list(allowed)
+        if value in words:
+            return value
+        near = difflib.get_close_matches(value.strip().casefold(), words, n=1)
+        remedy = f'write "{near[0]}"' if near else "use one of " + ", ".join(words)
+        raise self.error(keys, f"holds {value!r}, which is not {noun}", remedy, value)
+
+    def choice(self, keys: Keys, value: str, kind: type[Choice], noun: str) -> Choice:
+        """Return the member of a closed list; raises as :meth:`word`."""
+        return kind(self.word(keys, value, [member.value for member in kind], noun))
+
+    def unique(self, keys: Keys, values: Sequence[str]) -> None:
+        """Check that no value is there twice.
+
+        Raises:
+            InputError: naming the value.
+        """
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                raise self.error(keys, f"holds {value!r} twice", "remove one of them", value)
+
+    def agency(self, keys: Keys, value: str, noun: str = "an agency id") -> str:
+        """Return a checked id: lower-case letters, digits and hyphens.
+
+        Raises:
+            InputError: with the id in lower case if that is all it takes.
+        """
+        try:
+            return check_agency(value)
+        except InputError as error:
+            remedy = error.remedy
+            if value != value.lower():
+                remedy = f"ids are in lower case: write {value.lower()!r}"
+            raise self.error(keys, f"holds {value!r}, not {noun}", remedy, value) from None
+
+    def purposes(self, keys: Keys, values: Sequence[str]) -> frozenset[str]:
+        """Return checked purposes.
+
+        Raises:
+            InputError: an unknown one, one twice, or one that no agreement
+                and no policy can allow; then the law is named.
+        """
+        self.unique(keys, values)
+        for value in values:
+            purpose = self.choice(keys, value, Purpose, "a purpose that Accord knows")
+            if purpose in PROHIBITED:
+                raise self.error(
+                    keys,
+                    f"holds {value!r}, which can never be allowed ({PROHIBITED[purpose]})",
+                    "remove it",
+                    value,
+                )
+        return frozenset(values)
+
+    def zone(self, keys: Keys, value: str) -> tzinfo:
+        """Return the time zone of an IANA name.
+
+        Raises:
+            InputError: there is no such zone.
+        """
+        try:
+            if not _ZONE.fullmatch(value):
+                raise ValueError
+            return UTC if value == "UTC" else ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise self.error(
+                keys, f"holds {value!r}, not a time zone", 'write one such as "America/Los_Angeles"'
+            ) from None
+
+    def time_step(self, keys: Keys, value: str) -> int:
+        """Return the step in ms to which times are rounded down; raises as :meth:`word`."""
+        return TIME_STEPS[self.word(keys, value, TIME_STEPS, "a way to share the time")]
+
+    def place(self, keys: Keys, value: str) -> int | None:
+        """Return metres (0 exact), or None where the place is not shared.
+
+        Raises:
+            InputError: neither ``exact``, ``none`` nor metres such as ``500 m``.
+        """
+        if value in ("exact", "none"):
+            return 0 if value == "exact" else None
+        metres = _METRES.fullmatch(value)
+        if metres is None or not MIN_METRES <= int(metres[1]) <= MAX_METRES:
+            raise self.error(
+                keys,
+                f"holds {value!r}, which is not a way to share the place",
+                f'write "exact", "none", or metres from {MIN_METRES} to {MAX_METRES}'
+                ' such as "500 m"',
+            )
+        return int(metres[1])
+
+    def redaction(
+        self,
+        section: Keys,
+        *,
+        time: str = "exact",
+        place: str = "exact",
+        camera: str = "exact",
+        vehicle: str = "shared",
+        photo: str = "shared",
+    ) -> Redaction:
+        """Return how fields are shared; raises as the single readers do."""
+        vehicle = self.word([*section, "vehicle"], vehicle, ("shared", "none"), "shared or none")
+        return Redaction(
+            time_step_ms=self.time_step([*section, "time"], time),
+            place_within_m=self.place([*section, "place"], place),
+            camera=self.choice(
+                [*section, "camera"], camera, CameraSharing, "a way to share the camera"
+            ),
+            vehicle=vehicle == "shared",
+            photo=self.choice([*section, "photo"], photo, PhotoSharing, "a way to share photos"),
+        )

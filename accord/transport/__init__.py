@@ -1,0 +1,1 @@
+"""The only place that builds gRPC credentials, servers and channels."""

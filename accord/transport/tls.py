@@ -1,0 +1,83 @@
+"""Credentials: mutual TLS or nothing. There is no other kind here."""
+
+from collections.abc import Callable, Sequence
+
+import grpc
+from cryptography import x509
+from grpc import aio
+
+from accord.agencies import Endpoint
+from accord.errors import AccordError, InputError
+from accord.identity import dns_name
+from accord.pki import TlsMaterial, certificate_pem
+
+MAX_MESSAGE = 1 << 20
+# A broker's response holds one answer per agency asked.
+MAX_RESPONSE = 16 << 20
+
+
+def _bundle(roots: Sequence[x509.Certificate]) -> bytes:
+    if not roots:
+        raise InputError("federation", "holds no CA to accept callers from", "add agencies first")
+    return b"".join(certificate_pem(root) for root in roots)
+
+
+def server_credentials(
+    material: Callable[[], TlsMaterial], roots: Callable[[], Sequence[x509.Certificate]]
+) -> grpc.ServerCredentials:
+    """Return credentials that ask for material and roots at every handshake.
+
+    A configuration object is returned every time: with None, gRPC keeps the
+    old session tickets and a removed CA lives on in resumed sessions.
+
+    Raises:
+        InputError: at the first call, so that a server does not start.
+    """
+
+    def current() -> grpc.ServerCertificateConfiguration:
+        now = material()
+        return grpc.ssl_server_certificate_configuration(
+            [(now.key_pem, now.certificate_pem)], root_certificates=_bundle(roots())
+        )
+
+    last = [current()]
+
+    def fetch() -> grpc.ServerCertificateConfiguration:
+        # gRPC swallows exceptions here and goes on with the old configuration;
+        # the checks on every call refuse whom that would still let in.
+        try:
+            last[0] = current()
+        except AccordError:
+            return last[0]
+        return last[0]
+
+    return grpc.dynamic_ssl_server_credentials(
+        last[0], fetch, require_client_authentication=True
+    )
+
+
+def channel(
+    endpoint: Endpoint, material: TlsMaterial, cas: Sequence[x509.Certificate]
+) -> aio.Channel:
+    """Return a channel to one server, and to no other.
+
+    Only the server agency's own CAs are trusted, and the DNS SAN must be the
+    one that says the whole identity: no client certificate and no other
+    server's passes.
+    """
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_bundle(cas),
+        private_key=material.key_pem,
+        certificate_chain=material.certificate_pem,
+    )
+    options = [
+        ("grpc.ssl_target_name_override", dns_name(endpoint.spiffe)),
+        ("grpc.max_send_message_length", MAX_RESPONSE),
+        ("grpc.max_receive_message_length", MAX_RESPONSE),
+        ("grpc.max_metadata_size", 16 << 10),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.enable_retries", 0),
+        ("grpc.keepalive_time_ms", 60_000),
+    ]
+    return aio.secure_channel(endpoint.address, credentials, options=options)
