@@ -183,9 +183,7 @@ class AccordClient:
             merged, waiting = _merge(list(held.values()))
             fresh = tuple(r for r in merged if (r.originator, r.read_id) not in shown)
             shown.update((r.originator, r.read_id) for r in fresh)
-            yield replace(
-                result, reads=fresh, waiting=waiting, outcomes=tuple(outcomes.values())
-            )
+            yield replace(result, reads=fresh, waiting=waiting, outcomes=tuple(outcomes.values()))
             if not cursors:
                 return
 

@@ -123,9 +123,7 @@ class Gate(aio.ServerInterceptor):
         _peer.set(peer)
 
 
-async def _abort(
-    context: aio.ServicerContext[Any, Any], error: Exception, method: str
-) -> None:
+async def _abort(context: aio.ServicerContext[Any, Any], error: Exception, method: str) -> None:
     """End the call with what the catalogue says for this error."""
     if isinstance(error, aio.AbortError):
         raise error

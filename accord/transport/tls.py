@@ -51,9 +51,7 @@ def server_credentials(
             return last[0]
         return last[0]
 
-    return grpc.dynamic_ssl_server_credentials(
-        last[0], fetch, require_client_authentication=True
-    )
+    return grpc.dynamic_ssl_server_credentials(last[0], fetch, require_client_authentication=True)
 
 
 def channel(

@@ -1,0 +1,262 @@
+"""``accord query``: plate, partial, area, hotlist, photo; and ``accord directory``.
+
+Exit status: 0 answered by all in scope, 2 usage, 3 refused, 4 incomplete.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.cli import show
+from accord.client import AccordClient, Question
+from accord.clock import SystemClock, to_datetime, to_ms
+from accord.codec import check_area, check_window
+from accord.errors import Code, InputError, Refused
+from accord.model import AreaBox, ExactPlate, HotListPlate, PhotoOf, Selector, WildcardPlate, Window
+from accord.plates import check_pattern, check_state, normalise
+from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
+from accord.results import Result
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+Config = Annotated[Path, typer.Option(help="Your client.toml.", envvar="ACCORD_CLIENT")]
+Purpose = Annotated[str, typer.Option(help="Why you ask, such as stolen-vehicle.")]
+Case = Annotated[str, typer.Option(help="The case number.")]
+Reason = Annotated[str, typer.Option(help="The reason in your own words.")]
+Since = Annotated[str, typer.Option(help="Start: a time with zone, or 30d, 12h, 45m ago.")]
+Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h ago; now.")]
+Limit = Annotated[int, typer.Option(help="At most this many rows per agency.", min=1, max=1000)]
+Agencies = Annotated[
+    list[str] | None, typer.Option("--from", help="Ask this agency only (repeat for more).")
+]
+OnBehalf = Annotated[str, typer.Option(help="The agency you ask for, if not your own.")]
+State = Annotated[str, typer.Option(help="Issuing state, such as CA; empty for any.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
+DEFAULT = Path("client.toml")
+
+
+def parse_time(text: str, now: datetime) -> int:
+    """Return UTC ms for ``now``, an age such as ``30d``, or a time with its zone.
+
+    Raises:
+        InputError: anything else; a time without a zone is never guessed.
+    """
+    if text == "now":
+        return to_ms(now)
+    if age := re.fullmatch(r"(\d{1,5})([dhm])", text, re.ASCII):
+        unit = {"d": "days", "h": "hours", "m": "minutes"}[age[2]]
+        return to_ms(now - timedelta(**{unit: int(age[1])}))
+    try:
+        return to_ms(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        raise InputError(
+            "time", f"{text!r} is not a time with a zone", "write 2026-03-01T08:00Z or 30d"
+        ) from None
+
+
+def _checked(selector: Selector, since: str, until: str) -> tuple[Selector, Window]:
+    now = to_datetime(SystemClock().now_ms()).astimezone(UTC)
+    window = Window(parse_time(since, now), parse_time(until, now))
+    return selector, check_window(window)
+
+
+def _usage(work: Refused) -> InputError:
+    return InputError("query", work.text)
+
+
+def _ask(
+    config: Path,
+    make: Sequence[object],
+    *,
+    purpose: str,
+    case: str,
+    reason: str,
+    since: str,
+    until: str,
+    limit: int,
+    agencies: list[str] | None,
+    on_behalf_of: str,
+    as_json: bool,
+    as_csv: bool,
+    photo_out: Path | None = None,
+) -> None:
+    """Check the question, ask it, show it, and leave with its exit status."""
+    try:
+        selector, window = _checked(_selector(make), since, until)
+    except Refused as refused:
+        if refused.code is Code.BAD_QUERY:
+            raise _usage(refused) from None
+        raise
+    question = Question(
+        selector=selector,
+        purpose=purpose,
+        case_number=case,
+        reason=reason,
+        window=window,
+        row_limit=limit,
+        on_behalf_of=on_behalf_of,
+        agencies=tuple(agencies) if agencies else None,
+    )
+    result = asyncio.run(_run(config, question))
+    if photo_out is not None and result.photo is not None:
+        show.save_photo(result.photo, photo_out)
+    show.result(result, as_json=as_json, as_csv=as_csv)
+    raise typer.Exit(status_of(result))
+
+
+def status_of(result: Result) -> int:
+    """Return the exit status that a result means."""
+    if result.complete:
+        return EXIT_OK
+    return EXIT_REFUSED if result.refused else EXIT_INCOMPLETE
+
+
+async def _run(config: Path, question: Question) -> Result:
+    async with AccordClient.open(config) as client:
+        return await client.ask(question)
+
+
+def _selector(make: Sequence[object]) -> Selector:
+    match list(make):
+        case ["plate", str(plate), str(state)]:
+            return ExactPlate(normalise(plate), check_state(state))
+        case ["partial", str(pattern), str(state)]:
+            return WildcardPlate(check_pattern(pattern), check_state(state))
+        case ["hotlist", str(plate), str(state)]:
+            return HotListPlate(normalise(plate), check_state(state))
+        case ["area", str(box)]:
+            return _area(box)
+        case ["photo", str(read_id)] if re.fullmatch(r"[0-9a-f]{32}", read_id):
+            return PhotoOf(bytes.fromhex(read_id))
+    raise InputError("read id", "is not 32 hex digits", "copy it from an answer: --json shows it")
+
+
+def _area(text: str) -> AreaBox:
+    try:
+        edges = [round(float(part) * 10**7) for part in text.split(",")]
+        south, west, north, east = edges
+    except (ValueError, OverflowError):
+        raise InputError(
+            "area", "is not four numbers", "write SOUTH,WEST,NORTH,EAST in degrees"
+        ) from None
+    return check_area(AreaBox(south, west, north, east))
+
+
+@app.command()
+def plate(
+    plate: Annotated[str, typer.Argument(help="The whole plate.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    state: State = "",
+    since: Since = "30d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for the reads of one plate."""
+    _ask(config, ("plate", plate, state), purpose=purpose, case=case, reason=reason, since=since,
+         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
+         as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def partial(
+    pattern: Annotated[str, typer.Argument(help="? for one character, * for any number.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    state: State = "",
+    since: Since = "7d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for plates of which a part is known."""
+    _ask(config, ("partial", pattern, state), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         as_json=as_json, as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def area(
+    box: Annotated[str, typer.Argument(help="SOUTH,WEST,NORTH,EAST in degrees.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "1d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for the reads in an area."""
+    _ask(config, ("area", box), purpose=purpose, case=case, reason=reason, since=since,
+         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
+         as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def hotlist(
+    plate: Annotated[str, typer.Argument(help="The whole plate.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    state: State = "",
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask whether a plate is on the agencies' hot lists."""
+    _ask(config, ("hotlist", plate, state), purpose=purpose, case=case, reason=reason,
+         since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
+         as_json=as_json, as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def photo(
+    read_id: Annotated[str, typer.Argument(help="The read id of an answer (--json shows it).")],
+    purpose: Purpose,
+    out: Annotated[Path, typer.Option(help="Where to write the picture; never overwritten.")],
+    agency: Annotated[str, typer.Option("--from", help="The agency that gave the read.")],
+    case: Case = "",
+    reason: Reason = "",
+    on_behalf_of: OnBehalf = "",
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for the photo of one read: a signed query of its own."""
+    _ask(config, ("photo", read_id), purpose=purpose, case=case, reason=reason, since="30d",
+         until="now", limit=1, agencies=[agency], on_behalf_of=on_behalf_of, as_json=as_json,
+         as_csv=False, photo_out=out)  # fmt: skip
+
+
+def directory(config: Config = DEFAULT) -> None:
+    """Show whom your agreements let you ask, and what the broker thinks."""
+
+    async def run() -> None:
+        async with AccordClient.open(config) as client:
+            scope = client.scope()
+            claims = {entry.agency for entry in await client.directory()}
+            show.directory(client.federation, scope, claims)
+
+    asyncio.run(run())

@@ -1,0 +1,203 @@
+"""How results look: tables for people, JSON and CSV for programs."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from accord.clock import iso
+from accord.errors import InputError
+from accord.federation import Federation
+from accord.model import READ_NOTICE, Photo, SharedRead
+from accord.results import AgencyOutcome, Result
+
+
+def console() -> Console:
+    """Return a console for standard output: no colours when it is not a terminal."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def read_json(read: SharedRead) -> dict[str, Any]:
+    """Return a read as JSON content; what is not shared is null."""
+    place = read.place
+    vehicle = read.vehicle
+    return {
+        "read_id": read.read_id.hex(),
+        "agency": read.originator,
+        "plate": read.plate,
+        "state": read.state,
+        "captured_at": iso(read.captured_ms),
+        "time_step_s": read.time_step_ms / 1000,
+        "latitude": place.lat_e7 / 10**7 if place else None,
+        "longitude": place.lon_e7 / 10**7 if place else None,
+        "within_m": place.within_m if place else None,
+        "camera": read.camera or None,
+        "camera_is_pseudonym": read.camera_is_pseudonym,
+        "vehicle": {
+            "make": vehicle.make,
+            "model": vehicle.model,
+            "colour": vehicle.colour,
+            "body": vehicle.body,
+        }
+        if vehicle
+        else None,
+        "confidence": read.confidence_pm / 1000 or None,
+        "photo": read.photo_digest.hex() or None,
+    }
+
+
+def outcome_text(outcome: AgencyOutcome) -> str:
+    """Return an outcome in words, such as ``refused (PURPOSE_NOT_AGREED)``."""
+    return outcome.kind.value + (f" ({outcome.code})" if outcome.code else "")
+
+
+def outcome_json(outcome: AgencyOutcome) -> dict[str, Any]:
+    """Return an agency's outcome as JSON content."""
+    return {
+        "outcome": outcome.kind.value,
+        "signed_by_node": outcome.signed,
+        "rows": outcome.rows,
+        "code": outcome.code or None,
+        "section": outcome.section or None,
+        "text": outcome.text or None,
+        "contact": outcome.contact or None,
+        "refused_by": outcome.refused_by or None,
+        "delete_by": iso(outcome.duty.delete_by_ms) if outcome.duty else None,
+        "log_index": outcome.log_index,
+    }
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """Return a result as JSON content."""
+    return {
+        "query_id": result.query_id,
+        "complete": result.complete,
+        "outcomes": {o.agency: outcome_json(o) for o in result.outcomes},
+        "reads": [read_json(read) for read in result.reads],
+        "hot_list": [
+            {
+                "agency": e.agency,
+                "list": e.entry.list,
+                "source": e.entry.source,
+                "plate": e.entry.plate,
+                "state": e.entry.state,
+                "category": e.entry.category,
+                "published_at": iso(e.entry.published_ms),
+                "stale": e.stale,
+            }
+            for e in result.entries
+        ],
+        "waiting": result.waiting,
+        "warnings": list(result.warnings),
+        "notice": READ_NOTICE,
+    }
+
+
+def result(result: Result, *, as_json: bool, as_csv: bool) -> None:
+    """Print a result in the form that is wanted."""
+    if as_json:
+        sys.stdout.write(json.dumps(result_json(result), indent=1) + "\n")
+    elif as_csv:
+        _csv(result)
+    else:
+        people(result, console())
+
+
+def _csv(result: Result) -> None:
+    rows = [{k: v for k, v in read_json(r).items() if k != "vehicle"} for r in result.reads]
+    names = list(rows[0]) if rows else ["read_id", "agency", "plate", "state", "captured_at"]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    for outcome in result.outcomes:
+        sys.stderr.write(f"{outcome.agency}: {outcome_text(outcome)}\n")
+    sys.stderr.write(READ_NOTICE + "\n")
+
+
+def _where(read: SharedRead) -> str:
+    if read.place is None:
+        return "not shared"
+    near = f" within {read.place.within_m} m" if read.place.within_m else ""
+    return f"{read.place.lat_e7 / 10**7:.5f}, {read.place.lon_e7 / 10**7:.5f}{near}"
+
+
+def _when(read: SharedRead) -> str:
+    text = iso(read.captured_ms)[:19].replace("T", " ")
+    step = read.time_step_ms // 1000
+    return text + (f" (to {step // 60} min)" if step >= 60 else "")
+
+
+def people(result: Result, out: Console) -> None:
+    """Print tables: reads, hot-list entries, the outcome of every agency, the notice."""
+    if result.reads:
+        table = Table("Time (UTC)", "Plate", "Agency", "Place", "Camera", "Vehicle", "Photo")
+        for read in result.reads:
+            vehicle = read.vehicle
+            seen = " ".join(filter(None, (vehicle.colour, vehicle.make))) if vehicle else ""
+            table.add_row(
+                _when(read),
+                f"{read.plate} {read.state}".strip(),
+                read.originator,
+                _where(read),
+                read.camera or "not shared",
+                seen,
+                "yes" if read.photo_digest else "",
+            )
+        out.print(table)
+    for entry in result.entries:
+        age = "STALE: the list is older than it may be" if entry.stale else "current"
+        out.print(
+            f"Hot list {entry.entry.list} of {entry.entry.source}, held by {entry.agency}: "
+            f"{entry.entry.category}, published {iso(entry.entry.published_ms)}, {age}"
+        )
+    outcomes = Table("Agency", "Outcome", "Rows", "Section", "What it says")
+    for outcome in result.outcomes:
+        said = outcome.text
+        if not outcome.signed:
+            said = f"broker's claim, unsigned by the node: {said}"
+        if outcome.contact:
+            said = f"{said} Contact: {outcome.contact}"
+        duty = f"delete by {iso(outcome.duty.delete_by_ms)[:10]}" if outcome.duty else ""
+        rows = str(outcome.rows) if outcome.final or outcome.rows else ""
+        outcomes.add_row(outcome.agency, outcome_text(outcome), rows, outcome.section, said or duty)
+    out.print(outcomes)
+    if result.waiting:
+        out.print(f"{result.waiting} more rows wait for an agency's next page: narrow the time.")
+    for warning in result.warnings:
+        out.print(f"Warning: {warning}")
+    out.print(READ_NOTICE)
+
+
+def save_photo(photo: Photo, path: Path) -> None:
+    """Write a photo to a new file with mode 0600.
+
+    Raises:
+        InputError: the file exists or can't be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InputError(path, f"can't be written ({error.strerror})", "name a new file") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(photo.content)
+
+
+def directory(federation: Federation, scope: Collection[str], claims: Collection[str]) -> None:
+    """Print whom the agency may ask, by its own folder, beside the broker's claim."""
+    table = Table("Agency", "Name", "Kind", "Your agreements", "The broker's claim")
+    for name in sorted(set(scope) | set(claims)):
+        agency = federation.agencies.get(name)
+        table.add_row(
+            name,
+            agency.name if agency else "not in your folder",
+            agency.kind if agency else "",
+            "may be asked" if name in scope else "none",
+            "listed" if name in claims else "NOT LISTED: tell the broker's operator",
+        )
+    console().print(table)
