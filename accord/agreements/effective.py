@@ -13,6 +13,8 @@ from accord.agreements.counterparts import Counterpart
 from accord.agreements.manifest import Manifest
 from accord.agreements.term import Term, term_of
 
+Line = tuple[str, frozenset[tuple[str, str]]]
+
 
 class Standing(Enum):
     """How an agreement stands between two agencies at a moment."""
@@ -95,21 +97,22 @@ def with_replacements(agreements: tuple[Agreement, ...]) -> tuple[Agreement, ...
     (same ids, same root keys) once it commences: so an older, wider text that
     was signed too is worth nothing (attack A5). A draft replaces nothing.
     """
-    return tuple(_replaced(agreement, agreements) for agreement in agreements)
+    lines: dict[Line, list[Agreement]] = {}
+    for agreement in agreements:
+        lines.setdefault(line_of(agreement.manifest), []).append(agreement)
+    return tuple(_replaced(a, lines[line_of(a.manifest)]) for a in agreements)
 
 
-def line_of(manifest: Manifest) -> tuple[str, frozenset[tuple[str, str]]]:
+def line_of(manifest: Manifest) -> Line:
     """Return what all revisions of one agreement have in common."""
     return manifest.id, frozenset((party.id, party.root) for party in manifest.parties)
 
 
-def _replaced(agreement: Agreement, others: tuple[Agreement, ...]) -> Agreement:
-    manifest = agreement.manifest
+def _replaced(agreement: Agreement, line: list[Agreement]) -> Agreement:
     later = [
         other.term.commences_ms
-        for other in others
-        if other.term.commences_ms is not None
-        and other.manifest.revision > manifest.revision
-        and line_of(other.manifest) == line_of(manifest)
+        for other in line
+        if other.manifest.revision > agreement.manifest.revision
+        and other.term.commences_ms is not None
     ]
     return replace(agreement, replaced_ms=min(later)) if later else agreement

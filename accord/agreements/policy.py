@@ -51,7 +51,7 @@ from pydantic import Field as Limit
 
 from accord.agreements.manifest import MAX_DAYS
 from accord.agreements.reading import Source
-from accord.agreements.terms import Redaction, Withholding
+from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Refused
 from accord.model import MAX_ROWS, AreaBox, Kind
 from accord.plates import normalise
@@ -86,7 +86,7 @@ class PartnerRule:
     kinds: frozenset[Kind] | None = None
     look_back_days: int | None = None
     row_limit: int | None = None
-    redaction: Redaction = Redaction()
+    redaction: Redaction = OPEN
 
 
 @dataclass(frozen=True, slots=True)

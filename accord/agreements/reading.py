@@ -1,10 +1,10 @@
 """What manifests and policies have in common: closed words, and errors that name the line.
 
-    time = "exact" | "minute" | "quarter-hour" | "hour" | "day"
-    place = "exact" | "none" | "500 m"
-    camera = "exact" | "pseudonym" | "none"
-    vehicle = "shared" | "none"
-    photo = "shared" | "masked" | "none"
+time = "exact" | "minute" | "quarter-hour" | "hour" | "day"
+place = "exact" | "none" | "500 m"
+camera = "exact" | "pseudonym" | "none"
+vehicle = "shared" | "none"
+photo = "shared" | "masked" | "none"
 """
 
 import difflib
@@ -114,15 +114,16 @@ class Source:
                 and no policy can allow; then the law is named.
         """
         self.unique(keys, values)
+        allowed = [purpose.value for purpose in Purpose if purpose not in PROHIBITED]
         for value in values:
-            purpose = self.choice(keys, value, Purpose, "a purpose that Accord knows")
-            if purpose in PROHIBITED:
+            if value in PROHIBITED:
                 raise self.error(
                     keys,
-                    f"holds {value!r}, which can never be allowed ({PROHIBITED[purpose]})",
+                    f"holds {value!r}, which can never be allowed ({PROHIBITED[Purpose(value)]})",
                     "remove it",
                     value,
                 )
+            self.word(keys, value, allowed, "a purpose that Accord knows")
         return frozenset(values)
 
     def zone(self, keys: Keys, value: str) -> tzinfo:

@@ -1,0 +1,87 @@
+"""Manifests to start from. The text is in ``moa.toml``; here its blanks are filled in."""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+
+from accord.agreements.manifest import Party, parse_manifest
+from accord.model import Kind, Purpose
+
+MOA_PURPOSES = (
+    Purpose.STOLEN_VEHICLE,
+    Purpose.WANTED_PERSON,
+    Purpose.AMBER_ALERT,
+    Purpose.CRIMINAL_INVESTIGATION,
+    Purpose.PUBLIC_SAFETY_THREAT,
+)
+"""Uses that the MOA itself names (I.C: hot-list matches, investigations, threats)."""
+
+
+def template_moa(
+    id: str,
+    title: str,
+    parties: Sequence[Party],
+    *,
+    revision: int = 1,
+    time_zone: str = "America/Los_Angeles",
+    kinds: Sequence[str] = tuple(Kind),
+    purposes: Sequence[str] = MOA_PURPOSES,
+    training_within_days: int = 730,
+    case_number: str = "required",
+    reason: str = "required",
+    look_back_days: int = 365,
+    row_limit: int = 500,
+    time: str = "minute",
+    place: str = "500 m",
+    camera: str = "pseudonym",
+    vehicle: str = "shared",
+    photo: str = "masked",
+    received_days: int | None = 60,
+    length_years: int = 3,
+) -> bytes:
+    """Return a manifest on the MOA's terms, checked.
+
+    ``received_days`` None leaves what was received to the requester's own
+    retention policy, as MOA IV reads.
+
+    Raises:
+        InputError: a value that no manifest can hold.
+    """
+    keys: dict[str, str | int | Sequence[str]] = {
+        "id": id,
+        "title": title,
+        "revision": revision,
+        "time_zone": time_zone,
+        "kinds": [str(kind) for kind in kinds],
+        "purposes": [str(purpose) for purpose in purposes],
+        "training_within_days": training_within_days,
+        "case_number": case_number,
+        "reason": reason,
+        "look_back_days": look_back_days,
+        "row_limit": row_limit,
+        "time": time,
+        "place": place,
+        "camera": camera,
+        "vehicle": vehicle,
+        "photo": photo,
+        "received_days": "own-policy" if received_days is None else received_days,
+        "length_years": length_years,
+    }
+    filled = {key: _toml(value) for key, value in keys.items()}
+    filled["parties"] = "".join(_party(party) for party in parties)
+    text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")
+    data = Template(text).substitute(filled).encode()
+    parse_manifest(data, f"the template filled in for {id}")
+    return data
+
+
+def _party(party: Party) -> str:
+    lines = ["", "[[parties]]", f"id = {_toml(party.id)}", f"name = {_toml(party.name)}"]
+    lines += [f'root = "sha256:{party.root}"', f"contact = {_toml(party.contact)}", ""]
+    return "\n".join(lines)
+
+
+def _toml(value: str | int | Sequence[str]) -> str:
+    """Return a TOML value: JSON's texts, whole numbers and lists are TOML's too."""
+    return json.dumps(value, ensure_ascii=False)
