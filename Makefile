@@ -1,0 +1,39 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets itself up.
+PYTHON ?= python3.11
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+.PHONY: demo test test-full lint protos bench venv
+
+venv: .venv/.ready
+
+.venv/.ready: .ci/requirements.txt pyproject.toml
+	@$(PYTHON) -m venv .venv 1>&2
+	@$(BIN)/pip --quiet --disable-pip-version-check install --require-hashes -r .ci/requirements.txt 1>&2
+	@$(BIN)/pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e . 1>&2
+	@touch $@
+
+demo: venv
+	@$(BIN)/accord demo $(ARGS)
+
+test: lint
+	@mkdir -p build
+	$(BIN)/pytest -m "not full" --junitxml=build/test.xml
+
+test-full: venv
+	@mkdir -p build
+	.ci/check-wheel
+	$(BIN)/pytest -m full --junitxml=build/test-full.xml
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/interrogate --quiet accord node broker
+	.ci/check-generated
+
+protos: venv
+	.ci/generate .
+
+bench: venv
+	$(BIN)/python bench/run.py $(ARGS)
