@@ -1,0 +1,219 @@
+"""``accord agreement``: check, sign, status. What counsel of a party needs.
+
+    accord agreement check agreement.toml
+    accord agreement sign agreement.toml --party city --key counsel.pem \\
+        --signer "Jane Roe" --capacity "General Counsel"
+    accord agreement status federation/agreements/city-harbor \\
+        --federation federation --root city=sha256:<64 hex>
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from accord.agencies import read_plain
+from accord.agreements.counterparts import sign_counterpart
+from accord.agreements.effective import Agreement, Standing
+from accord.agreements.manifest import Manifest, parse_manifest
+from accord.agreements.reading import TIME_STEPS
+from accord.agreements.terms import Redaction
+from accord.cli.show import console
+from accord.clock import SystemClock, to_datetime
+from accord.errors import InputError
+from accord.federation import load
+from accord.keys import PrivateKey
+from accord.model import check_agency
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+File = Annotated[Path, typer.Argument(help="The agreement.toml.")]
+Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
+
+
+@app.command()
+def check(file: File) -> None:
+    """Check an agreement.toml and say in a table what it allows."""
+    manifest = _read(file)
+    out = console()
+    out.print(f"OK: {file}", markup=False)
+    out.print(_summary(manifest))
+    out.print("Compare this fingerprint with the other parties before anyone signs:")
+    out.print(f"sha256:{manifest.digest.hex()}")
+
+
+@app.command()
+def sign(
+    file: File,
+    party: Annotated[str, typer.Option(help="The party you sign for, by its id.")],
+    key: Annotated[Path, typer.Option(help="Counsel's private key file.")],
+    signer: Annotated[str, typer.Option(help="Your name.")],
+    capacity: Annotated[str, typer.Option(help='In what capacity, such as "General Counsel".')],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; counterparts/<party>.json if left out.")
+    ] = None,
+) -> None:
+    """Sign the exact bytes of an agreement.toml as one party's counterpart."""
+    manifest = _read(file)
+    now_ms = SystemClock().now_ms()
+    data = sign_counterpart(manifest, party, signer, capacity, now_ms, PrivateKey.load(key))
+    path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
+    _write_new(path, data)
+    screen = console()
+    screen.print(f"Signed {manifest.title!r}, revision {manifest.revision}, for {party}.")
+    screen.print(f"Text: sha256:{manifest.digest.hex()}")
+    screen.print(f"Counterpart: {path}. Send this file to every other party.", markup=False)
+
+
+@app.command()
+def status(
+    folder: Folder,
+    federation: Annotated[
+        Path | None, typer.Option(help="The federation folder, to verify the signatures.")
+    ] = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(help="A pinned root, such as city=sha256:<64 hex> (repeat for more)."),
+    ] = None,
+) -> None:
+    """Show who signed when, from when to when it runs, and whether it is in force now."""
+    manifest = _read(folder / "agreement.toml")
+    screen = console()
+    screen.print(f"{manifest.title} ({manifest.id}, revision {manifest.revision})", markup=False)
+    if federation is None:
+        screen.print(_unverified_table(folder, manifest))
+        screen.print("Signatures not verified: give --federation and --root.")
+        return
+    loaded = load(federation, _roots(root or []))
+    agreement = loaded.agreements.get(manifest.digest)
+    if agreement is None:
+        screen.print("This agreement does not count:")
+    else:
+        screen.print(_verified_table(agreement))
+        _print_term(agreement, SystemClock().now_ms())
+    _print_problems(str(problem) for problem in loaded.problems)
+    if agreement is None:
+        raise InputError(folder, "is not an agreement that this folder and these roots support")
+
+
+def _read(file: Path) -> Manifest:
+    return parse_manifest(read_plain(file), file)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise InputError(
+            path, "is there already and is never overwritten", "give another --out, or move it away"
+        ) from None
+    except OSError as error:
+        raise InputError(path, f"can't be written ({error.strerror})", "check the path") from None
+
+
+def _roots(texts: Iterable[str]) -> dict[str, str]:
+    roots: dict[str, str] = {}
+    for text in texts:
+        agency, _, pin = text.partition("=")
+        digits = pin.removeprefix("sha256:")
+        if digits == pin or len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+            raise InputError("--root", f"{text!r} is not a pinned root", "write id=sha256:<64 hex>")
+        roots[check_agency(agency, "--root")] = digits
+    return roots
+
+
+def _summary(manifest: Manifest) -> Table:
+    table = Table("rule", "section", "what it says")
+    scope, term, rules = manifest.scope, manifest.term, manifest.eligibility
+    names = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
+    table.add_row("title", "", f"{manifest.title}, revision {manifest.revision}")
+    table.add_row("parties", "", names)
+    pairs = "; ".join(f"{asks} asks {owns}" for asks, owns in sorted(scope.pairs))
+    table.add_row("scope", scope.section, f"{', '.join(sorted(scope.kinds))}: {pairs}")
+    table.add_row(
+        "purposes", manifest.purposes.section, ", ".join(sorted(manifest.purposes.allowed))
+    )
+    needs = [f"training within {rules.training_within_days} days"]
+    needs += ["case number"] if rules.case_required else []
+    needs += ["reason"] if rules.reason_required else []
+    table.add_row("eligibility", rules.section, ", ".join(needs))
+    table.add_row("onward sharing", manifest.onward_section, "none")
+    table.add_row("local policy", manifest.policy_section, "each owner's own policy narrows this")
+    limits = manifest.limits
+    table.add_row(
+        "limits",
+        limits.section,
+        f"{limits.look_back_days} days back, {limits.row_limit} rows at once",
+    )
+    table.add_row("fields", manifest.fields.section, _fields(manifest.fields.redaction))
+    kept = manifest.retention.received_days
+    table.add_row(
+        "retention",
+        manifest.retention.section,
+        "the requester's own policy" if kept is None else f"what was received: {kept} days",
+    )
+    last = "the anniversary" if term.ends == "anniversary" else "the day before the anniversary"
+    table.add_row(
+        "term",
+        term.section,
+        f"{term.length_years} years from the last signature; last day is {last}; no extension",
+    )
+    table.add_row("execution", manifest.execution_section, "a counterpart of every party")
+    return table
+
+
+def _fields(redaction: Redaction) -> str:
+    steps = {step: word for word, step in TIME_STEPS.items()}
+    metres = redaction.place_within_m
+    place = "none" if metres is None else f"{metres} m" if metres else "exact"
+    vehicle = "shared" if redaction.vehicle else "none"
+    return (
+        f"plate; time {steps[redaction.time_step_ms]}; place {place}; camera {redaction.camera}; "
+        f"vehicle {vehicle}; photo {redaction.photo}"
+    )
+
+
+def _unverified_table(folder: Path, manifest: Manifest) -> Table:
+    table = Table("party", "counterpart")
+    for party in manifest.parties:
+        there = (folder / "counterparts" / f"{party.id}.json").is_file()
+        table.add_row(party.id, "there, not verified" if there else "missing")
+    return table
+
+
+def _verified_table(agreement: Agreement) -> Table:
+    table = Table("party", "signed by", "capacity", "signed at (UTC)")
+    signed = {counterpart.party: counterpart for counterpart in agreement.counterparts}
+    for party in agreement.manifest.parties:
+        counterpart = signed.get(party.id)
+        if counterpart is None:
+            table.add_row(party.id, "missing", "", "")
+        else:
+            moment = to_datetime(counterpart.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
+            table.add_row(party.id, counterpart.signer, counterpart.capacity, moment)
+    return table
+
+
+def _print_term(agreement: Agreement, now_ms: int) -> None:
+    screen, term, zone = console(), agreement.term, agreement.manifest.zone
+    if term.commences_ms is not None and term.expires_ms is not None:
+        first = to_datetime(term.commences_ms).astimezone(zone)
+        last = to_datetime(term.expires_ms - 1).astimezone(zone)
+        screen.print(f"Commences: {first:%Y-%m-%d %H:%M} ({zone})", markup=False)
+        screen.print(f"Last day:  {last:%Y-%m-%d} ({zone})", markup=False)
+    standing = agreement.standing_at(now_ms)
+    if standing is Standing.IN_FORCE:
+        screen.print("In force now: yes")
+    else:
+        missing = f"; missing: {', '.join(term.missing)}" if term.missing else ""
+        screen.print(f"In force now: no, {standing.value}{missing}")
+
+
+def _print_problems(problems: Iterable[str]) -> None:
+    screen = console()
+    for problem in problems:
+        screen.print(f"Left out: {problem}", markup=False)

@@ -1,0 +1,354 @@
+"""The federation folder: read, verified, frozen. The only file access of the agreements.
+
+    <folder>/agencies/<id>/agency.toml, agency.sig
+    <folder>/agreements/<name>/agreement.toml, counterparts/<party>.json
+
+Whom it trusts, and why:
+
+1. ``roots`` are the fingerprints pinned locally (own agency, brokers'
+   operators). Nothing in the folder can replace them.
+2. An agreement counts when counsel of a locally pinned law-enforcement agency
+   has signed it, or when every party is pinned locally (brokers). One that
+   names another root for a pinned agency never counts.
+3. An agreement that counts pins the roots of its other parties. If two of
+   them name different roots for one agency, both are left out.
+4. An agency counts when its ``agency.toml`` is signed by its pinned root, an
+   agreement is executed when each party's counsel has signed its exact bytes.
+5. Of one agreement, a later executed revision replaces the earlier ones; two
+   texts with one revision number that are both executed are left out.
+
+What is bad is left out and listed; it never keeps the rest from working.
+Links are refused, and so are files that are too large.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from accord.agencies import Agency, load_agency, read_plain
+from accord.agreements.counterparts import Counterpart, verify_counterpart
+from accord.agreements.effective import Agreement, Line, line_of, with_replacements
+from accord.agreements.law import ELIGIBLE_KINDS
+from accord.agreements.manifest import Manifest, parse_manifest
+from accord.errors import AccordError, InputError
+from accord.model import check_agency
+
+MAX_ENTRIES = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What was left out, and why, in one line."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Federation:
+    """Verified agencies by id, agreements by digest, and what was left out."""
+
+    agencies: Mapping[str, Agency]
+    agreements: Mapping[bytes, Agreement]
+    problems: tuple[Problem, ...] = ()
+
+    def between(self, requester: str, owner: str) -> tuple[Agreement, ...]:
+        """Return the agreements in which the requester may ask the owner.
+
+        The executed one that commenced last comes first, drafts come last.
+        Whether one is in force at a moment is for ``effective`` to say.
+        """
+        found = [a for a in self.agreements.values() if a.may_ask(requester, owner)]
+        return tuple(sorted(found, key=_current_first))
+
+    def scope(self, requester: str) -> Mapping[str, tuple[Agreement, ...]]:
+        """Return every agency that some agreement lets the requester ask.
+
+        Each comes with its agreements, ordered as in :meth:`between`.
+        """
+        owners: dict[str, list[Agreement]] = {}
+        for agreement in self.agreements.values():
+            for asks, owner in agreement.manifest.scope.pairs:
+                if asks == requester:
+                    owners.setdefault(owner, []).append(agreement)
+        return {owner: tuple(sorted(owners[owner], key=_current_first)) for owner in sorted(owners)}
+
+
+def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
+    commences_ms = agreement.term.commences_ms
+    replaced = agreement.replaced_ms is not None
+    return commences_ms is None, replaced, -(commences_ms or 0), agreement.manifest.digest
+
+
+@dataclass
+class _Seen:
+    """The highest numbers seen while running: what is older is a rollback (attack A5)."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    revisions: dict[Line, int] = field(default_factory=dict)
+
+
+def load(folder: Path, roots: Mapping[str, str]) -> Federation:
+    """Read and verify the whole folder. ``roots``: agency id -> 64 hex digits.
+
+    Raises:
+        InputError: the folder itself can't be read.
+    """
+    return _load(folder, roots, _Seen())
+
+
+def _load(folder: Path, roots: Mapping[str, str], seen: _Seen) -> Federation:
+    if not folder.is_dir():
+        raise InputError(folder, "is not a folder", "give the federation folder")
+    return _Loader(folder, roots, seen).load()
+
+
+class _Loader:
+    """One pass over the folder, in the order of the rules above."""
+
+    def __init__(self, folder: Path, roots: Mapping[str, str], seen: _Seen) -> None:
+        self._folder = folder
+        self._roots = roots
+        self._seen = seen
+        self._problems: list[Problem] = []
+        self._agencies: dict[str, Agency] = {}
+
+    def load(self) -> Federation:
+        """Return the snapshot."""
+        manifests = dict(self._read_manifests())
+        present = {path.name for path in self._folders(self._folder / "agencies")}
+        self._load_agencies(present, self._roots)
+        counting = {path: m for path, m in manifests.items() if self._counts(path, m)}
+        counting = self._without_conflicts(counting)
+        pinned = {
+            party.id: party.root
+            for manifest in counting.values()
+            for party in manifest.parties
+            if party.id not in self._roots
+        }
+        self._load_agencies(present, pinned)
+        for name in sorted(present - set(pinned) - set(self._roots)):
+            self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
+        agreements = [
+            Agreement(manifest, self._counterparts(path, manifest))
+            for path, manifest in counting.items()
+        ]
+        kept = with_replacements(tuple(self._without_rollbacks(agreements)))
+        return Federation(
+            MappingProxyType(self._agencies),
+            MappingProxyType({a.manifest.digest: a for a in kept}),
+            tuple(self._problems),
+        )
+
+    def _problem(self, text: object) -> None:
+        problem = Problem(str(text))
+        if problem not in self._problems:
+            self._problems.append(problem)
+
+    def _folders(self, parent: Path) -> list[Path]:
+        """Return the plain folders in a folder, sorted; links are problems."""
+        found: list[Path] = []
+        try:
+            paths = sorted(parent.iterdir())
+        except OSError:
+            return found
+        if parent.is_symlink() or len(paths) > MAX_ENTRIES:
+            self._problem(f"{parent}: is a link, or holds too many entries; put a plain folder")
+            return found
+        for path in paths:
+            if path.is_symlink():
+                self._problem(f"{path}: is a link; put the folder itself there")
+            elif path.is_dir() and not path.name.startswith("."):
+                found.append(path)
+        return found
+
+    def _read_manifests(self) -> Iterator[tuple[Path, Manifest]]:
+        digests: dict[bytes, Path] = {}
+        for path in self._folders(self._folder / "agreements"):
+            file = path / "agreement.toml"
+            try:
+                manifest = parse_manifest(read_plain(file), file)
+            except AccordError as problem:
+                self._problem(problem)
+                continue
+            if manifest.digest in digests:
+                self._problem(f"{file}: is the same text as in {digests[manifest.digest]}")
+                continue
+            digests[manifest.digest] = path
+            yield path, manifest
+
+    def _load_agencies(self, present: Iterable[str], roots: Mapping[str, str]) -> None:
+        for name in sorted(present):
+            if name not in roots:
+                continue
+            try:
+                check_agency(name, self._folder / "agencies" / name)
+                agency = load_agency(self._folder / "agencies" / name, root=roots[name])
+            except AccordError as problem:
+                self._problem(problem)
+                continue
+            if agency.number < self._seen.numbers.get(name, 0):
+                self._problem(
+                    f"{self._folder / 'agencies' / name}: number {agency.number} is older than "
+                    f"{self._seen.numbers[name]}, seen before; get the newest agency.toml"
+                )
+                continue
+            self._seen.numbers[name] = agency.number
+            self._agencies[name] = agency
+
+    def _counts(self, path: Path, manifest: Manifest) -> bool:
+        """Apply rule 2."""
+        for party in manifest.parties:
+            if self._roots.get(party.id, party.root) != party.root:
+                self._problem(
+                    f"{path}: names another root key for {party.id} than the one pinned here; "
+                    "have both counsels compare the fingerprints"
+                )
+                return False
+        if all(party.id in self._roots for party in manifest.parties):
+            return True
+        for party in manifest.parties:
+            agency = self._agencies.get(party.id)
+            if party.id not in self._roots or agency is None or agency.kind not in ELIGIBLE_KINDS:
+                continue
+            if self._counterpart(path, manifest, agency) is not None:
+                return True
+        self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
+        return False
+
+    def _without_conflicts(self, manifests: Mapping[Path, Manifest]) -> dict[Path, Manifest]:
+        """Apply rule 3."""
+        named: dict[str, dict[str, list[Path]]] = {}
+        for path, manifest in manifests.items():
+            for party in manifest.parties:
+                named.setdefault(party.id, {}).setdefault(party.root, []).append(path)
+        bad: set[Path] = set()
+        for agency, by_root in named.items():
+            if len(by_root) > 1:
+                paths = sorted(path for found in by_root.values() for path in found)
+                bad |= set(paths)
+                for path in paths:
+                    self._problem(
+                        f"{path}: agreements name different root keys for {agency}; "
+                        "keep those that name its true one"
+                    )
+        return {path: manifest for path, manifest in manifests.items() if path not in bad}
+
+    def _counterpart(self, path: Path, manifest: Manifest, agency: Agency) -> Counterpart | None:
+        file = path / "counterparts" / f"{agency.id}.json"
+        if not file.is_symlink() and not file.exists():
+            return None
+        try:
+            if file.parent.is_symlink():
+                raise InputError(file.parent, "is a link", "put the folder itself there")
+            return verify_counterpart(read_plain(file), manifest, agency, file)
+        except AccordError as problem:
+            self._problem(problem)
+            return None
+
+    def _counterparts(self, path: Path, manifest: Manifest) -> tuple[Counterpart, ...]:
+        """Return the valid counterparts; a bad one is a problem and does not count."""
+        found: list[Counterpart] = []
+        for party in manifest.parties:
+            agency = self._agencies.get(party.id)
+            if agency is None:
+                self._problem(f"{path}: no valid agency.toml of the party {party.id}")
+                continue
+            counterpart = self._counterpart(path, manifest, agency)
+            if counterpart is not None:
+                found.append(counterpart)
+        return tuple(found)
+
+    def _without_rollbacks(self, agreements: Iterable[Agreement]) -> list[Agreement]:
+        """Apply rule 5, and refuse what is older than what was seen before."""
+        kept: list[Agreement] = []
+        lines: dict[Line, dict[int, list[Agreement]]] = {}
+        for agreement in agreements:
+            manifest = agreement.manifest
+            if agreement.term.commences_ms is None:
+                kept.append(agreement)
+            else:
+                revisions = lines.setdefault(line_of(manifest), {})
+                revisions.setdefault(manifest.revision, []).append(agreement)
+        for line, revisions in lines.items():
+            kept += self._of_line(line, revisions)
+        return kept
+
+    def _of_line(self, line: Line, revisions: Mapping[int, list[Agreement]]) -> list[Agreement]:
+        """Return the executed revisions of one agreement that count."""
+        last, seen = max(revisions), self._seen.revisions.get(line, 0)
+        if last < seen:
+            self._problem(
+                f"agreement {line[0]}: revision {last} is older than {seen}, seen before; "
+                "get the newest"
+            )
+            return []
+        if len(revisions[last]) > 1:
+            # Which text counts can't be told, so neither does any earlier one.
+            self._problem(
+                f"agreement {line[0]}: two signed texts are both revision {last}; "
+                "remove the one that does not count"
+            )
+            return []
+        self._seen.revisions[line] = last
+        return [found[0] for found in revisions.values() if len(found) == 1]
+
+
+class FederationWatch:
+    """The folder as it stands, read again when a file in it changed.
+
+    While it runs, it refuses an ``agency.toml`` or a revision of an agreement
+    older than one it has seen. A folder that became unreadable holds nothing.
+    """
+
+    def __init__(self, folder: Path, roots: Mapping[str, str]) -> None:
+        """Read the folder.
+
+        Raises:
+            InputError: the folder can't be read.
+        """
+        self._folder = folder
+        self._roots = dict(roots)
+        self._seen = _Seen()
+        # Taken before reading: a change in between shows at the next refresh.
+        self._print = fingerprint(folder)
+        self._current = _load(folder, self._roots, self._seen)
+
+    @property
+    def current(self) -> Federation:
+        """The last snapshot."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Read the folder again if it changed; tell whether it did."""
+        seen_now = fingerprint(self._folder)
+        if seen_now == self._print:
+            return False
+        self._print = seen_now
+        try:
+            self._current = _load(self._folder, self._roots, self._seen)
+        except InputError as problem:
+            nothing: Mapping[str, Agency] = MappingProxyType({})
+            self._current = Federation(nothing, MappingProxyType({}), (Problem(str(problem)),))
+        return True
+
+
+def fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:
+    """Return (path, inode, mtime in ns, size) of everything below the folder."""
+    found: set[tuple[str, int, int, int]] = set()
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    found.add((entry.path, status.st_ino, status.st_mtime_ns, status.st_size))
+        except OSError:
+            continue
+    return frozenset(found)
