@@ -39,9 +39,7 @@ from accord.merge import order
 from accord.model import (
     AnswerBody,
     Field,
-    HotListPlate,
     OutcomeKind,
-    PhotoOf,
     Query,
     Selector,
     SharedRead,

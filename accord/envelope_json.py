@@ -1,6 +1,7 @@
 """The JSON form of DSSE envelopes, for files that people keep and send.
 
-    {"payloadType": "...", "payload": "<base64>", "signatures": [{"keyid": "...", "sig": "<base64>"}]}
+    {"payloadType": "...", "payload": "<base64>",
+     "signatures": [{"keyid": "...", "sig": "<base64>"}]}
 
 The detached form leaves the payload out: it is another file, byte for byte.
 """
@@ -26,7 +27,7 @@ class _Signature(BaseModel):
 
 class _Detached(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    payloadType: str  # noqa: N815 - DSSE's own spelling
+    payloadType: str
     signatures: list[_Signature] = Field(min_length=1)
 
 
@@ -45,7 +46,8 @@ def load_json(data: bytes, where: object) -> Any:
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise InputError(where, "is not the JSON that is wanted here", "get the file again") from None
+        problem = "is not the JSON that is wanted here"
+        raise InputError(where, problem, "get the file again") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

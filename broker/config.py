@@ -1,20 +1,20 @@
 """``broker.toml``: everything a broker needs, secrets by file path only.
 
-    operator = "county"
-    name = "main"
-    listen = "127.0.0.1:7440"
-    data = "data"
-    federation = "federation"
-    node_deadline_s = 10.0
-    [roots]                              # pinned by hand: who may be served at all
-    county = "sha256:<64 hex>"
-    harbor = "sha256:<64 hex>"
-    [tls]
-    certificate = "tls/broker-main.crt"
-    key = "tls/broker-main.pem"
-    [keys]
-    audit = "keys/audit.pem"
-    audit_secret = "keys/audit.secret"
+operator = "county"
+name = "main"
+listen = "127.0.0.1:7440"
+data = "data"
+federation = "federation"
+node_deadline_s = 10.0
+[roots]                              # pinned by hand: who may be served at all
+county = "sha256:<64 hex>"
+harbor = "sha256:<64 hex>"
+[tls]
+certificate = "tls/broker-main.crt"
+key = "tls/broker-main.pem"
+[keys]
+audit = "keys/audit.pem"
+audit_secret = "keys/audit.secret"
 """
 
 from collections.abc import Mapping

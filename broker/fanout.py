@@ -12,8 +12,8 @@ import structlog
 from grpc import aio
 
 from accord.agencies import Agency
-from accord.errors import Code, Unverified
 from accord.codec import envelope_from_wire, envelope_to_wire
+from accord.errors import Code, Unverified
 from accord.transport.channels import ChannelPool
 from accord.transport.server import refusal_from
 from accord.verification import VerifiedAnswer, verify_answer, verify_refusal

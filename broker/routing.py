@@ -52,9 +52,7 @@ def route(envelope: Envelope, peer: SpiffeId, federation: Federation, at_ms: int
     return Route(envelope, verified.digest, verified, section, None)
 
 
-def _decide(
-    verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_ms: int
-) -> str:
+def _decide(verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_ms: int) -> str:
     query = verified.query
     if peer.agency != query.requesting_agency:
         raise Refused(Code.METHOD_NOT_ALLOWED, detail="a client sends its own agency's queries")
@@ -64,9 +62,7 @@ def _decide(
         )
     agreement = federation.agreements.get(query.agreement_digest)
     folded = (
-        effective(agreement, query.requesting_agency, query.audience, at_ms)
-        if agreement
-        else None
+        effective(agreement, query.requesting_agency, query.audience, at_ms) if agreement else None
     )
     decision = decide(query, folded, None, at_ms, requester=verified.home)
     if not decision.allowed:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from accord.audit.log import AuditLog
 from grpc import aio
 
 from accord.audit.leaf import Record
-from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.federation import FederationWatch

@@ -5,10 +5,10 @@ import hashlib
 from typing import Any
 
 import structlog
+from accord.audit.log import AuditLog
 
 from accord.audit.fields import query_fields
 from accord.audit.leaf import Record
-from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.codec import envelope_from_wire
 from accord.errors import CATALOGUE, Code, Refused
@@ -44,7 +44,7 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         self._clock = clock
         self._node_deadline_s = node_deadline_s
 
-    async def Query(  # noqa: N802 - the name is the contract's
+    async def Query(
         self, request: broker_pb2.QueryRequest, context: Any
     ) -> broker_pb2.QueryResponse:
         """Forward what is allowed, and answer with one outcome per envelope."""
@@ -72,7 +72,7 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
             order=[broker_pb2.RowRef(outcome=index, row=row) for index, row in refs],
         )
 
-    async def Directory(  # noqa: N802 - the name is the contract's
+    async def Directory(
         self, request: broker_pb2.DirectoryRequest, context: Any
     ) -> broker_pb2.DirectoryResponse:
         """Say whom the caller's agency may ask, as far as this broker knows."""

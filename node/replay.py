@@ -66,12 +66,12 @@ class ReplayGuard:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         database = sqlite_utils.Database(self._database)
-        database["claims"].create(
+        database.table("claims").create(
             {"digest": bytes, "nonce": bytes, "expires_ms": int}, pk="digest", if_not_exists=True
         )
-        database["claims"].create_index(["nonce"], unique=True, if_not_exists=True)
-        database["claims"].create_index(["expires_ms"], if_not_exists=True)
-        database["guard"].create({"id": int, "created_ms": int}, pk="id", if_not_exists=True)
+        database.table("claims").create_index(["nonce"], unique=True, if_not_exists=True)
+        database.table("claims").create_index(["expires_ms"], if_not_exists=True)
+        database.table("guard").create({"id": int, "created_ms": int}, pk="id", if_not_exists=True)
         row = (1, self._clock.now_ms())
         self._database.execute("INSERT OR IGNORE INTO guard VALUES (?, ?)", row)
         (created,) = self._database.execute("SELECT created_ms FROM guard").fetchone()

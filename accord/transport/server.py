@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 from accord.codec import envelope_from_wire
 from accord.envelope import Envelope
 from accord.errors import Code, InputError, Mark, Refused, Unverified
-from accord.identity import PeerRole, SpiffeId, may_call
+from accord.identity import SpiffeId, may_call
 from accord.transport.peers import PeerVerifier
 from accord.transport.tls import MAX_MESSAGE, MAX_RESPONSE
 from accord.wire.v1 import envelope_pb2
@@ -74,12 +74,12 @@ class Gate(aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
         """Wrap the handler of a call; unknown methods stay unknown."""
-        handler = await continuation(details)
-        method = details.method
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
         if handler is None:
             return handler
         if handler.unary_unary is None:
@@ -97,7 +97,7 @@ class Gate(aio.ServerInterceptor):
             call, handler.request_deserializer, handler.response_serializer
         )
 
-    def _streaming(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
+    def _streaming(self, handler: Any, method: str) -> Any:
         """Only Health.Watch streams; it passes the same gate, without a deadline."""
         inner = handler.unary_stream
 

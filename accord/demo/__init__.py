@@ -1,0 +1,1 @@
+"""`accord demo`: a whole federation of real processes on this machine."""

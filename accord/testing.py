@@ -1,0 +1,244 @@
+"""A whole federation in a folder: throwaway keys, signed agreements, officers.
+
+Shipped for those who write their own clients and tests, and used by
+``accord demo``. Nothing here is weaker than the real thing: the same files,
+keys and checks, only made by one hand.
+"""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accord.agency_files import AgencyFiles, issue_peer, make_agency
+from accord.agreements.counterparts import sign_counterpart
+from accord.agreements.manifest import Party, parse_manifest
+from accord.agreements.templates import template_moa
+from accord.clock import Clock
+from accord.envelope_json import to_json
+from accord.identity import KeyRole, PeerRole
+from accord.keys import PrivateKey
+from accord.roster import Officer, Roster, issue_credential, publish
+
+_POLICY_PURPOSES = (
+    '["stolen-vehicle", "wanted-person", "missing-person", "amber-alert", '
+    '"criminal-investigation", "hit-and-run", "public-safety-threat"]'
+)
+
+
+class FixedClock:
+    """A clock that stands still until it is moved; ``ms`` is UTC milliseconds."""
+
+    def __init__(self, ms: int) -> None:
+        self.ms = ms
+
+    def now_ms(self) -> int:
+        """Return the time it was set to."""
+        return self.ms
+
+
+@dataclass
+class Member:
+    """One agency of the federation and its officers."""
+
+    files: AgencyFiles
+    name: str
+    contact: str
+    address: str
+    officers: dict[str, Officer] = field(default_factory=dict)
+
+
+class FederationSimulator:
+    """Builds the folders of agencies, agreements and one broker under ``base``.
+
+    base/<agency>/           keys, node.toml, policy.toml, federation/, data/
+    base/<agency>/officers/<id>/client.toml
+    base/<operator>/         the broker's
+    """
+
+    def __init__(self, base: Path, clock: Clock) -> None:
+        self.base = base
+        self.clock = clock
+        self.members: dict[str, Member] = {}
+        self.operator: Member | None = None
+        self._agreements: dict[str, tuple[tuple[str, ...], Path]] = {}
+
+    def folder(self, agency: str) -> Path:
+        """Return an agency's folder."""
+        return self.base / agency
+
+    def add_operator(self, agency: str, name: str, address: str) -> Member:
+        """Add the broker's operator; ``address`` is the broker's host:port."""
+        self.operator = self._member(agency, name, "operator", address, broker=True)
+        return self.operator
+
+    def add_agency(self, agency: str, name: str, kind: str, address: str) -> Member:
+        """Add an agency with a node at ``address``."""
+        self.members[agency] = self._member(agency, name, kind, address, broker=False)
+        return self.members[agency]
+
+    def _member(self, agency: str, name: str, kind: str, address: str, *, broker: bool) -> Member:
+        contact = f"ALPR coordinator, {name}"
+        files = make_agency(
+            self.folder(agency),
+            agency=agency,
+            name=name,
+            kind=kind,
+            state="CA",
+            contact=contact,
+            now_ms=self.clock.now_ms(),
+            node_address="" if broker else address,
+            broker_address=address if broker else "",
+        )
+        return Member(files, name, contact, address)
+
+    def add_agreement(
+        self, name: str, parties: tuple[str, ...], *, signed_by: tuple[str, ...] | None = None,
+        signed_at_ms: int | None = None, **options: Any
+    ) -> Path:  # fmt: skip
+        """Write a manifest on the MOA's terms and have every party's counsel sign it.
+
+        ``signed_by`` leaves parties out; ``options`` are those of
+        :func:`accord.agreements.templates.template_moa`.
+        """
+        listed = [
+            Party(p, self.members[p].name, self.members[p].files.fingerprint(),
+                  self.members[p].contact)
+            for p in parties
+        ]  # fmt: skip
+        title = " and ".join(party.name for party in listed)
+        data = template_moa(name, f"Agreement between {title}", listed, **options)
+        folder = self.base / "agreements" / name
+        (folder / "counterparts").mkdir(parents=True)
+        (folder / "agreement.toml").write_bytes(data)
+        manifest = parse_manifest(data, folder)
+        for party in parties if signed_by is None else signed_by:
+            key = PrivateKey.load(self.members[party].files.key(KeyRole.COUNSEL))
+            when = self.clock.now_ms() - 86_400_000 if signed_at_ms is None else signed_at_ms
+            signed = sign_counterpart(
+                manifest, party, f"Counsel of {party}", "General Counsel", when, key
+            )
+            (folder / "counterparts" / f"{party}.json").write_bytes(signed)
+        self._agreements[name] = (parties, folder)
+        return folder
+
+    def add_officer(self, agency: str, officer: Officer) -> None:
+        """Put an officer on the agency's roster."""
+        self.members[agency].officers[officer.id] = officer
+
+    def build(self, policies: dict[str, str] | None = None) -> None:
+        """Write every program's own folder: configuration, federation, roster, officers."""
+        for agency in self.members:
+            self._distribute(agency, self.folder(agency) / "federation")
+            self._node(agency, (policies or {}).get(agency, self.policy(agency)))
+            self.publish_roster(agency)
+            for officer in self.members[agency].officers.values():
+                self._officer(agency, officer)
+        self._broker()
+
+    def partners(self, agency: str) -> list[str]:
+        """Return the agencies with which an agreement was written."""
+        found = {p for parties, _ in self._agreements.values() if agency in parties
+                 for p in parties}  # fmt: skip
+        return sorted(found - {agency})
+
+    def policy(self, agency: str) -> str:
+        """Return a policy that shares with every partner and withholds nothing."""
+        partners = "".join(f'[[partner]]\nagency = "{p}"\n' for p in self.partners(agency))
+        return (
+            f'format = "accord-policy/1"\nagency = "{agency}"\nversion = 1\n'
+            f'time_zone = "America/Los_Angeles"\n'
+            f"[own]\npurposes = {_POLICY_PURPOSES}\nlook_back_days = 730\nrow_limit = 1000\n"
+            f'training_within_days = 730\ncase_number = "optional"\nreason = "optional"\n'
+            f"{partners}[withhold]\nplates = []\ncameras = []\ncases = []\n"
+            f"[retention]\nreads_days = 730\nphotos_days = 365\nhot_list_days = 30\n"
+        )
+
+    def _operator(self) -> Member:
+        if self.operator is None:
+            raise ValueError("add_operator() first")
+        return self.operator
+
+    def _distribute(self, agency: str, target: Path) -> None:
+        """Copy what this agency has signed, and who the others in it are."""
+        known = {agency, self._operator().files.agency, *self.partners(agency)}
+        agreements = [n for n, (parties, _) in self._agreements.items() if agency in parties]
+        self._copy(target, known, agreements)
+
+    def _copy(self, target: Path, agencies: set[str], agreements: list[str]) -> None:
+        everybody = {**self.members, self._operator().files.agency: self._operator()}
+        for name in sorted(agencies):
+            public = everybody[name].files.public
+            shutil.copytree(public, target / "agencies" / name, dirs_exist_ok=True)
+        (target / "agreements").mkdir(parents=True, exist_ok=True)
+        for name in agreements:
+            source = self._agreements[name][1]
+            shutil.copytree(source, target / "agreements" / name, dirs_exist_ok=True)
+
+    def _broker_id(self) -> str:
+        return f"spiffe://{self._operator().files.agency}/broker/main"
+
+    def _node(self, agency: str, policy: str) -> None:
+        folder, member = self.folder(agency), self.members[agency]
+        (folder / "policy.toml").write_text(policy)
+        (folder / "node.toml").write_text(
+            f'agency = "{agency}"\nname = "main"\nlisten = "{member.address}"\n'
+            f'data = "data"\nfederation = "federation"\n'
+            f'root = "sha256:{member.files.fingerprint()}"\n'
+            f'policy = "policy.toml"\nroster = "roster.json"\n'
+            f'[tls]\ncertificate = "tls/node-main.crt"\nkey = "tls/node-main.pem"\n'
+            f'[keys]\nnode = "keys/node.pem"\naudit = "keys/audit.pem"\n'
+            f'audit_secret = "keys/audit.secret"\nnames_secret = "keys/names.secret"\n'
+            f'[[brokers]]\nid = "{self._broker_id()}"\n'
+            f'root = "sha256:{self._operator().files.fingerprint()}"\n'
+            f'[[overlays]]\ncamera = "*"\ntop = 0.12\nbottom = 0.12\n'
+        )
+
+    def _broker(self) -> None:
+        operator = self._operator()
+        folder = operator.files.folder
+        everybody = {**self.members, operator.files.agency: operator}
+        self._copy(folder / "federation", set(everybody), list(self._agreements))
+        roots = "".join(
+            f'{name} = "sha256:{member.files.fingerprint()}"\n'
+            for name, member in sorted(everybody.items())
+        )
+        (folder / "broker.toml").write_text(
+            f'operator = "{operator.files.agency}"\nname = "main"\n'
+            f'listen = "{operator.address}"\ndata = "data"\nfederation = "federation"\n'
+            f"node_deadline_s = 5.0\n"
+            f'[tls]\ncertificate = "tls/broker-main.crt"\nkey = "tls/broker-main.pem"\n'
+            f'[keys]\naudit = "keys/audit.pem"\naudit_secret = "keys/audit.secret"\n'
+            f"[roots]\n{roots}"
+        )
+
+    def publish_roster(self, agency: str, number: int = 1) -> None:
+        """Publish the agency's roster as of now."""
+        member = self.members[agency]
+        roster = Roster(agency, 0, 0, member.officers)
+        key = PrivateKey.load(member.files.key(KeyRole.PERSONNEL))
+        data = publish(roster, number, self.clock.now_ms(), key)
+        (self.folder(agency) / "roster.json").write_bytes(data)
+
+    def client_toml(self, agency: str, officer: str) -> Path:
+        """Return the path of an officer's client.toml."""
+        return self.folder(agency) / "officers" / officer / "client.toml"
+
+    def _officer(self, agency: str, officer: Officer) -> None:
+        member = self.members[agency]
+        path = self.client_toml(agency, officer.id)
+        name = f"desk-{officer.id.lower()}"
+        issue_peer(member.files, PeerRole.CLIENT, name, self.clock.now_ms())
+        key = PrivateKey.generate()
+        key.save(path.parent / "officer.pem")
+        desk = PrivateKey.load(member.files.key(KeyRole.PERSONNEL))
+        credential = issue_credential(officer, agency, key.public, self.clock.now_ms(), 12, desk)
+        (path.parent / "credential.json").write_bytes(to_json(credential))
+        path.write_text(
+            f'agency = "{agency}"\nroot = "sha256:{member.files.fingerprint()}"\n'
+            f'federation = "../../federation"\ncredential = "credential.json"\n'
+            f'officer_key = "officer.pem"\nbroker = "{self._broker_id()}"\n'
+            f'broker_root = "sha256:{self._operator().files.fingerprint()}"\n'
+            f'[tls]\ncertificate = "../../tls/client-{name}.crt"\n'
+            f'key = "../../tls/client-{name}.pem"\n'
+        )
