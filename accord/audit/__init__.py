@@ -1,0 +1,1 @@
+"""The audit log: leaves of salted commitments, a Merkle tree, signed checkpoints."""

@@ -1,0 +1,174 @@
+"""Signed tree heads: C2SP tlog-checkpoint in a signed note, to the byte.
+
+    harbor/node
+    20852163
+    CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+
+    — harbor/node Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5...
+
+The lines are origin, size in decimal and root in base64; each signature is the
+base64 of a 4-byte key id and a 64-byte Ed25519 signature over the text above
+the blank line. A log's key name is its origin.
+
+Source: C2SP signed-note and tlog-checkpoint, version 1.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+
+from accord.audit.merkle import HASH_BYTES
+from accord.errors import Code, InputError, Unverified
+from accord.keys import ED25519, PublicKey, Signer
+
+MAX_BYTES = 64 * 1024
+MAX_SIGNATURES = 64
+
+_ED25519_TYPE = b"\x01"
+_DASH = "\u2014 "
+_NAME = re.compile(r"[^\s+]+")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree head: name of the log, number of leaves, root (32 bytes).
+
+    ``extensions`` are opaque further lines; Accord's logs write none.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the note's text, the bytes that are signed (UTF-8)."""
+        lines = [self.origin, str(self.size), base64.b64encode(self.root).decode()]
+        return "".join(f"{line}\n" for line in (*lines, *self.extensions))
+
+
+def check_origin(origin: str) -> str:
+    """Return the name of a log, such as ``harbor/node``.
+
+    Raises:
+        InputError: empty, or with a blank, a plus or a control character.
+    """
+    if not _NAME.fullmatch(origin) or _CONTROL.search(origin):
+        raise InputError("audit log", f"{origin!r} can't be its name", "use <agency>/node")
+    return origin
+
+
+def raw_ed25519(public: PublicKey, where: object = "audit key") -> bytes:
+    """Return the 32 bytes of an Ed25519 public key.
+
+    Raises:
+        InputError: another kind of key; checkpoints are Ed25519 only.
+    """
+    if public.algorithm != ED25519:
+        raise InputError(where, "is not an Ed25519 key", "audit logs sign with Ed25519")
+    return public.der[-32:]
+
+
+def key_id(name: str, public: PublicKey) -> bytes:
+    """Return SHA-256(name || 0x0A || 0x01 || key)[:4]."""
+    message = name.encode() + b"\n" + _ED25519_TYPE + raw_ed25519(public)
+    return hashlib.sha256(message).digest()[:4]
+
+
+def verifier_key(name: str, public: PublicKey) -> str:
+    """Return the key as C2SP tools take it: ``name+keyid+base64``."""
+    material = base64.b64encode(_ED25519_TYPE + raw_ed25519(public)).decode()
+    return f"{name}+{key_id(name, public).hex()}+{material}"
+
+
+def sign(checkpoint: Checkpoint, signer: Signer) -> bytes:
+    """Return the signed note; the key's name is the origin."""
+    text = checkpoint.text()
+    name = checkpoint.origin
+    signature = base64.b64encode(key_id(name, signer.public) + signer.sign(text.encode())).decode()
+    return f"{text}\n{_DASH}{name} {signature}\n".encode()
+
+
+def verify(note: bytes, origin: str, public: PublicKey) -> Checkpoint:
+    """Return the checkpoint once the log's own signature on it is verified.
+
+    Signatures by keys that we don't know are ignored; one that names our key
+    and does not fit spoils the note.
+
+    Raises:
+        Unverified: ``MALFORMED`` or ``SIGNATURE_INVALID``.
+    """
+    text, signatures = _open(note)
+    wanted = key_id(origin, public)
+    ours = [sig[4:] for name, sig in signatures if name == origin and sig[:4] == wanted]
+    if not ours or not all(public.verifies(text.encode(), signature) for signature in ours):
+        raise Unverified(Code.SIGNATURE_INVALID, f"the checkpoint is not signed by {origin}")
+    checkpoint = _parse(text)
+    if checkpoint.origin != origin:
+        raise Unverified(Code.SIGNATURE_INVALID, f"the checkpoint is of another log than {origin}")
+    return checkpoint
+
+
+def claimed_origin(note: bytes) -> str:
+    """Return the first line of a note. Unverified: good for looking up a key.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    text, _ = _open(note)
+    return text.partition("\n")[0]
+
+
+def _malformed(problem: str) -> Unverified:
+    return Unverified(Code.MALFORMED, f"the checkpoint {problem}")
+
+
+def _open(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """Split a note into its text and its signatures (name, key id and signature)."""
+    if len(note) > MAX_BYTES:
+        raise _malformed("is too large")
+    try:
+        whole = note.decode()
+    except UnicodeDecodeError:
+        raise _malformed("is not UTF-8") from None
+    text, blank, tail = whole.rpartition("\n\n")
+    if not blank or not tail.endswith("\n") or _CONTROL.search(whole):
+        raise _malformed("is not a signed note")
+    lines = tail[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise _malformed("has too many signatures")
+    return text + "\n", [_signature(line) for line in lines]
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    name, _, encoded = line.removeprefix(_DASH).partition(" ")
+    signature = _base64(encoded)
+    if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(signature) < 5:
+        raise _malformed("has a signature line that is not one")
+    return name, signature
+
+
+def _parse(text: str) -> Checkpoint:
+    lines = text[:-1].split("\n")
+    if len(lines) < 3 or not all(lines):
+        raise _malformed("lacks origin, size or root")
+    origin, size, encoded, *extensions = lines
+    root = _base64(encoded)
+    if not _SIZE.fullmatch(size) or len(root) != HASH_BYTES:
+        raise _malformed("has a size or root that is not one")
+    return Checkpoint(origin, int(size), root, tuple(extensions))
+
+
+def _base64(text: str) -> bytes:
+    """Decode standard base64 whose one canonical form this is."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _malformed("holds something that is not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise _malformed("holds base64 that is not canonical")
+    return data

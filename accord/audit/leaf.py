@@ -1,0 +1,160 @@
+"""One record and its leaf: each field committed to by its own salted digest. Pure.
+
+    digest = SHA-256("accord-audit-field-v1" || 0x00 || len(name) as one byte
+                     || name || salt (16 bytes) || value in UTF-8)
+
+The leaf is the canonical protobuf of ``accord.wire.v1.Leaf``: name and digest
+of every field, sorted by name. So one field can be disclosed, by its salt and
+value, without the others; and a leaf alone tells names of fields, no value.
+The record's kind and time are fields like the rest. ``docs/audit.md`` has an
+example with every byte.
+
+Source: Cal. Civ. Code 1798.90.52 (what a record of access must hold); MOA III.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from accord.clock import iso
+from accord.codec import canonical, parse
+from accord.errors import Code, Unverified
+from accord.wire.v1 import leaf_pb2
+
+SALT_BYTES = 16
+DIGEST_BYTES = 32
+MAX_FIELDS = 64
+
+KINDS = frozenset(
+    {
+        # The owner of the data received a query and decided to allow it.
+        "query",
+        # The owner answered: count and digest of the answer.
+        "answer",
+        # A query was refused, here, for a reason that the record names.
+        "refusal",
+        # The home node vouched for its officer's query.
+        "countersign",
+        # The home node was told what came back for a query.
+        "returned",
+        # A broker forwarded, or refused to.
+        "forward",
+        # A broker's view of what a node did with the query.
+        "outcome",
+        # Data past its retention was deleted.
+        "purge",
+        # A process started to write this log.
+        "start",
+    }
+)
+
+_DOMAIN = b"accord-audit-field-v1\x00"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_OWN = frozenset({"kind", "time"})
+
+
+@lru_cache(maxsize=1024)
+def _prefix(name: str) -> bytes:
+    """Return what is hashed before the salt; names come from our code, so few."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of an audit field")
+    return _DOMAIN + bytes([len(name)]) + name.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What happened: a kind of :data:`KINDS` and its fields, all text.
+
+    Values that are digests are lower-case hex. ``kind`` and ``time`` are added
+    by the log and can't be given.
+
+    Raises:
+        ValueError: an unknown kind or a bad name; a mistake in our own code.
+    """
+
+    kind: str
+    fields: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check kind and names."""
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is not a kind of audit record")
+        if len(self.fields) + len(_OWN) > MAX_FIELDS or not _OWN.isdisjoint(self.fields):
+            raise ValueError("too many audit fields, or one that the log itself sets")
+        for name in self.fields:
+            _prefix(name)
+
+
+def all_fields(record: Record, time_ms: int) -> dict[str, str]:
+    """Return every field that the leaf commits to, sorted by name.
+
+    ``time`` is RFC 3339 in UTC with milliseconds.
+    """
+    fields = {**record.fields, "kind": record.kind, "time": iso(time_ms)}
+    return {name: fields[name] for name in sorted(fields)}
+
+
+def new_salts(fields: Mapping[str, str]) -> dict[str, bytes]:
+    """Return a new random salt for each field."""
+    pool = secrets.token_bytes(SALT_BYTES * len(fields))
+    return {
+        name: pool[start : start + SALT_BYTES]
+        for name, start in zip(fields, range(0, len(pool), SALT_BYTES), strict=True)
+    }
+
+
+def field_digest(name: str, salt: bytes, value: bytes) -> bytes:
+    """Return the commitment to one field."""
+    return hashlib.sha256(_prefix(name) + salt + value).digest()
+
+
+def commit(fields: Mapping[str, str], salts: Mapping[str, bytes]) -> bytes:
+    """Return the leaf's bytes for fields (see :func:`all_fields`) and their salts.
+
+    Raises:
+        KeyError: a field without a salt.
+    """
+    leaf = leaf_pb2.Leaf()
+    add = leaf.fields.add
+    for name in sorted(fields):
+        add(name=name, digest=field_digest(name, salts[name], fields[name].encode()))
+    return canonical(leaf)
+
+
+def commitments(leaf: bytes) -> dict[str, bytes]:
+    """Return name and digest of every field of a leaf, strictly parsed.
+
+    Raises:
+        Unverified: ``MALFORMED``: not canonical, unsorted, or a bad name or digest.
+    """
+    fields = parse(leaf_pb2.Leaf, leaf).fields
+    names = [field.name for field in fields]
+    sound = (
+        0 < len(names) <= MAX_FIELDS
+        and all(first < second for first, second in pairwise(names))
+        and all(_NAME.fullmatch(name) for name in names)
+        and all(len(field.digest) == DIGEST_BYTES for field in fields)
+    )
+    if not sound:
+        raise Unverified(Code.MALFORMED, "the audit leaf is not in its canonical form")
+    return {field.name: field.digest for field in fields}
+
+
+def opening_matches(leaf: bytes, name: str, salt: bytes, value: bytes | str) -> bool:
+    """Tell whether the leaf commits to this value of this field.
+
+    False for a leaf that is not canonical and for a salt of another length.
+    """
+    if len(salt) != SALT_BYTES or not _NAME.fullmatch(name):
+        return False
+    try:
+        digest = commitments(leaf).get(name)
+    except Unverified:
+        return False
+    raw = value.encode() if isinstance(value, str) else value
+    return digest is not None and hmac.compare_digest(digest, field_digest(name, salt, raw))
