@@ -1,0 +1,1 @@
+"""What a node stores: reads and hot lists."""

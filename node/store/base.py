@@ -1,0 +1,180 @@
+"""What a node asks of its store, whichever database is behind it.
+
+The rules that every store keeps:
+
+* Rows come by *bucket* (the time rounded down to the agreed step) and, inside
+  a bucket, by a random tag: their order tells nothing finer than the time that
+  is shared.
+* The window and the area filter on the *shared* time and place, so a query
+  can't find out more than the answer says.
+* What the owner withholds is filtered first: before the limit, the cost bound
+  and the cursor (MOA II.A).
+* A bucket disappears as a whole when the look-back or the retention reaches
+  its start: watching a row vanish doesn't tell its exact time either.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from accord.agreements.terms import Redaction, Withholding
+from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate, Window
+
+MAX_WITHHELD_COUNT = 1000
+NOTHING_WITHHELD = Withholding()
+
+SearchSelector = ExactPlate | WildcardPlate | AreaBox
+Cancelled = Callable[[], bool]
+
+
+class StoredRead(NamedTuple):
+    """A read with its row number (never used twice) and its random 63-bit tag."""
+
+    row_id: int
+    tag: int
+    read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page ended.
+
+    ``bucket`` is ``captured_ms // time_step_ms``; ``snapshot`` the highest row
+    number when the first page was read, so that later pages see the same set.
+    """
+
+    bucket: int
+    tag: int
+    snapshot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One page of one search.
+
+    ``earliest_ms`` is the later of look-back and retention: nothing captured
+    before it is seen. ``limit`` is in rows, 1 or more.
+    """
+
+    selector: SearchSelector
+    window: Window
+    redaction: Redaction
+    withholding: Withholding
+    earliest_ms: int
+    limit: int
+    after: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page; ``cursor`` is None when ``complete``.
+
+    ``withheld`` counts matching rows that the owner withholds, up to
+    :data:`MAX_WITHHELD_COUNT`: for the owner's own log, never for the asker.
+    """
+
+    rows: tuple[StoredRead, ...]
+    complete: bool
+    cursor: Cursor | None
+    withheld: int
+    snapshot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of reads handed to :meth:`ReadStore.add`.
+
+    ``duplicates`` are the places, in the order given, of reads stored before.
+    """
+
+    taken: int
+    duplicates: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows in the store."""
+
+    reads: int
+    plates: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due for deletion; times in ms UTC of the reads, None without any."""
+
+    reads: int
+    photos: int
+    entries: int
+    oldest_ms: int | None
+    newest_ms: int | None
+
+
+class ReadStore(Protocol):
+    """Reads and hot lists of one agency.
+
+    Every method raises ``Refused``: ``STORE_CORRUPT`` when the database is
+    damaged, ``STORE_UNAVAILABLE`` when it is locked, full or unreadable.
+    """
+
+    def add(self, reads: Sequence[Read]) -> Added:
+        """Store reads, all or none; a ``source_id`` known already is a duplicate."""
+
+    def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
+        """Return one page.
+
+        Raises:
+            Refused: ``FIELD_NOT_SHARED`` for an area where no place is shared;
+                ``SEARCH_TOO_WIDE`` when it would scan too much;
+                ``NODE_TIMED_OUT`` when ``cancelled()`` became true.
+        """
+
+    def is_short(self, search: Search) -> bool:
+        """Tell whether the search takes well below a millisecond."""
+
+    def read(
+        self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1
+    ) -> StoredRead | None:
+        """Return one read, unless it is withheld, too old or not there."""
+
+    def hot_list(
+        self,
+        plate: str,
+        state: str,
+        withholding: Withholding = NOTHING_WITHHELD,
+        *,
+        earliest_ms: int = 0,
+    ) -> tuple[HotListEntry, ...]:
+        """Return the entries for a plate; lists published before ``earliest_ms`` are gone."""
+
+    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
+        """Put these entries in the place of the whole list; return how many there are."""
+
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
+        """Count what is older than each of the three moments."""
+
+    def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+        """Delete up to ``batch`` reads captured before; return how many.
+
+        ``unlink`` is called for each photo that no read has any longer,
+        before the rows are gone for good.
+        """
+
+    def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+        """Take the photos from up to ``batch`` reads captured before; return how many."""
+
+    def delete_entries(self, before_ms: int) -> int:
+        """Delete hot-list entries published before; return how many."""
+
+    def in_use(self, photos: Sequence[str]) -> frozenset[str]:
+        """Return those of the photos that a read has."""
+
+    def settle(self) -> None:
+        """Leave no deleted byte in the journal, as far as readers let it."""
+
+    def counts(self) -> Counts:
+        """Count the rows."""
+
+    def close(self) -> None:
+        """Release the files."""

@@ -1,0 +1,233 @@
+"""SQLite connections of the store: one per thread, with a bound on every search.
+
+Also what the database's own errors mean to us, and the files' permissions.
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from accord.errors import Code, InputError, Refused
+from node.store.base import Cancelled
+from node.store.migrations import MIGRATIONS
+
+# SQLite calls back every so many instructions of its machine. The bound is on
+# work, not on time, so it doesn't depend on the load of the machine.
+_INSTRUCTIONS = 20_000
+MAX_CALLBACKS = 15_000
+_UNBOUNDED = 1 << 62
+READ_WAIT_MS = 250
+WRITE_WAIT_MS = 5_000
+
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def as_refusal(error: sqlite3.Error) -> Refused:
+    """Return the refusal that a database error means; its own text is kept for the log."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT:
+        return Refused(Code.STORE_CORRUPT, detail="the database file is damaged")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return Refused(Code.STORE_UNAVAILABLE, detail=f"the database says {name}")
+
+
+class Bounded:
+    """One thread's connection, with the bound on the search that it runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.sql = sqlite3.connect(
+            f"file:{_quoted(path)}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            timeout=READ_WAIT_MS / 1000,
+        )
+        self._left = _UNBOUNDED
+        self._cancelled: Cancelled | None = None
+        self._stopped: Code | None = None
+        try:
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                "secure_delete=ON",
+                "foreign_keys=ON",
+                # Sorting must not spill plates into the system's temp folder.
+                "temp_store=MEMORY",
+                "trusted_schema=OFF",
+            ):
+                self.sql.execute(f"PRAGMA {pragma}")
+            self.sql.set_progress_handler(self._tick, _INSTRUCTIONS)
+        except BaseException:
+            self.sql.close()
+            raise
+
+    def _tick(self) -> int:
+        self._left -= 1
+        if self._cancelled is not None and self._cancelled():
+            self._stopped = Code.NODE_TIMED_OUT
+        elif self._left < 0:
+            self._stopped = Code.SEARCH_TOO_WIDE
+        return 0 if self._stopped is None else 1
+
+    # A context manager written out: a search takes some 50 microseconds, and a
+    # generator here would be a visible part of that.
+    def searching(self, cancelled: Cancelled | None = None) -> "Bounded":
+        """Run one search in a ``with`` block: bound its work, translate its errors.
+
+        Raises:
+            Refused: as :class:`node.store.base.ReadStore` says.
+        """
+        self._left, self._cancelled, self._stopped = MAX_CALLBACKS, cancelled, None
+        return self
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self.sql
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            if self._stopped is not None:
+                raise Refused(self._stopped, detail="stopped while searching") from None
+            raise as_refusal(error) from None
+
+    def unbounded(self) -> "Bounded":
+        """Run the owner's own work in a ``with`` block; errors as :meth:`searching`."""
+        self._left, self._cancelled, self._stopped = _UNBOUNDED, None, None
+        return self
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run one write transaction: all of it or nothing.
+
+        Waits up to five seconds for another process that writes.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        with self.unbounded() as sql:
+            sql.execute(f"PRAGMA busy_timeout={WRITE_WAIT_MS}")
+            sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield sql
+                sql.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    sql.execute("ROLLBACK")
+                raise
+            finally:
+                with suppress(sqlite3.Error):
+                    sql.execute(f"PRAGMA busy_timeout={READ_WAIT_MS}")
+
+
+class Connections:
+    """Makes a :class:`Bounded` for each thread that asks, and closes them all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._all: list[Bounded] = []
+        self._mutex = threading.Lock()
+
+    def mine(self) -> Bounded:
+        """Return this thread's connection.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        mine: Bounded | None = getattr(self._local, "mine", None)
+        if mine is None:
+            try:
+                mine = Bounded(self._path)
+            except sqlite3.Error as error:
+                raise as_refusal(error) from None
+            with self._mutex:
+                self._all.append(mine)
+            self._local.mine = mine
+        return mine
+
+    def close(self) -> None:
+        """Close every thread's connection; none may be in use any longer."""
+        with self._mutex:
+            for connection in self._all:
+                connection.sql.close()
+            self._all.clear()
+
+
+def prepare(path: Path) -> None:
+    """Make the folder (0700) and the file (0600) if need be, and bring its tables up.
+
+    Raises:
+        InputError: the file can't be opened, or is not an undamaged store.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            # Two commands may start on a new folder at once. A lock on the
+            # folder and not on the file: SQLite has locks of its own there.
+            with _folder_locked(path.parent):
+                _migrate(path)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise InputError(
+            path, f"can't be opened ({error.strerror})", "check the path and its permissions"
+        ) from None
+    except sqlite3.Error as error:
+        if as_refusal(error).code is Code.STORE_CORRUPT:
+            raise InputError(
+                path, "is damaged, or no database of a node", "restore it from the last backup"
+            ) from None
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise InputError(
+            path, f"can't be used ({name})", "check the disk, and who else has it open"
+        ) from None
+
+
+def _migrate(path: Path) -> None:
+    connection = Bounded(path)
+    try:
+        database = Database(connection.sql)
+        if MIGRATIONS.pending(database):
+            MIGRATIONS.apply(database)
+    finally:
+        connection.sql.close()
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_for_serving(path: Path) -> int:
+    """Return the descriptor of the lock that one serving process holds.
+
+    Raises:
+        InputError: another process serves this store.
+    """
+    lock = path.with_suffix(".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise InputError(
+            path, "another node is serving this store", "stop it first, or name another data folder"
+        ) from None
+    return descriptor
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

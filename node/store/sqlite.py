@@ -1,0 +1,324 @@
+"""The SQLite store: reads and hot lists in one file, read by many threads."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from accord.agreements.terms import Withholding
+from accord.errors import Code, Refused
+from accord.model import AreaBox, ExactPlate, HotListEntry, Read
+from node import grid
+from node.store.base import (
+    MAX_WITHHELD_COUNT,
+    NOTHING_WITHHELD,
+    Added,
+    Cancelled,
+    Counts,
+    Cursor,
+    Due,
+    Page,
+    Search,
+    StoredRead,
+)
+from node.store.connections import Connections, lock_for_serving, prepare
+from node.store.fast import COLUMNS, LAT, LON, stored
+from node.store.statements import (
+    MAX_MATCHES,
+    SNAPSHOT,
+    Plan,
+    cell_of,
+    one_read,
+    plan,
+)
+
+_SHORT_ROWS = 2_000
+# Constants of this module make these texts, nothing from outside.
+_SHORT = (
+    "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608
+    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {_SHORT_ROWS + 1})"
+)
+_INSERT = (
+    f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
+    f"VALUES ({'?, ' * 16}?)"
+)
+# SQLite's own limit is 32,766 values in one statement.
+_CHUNK = 500
+
+
+class SqliteStore:
+    """A :class:`node.store.base.ReadStore` in one SQLite file."""
+
+    def __init__(self, path: Path, lock: int | None) -> None:
+        self._connections = Connections(path)
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, *, serving: bool = False) -> "SqliteStore":
+        """Open or make the store.
+
+        ``serving`` takes the lock that only one process can have; commands
+        such as ``ingest`` work beside it.
+
+        Raises:
+            InputError: the file is damaged or can't be used, or is being served.
+        """
+        prepare(path)
+        return cls(path, lock_for_serving(path) if serving else None)
+
+    def add(self, reads: Sequence[Read]) -> Added:
+        """See :meth:`node.store.base.ReadStore.add`."""
+        with self._connections.mine().writing() as sql:
+            known = _known(sql, [read.source_id for read in reads])
+            duplicates: list[int] = []
+            fresh: list[Read] = []
+            for place, read in enumerate(reads):
+                if read.source_id in known:
+                    duplicates.append(place)
+                else:
+                    known.add(read.source_id)
+                    fresh.append(read)
+            plates = {(read.plate,) for read in fresh}
+            sql.executemany("INSERT OR IGNORE INTO plates VALUES (?)", plates)
+            sql.executemany(_INSERT, map(_row, fresh))
+        return Added(len(fresh), tuple(duplicates))
+
+    def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
+        """See :meth:`node.store.base.ReadStore.search`."""
+        with self._connections.mine().searching(cancelled) as sql:
+            after = search.after
+            snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
+            todo = plan(search, snapshot)
+            if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
+                raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
+            rows = _page_rows(sql, todo, search.limit + 1)
+            withheld = _withheld(sql, todo)
+        complete = len(rows) <= search.limit
+        kept = tuple(map(stored, rows[: search.limit]))
+        cursor = None
+        if not complete:
+            last = kept[-1]
+            bucket = last.read.captured_ms // search.redaction.time_step_ms
+            cursor = Cursor(bucket, last.tag, snapshot)
+        return Page(kept, complete, cursor, withheld, snapshot)
+
+    def is_short(self, search: Search) -> bool:
+        """See :meth:`node.store.base.ReadStore.is_short`."""
+        selector, window = search.selector, search.window
+        if not isinstance(selector, ExactPlate):
+            return False
+        with self._connections.mine().searching() as sql:
+            values = (selector.plate, window.from_ms, window.to_ms)
+            return bool(sql.execute(_SHORT, values).fetchone()[0] <= _SHORT_ROWS)
+
+    def read(
+        self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1
+    ) -> StoredRead | None:
+        """See :meth:`node.store.base.ReadStore.read`."""
+        with self._connections.mine().searching() as sql:
+            statement = one_read(row_id, withholding, earliest_ms, time_step_ms)
+            row = sql.execute(*statement).fetchone()
+        return None if row is None else stored(row)
+
+    def hot_list(
+        self,
+        plate: str,
+        state: str,
+        withholding: Withholding = NOTHING_WITHHELD,
+        *,
+        earliest_ms: int = 0,
+    ) -> tuple[HotListEntry, ...]:
+        """See :meth:`node.store.base.ReadStore.hot_list`."""
+        with self._connections.mine().searching() as sql:
+            rows = sql.execute(
+                "SELECT list, source, plate, state, category, published_ms, max_age_s "
+                "FROM hot_list WHERE plate = ? AND (? = '' OR state = ?) AND published_ms >= ? "
+                "ORDER BY list, state, category",
+                (plate, state, state, earliest_ms),
+            ).fetchall()
+        return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
+
+    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
+        """See :meth:`node.store.base.ReadStore.replace_hot_list`."""
+        rows = {
+            (name, e.source, e.plate, e.state, e.category, e.published_ms, e.max_age_s)
+            for e in entries
+        }
+        with self._connections.mine().writing() as sql:
+            sql.execute("DELETE FROM hot_list WHERE list = ?", (name,))
+            sql.executemany("INSERT OR REPLACE INTO hot_list VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            (count,) = sql.execute(
+                "SELECT count(*) FROM hot_list WHERE list = ?", (name,)
+            ).fetchone()
+        return int(count)
+
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
+        """See :meth:`node.store.base.ReadStore.due`."""
+        reads, oldest, newest = self._first(
+            "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads WHERE captured_ms < ?",
+            reads_ms,
+        )
+        (photos,) = self._first(
+            "SELECT count(*) FROM reads WHERE captured_ms < ? AND photo != ''",
+            max(photos_ms, reads_ms),
+        )
+        (entries,) = self._first("SELECT count(*) FROM hot_list WHERE published_ms < ?", entries_ms)
+        return Due(reads, photos, entries, oldest, newest)
+
+    def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+        """See :meth:`node.store.base.ReadStore.delete_reads`."""
+        with self._connections.mine().writing() as sql:
+            gone = sql.execute(
+                "DELETE FROM reads WHERE row_id IN "
+                "(SELECT row_id FROM reads WHERE captured_ms < ? LIMIT ?) "
+                "RETURNING plate, photo",
+                (before_ms, batch),
+            ).fetchall()
+            sql.executemany(
+                "DELETE FROM plates WHERE plate = ? "
+                "AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.plate = plates.plate)",
+                {(plate,) for plate, _ in gone},
+            )
+            _unlink_unused(sql, (photo for _, photo in gone if photo), unlink)
+        return len(gone)
+
+    def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+        """See :meth:`node.store.base.ReadStore.delete_photos`."""
+        with self._connections.mine().writing() as sql:
+            found = sql.execute(
+                "SELECT row_id, photo FROM reads WHERE captured_ms < ? AND photo != '' LIMIT ?",
+                (before_ms, batch),
+            ).fetchall()
+            sql.executemany(
+                "UPDATE reads SET photo = '' WHERE row_id = ?", ((row_id,) for row_id, _ in found)
+            )
+            _unlink_unused(sql, (photo for _, photo in found), unlink)
+        return len(found)
+
+    def delete_entries(self, before_ms: int) -> int:
+        """See :meth:`node.store.base.ReadStore.delete_entries`."""
+        with self._connections.mine().writing() as sql:
+            values = (before_ms,)
+            return sql.execute("DELETE FROM hot_list WHERE published_ms < ?", values).rowcount
+
+    def in_use(self, photos: Sequence[str]) -> frozenset[str]:
+        """See :meth:`node.store.base.ReadStore.in_use`."""
+        with self._connections.mine().searching() as sql:
+            return frozenset(photo for photo in photos if _used(sql, photo))
+
+    def settle(self) -> None:
+        """See :meth:`node.store.base.ReadStore.settle`.
+
+        A reader in the middle of a search keeps the journal; the next purge
+        then empties it.
+        """
+        with self._connections.mine().unbounded() as sql:
+            sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def counts(self) -> Counts:
+        """See :meth:`node.store.base.ReadStore.counts`."""
+        text = (
+            "SELECT (SELECT count(*) FROM reads), (SELECT count(*) FROM plates), "
+            "(SELECT count(*) FROM hot_list)"
+        )
+        return Counts(*self._first(text))
+
+    def close(self) -> None:
+        """See :meth:`node.store.base.ReadStore.close`."""
+        self._connections.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _first(self, text: str, *values: int) -> Any:
+        with self._connections.mine().unbounded() as sql:
+            return sql.execute(text, values).fetchone()
+
+
+def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    known: set[bytes] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        marks = ", ".join("?" * len(chunk))  # nothing but question marks
+        text = f"SELECT source_id FROM reads WHERE source_id IN ({marks})"  # noqa: S608
+        found = sql.execute(text, chunk)
+        known.update(source_id for (source_id,) in found)
+    return known
+
+
+def _row(read: Read) -> tuple[object, ...]:
+    vehicle = read.vehicle
+    seen = (
+        (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
+        if vehicle is not None
+        else (None, None, None, None)
+    )
+    return (
+        secrets.randbits(63),
+        *seen,
+        read.plate,
+        read.raw_plate,
+        read.state,
+        read.captured_ms,
+        read.camera,
+        read.source_id,
+        read.lat_e7,
+        read.lon_e7,
+        read.confidence_pm,
+        read.photo,
+        read.case,
+        cell_of(read.lat_e7, read.lon_e7),
+    )
+
+
+def _page_rows(sql: sqlite3.Connection, todo: Plan, wanted: int) -> list[tuple[Any, ...]]:
+    cursor = sql.execute(*todo.page)
+    if todo.exact_box is None:
+        return cursor.fetchall()
+    rows: list[tuple[Any, ...]] = []
+    for row in cursor:
+        if _inside(row[LAT], row[LON], todo.exact_box, todo.within_m):
+            rows.append(row)
+            if len(rows) == wanted:
+                break
+    cursor.close()
+    return rows
+
+
+def _withheld(sql: sqlite3.Connection, todo: Plan) -> int:
+    cursor = sql.execute(*todo.withheld)
+    if todo.exact_box is None:
+        return int(cursor.fetchone()[0])
+    count = 0
+    for lat_e7, lon_e7 in cursor:
+        count += _inside(lat_e7, lon_e7, todo.exact_box, todo.within_m)
+        if count == MAX_WITHHELD_COUNT:
+            break
+    cursor.close()
+    return count
+
+
+def _inside(lat_e7: int, lon_e7: int, box: AreaBox, within_m: int) -> bool:
+    lat, lon = grid.snap(lat_e7, lon_e7, within_m)
+    return box.south_e7 <= lat <= box.north_e7 and box.west_e7 <= lon <= box.east_e7
+
+
+def _used(sql: sqlite3.Connection, photo: str) -> bool:
+    # The second condition lets SQLite use the index over photos alone.
+    text = "SELECT 1 FROM reads WHERE photo = ? AND photo != '' LIMIT 1"
+    return sql.execute(text, (photo,)).fetchone() is not None
+
+
+def _unlink_unused(
+    sql: sqlite3.Connection, photos: Iterable[str], unlink: Callable[[str], None]
+) -> None:
+    """Unlink what no read has any longer, before the rows are committed as gone.
+
+    If the machine stops between the two, the rows come back without a photo
+    and the next purge takes them; the other way round, a photo would stay.
+    """
+    for photo in set(photos):
+        if not _used(sql, photo):
+            unlink(photo)

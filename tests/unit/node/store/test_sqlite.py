@@ -1,0 +1,162 @@
+"""The SQLite file: idempotent, private, one server, damaged, locked."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from accord.agreements.terms import OPEN, Withholding
+from accord.errors import Code, InputError, Refused
+from accord.model import ExactPlate, HotListEntry, Read, Window
+from node.store import connections
+from node.store.base import Search
+from node.store.sqlite import SqliteStore
+
+START = 1_760_000_000_000
+SEARCH = Search(
+    ExactPlate("TEST001"), Window(START - 1, START + 10**6), OPEN, Withholding(), 0, 100
+)
+Make = Callable[..., Read]
+
+
+def test_the_same_event_twice_is_one_read(store: SqliteStore, make_read: Make) -> None:
+    first, second = make_read(), make_read()
+    assert store.add([first, second]).taken == 2
+    again = store.add([second, make_read(), first])
+    assert (again.taken, again.duplicates) == (1, (0, 2))
+    assert store.counts().reads == 3
+
+
+def test_duplicates_inside_one_batch_are_told(store: SqliteStore, make_read: Make) -> None:
+    read = make_read()
+    added = store.add([read, read, make_read(), read])
+    assert (added.taken, added.duplicates) == (2, (1, 3))
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(store: SqliteStore, make_read: Make) -> None:
+    with pytest.raises(Refused) as refused:
+        store.add([make_read(), make_read(captured_ms=-5)])
+    assert refused.value.code is Code.STORE_UNAVAILABLE
+    assert store.counts().reads == 0
+    assert store.counts().plates == 0
+
+
+def test_files_are_for_the_owner_alone(store: SqliteStore, make_read: Make, tmp_path: Path) -> None:
+    store.add([make_read()])
+    folder = tmp_path / "data"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    names = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+    assert {"reads.db", "reads.db-wal"} <= set(names)
+    assert set(names.values()) == {0o600}
+
+
+def test_one_process_serves_and_another_may_ingest(make_read: Make, tmp_path: Path) -> None:
+    path = tmp_path / "reads.db"
+    serving = SqliteStore.open(path, serving=True)
+    with pytest.raises(InputError, match="another node is serving"):
+        SqliteStore.open(path, serving=True)
+    program = (
+        "import sys; from pathlib import Path; from accord.model import Read\n"
+        "from node.store.sqlite import SqliteStore\n"
+        "store = SqliteStore.open(Path(sys.argv[1]))\n"
+        f"store.add([Read('TEST001', 'TEST001', '', {START}, 'C', b'x' * 16)])\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    assert len(serving.search(SEARCH).rows) == 1
+    serving.close()
+    SqliteStore.open(path, serving=True).close()
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "reads.db"
+    path.write_bytes(b"this is not a database, it only has the name of one" * 100)
+    with pytest.raises(InputError) as error:
+        SqliteStore.open(path)
+    assert str(path) in str(error.value)
+    assert "damaged" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
+    path = tmp_path / "reads.db"
+    store = SqliteStore.open(path)
+    store.add([make_read(captured_ms=START + n) for n in range(3000)])
+    store.settle()
+    assert store.search(SEARCH).rows
+    store.close()
+    content = bytearray(path.read_bytes())
+    # Everything behind the schema's first pages.
+    content[12 * 4096 :] = b"\xa5" * (len(content) - 12 * 4096)
+    path.write_bytes(content)
+    store = SqliteStore.open(path)
+    with pytest.raises(Refused) as refused:
+        store.search(SEARCH)
+    assert refused.value.code is Code.STORE_CORRUPT
+    assert refused.value.status == "DATA_LOSS"
+    assert "TEST001" not in str(refused.value) + refused.value.detail
+    store.close()
+
+
+def test_a_locked_store_is_unavailable_and_recovers(
+    make_read: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WRITE_WAIT_MS", 20)
+    store = SqliteStore.open(tmp_path / "reads.db")
+    other = sqlite3.connect(tmp_path / "reads.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Refused) as refused:
+        store.add([make_read()])
+    assert refused.value.code is Code.STORE_UNAVAILABLE
+    # Readers are not held up by a writer.
+    assert store.search(SEARCH).rows == ()
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.add([make_read()]).taken == 1
+    store.close()
+
+
+def test_a_full_disk_is_unavailable(store: SqliteStore, make_read: Make) -> None:
+    sql = store._connections.mine().sql
+    pages = sql.execute("PRAGMA page_count").fetchone()[0]
+    sql.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Refused) as refused:
+        store.add([make_read(f"FULL{n}") for n in range(5000)])
+    assert refused.value.code is Code.STORE_UNAVAILABLE
+    assert "FULL" not in refused.value.detail.replace("SQLITE_FULL", "")
+    sql.execute("PRAGMA max_page_count = 1000000")
+    assert store.counts().reads == 0
+
+
+def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -> None:
+    store.add([make_read()])
+    (first,) = store.search(SEARCH).rows
+    store.delete_reads(START + 10**9, 10, lambda photo: None)
+    store.add([make_read()])
+    (second,) = store.search(SEARCH).rows
+    assert second.row_id > first.row_id
+
+
+def entry(plate: str, state: str = "CA", list_name: str = "stolen") -> HotListEntry:
+    return HotListEntry(list_name, "bureau", plate, state, "stolen-vehicle", START, 3600)
+
+
+def test_a_hot_list_is_replaced_as_a_whole(store: SqliteStore) -> None:
+    assert store.replace_hot_list("stolen", [entry("AAA1"), entry("BBB2"), entry("AAA1")]) == 2
+    store.replace_hot_list("other", [entry("AAA1", list_name="other")])
+    assert store.replace_hot_list("stolen", [entry("CCC3")]) == 1
+    assert [e.list for e in store.hot_list("AAA1", "")] == ["other"]
+    assert store.hot_list("BBB2", "") == ()
+    assert store.hot_list("CCC3", "") == (entry("CCC3"),)
+
+
+def test_hot_list_look_up_by_state_withholding_and_age(store: SqliteStore) -> None:
+    store.replace_hot_list("stolen", [entry("AAA1"), entry("AAA1", "NV")])
+    assert [e.state for e in store.hot_list("AAA1", "NV")] == ["NV"]
+    assert len(store.hot_list("AAA1", "")) == 2
+    assert store.hot_list("AAA1", "", Withholding(plates=frozenset({"AAA1"}))) == ()
+    assert len(store.hot_list("AAA1", "", earliest_ms=START)) == 2
+    assert store.hot_list("AAA1", "", earliest_ms=START + 1) == ()
