@@ -373,7 +373,7 @@ class AccordClient:
             )
         return agency
 
-    def _home(self) -> node_pb2_grpc.NodeAsyncStub:
+    def _home(self) -> "node_pb2_grpc.NodeAsyncStub":
         agency = self._agency(self.agency)
         endpoint = agency.node_endpoint()
         if endpoint is None:

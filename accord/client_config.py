@@ -1,15 +1,15 @@
 """``client.toml``: what an officer's client needs, all by file path.
 
-    agency = "harbor"
-    root = "sha256:<64 hex>"            # our own agency's offline root
-    federation = "federation"           # the pinned folder
-    credential = "credential.json"      # from the personnel desk
-    officer_key = "officer.pem"
-    broker = "spiffe://county/broker/main"
-    broker_root = "sha256:<64 hex>"
-    [tls]
-    certificate = "client.crt"
-    key = "client.pem"
+agency = "harbor"
+root = "sha256:<64 hex>"            # our own agency's offline root
+federation = "federation"           # the pinned folder
+credential = "credential.json"      # from the personnel desk
+officer_key = "officer.pem"
+broker = "spiffe://county/broker/main"
+broker_root = "sha256:<64 hex>"
+[tls]
+certificate = "client.crt"
+key = "client.pem"
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from accord import model
 from accord.envelope import Envelope, Signature
 from accord.errors import Code, Refused, Unverified
 from accord.plates import check_pattern, check_state, is_plate
-from accord.wire.v1 import answer_pb2, envelope_pb2, query_pb2
+from accord.wire.v1 import envelope_pb2, query_pb2
 
 M = TypeVar("M", bound=Message)
 

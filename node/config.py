@@ -1,29 +1,29 @@
 """``node.toml``: everything a node needs, secrets by file path only.
 
-    agency = "harbor"
-    name = "main"
-    listen = "127.0.0.1:7443"
-    data = "data"                        # reads, photos, audit, replay guard
-    federation = "federation"
-    root = "sha256:<64 hex>"             # our own agency's offline root
-    policy = "policy.toml"
-    roster = "roster.json"
-    purge_every_s = 3600
-    [tls]
-    certificate = "tls/node-main.crt"
-    key = "tls/node-main.pem"
-    [keys]
-    node = "keys/node.pem"
-    audit = "keys/audit.pem"
-    audit_secret = "keys/audit.secret"   # 32 bytes
-    names_secret = "keys/names.secret"   # 32 bytes
-    [[brokers]]                          # who may forward queries to us
-    id = "spiffe://county/broker/main"
-    root = "sha256:<64 hex>"
-    [[overlays]]                         # bands where cameras burn in place and time
-    camera = "*"
-    top = 0.1
-    bottom = 0.0
+agency = "harbor"
+name = "main"
+listen = "127.0.0.1:7443"
+data = "data"                        # reads, photos, audit, replay guard
+federation = "federation"
+root = "sha256:<64 hex>"             # our own agency's offline root
+policy = "policy.toml"
+roster = "roster.json"
+purge_every_s = 3600
+[tls]
+certificate = "tls/node-main.crt"
+key = "tls/node-main.pem"
+[keys]
+node = "keys/node.pem"
+audit = "keys/audit.pem"
+audit_secret = "keys/audit.secret"   # 32 bytes
+names_secret = "keys/names.secret"   # 32 bytes
+[[brokers]]                          # who may forward queries to us
+id = "spiffe://county/broker/main"
+root = "sha256:<64 hex>"
+[[overlays]]                         # bands where cameras burn in place and time
+camera = "*"
+top = 0.1
+bottom = 0.0
 """
 
 from collections.abc import Mapping

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import structlog
+from accord.audit.log import AuditLog, Entry
 
 from accord.agreements.policy import Policy
 from accord.audit.leaf import Record
-from accord.audit.log import AuditLog, Entry
 from accord.clock import Clock
 from accord.errors import Code, Refused
 from accord.federation import Federation
@@ -21,7 +21,7 @@ from node.store.base import ReadStore
 
 log = structlog.get_logger()
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 Bands = tuple[float, float]
 
 
@@ -83,7 +83,7 @@ class Context:
         policy = self.policy
         if policy is None:
             raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
-        return self.clock.now_ms() - policy.retention.reads_days * _DAY_MS
+        return self.clock.now_ms() - policy.retention.reads_days * DAY_MS
 
     def bands_of(self, camera: str) -> Bands:
         """Return the overlay bands of a camera: fractions of height, top and bottom."""

@@ -58,4 +58,3 @@ def _camera(read: Read, redaction: Redaction, names: Names) -> str:
     if redaction.camera is CameraSharing.PSEUDONYM:
         return names.pseudonym(read.camera)
     return ""
-

@@ -1,8 +1,8 @@
 """Refusals: recorded first, then signed, then raised."""
 
 from accord.audit.fields import query_fields
-from accord.codec_answer import encode_refusal
 from accord.codec import envelope_to_bytes
+from accord.codec_answer import encode_refusal
 from accord.envelope import REFUSAL, Envelope, sign
 from accord.errors import Code, Refused, Unverified
 from accord.identity import SpiffeId

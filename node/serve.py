@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from accord.audit.log import AuditLog
 from cryptography import x509
 from grpc import aio
 
 from accord.audit.leaf import Record
-from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.identity import SpiffeId
@@ -103,9 +103,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 await server.stop(grace=5)
 
 
-def _peer_roots(
-    sources: Sources, config: NodeConfig
-) -> Callable[[], Sequence[x509.Certificate]]:
+def _peer_roots(sources: Sources, config: NodeConfig) -> Callable[[], Sequence[x509.Certificate]]:
     """CAs of our own clients and of the brokers we authorised: nobody else connects."""
     names = {config.agency, *(SpiffeId.parse(broker).agency for broker in config.brokers)}
 

@@ -18,7 +18,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
     def __init__(self, node: Context) -> None:
         self._node = node
 
-    async def Answer(  # noqa: N802 - the name is the contract's
+    async def Answer(
         self, request: node_pb2.AnswerRequest, context: Any
     ) -> node_pb2.AnswerResponse:
         """Answer one query."""
@@ -26,7 +26,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
         signed = await answer(self._node, envelope, current_peer())
         return node_pb2.AnswerResponse(answer=envelope_to_wire(signed))
 
-    async def Countersign(  # noqa: N802 - the name is the contract's
+    async def Countersign(
         self, request: node_pb2.CountersignRequest, context: Any
     ) -> node_pb2.CountersignResponse:
         """Countersign the queries of one of our officers, one result each."""
@@ -46,7 +46,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
                 result.refusal.CopyFrom(envelope_to_wire(given))
         return response
 
-    async def RecordAnswer(  # noqa: N802 - the name is the contract's
+    async def RecordAnswer(
         self, request: node_pb2.RecordAnswerRequest, context: Any
     ) -> node_pb2.RecordAnswerResponse:
         """Record in our own book what came back for one of our queries."""

@@ -34,6 +34,7 @@ from accord.strict_toml import StrictModel
 
 FORMAT = "accord-counterpart/1"
 MAX_BYTES = 16 * 1024
+MAX_TEXT = 200
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", re.ASCII)
 
@@ -68,7 +69,7 @@ def sign_counterpart(
     """
     _party_root(manifest, party)
     for name, text in (("signer", signer), ("capacity", capacity)):
-        if not text.strip() or len(text) > 200 or not text.isprintable():
+        if not _is_plain(text):
             raise InputError(name, "is empty, too long or not plain text", "write it in words")
     content = {
         "format": FORMAT,
@@ -125,6 +126,8 @@ def _checked(content: _Payload, manifest: Manifest, party: str, where: object) -
             "was signed over another text of the agreement",
             f"have counsel of {party} read this text and sign it: accord agreement sign",
         )
+    if not (_is_plain(content.signer) and _is_plain(content.capacity)):
+        raise InputError(where, "has no plain name of the signer or capacity", "sign again")
     try:
         if not _MOMENT.fullmatch(content.signed_at):
             raise ValueError
@@ -132,6 +135,10 @@ def _checked(content: _Payload, manifest: Manifest, party: str, where: object) -
     except ValueError:
         raise InputError(where, "has no valid signed_at", "sign again") from None
     return Counterpart(party, content.signer, content.capacity, signed_at_ms)
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()
 
 
 def _party_root(manifest: Manifest, party: str) -> str:

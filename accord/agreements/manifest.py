@@ -62,8 +62,9 @@ from datetime import tzinfo
 from enum import StrEnum
 from typing import Annotated, Any
 
+from pydantic import AfterValidator, StringConstraints
 from pydantic import Field as Limit
-from pydantic import StringConstraints
+from pydantic_core import PydanticCustomError
 
 from accord.agreements.reading import Source
 from accord.agreements.terms import PhotoSharing, Redaction
@@ -76,8 +77,16 @@ MAX_BYTES = 256 * 1024
 MAX_PARTIES = 64
 MAX_DAYS = 36_500
 
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=False)]
-_Section = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+def _plain(text: str) -> str:
+    """Refuse line breaks and control characters: these texts reach screens and logs."""
+    if not text.isprintable() or not text.strip():
+        raise PydanticCustomError("plain", "it is blank, or holds a control character")
+    return text
+
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_plain)]
+_Section = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_plain)]
 _Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
 
 

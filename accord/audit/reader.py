@@ -82,7 +82,7 @@ class AuditReader:
 
     @classmethod
     def open(
-        cls, path: Path, *, secret: bytes, public: PublicKey, origin: str = ""
+        cls, path: Path, secret: bytes, public: PublicKey, origin: str = ""
     ) -> "AuditReader":
         """Open a log with its 32-byte secret and the key of its checkpoints.
 

@@ -1,10 +1,8 @@
 """``accord agreement``: check, sign, status. What counsel of a party needs.
 
-    accord agreement check agreement.toml
-    accord agreement sign agreement.toml --party city --key counsel.pem \\
-        --signer "Jane Roe" --capacity "General Counsel"
-    accord agreement status federation/agreements/city-harbor \\
-        --federation federation --root city=sha256:<64 hex>
+Checking prints what the text allows; signing writes one counterpart and never
+overwrites one; status verifies signatures against a federation folder and
+roots that are pinned on the command line (``--root city=sha256:<64 hex>``).
 """
 
 from collections.abc import Iterable
@@ -13,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from accord.agencies import read_plain
 from accord.agreements.counterparts import sign_counterpart
@@ -62,7 +61,8 @@ def sign(
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
     _write_new(path, data)
     screen = console()
-    screen.print(f"Signed {manifest.title!r}, revision {manifest.revision}, for {party}.")
+    what = f"{manifest.title} ({manifest.id}, revision {manifest.revision})"
+    screen.print(f"Signed for {party}: {what}", markup=False)
     screen.print(f"Text: sha256:{manifest.digest.hex()}")
     screen.print(f"Counterpart: {path}. Send this file to every other party.", markup=False)
 
@@ -128,41 +128,44 @@ def _roots(texts: Iterable[str]) -> dict[str, str]:
 
 def _summary(manifest: Manifest) -> Table:
     table = Table("rule", "section", "what it says")
+
+    def row(*cells: str) -> None:
+        # As plain text: brackets in a title are no markup.
+        table.add_row(*(Text(cell) for cell in cells))
+
     scope, term, rules = manifest.scope, manifest.term, manifest.eligibility
     names = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
-    table.add_row("title", "", f"{manifest.title}, revision {manifest.revision}")
-    table.add_row("parties", "", names)
+    row("title", "", f"{manifest.title}, revision {manifest.revision}")
+    row("parties", "", names)
     pairs = "; ".join(f"{asks} asks {owns}" for asks, owns in sorted(scope.pairs))
-    table.add_row("scope", scope.section, f"{', '.join(sorted(scope.kinds))}: {pairs}")
-    table.add_row(
-        "purposes", manifest.purposes.section, ", ".join(sorted(manifest.purposes.allowed))
-    )
+    row("scope", scope.section, f"{', '.join(sorted(scope.kinds))}: {pairs}")
+    row("purposes", manifest.purposes.section, ", ".join(sorted(manifest.purposes.allowed)))
     needs = [f"training within {rules.training_within_days} days"]
     needs += ["case number"] if rules.case_required else []
     needs += ["reason"] if rules.reason_required else []
-    table.add_row("eligibility", rules.section, ", ".join(needs))
-    table.add_row("onward sharing", manifest.onward_section, "none")
-    table.add_row("local policy", manifest.policy_section, "each owner's own policy narrows this")
+    row("eligibility", rules.section, ", ".join(needs))
+    row("onward sharing", manifest.onward_section, "none")
+    row("local policy", manifest.policy_section, "each owner's own policy narrows this")
     limits = manifest.limits
-    table.add_row(
+    row(
         "limits",
         limits.section,
         f"{limits.look_back_days} days back, {limits.row_limit} rows at once",
     )
-    table.add_row("fields", manifest.fields.section, _fields(manifest.fields.redaction))
+    row("fields", manifest.fields.section, _fields(manifest.fields.redaction))
     kept = manifest.retention.received_days
-    table.add_row(
+    row(
         "retention",
         manifest.retention.section,
         "the requester's own policy" if kept is None else f"what was received: {kept} days",
     )
     last = "the anniversary" if term.ends == "anniversary" else "the day before the anniversary"
-    table.add_row(
+    row(
         "term",
         term.section,
         f"{term.length_years} years from the last signature; last day is {last}; no extension",
     )
-    table.add_row("execution", manifest.execution_section, "a counterpart of every party")
+    row("execution", manifest.execution_section, "a counterpart of every party")
     return table
 
 
@@ -194,7 +197,8 @@ def _verified_table(agreement: Agreement) -> Table:
             table.add_row(party.id, "missing", "", "")
         else:
             moment = to_datetime(counterpart.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
-            table.add_row(party.id, counterpart.signer, counterpart.capacity, moment)
+            said = (counterpart.signer, counterpart.capacity)
+            table.add_row(party.id, *(Text(text) for text in said), moment)
     return table
 
 

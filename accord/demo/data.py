@@ -3,7 +3,6 @@
 import csv
 import io
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -72,7 +71,7 @@ def write_reads(site: Site, folder: Path, now_ms: int, seed: int = 7) -> Path:
     chance = random.Random(f"{seed}/{site.agency}")  # noqa: S311 - invented data, not secrets
     folder.mkdir(parents=True, exist_ok=True)
     fleet = [plate(chance) for _ in range(site.reads // 6)]
-    rows: list[Sequence[object]] = []
+    rows: list[tuple[object, ...]] = []
     for _ in range(site.reads):
         camera = chance.choice(site.cameras)
         seen = chance.choice(fleet)
@@ -95,7 +94,7 @@ def write_reads(site: Site, folder: Path, now_ms: int, seed: int = 7) -> Path:
 
 def _row(
     seen: str, camera: Camera, at_ms: int, chance: random.Random, picture: str
-) -> Sequence[object]:
+) -> tuple[object, ...]:
     look = random.Random(seen)  # noqa: S311 - a vehicle looks the same everywhere
     return (
         seen,
