@@ -81,9 +81,7 @@ class AuditReader:
         self._public = public
 
     @classmethod
-    def open(
-        cls, path: Path, secret: bytes, public: PublicKey, origin: str = ""
-    ) -> "AuditReader":
+    def open(cls, path: Path, secret: bytes, public: PublicKey, origin: str = "") -> "AuditReader":
         """Open a log with its 32-byte secret and the key of its checkpoints.
 
         ``origin`` is the name that the log must bear; "" takes the one that it
@@ -152,6 +150,9 @@ class AuditReader:
         frontier = Frontier()
         terms = 0
         try:
+            name = store.stored_origin(self._connection)
+            if name != self.origin:
+                raise Broken(0, f"the newest checkpoint is of {name}, not of {self.origin}")
             for row in store.rows(self._connection, 0, 1 << 62):
                 terms += self._check(row, frontier.size)
                 frontier.append(leaf_hash(row.leaf))

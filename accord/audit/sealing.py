@@ -132,7 +132,9 @@ class Sealer:
             key = self._wrap.decrypt(nonce, wrapped, leaf_hash)
             return AESGCM(key).decrypt(_RECORD_NONCE, sealed.box, leaf_hash)
         except (InvalidTag, ValueError):
-            raise Unverified(Code.MALFORMED, "the sealed record does not open") from None
+            raise Unverified(
+                Code.MALFORMED, "the sealed record does not open: altered, or another secret"
+            ) from None
 
     def term(self, field: str, value: str) -> bytes:
         """Return the search term of one value."""

@@ -207,7 +207,10 @@ def test_another_secret_opens_no_record(book):
     log = book.open()
     asyncio.run(log.append(book.record()))
     with AuditReader.open(book.path, secret=bytes(32), public=book.key.public) as reader:
-        assert reader.verify().problem == "entry 0: the sealed record does not open"
+        assert (
+            reader.verify().problem
+            == "entry 0: the sealed record does not open: altered, or another secret"
+        )
         with pytest.raises(Refused) as caught:
             list(reader.entries())
     assert caught.value.code is Code.STORE_CORRUPT

@@ -1,0 +1,193 @@
+"""``accord audit``: show a log, filtered; verify all of it.
+
+Exit status: 0 shown or sound, 2 usage, 4 broken.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from accord.audit.reader import AuditReader, Filter, Shown
+from accord.audit.report import COLUMNS, line, locate, read_public
+from accord.cli.query import parse_time
+from accord.cli.show import console
+from accord.clock import SystemClock, to_datetime
+from accord.errors import InputError
+from accord.keys import read_secret_32
+from accord.processes import EXIT_INCOMPLETE, EXIT_OK
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+Config = Annotated[Path | None, typer.Option(help="A node.toml or broker.toml.")]
+Log = Annotated[Path | None, typer.Option(help="The log itself, audit.db.")]
+Secret = Annotated[Path | None, typer.Option(help="With --log: the log's 32-byte secret file.")]
+Public = Annotated[
+    str, typer.Option(help="With --log: the log's public key, PEM file or base64 text.")
+]
+Officer = Annotated[str, typer.Option(help="Only this officer's, by the agency's identifier.")]
+Agency = Annotated[str, typer.Option(help="Only this requesting agency's.")]
+Purpose = Annotated[str, typer.Option(help="Only this purpose.")]
+Case = Annotated[str, typer.Option(help="Only this case number.")]
+Plate = Annotated[str, typer.Option(help="Only where this plate, or this pattern, was asked.")]
+Kind = Annotated[str, typer.Option(help="Only this kind: query, answer, refusal, countersign ...")]
+Since = Annotated[str, typer.Option(help="Start: a time with zone, or such as 30d ago.")]
+Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h ago.")]
+Limit = Annotated[int, typer.Option(help="The newest so many.", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the columns as CSV.")]
+
+# A spreadsheet takes a cell that starts so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@app.command()
+def show(
+    config: Config = None,
+    log: Log = None,
+    secret: Secret = None,
+    public: Public = "",
+    officer: Officer = "",
+    agency: Agency = "",
+    purpose: Purpose = "",
+    case: Case = "",
+    plate: Plate = "",
+    kind: Kind = "",
+    since: Since = "",
+    until: Until = "",
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List entries, oldest first: who asked what, why, and what was decided."""
+    now = to_datetime(SystemClock().now_ms())
+    equal = {
+        "officer": officer,
+        "agency": agency,
+        "purpose": purpose,
+        "case": case,
+        "plate": plate.upper().translate(str.maketrans("", "", " -.")),
+        "kind": kind,
+    }
+    wanted = Filter(
+        equal={name: value for name, value in equal.items() if value},
+        since_ms=parse_time(since, now) if since else None,
+        until_ms=parse_time(until, now) if until else None,
+        limit=limit,
+    )
+    with _open(config, log, secret, public) as reader:
+        entries = list(reader.entries(wanted))
+        if as_json:
+            _json(reader.origin, entries)
+        elif as_csv:
+            _csv(entries)
+        else:
+            _people(reader.origin, entries, limit)
+
+
+@app.command()
+def verify(
+    config: Config = None,
+    log: Log = None,
+    secret: Secret = None,
+    public: Public = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check every entry, the tree and its signature; exit 4 when something is broken."""
+    with _open(config, log, secret, public) as reader:
+        found = reader.verify()
+        origin = reader.origin
+    if as_json:
+        content = {
+            "origin": origin,
+            "entries": found.entries,
+            "ok": found.ok,
+            "problem": found.problem or None,
+            "broken": found.broken,
+        }
+        sys.stdout.write(json.dumps(content) + "\n")
+    elif found.ok:
+        sys.stdout.write(f"{origin}: {found.entries} entries, ok\n")
+    else:
+        sys.stdout.write(f"{origin}: BROKEN: {found.problem}\n")
+    raise SystemExit(EXIT_OK if found.ok else EXIT_INCOMPLETE)
+
+
+def _open(config: Path | None, log: Path | None, secret: Path | None, public: str) -> AuditReader:
+    if config is not None and log is None and secret is None and not public:
+        return locate(config).open()
+    if config is None and log is not None and secret is not None and public:
+        return AuditReader.open(log, read_secret_32(secret), read_public(public))
+    raise InputError(
+        "accord audit", "which log is not clear", "give --config, or --log, --secret and --public"
+    )
+
+
+def _json(origin: str, entries: Iterable[Shown]) -> None:
+    content = {
+        "origin": origin,
+        "entries": [{"index": shown.index, **shown.fields} for shown in entries],
+    }
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+def _csv(entries: Iterable[Shown]) -> None:
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for shown in entries:
+        cells = line(shown).items()
+        writer.writerow({k: f"'{v}" if v.startswith(_FORMULA) else v for k, v in cells})
+
+
+def _people(origin: str, entries: list[Shown], limit: int) -> None:
+    out = console()
+    if not sys.stdout.isatty():
+        # A file or a pipe has no width to fit into.
+        out.width = 240
+    table = Table(
+        "No.",
+        "Time (UTC)",
+        "Kind",
+        "User",
+        "Organisation",
+        "Purpose",
+        "Case",
+        "Asked",
+        "Decision",
+        "Rows",
+        "Answer digest",
+    )
+    for shown in entries:
+        cells = line(shown)
+        organisation = cells["organisation"]
+        if cells["on_behalf_of"]:
+            organisation += f", for {cells['on_behalf_of']}"
+        row = (
+            cells["index"],
+            cells["time"][:19].replace("T", " "),
+            cells["kind"],
+            cells["user"],
+            organisation,
+            cells["purpose"],
+            cells["case"],
+            cells["asked"],
+            cells["decision"],
+            cells["count"],
+            cells["answer_digest"][:12],
+        )
+        # Text: what officers wrote is never taken for markup.
+        table.add_row(*(Text(_plain(cell)) for cell in row))
+    out.print(table)
+    more = ": the newest that fit; --limit shows more" if len(entries) == limit else ""
+    out.print(Text(f"{origin}: {len(entries)} entries{more}"))
+
+
+def _plain(text: str) -> str:
+    """Return the text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
