@@ -124,7 +124,7 @@ def find_line(text: str, keys: list[str]) -> int:
                 section.append(str(counts[name]))
             if section == keys[: len(section)]:
                 fallback = number
-            if section == keys:
+            if section[: len(keys)] == keys:
                 return number
         elif assigned := re.match(r'\s*("?)([\w.-]+)\1\s*=', line):
             path = [*section, *assigned[2].split(".")]

@@ -263,7 +263,7 @@ def _withhold(source: Source, entry: _Withhold) -> Withholding:
 def _area(source: Source, number: int, area: _Area) -> AreaBox:
     if area.south >= area.north or area.west >= area.east:
         raise source.error(
-            ["withhold.areas", str(number)],
+            ["withhold", "areas", str(number)],
             "is empty: south must be less than north, west less than east",
             "swap them",
         )

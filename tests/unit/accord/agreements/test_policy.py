@@ -1,0 +1,102 @@
+"""The agency's own policy: strict like the manifest, and it never names what it withholds."""
+
+import pytest
+
+from accord.agreements.policy import parse_policy
+from accord.errors import InputError
+from accord.model import AreaBox, Kind
+
+GOOD = """\
+format = "accord-policy/1"
+agency = "harbor"
+version = 3
+time_zone = "America/Los_Angeles"
+[own]
+purposes = ["stolen-vehicle"]
+look_back_days = 700
+row_limit = 1000
+training_within_days = 365
+[[partner]]
+agency = "city"
+purposes = ["stolen-vehicle"]
+kinds = ["reads"]
+look_back_days = 90
+place = "1000 m"
+[[partner]]
+agency = "county"
+[withhold]
+plates = ["7abc 123"]
+cameras = ["LOT-7"]
+cases = ["26-1"]
+[[withhold.areas]]
+south = 33.7
+west = -118.3
+north = 33.8
+east = -118
+[retention]
+reads_days = 60
+photos_days = 30
+hot_list_days = 7
+"""
+
+
+def test_a_policy_says_what_it_says():
+    policy = parse_policy(GOOD.encode(), "policy.toml")
+    assert (policy.agency, policy.version, str(policy.zone)) == ("harbor", 3, "America/Los_Angeles")
+    assert policy.own.purposes == {"stolen-vehicle"}
+    assert set(policy.partners) == {"city", "county"}
+    city = policy.partners["city"]
+    assert (city.kinds, city.look_back_days, city.row_limit) == ({Kind.READS}, 90, None)
+    assert city.redaction.place_within_m == 1000
+    assert policy.partners["county"].purposes is None
+    assert policy.withhold.plates == {"7ABC123"}
+    assert policy.withhold.areas == (
+        AreaBox(337_000_000, -1183_000_000, 338_000_000, -1180_000_000),
+    )
+    assert (policy.retention.reads_days, policy.retention.hot_list_days) == (60, 7)
+
+
+def test_the_least_policy_shares_nothing():
+    least = GOOD[: GOOD.index("[[partner]]")] + GOOD[GOOD.index("[retention]") :]
+    policy = parse_policy(least.encode(), "p")
+    assert not policy.partners
+    assert not policy.withhold.plates
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("version = 3", "version = 0", 3, "version is wrong"),
+        ('"7abc 123"', '"7\u0430bc 123"', 19, "as number 1, what is not a plate"),
+        ('"7abc 123"', '"OK1", "*"', 19, "as number 2, what is not a plate"),
+        ('["LOT-7"]', '["LOT-7", " "]', 20, "withhold.cameras holds an empty text"),
+        ("south = 33.7", "south = 34.7", 22, "south must be less than north"),
+        ("south = 33.7", "south = nan", 23, "south is wrong"),
+        ("south = 33.7", "south = 99.0", 23, "south is wrong"),
+        ('agency = "county"', 'agency = "city"', 17, "names 'city' twice"),
+        ('agency = "county"', 'agency = "harbor"', 17, "names this agency itself"),
+        ('purposes = ["stolen-vehicle"]\nkinds', "purposes = []\nkinds", 12, "is empty"),
+        ('["stolen-vehicle"]\nlook', '["personal"]\nlook', 6, "can never be allowed"),
+        ('kinds = ["reads"]', 'kinds = ["photos"]', 13, "use one of reads, hot-list"),
+        ('place = "1000 m"', 'place = "1 km"', 15, 'such as "500 m"'),
+        ("reads_days = 60", "reads_day = 60", 28, "is not a key that belongs here"),
+        ("reads_days = 60\n", "", 27, "retention.reads_days is missing"),
+        ('agency = "harbor"', 'agency = "Harbor"', 2, "write 'harbor'"),
+        ("[[partner]]", "[[partners]]", 10, "partners is not a key that belongs here"),
+        ('"accord-policy/1"', '"accord-policy/2"', 1, "this version reads"),
+    ],
+)
+def test_each_slip_names_file_line_and_remedy(old, new, line, said):
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        parse_policy(GOOD.replace(old, new, 1).encode(), "p.toml")
+    message = str(caught.value)
+    assert message.startswith(f"p.toml, line {line}: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_no_withheld_plate_is_named_in_an_error():
+    with pytest.raises(InputError) as caught:
+        parse_policy(GOOD.replace("7abc 123", "7abc 123 7abc 123").encode(), "p")
+    assert "7abc" not in str(caught.value).lower()
