@@ -1,0 +1,141 @@
+"""``accord agreement``: check, sign, status, and the one line that each slip gets."""
+
+import pytest
+from typer.testing import CliRunner
+
+from accord.agencies import render_agency, sign_agency
+from accord.agreements.manifest import Party
+from accord.agreements.templates import template_moa
+from accord.cli.agreement import app
+from accord.clock import SystemClock
+from accord.errors import AccordError, InputError
+from accord.identity import KeyRole
+from accord.keys import PrivateKey
+from accord.pki import new_authority
+
+
+def run(*args: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def fails(*args: object) -> str:
+    """Return the one line; ``accord`` prints it and leaves with 2."""
+    result = CliRunner().invoke(app, [str(a) for a in args])
+    assert isinstance(result.exception, AccordError)
+    return str(result.exception)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A federation folder with two agencies, their counsel keys and an unsigned agreement."""
+    now_ms = SystemClock().now_ms()
+    parties = []
+    for name in ("city", "harbor"):
+        root, counsel = PrivateKey.generate(), PrivateKey.generate()
+        counsel.save(tmp_path / f"{name}.pem")
+        folder = tmp_path / "federation" / "agencies" / name
+        folder.mkdir(parents=True)
+        data = render_agency(
+            agency=name,
+            number=1,
+            name=name.title(),
+            kind="police",
+            state="CA",
+            contact="x",
+            cas=[new_authority(name, now_ms).certificate],
+            keys=[(KeyRole.COUNSEL, counsel.public)],
+            endpoints=[],
+            issued_at_ms=now_ms,
+            expires_at_ms=now_ms + 10**10,
+        )
+        (folder / "agency.toml").write_bytes(data)
+        (folder / "agency.sig").write_bytes(sign_agency(data, root))
+        parties.append(Party(name, f"{name.title()} [red]PD", root.public.keyid, "x"))
+    path = tmp_path / "federation" / "agreements" / "city-harbor"
+    path.mkdir(parents=True)
+    (path / "agreement.toml").write_bytes(template_moa("city-harbor", "Sharing [b]", parties))
+    (tmp_path / "root").write_text(f"city=sha256:{parties[0].root}")
+    return tmp_path
+
+
+def sign(place, party, *more):
+    file = place / "federation/agreements/city-harbor/agreement.toml"
+    key = place / f"{party}.pem"
+    who = ("--signer", "Jane Roe", "--capacity", "General Counsel")
+    return ("sign", file, "--party", party, "--key", key, *who, *more)
+
+
+def status(place):
+    folder = place / "federation"
+    root = (place / "root").read_text()
+    return (
+        "status", folder / "agreements/city-harbor", "--federation", folder, "--root", root,
+    )  # fmt: skip
+
+
+def test_check_says_what_the_text_allows(place):
+    out = run("check", place / "federation/agreements/city-harbor/agreement.toml")
+    for words in ("Sharing [b]", "City [red]PD", "stolen-vehicle", "500 rows", "VIII", "sha256:"):
+        assert words in out
+
+
+def test_check_gives_one_line_for_a_slip(place):
+    file = place / "federation/agreements/city-harbor/agreement.toml"
+    file.write_text(file.read_text().replace("stolen-vehicle", "stolen-vehicel"))
+    said = fails("check", file)
+    assert said.startswith(f"{file}, line ")
+    assert 'write "stolen-vehicle"' in said
+    assert "is not there" in fails("check", place / "nothing.toml")
+
+
+def test_from_unsigned_to_in_force(place):
+    assert "missing" in run(*status(place)[:2])
+    run(*sign(place, "city"))
+    out = run(*status(place))
+    assert "In force now: no, not executed; missing: harbor" in out
+    run(*sign(place, "harbor"))
+    out = run(*status(place))
+    assert "In force now: yes" in out
+    assert "Jane Roe" in out
+    assert "Last day:" in out
+
+
+def test_status_shows_nothing_unverified_as_signed(place):
+    run(*sign(place, "city"))
+    out = run(*status(place)[:2])
+    assert "Jane Roe" not in out
+    assert "there, not verified" in out
+    assert "give --federation and --root" in out
+
+
+def test_status_of_what_does_not_count_says_why_and_fails(place):
+    run(*sign(place, "harbor"))
+    result = CliRunner().invoke(app, [str(a) for a in status(place)])
+    assert isinstance(result.exception, InputError)
+    assert "not signed by counsel of an agency that is pinned here" in result.output
+
+
+def test_a_counterpart_is_never_overwritten(place):
+    run(*sign(place, "city"))
+    file = place / "federation/agreements/city-harbor/counterparts/city.json"
+    before = file.read_bytes()
+    assert "never overwritten" in fails(*sign(place, "city"))
+    assert file.read_bytes() == before
+    run(*sign(place, "city", "--out", place / "again.json"))
+    assert (place / "again.json").is_file()
+
+
+def test_only_a_party_signs_and_only_with_a_key_nobody_else_reads(place):
+    (place / "county.pem").write_bytes((place / "city.pem").read_bytes())
+    (place / "county.pem").chmod(0o600)
+    assert "'county' is not a party" in fails(*sign(place, "county"))
+    (place / "city.pem").chmod(0o644)
+    assert "city.pem" in fails(*sign(place, "city"))
+    assert not (place / "federation/agreements/city-harbor/counterparts").exists()
+
+
+@pytest.mark.parametrize("root", ["city", "city=abc", "city=sha256:ABC", "City=sha256:" + "0" * 64])
+def test_a_wrong_root_says_how_to_write_it(place, root):
+    assert fails(*status(place)[:-1], root).startswith("--root: ")
