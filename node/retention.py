@@ -1,52 +1,110 @@
-"""Retention: what is due goes, by the agency's own policy (MOA IV)."""
+"""Retention: what is due, and its purge (MOA IV: each party's own policy).
 
+A read is due when more than its days have passed since it was captured. From
+that moment no query sees it; the purge that follows removes its bytes: rows
+are overwritten with zeros (``secure_delete``), the database is written anew
+and its journal emptied, a plate that no read has any longer leaves the list of
+plates, and photos are unlinked.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from node.photos import Photos
 from node.store.base import ReadStore
 
 DAY_MS = 86_400_000
-_BATCH = 2000
+# One transaction each, so that ingest and queries are not held up for long.
+_BATCH = 2_000
+
+
+class DataKind(Enum):
+    """What has a retention of its own."""
+
+    READS = "reads"
+    PHOTOS = "photos"
+    HOT_LIST = "hot list"
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionDays:
-    """Days that each kind of data is kept."""
+    """Days that each kind is kept. A photo goes with its read at the latest."""
 
     reads: int
     photos: int
     hot_list: int
 
+    def of(self, kind: DataKind) -> int:
+        """Return the days of one kind."""
+        days = {
+            DataKind.READS: self.reads,
+            DataKind.PHOTOS: min(self.photos, self.reads),
+            DataKind.HOT_LIST: self.hot_list,
+        }
+        return days[kind]
+
 
 @dataclass(frozen=True, slots=True)
 class PurgeReport:
-    """How much went, or would go; times in ms UTC of the reads."""
+    """What was purged, or would be; ms UTC of the oldest and newest read, if any."""
 
     reads: int
     photos: int
     entries: int
-    oldest_ms: int | None
-    newest_ms: int | None
+    oldest: int | None
+    newest: int | None
+
+
+def due(kind: DataKind, captured_ms: int, days: RetentionDays) -> int:
+    """Return the last millisecond at which something captured then may be there.
+
+    For a hot list ``captured_ms`` is when its source published it.
+    """
+    return captured_ms + days.of(kind) * DAY_MS
+
+
+def earliest(kind: DataKind, days: RetentionDays, now_ms: int) -> int:
+    """Return the first moment of capture that is not due: the inverse of :func:`due`."""
+    return now_ms - days.of(kind) * DAY_MS
 
 
 def purge(
     store: ReadStore, photos: Photos, days: RetentionDays, now_ms: int, *, dry_run: bool
 ) -> PurgeReport:
-    """Delete what is due, in batches, and leave no byte of it in the journal.
+    """Remove everything that is due; with ``dry_run`` only count it.
 
     Raises:
-        Refused: the store can't be written.
+        Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``. What was purged
+            until then stays purged; the next purge goes on.
     """
-    moments = (days.reads, days.photos, days.hot_list)
-    reads_ms, photos_ms, entries_ms = (now_ms - kept * DAY_MS for kept in moments)
-    due = store.due(reads_ms, photos_ms, entries_ms)
-    report = PurgeReport(due.reads, due.photos, due.entries, due.oldest_ms, due.newest_ms)
+    reads_ms = earliest(DataKind.READS, days, now_ms)
+    photos_ms = earliest(DataKind.PHOTOS, days, now_ms)
+    entries_ms = earliest(DataKind.HOT_LIST, days, now_ms)
+    found = store.due(reads_ms, photos_ms, entries_ms)
+    report = PurgeReport(found.reads, found.photos, found.entries, found.oldest_ms, found.newest_ms)
     if dry_run:
         return report
-    while store.delete_reads(reads_ms, _BATCH, photos.unlink):
-        pass
-    while store.delete_photos(photos_ms, _BATCH, photos.unlink):
-        pass
+    _repeat(lambda: store.delete_photos(photos_ms, _BATCH, photos.unlink))
+    _repeat(lambda: store.delete_reads(reads_ms, _BATCH, photos.unlink))
     store.delete_entries(entries_ms)
-    store.settle()
+    _unlink_orphans(store, photos, now_ms - DAY_MS)
+    store.settle(now_ms)
     return report
+
+
+def _repeat(delete_batch: Callable[[], int]) -> None:
+    while delete_batch() == _BATCH:
+        pass
+
+
+def _unlink_orphans(store: ReadStore, photos: Photos, older_than_ms: int) -> None:
+    """Remove photos that no read has: an ingest that was stopped leaves some.
+
+    A day's grace, since an ingest under way keeps photos before their reads.
+    """
+    for names in photos.names(older_than_ms):
+        used = store.in_use(names)
+        for name in names:
+            if name not in used:
+                photos.unlink(name)

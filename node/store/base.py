@@ -170,8 +170,12 @@ class ReadStore(Protocol):
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""
 
-    def settle(self) -> None:
-        """Leave no deleted byte in the journal, as far as readers let it."""
+    def settle(self, now_ms: int) -> bool:
+        """Remove the last bytes of deleted rows; tell whether all are gone.
+
+        A store may take up to 12 hours where that means much work. What is not
+        gone yet is tried again by the next purge.
+        """
 
     def counts(self) -> Counts:
         """Count the rows."""

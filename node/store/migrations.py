@@ -59,3 +59,14 @@ def _hot_list(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX hot_list_by_list ON hot_list (list)")
+
+
+@MIGRATIONS(name="003-upkeep")
+def _upkeep(db: Database) -> None:
+    # One row: were rows deleted since the file was last written anew, and when
+    # was that (ms UTC)?
+    db.execute(
+        "CREATE TABLE upkeep (id INTEGER PRIMARY KEY CHECK (id = 1), "
+        "deleted INTEGER NOT NULL, rewritten_ms INTEGER NOT NULL) STRICT"
+    )
+    db.execute("INSERT INTO upkeep VALUES (1, 0, 0)")

@@ -84,8 +84,9 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
 def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     path = tmp_path / "reads.db"
     store = SqliteStore.open(path)
-    store.add([make_read(captured_ms=START + n) for n in range(3000)])
-    store.settle()
+    store.add([make_read(captured_ms=START - 1 + n) for n in range(3000)])
+    store.delete_reads(START, 1, lambda photo: None)
+    store.settle(START)
     assert store.search(SEARCH).rows
     store.close()
     content = bytearray(path.read_bytes())
