@@ -209,8 +209,7 @@ class AuditLog:
             # Whatever went wrong: the waiting callers must hear of it.
             except Exception as error:
                 self._failed = True
-                reason = getattr(error, "sqlite_errorname", type(error).__name__)
-                log.error("audit log failed", origin=self.origin, reason=reason)
+                log.error("audit log failed", origin=self.origin, reason=store.reason(error))
         for loop in {job.loop for job in jobs}:
             mine = [(at, job.done) for at, job in enumerate(jobs) if job.loop is loop]
             try:

@@ -218,11 +218,11 @@ def verify_consistency(
     """
     if not 0 < size1 <= size2:
         raise _bad("the sizes of a consistency proof must be positive and grow")
-    _check_lengths(root1, root2, *proof)
     if size1 == size2:
         if proof or not hmac.compare_digest(root1, root2):
             raise _bad("two trees of one size differ, or a proof came where none belongs")
         return
+    _check_lengths(root1, root2, *proof)
     path = list(proof)
     if size1.bit_count() == 1:
         path.insert(0, root1)

@@ -96,6 +96,9 @@ class AuditReader:
         except Broken as broken:
             connection.close()
             raise InputError(path, broken.problem, store.EVIDENCE) from None
+        except sqlite3.Error as error:
+            connection.close()
+            raise store.unreadable(path, error) from None
         return cls(path, connection, Sealer(secret, name), name, public)
 
     def __enter__(self) -> "AuditReader":
@@ -164,7 +167,7 @@ class AuditReader:
             problem = f"entry {broken.index}: {broken.problem}"
             return Verification(min(frontier.size, broken.index), False, problem, broken.index)
         except sqlite3.Error as error:
-            problem = f"entry {frontier.size} can't be read ({error})"
+            problem = f"entry {frontier.size} can't be read ({store.reason(error)})"
             return Verification(frontier.size, False, problem, frontier.size)
         return Verification(frontier.size, True, "")
 
@@ -249,14 +252,17 @@ class AuditReader:
                 newest = self._connection.execute(
                     f"{statement} ORDER BY idx DESC LIMIT ?", (0, *values, wanted.limit)
                 ).fetchall()
-                yield from (Row(*row) for row in reversed(newest))
+                yield from (store.checked_row(row) for row in reversed(newest))
                 return
             begin = 0
             # Page by page: no read stays open while the caller takes its time.
             while page := self._connection.execute(
                 f"{statement} ORDER BY idx LIMIT {_PAGE}", (begin, *values)
             ).fetchall():
-                yield from (Row(*row) for row in page)
+                yield from (store.checked_row(row) for row in page)
                 begin = page[-1][0] + 1
         except sqlite3.Error as error:
             raise store.unreadable(self.path, error) from None
+        except Broken as broken:
+            text = f"Entry {broken.index} of {self.path} is broken: {broken.problem}."
+            raise Refused(Code.STORE_CORRUPT, text=text) from None

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
@@ -25,6 +26,8 @@ from accord.keys import PublicKey
 
 # A write waits this long for another connection, such as a person's sqlite3.
 BUSY_MS = 2_000
+# The end of the year 9999: what lies beyond can't be written as a date.
+_MAX_TIME_MS = 253_402_300_800_000
 # On opening, subtrees up to 2^12 leaves at the right edge are hashed again.
 _TAIL_LEVEL = 12
 
@@ -125,6 +128,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         raise unreadable(path, error) from None
+    connection.text_factory = bytes
     return connection
 
 
@@ -139,6 +143,9 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None
     )
+    # A text where bytes belong is a finding of ours, not an error of SQLite's
+    # that would quote it.
+    connection.text_factory = bytes
     try:
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         connection.execute("SELECT size FROM head").fetchall()
@@ -149,8 +156,16 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> InputError:
-    """Return the error for a file that SQLite can't read; its words, no data."""
-    return InputError(path, f"is not a sound audit log ({error})", EVIDENCE)
+    """Return the error for a file that SQLite can't read.
+
+    By the error's name alone: SQLite's own words can quote what the file holds.
+    """
+    return InputError(path, f"is not a sound audit log ({reason(error)})", EVIDENCE)
+
+
+def reason(error: Exception) -> str:
+    """Return the name of an error, such as ``SQLITE_FULL``."""
+    return str(getattr(error, "sqlite_errorname", type(error).__name__))
 
 
 def stored_origin(connection: sqlite3.Connection) -> str:
@@ -248,9 +263,26 @@ def check_tail(connection: sqlite3.Connection, frontier: Frontier) -> None:
 
 
 def rows(connection: sqlite3.Connection, begin: int, end: int) -> Iterator[Row]:
-    """Yield the entries with indices [begin, end) that are there, in order."""
-    for row in connection.execute(
+    """Yield the entries with indices [begin, end) that are there, in order.
+
+    Raises:
+        Broken: an entry whose columns are not of their kind.
+    """
+    for values in connection.execute(
         "SELECT idx, time_ms, leaf, key, box FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx",
         (begin, end),
     ):
-        yield Row(*row)
+        yield checked_row(values)
+
+
+def checked_row(values: tuple[Any, ...]) -> Row:
+    """Return a row whose columns are of their kind.
+
+    Raises:
+        Broken: they are not.
+    """
+    index, time_ms, *blobs = values
+    sound = isinstance(time_ms, int) and 0 <= time_ms < _MAX_TIME_MS
+    if not sound or not all(isinstance(blob, bytes) for blob in blobs):
+        raise Broken(index, "the row is not in its form")
+    return Row(index, time_ms, *blobs)

@@ -146,10 +146,8 @@ def test_verify_names_what_is_broken(accord, config):
     connection.close()
     status, out, _ = accord("verify", "--config", config)
     assert status == 4
-    assert (
-        out
-        == "harbor/node: BROKEN: entry 2: the sealed record does not open: altered, or another secret\n"
-    )
+    assert out.startswith("harbor/node: BROKEN: entry 2: the sealed record does not open")
+    assert out.count("\n") == 1
     status, out, _ = accord("verify", "--config", config, "--json")
     assert status == 4
     assert json.loads(out)["broken"] == 2
