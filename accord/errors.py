@@ -131,9 +131,7 @@ CATALOGUE: dict[Code, Spec] = {
     Code.AGREEMENT_INVALID: Spec(
         _STATE, "The agreement relied on is not the one held here.", Mark.ALERT
     ),
-    Code.DIRECTION_NOT_AGREED: Spec(
-        _DENIED, "The agreement shares in the other direction only."
-    ),
+    Code.DIRECTION_NOT_AGREED: Spec(_DENIED, "The agreement shares in the other direction only."),
     Code.KIND_NOT_AGREED: Spec(_DENIED, "The agreement does not share this kind of data."),
     Code.PURPOSE_UNKNOWN: Spec(_DENIED, "The purpose is not one that Accord knows."),
     Code.PURPOSE_NOT_AGREED: Spec(_DENIED, "The agreement does not hold this purpose."),

@@ -81,6 +81,7 @@ def serve_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]
     """Run a server until SIGTERM or SIGINT sets the event it is given."""
 
     async def run() -> None:
+        """Hand the event that a signal sets to the server."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -73,9 +73,7 @@ def home_of(envelope: Envelope, agencies: Mapping[str, Agency]) -> Agency:
     raise Unverified(Code.SIGNATURE_INVALID, "no known home node countersigned the query")
 
 
-def verify_query(
-    envelope: Envelope, agencies: Mapping[str, Agency], now_ms: int
-) -> VerifiedQuery:
+def verify_query(envelope: Envelope, agencies: Mapping[str, Agency], now_ms: int) -> VerifiedQuery:
     """Return the query once officer and home node are verified (rules 1 to 6).
 
     Raises:
@@ -172,9 +170,7 @@ def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency
     answer_digest = hashlib.sha256(body_bytes).hexdigest()
     opens = opening_matches(
         receipt.leaf, "query_digest", receipt.query_digest_salt, digest.hex()
-    ) and opening_matches(
-        receipt.leaf, "answer_digest", receipt.answer_digest_salt, answer_digest
-    )
+    ) and opening_matches(receipt.leaf, "answer_digest", receipt.answer_digest_salt, answer_digest)
     if not opens or receipt.origin != f"{owner.id}/node":
         raise Unverified(Code.ANSWER_UNVERIFIED, "the audit receipt is not for this answer")
     return VerifiedAnswer(body, body_bytes, receipt.index)

@@ -32,6 +32,7 @@ def serve(
     settings = load_config(config)
 
     async def main(stop: asyncio.Event) -> None:
+        """Run until the event is set."""
         async with running_broker(settings, SystemClock()):
             await stop.wait()
 

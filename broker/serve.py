@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from accord.audit.log import AuditLog
 from grpc import aio
 
 from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.federation import FederationWatch
@@ -82,6 +82,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         log.info("serving", operator=config.operator, broker=config.name, port=port)
 
         async def refresh() -> None:
+            """Read the folder again if it changed."""
             if await asyncio.to_thread(watch.refresh):
                 _report(watch)
 

@@ -5,10 +5,10 @@ import hashlib
 from typing import Any
 
 import structlog
-from accord.audit.log import AuditLog
 
 from accord.audit.fields import query_fields
 from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.codec import envelope_from_wire
 from accord.errors import CATALOGUE, Code, Refused

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import structlog
-from accord.audit.log import AuditLog, Entry
 
 from accord.agreements.policy import Policy
 from accord.audit.leaf import Record
+from accord.audit.log import AuditLog, Entry
 from accord.clock import Clock
 from accord.errors import Code, Refused
 from accord.federation import Federation

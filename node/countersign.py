@@ -9,11 +9,10 @@ in good standing with their agency. MOA III: a record of all queries.
 
 import hashlib
 
-from accord.audit.log import Entry
-
 from accord.agreements.decide import decide
 from accord.agreements.effective import effective
 from accord.audit.fields import query_fields
+from accord.audit.log import Entry
 from accord.codec import envelope_from_wire
 from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified

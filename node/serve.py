@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from accord.audit.log import AuditLog
 from cryptography import x509
 from grpc import aio
 
 from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.identity import SpiffeId

@@ -37,9 +37,7 @@ class Federation:
 
     async def start_node(self, agency: str) -> RunningNode:
         config = load_node_config(self.files.folder(agency) / "node.toml")
-        self.nodes[agency] = await self.stack.enter_async_context(
-            running_node(config, self.clock)
-        )
+        self.nodes[agency] = await self.stack.enter_async_context(running_node(config, self.clock))
         return self.nodes[agency]
 
     async def start_broker(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -42,7 +42,13 @@ def demo(
     if keep is not None and keep.exists():
         raise InputError(keep, "exists already", "name a new folder")
     with _folder(keep) as base:
-        out = (lambda _: None) if as_json else show.console().print
+        console = show.console()
+
+        def out(line: str) -> None:
+            """Tell a person; nobody listens when JSON is wanted."""
+            if not as_json:
+                console.print(line)
+
         out("Making three agencies, their keys, agreements, officers and a few thousand reads.")
         federation = build(base)
         with Processes() as processes:
@@ -202,7 +208,7 @@ def _audit(federation: FederationSimulator, name: str) -> dict[str, Any]:
     return {"entries": verification.entries, "verified": verification.ok}
 
 
-def _go_on(federation: FederationSimulator, out: Any) -> None:
+def _go_on(federation: FederationSimulator, out: Callable[[str], None]) -> None:
     base = federation.base
     client = federation.client_toml("harbor", "HP-101")
     out(f"\nEverything is in {base}. To go on by hand, start the programs again:")

@@ -254,6 +254,7 @@ def directory(config: Config = DEFAULT) -> None:
     """Show whom your agreements let you ask, and what the broker thinks."""
 
     async def run() -> None:
+        """Ask the broker and compare with the folder."""
         async with AccordClient.open(config) as client:
             scope = client.scope()
             claims = {entry.agency for entry in await client.directory()}

@@ -20,7 +20,9 @@ from accord.results import AgencyOutcome, Result
 
 def console() -> Console:
     """Return a console for standard output: no colours when it is not a terminal."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=150)
 
 
 def read_json(read: SharedRead) -> dict[str, Any]:

@@ -15,6 +15,16 @@ from accord.clock import to_datetime
 _LETTERS = "BCDFGHJKLMNPRSTVWXYZ"
 MAPPING = """\
 format = "accord-csv-mapping/1"
+plate = "plate"
+state = "state"
+time = "captured_at"
+time_format = "iso"
+latitude = "latitude"
+longitude = "longitude"
+camera = "camera"
+make = "make"
+colour = "colour"
+photo = "photo"
 """
 COLUMNS = (
     "plate", "state", "captured_at", "latitude", "longitude", "camera", "make", "colour", "photo",
@@ -86,7 +96,8 @@ def write_reads(site: Site, folder: Path, now_ms: int, seed: int = 7) -> Path:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(sorted(rows, key=lambda row: str(row[2])))
+    rows.sort(key=lambda row: str(row[2]))
+    writer.writerows(rows)
     path = folder / "reads.csv"
     path.write_text(text.getvalue())
     return path

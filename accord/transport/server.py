@@ -87,6 +87,7 @@ class Gate(aio.ServerInterceptor):
         inner = handler.unary_unary
 
         async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+            """Pass the gate, then the handler."""
             try:
                 self._admit(method, context)
                 return await inner(request, context)
@@ -102,6 +103,7 @@ class Gate(aio.ServerInterceptor):
         inner = handler.unary_stream
 
         async def stream(request: Any, context: aio.ServicerContext[Any, Any]) -> None:
+            """Pass the gate, then the handler."""
             try:
                 self._admit(method, context)
                 await inner(request, context)

@@ -118,9 +118,7 @@ async def test_wildcard_area_and_hot_list(federation: Federation) -> None:
         none = await client.ask(federation.question(selector=WildcardPlate("8TST*")))
         box = AreaBox(337_000_000, -1_183_000_000, 338_000_000, -1_182_000_000)
         area = await client.ask(federation.question(selector=box))
-        away = await client.ask(
-            federation.question(selector=AreaBox(0, 0, 10_000_000, 10_000_000))
-        )
+        away = await client.ask(federation.question(selector=AreaBox(0, 0, 10_000_000, 10_000_000)))
         listed = await client.ask(federation.question(selector=HotListPlate(PLATE, "CA")))
     assert (len(wild.reads), len(none.reads)) == (8, 0)
     assert (len(area.reads), len(away.reads)) == (8, 0)
@@ -130,9 +128,7 @@ async def test_wildcard_area_and_hot_list(federation: Federation) -> None:
 async def test_own_officers_ask_their_own_node_under_local_policy(federation: Federation) -> None:
     async with federation.client("city") as client:
         result = await client.ask(federation.question(agencies=("city",)))
-        refused = await client.ask(
-            federation.question(agencies=("city",), purpose="personal")
-        )
+        refused = await client.ask(federation.question(agencies=("city",), purpose="personal"))
     assert len(result.reads) == 4
     assert {read.camera for read in result.reads} == {"CAM-1"}
     assert [o.code for o in refused.outcomes] == ["PURPOSE_PROHIBITED"]

@@ -1,0 +1,119 @@
+"""``accord certs``: an agency's own keys, CA, certificates and published files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from accord.agencies import Endpoint
+from accord.agency_files import AgencyFiles, issue_peer, make_agency, publish_agency
+from accord.cli.show import console
+from accord.clock import SystemClock, iso
+from accord.errors import InputError
+from accord.identity import PeerRole, SpiffeId
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+Agency = Annotated[str, typer.Option(help="The agency's id, such as harbor-police.")]
+Folder = Annotated[Path, typer.Option("--dir", help="The agency's own folder.")]
+
+
+@app.command()
+def init(
+    agency: Agency,
+    folder: Folder,
+    name: Annotated[str, typer.Option(help="The agency's name.")],
+    kind: Annotated[str, typer.Option(help="police, sheriff, port-police, operator, ...")],
+    state: Annotated[str, typer.Option(help="Two capital letters.")],
+    contact: Annotated[str, typer.Option(help="Whom partners and officers may talk to.")],
+    node_address: Annotated[str, typer.Option(help="host:port of the node.")] = "",
+    broker_address: Annotated[str, typer.Option(help="host:port of the broker.")] = "",
+) -> None:
+    """Make every key, the CA and the signed agency.toml. Nothing is overwritten."""
+    files = make_agency(
+        folder,
+        agency=agency,
+        name=name,
+        kind=kind,
+        state=state,
+        contact=contact,
+        now_ms=SystemClock().now_ms(),
+        node_address=node_address,
+        broker_address=broker_address,
+    )
+    out = console()
+    table = Table("File", "What it is")
+    table.add_row(str(files.root), "offline root: move it to a safe, off this machine")
+    table.add_row(str(folder / "ca"), "the CA that issues this agency's TLS certificates")
+    table.add_row(str(folder / "tls"), "certificates and keys of node and broker")
+    table.add_row(str(folder / "keys"), "signing keys of node, personnel, counsel, audit log")
+    table.add_row(str(files.public), "agency.toml and agency.sig: give these to partners")
+    out.print(table)
+    out.print("Root fingerprint, for agreements to name:")
+    out.print(f"sha256:{files.fingerprint()}")
+
+
+@app.command()
+def issue(
+    agency: Agency,
+    folder: Folder,
+    role: Annotated[PeerRole, typer.Option(help="node, broker or client.")],
+    name: Annotated[str, typer.Option(help="Such as desk-12.")],
+    days: Annotated[int, typer.Option(help="Days that it is valid.", min=1, max=398)] = 90,
+) -> None:
+    """Issue a TLS certificate and key for a node, a broker or a client."""
+    files = AgencyFiles(agency, folder)
+    certificate, key = issue_peer(files, role, name, SystemClock().now_ms(), days)
+    console().print(f"{certificate}\n{key}")
+
+
+@app.command()
+def publish(
+    agency: Agency,
+    folder: Folder,
+    node_address: Annotated[str, typer.Option(help="host:port of the node, if it moved.")] = "",
+    revoke: Annotated[
+        list[str] | None, typer.Option(help="Serial number (hex) of a certificate to deny.")
+    ] = None,
+) -> None:
+    """Sign agency.toml again under the next number; the root's key must be there."""
+    files = AgencyFiles(agency, folder)
+    old = files.published()
+    endpoints = list(old.endpoints)
+    if node_address:
+        endpoints = [e for e in endpoints if e.spiffe.role is not PeerRole.NODE]
+        endpoints.append(Endpoint(SpiffeId(agency, PeerRole.NODE, "main"), node_address))
+    try:
+        revoked = sorted(old.revoked | {int(text, 16) for text in revoke or ()})
+    except ValueError:
+        raise InputError("revoke", "is not a serial number in hex", "accord certs show") from None
+    publish_agency(
+        files,
+        name=old.name,
+        kind=old.kind,
+        state=old.state,
+        contact=old.contact,
+        endpoints=endpoints,
+        number=old.number + 1,
+        now_ms=SystemClock().now_ms(),
+        revoked=revoked,
+    )
+    console().print(f"agency.toml number {old.number + 1} is signed.")
+
+
+@app.command()
+def show(agency: Agency, folder: Folder) -> None:
+    """Show what the agency publishes, verified."""
+    published = AgencyFiles(agency, folder).published()
+    table = Table("What", "Value")
+    table.add_row("Agency", f"{published.id}: {published.name} ({published.kind})")
+    table.add_row("Number", str(published.number))
+    table.add_row("Valid until", iso(published.expires_at_ms))
+    table.add_row("Root", f"sha256:{published.root}")
+    for endpoint in published.endpoints:
+        table.add_row(str(endpoint.spiffe), endpoint.address)
+    for role, keys in sorted(published.keys.items()):
+        for key in keys:
+            table.add_row(f"Key of {role}", key.keyid)
+    console().print(table)

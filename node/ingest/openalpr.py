@@ -1,0 +1,139 @@
+"""Reads from Rekor Scout / OpenALPR ``alpr_group`` JSON: one object, a list, or one a line."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from accord.errors import Refused
+from accord.model import Read, Vehicle
+from accord.plates import check_state, normalise
+from node.ingest.report import Parsed, Passed, Rejected
+
+MAX_RECORD = 16 << 20
+
+
+def parse_openalpr(stream: BinaryIO) -> Iterator[Parsed | Rejected | Passed]:
+    """Yield each record as a read or with the reason why not; records count from 1.
+
+    A damaged line loses nothing but itself.
+    """
+    for number, record in enumerate(_records(stream), 1):
+        if isinstance(record, str):
+            yield Rejected(number, record)
+            continue
+        try:
+            yield _parse(number, record)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+            yield Rejected(number, "not an alpr_group with plate, time and camera")
+
+
+def _records(stream: BinaryIO) -> Iterator[Any]:
+    """Yield JSON records, or the reason (str) why one can't be read."""
+    pending = b""
+    for line in stream:
+        pending += line
+        if len(pending) > MAX_RECORD:
+            yield "the record is larger than 16 MiB"
+            pending = b""
+            continue
+        if not pending.strip():
+            pending = b""
+            continue
+        whole = _loads(pending)
+        if whole is None and (alone := _loads(line)) is not None and pending != line:
+            # What stood before this whole record is damaged: it alone is lost.
+            yield "the record is not JSON, or is cut off"
+            whole = alone
+        if whole is not None:
+            yield from whole if isinstance(whole, list) else [whole]
+            pending = b""
+    if pending.strip():
+        yield "the record is not JSON, or is cut off"
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, (dict, list)) else None
+
+
+def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
+    if not isinstance(record, dict) or record.get("data_type") != "alpr_group":
+        kind = record.get("data_type") if isinstance(record, dict) else None
+        known = kind if kind in ("heartbeat", "alpr_results", "alpr_alert", "vehicle") else "other"
+        return Passed(number, f"a record of kind {known}")
+    if record.get("is_preview"):
+        return Passed(number, "a preview")
+    notes: list[str] = []
+    raw = record["best_plate_number"]
+    try:
+        plate = normalise(raw)
+    except Refused:
+        return Rejected(number, "the plate holds other characters than A-Z and 0-9")
+    at_ms = int(record["epoch_start"])
+    if not 946_684_800_000 <= at_ms < 4_102_444_800_000:
+        return Rejected(number, "the time is not between 2000 and 2100")
+    source = str(record.get("best_uuid") or f"{record.get('agent_uid')}/{at_ms}/{raw}")
+    lat_e7, lon_e7 = _place(record, notes)
+    read = Read(
+        plate=plate,
+        raw_plate=raw,
+        state=_state(record.get("best_region", ""), notes),
+        captured_ms=at_ms,
+        camera=str(record["camera_id"]),
+        source_id=hashlib.sha256(b"openalpr\0" + source.encode()).digest()[:16],
+        lat_e7=lat_e7,
+        lon_e7=lon_e7,
+        vehicle=_vehicle(record.get("vehicle")),
+        confidence_pm=max(0, min(1000, round(float(record.get("best_confidence") or 0) * 10))),
+    )
+    return Parsed(number, read, tuple(notes), _picture(record, notes))
+
+
+def _state(region: Any, notes: list[str]) -> str:
+    """Return ``MA`` for ``us-ma``; the region's guess is dropped where it is none."""
+    text = str(region).upper()
+    try:
+        return check_state(text.removeprefix("US-"))
+    except Refused:
+        notes.append("the region is not a state: left out")
+        return ""
+
+
+def _place(record: dict[str, Any], notes: list[str]) -> tuple[int | None, int | None]:
+    lat, lon = record.get("gps_latitude"), record.get("gps_longitude")
+    if not isinstance(lat, (int, float)) or not isinstance(lon, (int, float)):
+        return None, None
+    if not (abs(lat) <= 90 and abs(lon) <= 180) or (lat, lon) in ((0, 0), (-1, -1)):
+        notes.append("the position can't be right: left out")
+        return None, None
+    return round(lat * 10**7), round(lon * 10**7)
+
+
+def _vehicle(content: Any) -> Vehicle | None:
+    """Return the likeliest of each attribute; ``vehicle_signature`` is never kept."""
+    if not isinstance(content, dict):
+        return None
+
+    def top(name: str) -> str:
+        guesses = content.get(name) or [{}]
+        return str(guesses[0].get("name", ""))[:60]
+
+    looks = Vehicle(top("make"), top("make_model"), top("color"), top("body_type"))
+    return looks if looks != Vehicle() else None
+
+
+def _picture(record: dict[str, Any], notes: list[str]) -> bytes | None:
+    text = record.get("overview_jpeg") or record.get("vehicle_crop_jpeg")
+    if not text:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        notes.append("the picture is damaged: left out")
+        return None
