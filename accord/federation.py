@@ -86,10 +86,15 @@ def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
 
 @dataclass
 class _Seen:
-    """The highest numbers seen while running: what is older is a rollback (attack A5)."""
+    """What was seen while running, so that a rollback is noticed (attack A5).
+
+    The highest number of each agency and revision of each agreement, and when
+    each text first commenced: no party prolongs it alone by signing again.
+    """
 
     numbers: dict[str, int] = field(default_factory=dict)
     revisions: dict[Line, int] = field(default_factory=dict)
+    commenced: dict[bytes, int] = field(default_factory=dict)
 
 
 def load(folder: Path, roots: Mapping[str, str]) -> Federation:
@@ -268,9 +273,14 @@ class _Loader:
         kept: list[Agreement] = []
         lines: dict[Line, dict[int, list[Agreement]]] = {}
         for agreement in agreements:
-            manifest = agreement.manifest
-            if agreement.term.commences_ms is None:
+            manifest, commences_ms = agreement.manifest, agreement.term.commences_ms
+            if commences_ms is None:
                 kept.append(agreement)
+            elif self._seen.commenced.setdefault(manifest.digest, commences_ms) < commences_ms:
+                self._problem(
+                    f"agreement {manifest.id}: a counterpart was replaced by one of a later "
+                    "date, which would prolong it; put the first one back"
+                )
             else:
                 revisions = lines.setdefault(line_of(manifest), {})
                 revisions.setdefault(manifest.revision, []).append(agreement)

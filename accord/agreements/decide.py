@@ -5,7 +5,8 @@
 Checks for a partner's query, in this order; the first that fails is the
 refusal, with the section of the signed text:
 
- 1. the floor: known purpose, no prohibited purpose, an eligible agency
+ 1. the floor: known purpose, no prohibited purpose, an eligible agency, whose
+    agency.toml has not expired
  2. an agreement, held here, between these two, relied on by its digest,
     executed, commenced, neither expired nor replaced
  3. its direction, kind of data, purpose, onward sharing, case number, reason
@@ -101,6 +102,9 @@ def decide(
         return _no(breach.code, breach.section, breach.reason)
     if query.requesting_agency == query.audience:
         return _own(query, policy, at_ms)
+    if at_ms >= requester.expires_at_ms:
+        reason = "The requesting agency's agency.toml has expired: it must publish a new one."
+        return _no(Code.NODE_UNKNOWN, "", reason)
     return _partner(query, effective, policy, at_ms)
 
 

@@ -51,6 +51,10 @@ class Requester(Protocol):
     def kind(self) -> str:
         """The agency's kind, as its signed ``agency.toml`` says."""
 
+    @property
+    def expires_at_ms(self) -> int:
+        """When that ``agency.toml`` is over, UTC ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Breach:

@@ -356,6 +356,18 @@ def test_rollback_to_an_older_wider_signed_text_is_refused(folder, tmp_path):
     assert "revision 1 is older than 2, seen before" in said(watch.current)
 
 
+def test_no_party_prolongs_an_agreement_by_signing_again(folder):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN)
+    folder.sign(path, "harbor", NOW_MS)
+    assert watch.refresh()
+    assert standing(path, watch.current) is None
+    assert "a counterpart was replaced by one of a later date" in said(watch.current)
+    folder.sign(path, "harbor", SIGNED_MS)
+    assert watch.refresh()
+    assert standing(path, watch.current) is Standing.IN_FORCE
+
+
 def test_an_older_agency_file_is_refused_while_running(folder):
     folder.agreement("city-harbor", "city", "harbor")
     folder.agency("harbor", number=7)

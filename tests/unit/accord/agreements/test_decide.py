@@ -254,6 +254,15 @@ def test_facts_about_another_agency_are_not_the_requesters(world):
     assert decision.code is Code.ONWARD_SHARING
 
 
+def test_an_agency_whose_file_has_expired_asks_nobody_else(world):
+    agreement = world.agreement()
+    query = world.query(agreement)
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    for expires_ms, code in ((NOW_MS, Code.NODE_UNKNOWN), (NOW_MS + 1, None)):
+        city = replace(world.agencies["city"], expires_at_ms=expires_ms)
+        assert decide(query, folded, None, NOW_MS, requester=city).code is code
+
+
 def test_a_fold_for_another_pair_or_moment_is_worth_nothing(world):
     agreement = world.agreement()
     query = world.query(agreement)
