@@ -22,7 +22,7 @@ def console() -> Console:
     """Return a console for standard output: no colours when it is not a terminal."""
     if sys.stdout.isatty():
         return Console(highlight=False)
-    return Console(highlight=False, width=150)
+    return Console(highlight=False, soft_wrap=True, width=150)
 
 
 def read_json(read: SharedRead) -> dict[str, Any]:
