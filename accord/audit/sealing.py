@@ -18,6 +18,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -45,6 +46,7 @@ INDEXED = frozenset(
     }
 )
 
+_REPEATED = frozenset({"agency", "kind", "officer", "on_behalf_of", "purpose"})
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
 # A record's key seals one record once, so its nonce need not vary.
@@ -112,6 +114,8 @@ class Sealer:
             raise ValueError("the audit secret must be 32 bytes")
         self._wrap = AESGCM(_derive(secret, b"accord-audit-wrap-v1", origin))
         self._index = _derive(secret, b"accord-audit-index-v1", origin)
+        # A few values that come with nearly every record; never a plate or case.
+        self._repeated = lru_cache(maxsize=1024)(self.term)
 
     def seal(self, packed: bytes, leaf_hash: bytes) -> Sealed:
         """Return the packed record sealed to its leaf."""
@@ -153,7 +157,13 @@ class Sealer:
 
     def terms(self, fields: Mapping[str, str]) -> list[bytes]:
         """Return the search terms of a record: its indexed fields that hold something."""
-        return [self.term(name, fields[name]) for name in INDEXED & fields.keys() if fields[name]]
+        return [
+            self._repeated(name, fields[name])
+            if name in _REPEATED
+            else self.term(name, fields[name])
+            for name in INDEXED & fields.keys()
+            if fields[name]
+        ]
 
 
 def _derive(secret: bytes, info: bytes, origin: str) -> bytes:

@@ -35,6 +35,15 @@ def test_leaf_is_sorted_and_holds_kind_and_time():
     assert commit(dict(reversed(FIELDS.items())), SALTS) == leaf
 
 
+def test_leaf_is_what_protobuf_writes():
+    long = {"n" * 63: "x", "n": ""} | FIELDS
+    salts = new_salts(long)
+    message = leaf_pb2.Leaf(
+        fields=[commitment(n, field_digest(n, salts[n], long[n].encode())) for n in sorted(long)]
+    )
+    assert commit(long, salts) == message.SerializeToString(deterministic=True)
+
+
 def test_each_field_opens_alone():
     leaf = commit(FIELDS, SALTS)
     for name, value in FIELDS.items():

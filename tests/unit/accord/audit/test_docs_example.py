@@ -1,0 +1,93 @@
+"""Every byte of the worked example in docs/audit.md is what the code makes."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from accord.audit.checkpoint import Checkpoint, verifier_key, verify
+from accord.audit.leaf import KINDS, commit, field_digest, opening_matches
+from accord.audit.merkle import leaf_hash, root
+from accord.audit.sealing import INDEXED, Sealed, Sealer, pack
+from accord.keys import PublicKey
+
+DOC = (Path(__file__).parents[4] / "docs" / "audit.md").read_text()
+EXAMPLE = DOC.partition("## Worked example")[2]
+
+
+def tables() -> list[tuple[dict[str, str], dict[str, bytes]]]:
+    """Fields and salts of the example's entries."""
+    found = []
+    for table in re.findall(r"\| Name \| Value \| Salt \|\n\|[-|]+\n((?:\|.*\n)+)", EXAMPLE):
+        rows = re.findall(r"\| `([^`]*)` \| `([^`]*)` \| `([0-9a-f]{32})` \|\n", table)
+        salts = {name: bytes.fromhex(salt) for name, _, salt in rows}
+        found.append(({name: value for name, value, _ in rows}, salts))
+    return found
+
+
+def value(name: str) -> bytes:
+    (text,) = re.findall(rf"^{name} =\n((?:  [0-9a-f]+\n)+)", EXAMPLE, re.MULTILINE)
+    return bytes.fromhex("".join(text.split()))
+
+
+def block(kind: str) -> str:
+    (text,) = re.findall(rf"```{kind}\n(.*?)```", EXAMPLE, re.DOTALL)
+    return text
+
+
+def public() -> PublicKey:
+    raw = Ed25519PublicKey.from_public_bytes(
+        # The public key of RFC 8032, section 7.1, test 1.
+        bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    )
+    return PublicKey.from_der(
+        raw.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+
+
+def test_digest_by_the_formula():
+    fields, salts = tables()[1]
+    message = b"accord-audit-field-v1\0\x05plate" + salts["plate"] + fields["plate"].encode()
+    assert value("digest of plate") == hashlib.sha256(message).digest()
+    assert value("digest of plate") == field_digest("plate", salts["plate"], b"7INV001")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_leaves(index):
+    fields, salts = tables()[index]
+    assert list(fields) == sorted(fields)
+    assert commit(fields, salts) == value(f"leaf {index}")
+    assert leaf_hash(value(f"leaf {index}")) == value(f"leaf hash {index}")
+    for name in fields:
+        assert opening_matches(value(f"leaf {index}"), name, salts[name], fields[name])
+
+
+def test_root_and_checkpoint():
+    assert root([value("leaf hash 0"), value("leaf hash 1")]) == value("root")
+    assert block("vkey") == verifier_key("harbor/node", public()) + "\n"
+    head = verify(block("note").encode(), "harbor/node", public())
+    assert head == Checkpoint("harbor/node", 2, value("root"))
+
+
+def test_entry_at_rest():
+    fields, salts = tables()[1]
+    digest = value("leaf hash 1")
+    packed, sealed = value("packed record 1"), Sealed(value("wrapped key"), value("box"))
+    assert pack(fields, salts) == packed
+    sealer = Sealer(value("audit secret"), "harbor/node")
+    assert sealer.open(sealed, digest) == packed
+    assert AESGCM(value("record key")).encrypt(bytes(12), packed, digest) == value("box")
+    assert sealer.term("plate", fields["plate"]) == value("term of plate")
+
+
+def test_kinds_and_search_terms_are_all_named():
+    kinds = DOC.partition("| Kind | Written by | When |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", kinds, re.MULTILINE)) == KINDS
+    terms = DOC.partition("**Search term**")[2].partition("unless empty")[0]
+    assert set(re.findall(r"`(\w+)`", terms)) == INDEXED
