@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from accord.audit import store
 from accord.audit.leaf import Record, opening_matches
 from accord.audit.log import AuditLog
 from accord.audit.reader import AuditReader, Filter
@@ -143,6 +144,13 @@ async def test_files_are_ours_alone(book):
     book.path.chmod(0o640)
     with pytest.raises(InputError, match="chmod 600"):
         book.open()
+
+
+def test_commits_wait_for_the_disk(book):
+    with contextlib.closing(store.connect_writer(book.path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
 async def test_full_disk_halts_the_log_until_it_is_reopened(book):

@@ -10,7 +10,7 @@ import pytest
 from accord.audit.checkpoint import Checkpoint, sign
 from accord.audit.leaf import all_fields, commit, new_salts
 from accord.audit.merkle import leaf_hash
-from accord.audit.sealing import Sealer, pack
+from accord.audit.sealing import Sealed, Sealer, pack
 from accord.errors import Code, InputError, Refused
 from accord.keys import PrivateKey
 
@@ -110,6 +110,26 @@ def test_record_replaced_by_an_insider_with_the_secret(filled, index):
     assert broken(filled) == (index, f"entry {index}: was altered after it was signed")
     with pytest.raises(InputError, match="altered"):
         filled.open()
+
+
+def test_record_resealed_under_the_same_leaf(filled):
+    """Who holds the secret can seal other words to a leaf, but they don't make it."""
+    with contextlib.closing(sqlite3.connect(filled.path)) as connection:
+        leaf, key, box = connection.execute(
+            "SELECT leaf, key, box FROM entries WHERE idx = 4"
+        ).fetchone()
+    sealer = Sealer(filled.secret, filled.origin)
+    digest = leaf_hash(leaf)
+    packed = sealer.open(Sealed(key, box), digest)
+    assert b"stolen-vehicle" in packed
+    forged = sealer.seal(packed.replace(b"stolen-vehicle", b"missing-person"), digest)
+    edit(
+        filled,
+        ("UPDATE entries SET key = ?, box = ? WHERE idx = 4", (forged.key, forged.box)),
+    )
+    assert broken(filled) == (4, "entry 4: the record does not make its leaf")
+    with filled.reader() as reader, pytest.raises(Refused, match="Entry 4"):
+        list(reader.entries())
 
 
 def test_two_records_swapped(filled):
