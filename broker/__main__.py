@@ -41,7 +41,7 @@ def serve(
 
 def run() -> None:
     """Entry point."""
-    guarded(lambda: app(standalone_mode=False))
+    guarded(app)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ def hotlist_import(
 
 def run() -> None:
     """Entry point."""
-    guarded(lambda: app(standalone_mode=False))
+    guarded(app)
 
 
 if __name__ == "__main__":

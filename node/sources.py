@@ -63,6 +63,7 @@ class Sources:
         roster: Path,
     ) -> None:
         self._agency = agency
+        self._told = False
         self._watch = FederationWatch(federation, roots)
         self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
         self._roster = _WatchedFile(roster, self._parse_roster)
@@ -90,7 +91,8 @@ class Sources:
 
     def refresh(self) -> None:
         """Read again whatever changed; problems are logged, once each."""
-        if self._watch.refresh():
+        if self._watch.refresh() or not self._told:
+            self._told = True
             for problem in self._watch.current.problems:
                 log.warning("left out of the federation", problem=str(problem))
         for name, file in (("policy", self._policy), ("roster", self._roster)):

@@ -16,7 +16,7 @@ from accord.audit.reader import AuditReader
 from accord.cli import show
 from accord.client import Question
 from accord.clock import SystemClock, to_datetime
-from accord.demo import data, story
+from accord.demo import data, real, story
 from accord.demo.processes import Processes, free_port, run
 from accord.errors import InputError
 from accord.identity import KeyRole
@@ -37,8 +37,21 @@ _OPERATOR = "exchange"
 def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Leave everything in this new folder.")] = None,
+    reads: Annotated[
+        Path | None, typer.Option(help="Real reads as CSV (.csv or .csv.gz), split by camera.")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="Zone of the times in --reads.")] = (
+        "America/Los_Angeles"
+    ),
 ) -> None:
-    """Show a whole federation on this machine: ask, be refused, read the logs."""
+    """Show a whole federation on this machine: ask, be refused, read the logs.
+
+    The file of --reads has the columns plate, captured_local (MM/DD/YYYY -
+    HH:MM:SS), latitude, longitude, camera; each camera's rows go to one of
+    the three agencies, and the plate that the city and the county both saw
+    most often is asked for.
+    """
+    own = None if reads is None else real.load(reads, zone)
     if keep is not None and keep.exists():
         raise InputError(keep, "exists already", "name a new folder")
     with _folder(keep) as base:
@@ -50,11 +63,11 @@ def demo(
                 console.print(line)
 
         out("Making three agencies, their keys, agreements, officers and a few thousand reads.")
-        federation = build(base)
+        federation = build(base, own)
         with Processes() as processes:
             _start(federation, processes)
             out("Four processes are running: three nodes and a broker, on mutual TLS.\n")
-            steps = asyncio.run(_tell(federation, processes, as_json=as_json))
+            steps = asyncio.run(_tell(federation, processes, own, as_json=as_json))
         audit = {name: _audit(federation, name) for name in (*_AGENCIES, _OPERATOR)}
         if as_json:
             content = {"steps": [_step_json(step) for step in steps], "audit": audit}
@@ -77,16 +90,23 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def build(base: Path) -> FederationSimulator:
+def build(base: Path, own: real.Reads | None = None) -> FederationSimulator:
     """Make the demo's federation: folders, keys, agreements, officers, reads."""
     clock = SystemClock()
     federation = FederationSimulator(base, clock)
     federation.add_operator(_OPERATOR, "Regional Exchange", f"127.0.0.1:{free_port()}")
     for agency, (name, kind) in _AGENCIES.items():
         federation.add_agency(agency, name, kind, f"127.0.0.1:{free_port()}")
-    federation.add_agreement("city-harbor", ("city", "harbor"))
+    # Real reads may be years old: then the agreements look back that far.
+    days = 365 if own is None else own.days_since(clock.now_ms())
+    federation.add_agreement("city-harbor", ("city", "harbor"), look_back_days=days)
     federation.add_agreement(
-        "county-harbor", ("county", "harbor"), time="exact", place="exact", camera="exact"
+        "county-harbor",
+        ("county", "harbor"),
+        time="exact",
+        place="exact",
+        camera="exact",
+        look_back_days=days,
     )
     today = to_datetime(clock.now_ms()).date()
     purposes = frozenset(str(purpose) for purpose in Purpose)
@@ -101,20 +121,25 @@ def build(base: Path) -> FederationSimulator:
     federation.add_officer(
         "harbor", Officer("HP-207", "Officer Lapsed", "officer", "good", lapsed, purposes)
     )
-    federation.build()
+    kept = f"reads_days = {max(days, 730)}"
+    federation.build({a: federation.policy(a).replace("reads_days = 730", kept) for a in _AGENCIES})
     for site in data.sites():
-        _ingest(federation, site, clock.now_ms())
+        folder = federation.folder(site.agency) / "camera-export"
+        if own is None:
+            path, mapping = data.write_reads(site, folder, clock.now_ms()), data.MAPPING
+        else:
+            path, mapping = own.write_part(site.agency, folder), own.mapping
+        _ingest(federation, site.agency, path, mapping)
     return federation
 
 
-def _ingest(federation: FederationSimulator, site: data.Site, now_ms: int) -> None:
-    folder = federation.folder(site.agency)
-    reads = data.write_reads(site, folder / "camera-export", now_ms)
-    mapping = folder / "camera-export" / "mapping.toml"
-    mapping.write_text(data.MAPPING)
-    config = str(folder / "node.toml")
-    arguments = ["ingest", str(reads), "--config", config]
-    run("node", [*arguments, "--format", "csv", "--mapping", str(mapping)])
+def _ingest(federation: FederationSimulator, agency: str, reads: Path, mapping: str) -> None:
+    path = reads.parent / "mapping.toml"
+    path.write_text(mapping)
+    config = str(federation.folder(agency) / "node.toml")
+    report = str(reads.parent / "not-taken.csv")
+    arguments = ["ingest", str(reads), "--config", config, "--format", "csv"]
+    run("node", [*arguments, "--mapping", str(path), "--report", report])
 
 
 def _start(federation: FederationSimulator, processes: Processes) -> None:
@@ -124,16 +149,20 @@ def _start(federation: FederationSimulator, processes: Processes) -> None:
 
 
 async def _tell(
-    federation: FederationSimulator, processes: Processes, *, as_json: bool
+    federation: FederationSimulator,
+    processes: Processes,
+    own: real.Reads | None,
+    *,
+    as_json: bool,
 ) -> list[story.Step]:
     """Go through the story; print each step as it happens unless JSON is wanted."""
     harbor = federation.client_toml("harbor", "HP-101")
     question = Question(
-        selector=ExactPlate(data.TARGET, "CA"),
+        selector=ExactPlate(data.TARGET, "CA") if own is None else ExactPlate(own.target()),
         purpose=Purpose.STOLEN_VEHICLE,
         case_number="26-004711",
         reason="Stolen vehicle seen at the port",
-        window=story.window(federation.clock),
+        window=story.window(federation.clock) if own is None else own.window,
     )
     steps = []
 

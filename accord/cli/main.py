@@ -21,7 +21,7 @@ app.command("demo")(demo.demo)
 
 def run() -> None:
     """Entry point."""
-    guarded(lambda: app(standalone_mode=False))
+    guarded(app)
 
 
 if __name__ == "__main__":
