@@ -21,7 +21,7 @@ import re
 import secrets
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -216,6 +216,11 @@ class Photos:
             raise Refused(
                 Code.STORE_UNAVAILABLE, detail=f"a photo can't be written ({error.strerror})"
             ) from None
+
+
+def bands_of(bands: Mapping[str, Bands], camera: str) -> Bands:
+    """Return the overlay bands of a camera; ``*`` stands for those not named."""
+    return bands.get(camera) or bands.get("*", (0.0, 0.0))
 
 
 def redraw(content: bytes) -> bytes:

@@ -1,11 +1,12 @@
 """Taking reads in: one file per source format, and one loop that stores and accounts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from accord.errors import InputError
+from accord.model import Read
 from node.ingest.report import IngestReport, Parsed, Passed, Rejected
-from node.photos import Photos
+from node.photos import Bands, Photos, bands_of
 from node.store.base import ReadStore
 
 BATCH = 1000
@@ -17,16 +18,20 @@ def ingest(
     store: ReadStore,
     photos: Photos,
     progress: Callable[[int], None] = lambda _: None,
+    *,
+    bands: Mapping[str, Bands] | None = None,
 ) -> IngestReport:
     """Store reads in batches; account for every record. Idempotent.
 
-    ``progress`` is told how many records were seen so far.
+    ``progress`` is told how many records were seen so far. With ``bands``
+    (camera to overlay bands, "*" for the rest) the masked copy of each photo
+    is made now, so that no query has to wait for it.
 
     Raises:
         Refused: the store can't be written; what was stored stays stored.
     """
     report = IngestReport()
-    batch: list[Parsed] = []
+    batch: list[Read] = []
     for record in records:
         match record:
             case Rejected():
@@ -34,27 +39,36 @@ def ingest(
             case Passed():
                 report.passed[record.what] += 1
             case Parsed():
-                batch.append(record)
+                report.notes.update(record.notes)
+                # At once: a batch of pictures would not fit into memory.
+                batch.append(_with_photo(record, photos, bands or {}, report))
                 if len(batch) >= BATCH:
-                    _store(batch, store, photos, report)
+                    _store(batch, store, report)
                     progress(report.seen)
-    _store(batch, store, photos, report)
+    _store(batch, store, report)
     progress(report.seen)
     return report
 
 
-def _store(batch: list[Parsed], store: ReadStore, photos: Photos, report: IngestReport) -> None:
-    reads = []
-    for parsed in batch:
-        report.notes.update(parsed.notes)
-        read = parsed.read
-        if parsed.picture is not None:
-            try:
-                read = replace(read, photo=photos.keep(parsed.picture))
-            except InputError:
-                report.notes["the picture can't be used: left out"] += 1
-        reads.append(read)
-    added = store.add(reads)
+def _with_photo(
+    parsed: Parsed, photos: Photos, bands: Mapping[str, Bands], report: IngestReport
+) -> Read:
+    """Return the read with its picture kept, or without one that can't be used."""
+    if parsed.picture is None:
+        return parsed.read
+    try:
+        photo = photos.keep(parsed.picture)
+    except InputError:
+        report.notes["the picture can't be used: left out"] += 1
+        return parsed.read
+    of_camera = bands_of(bands, parsed.read.camera)
+    if any(of_camera):
+        photos.prepare_masked(photo, of_camera)
+    return replace(parsed.read, photo=photo)
+
+
+def _store(batch: list[Read], store: ReadStore, report: IngestReport) -> None:
+    added = store.add(batch)
     report.taken += added.taken
     report.duplicates += len(added.duplicates)
     batch.clear()

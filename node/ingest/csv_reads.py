@@ -13,12 +13,12 @@
 
 A time without a zone is never guessed. A repeated hour at the end of summer
 time is taken as its first pass and noted; one that the clocks skipped is
-rejected.
+rejected. Each line is a row of its own: a quote that is not closed spoils its
+line and not the rest of the file, so a field with a line break is not taken.
 """
 
 import csv
 import hashlib
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,9 @@ from accord.strict_toml import StrictModel, read_toml
 from node.ingest.report import Parsed, Passed, Rejected
 
 FORMAT = "accord-csv-mapping/1"
-MAX_FIELD = 10_000
+MAX_LINE = 16_384
+MAX_CAMERA = 100
+MAX_LOOK = 60
 _PICTURE_BYTES = 8 << 20
 
 
@@ -94,31 +96,48 @@ def parse_csv(
     Raises:
         InputError: a column of the mapping is not there.
     """
-    csv.field_size_limit(MAX_FIELD)
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    reader = csv.DictReader(text, restkey="", restval="")
+    lines = _lines(stream)
+    header = next(lines, None) or []
     wanted = [mapping.plate, mapping.time, mapping.camera]
     wanted += [getattr(mapping, name) for name in _OPTIONAL if getattr(mapping, name)]
-    header = reader.fieldnames or []
     missing = [name for name in wanted if name not in header]
     if missing:
         problem = f"has no column {missing[0]!r}"
         raise InputError("CSV", problem, f"its columns are: {', '.join(header)[:300]}")
     zone = ZoneInfo(mapping.zone) if mapping.zone else None
-    number = 0
-    while True:
-        number += 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield Rejected(number, "the row is not CSV, or a field is too long")
+    for number, fields in enumerate(lines, 1):
+        if fields is None:
+            yield Rejected(number, "the row is not CSV on one line, or is too long")
             continue
+        if len(fields) != len(header):
+            yield Rejected(number, "the row has more or fewer fields than the header")
+            continue
+        row = dict(zip(header, fields, strict=True))
         try:
             yield _parse_row(number, row, mapping, zone, folder)
         except _Skip as reason:
             yield Rejected(number, str(reason))
+
+
+def _lines(stream: BinaryIO) -> Iterator[list[str] | None]:
+    """Yield the fields of each line that is not blank; None for one that is no CSV."""
+    first = True
+    while line := stream.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(MAX_LINE)
+            yield None
+            continue
+        if first:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+            first = False
+        text = line.decode("utf-8", errors="replace").rstrip("\r\n")
+        if not text.strip():
+            continue
+        try:
+            yield next(csv.reader([text], strict=True))
+        except csv.Error:
+            yield None
 
 
 _OPTIONAL = (
@@ -151,9 +170,11 @@ def _parse_row(
     captured_ms = _time(value(mapping.time), mapping.time_format, zone, notes)
     lat_e7, lon_e7 = _place(value(mapping.latitude), value(mapping.longitude), notes)
     camera = value(mapping.camera)
-    if not camera:
-        raise _Skip("no camera")
-    looks = [value(getattr(mapping, name)) for name in ("make", "model", "colour", "body")]
+    if not 1 <= len(camera) <= MAX_CAMERA or not camera.isprintable():
+        raise _Skip("no camera, or not a name of at most 100 printable characters")
+    looks = [
+        value(getattr(mapping, name))[:MAX_LOOK] for name in ("make", "model", "colour", "body")
+    ]
     source = "\0".join(("csv", raw, str(captured_ms), camera, str(lat_e7), str(lon_e7)))
     read = Read(
         plate=plate,
@@ -173,6 +194,9 @@ def _parse_row(
 
 def _time(text: str, form: str, zone: ZoneInfo | None, notes: list[str]) -> int:
     try:
+        if not text.isascii():
+            # strptime would take digits of other alphabets too.
+            raise ValueError
         parsed = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
     except ValueError:
         raise _Skip("the time is not in the form that the mapping says") from None

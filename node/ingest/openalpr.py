@@ -1,15 +1,19 @@
-"""Reads from Rekor Scout / OpenALPR ``alpr_group`` JSON: one object, a list, or one a line."""
+"""Reads from Rekor Scout / OpenALPR ``alpr_group`` JSON.
+
+One object, a list of them, or one after another, each on its line or over
+many. See :mod:`node.ingest.json_records` for how damage is kept to itself.
+"""
 
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from accord.errors import Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
+from node.ingest.json_records import json_records
 from node.ingest.report import Parsed, Passed, Rejected
 
 MAX_RECORD = 16 << 20
@@ -20,7 +24,7 @@ def parse_openalpr(stream: BinaryIO) -> Iterator[Parsed | Rejected | Passed]:
 
     A damaged line loses nothing but itself.
     """
-    for number, record in enumerate(_records(stream), 1):
+    for number, record in enumerate(json_records(stream, MAX_RECORD), 1):
         if isinstance(record, str):
             yield Rejected(number, record)
             continue
@@ -28,38 +32,6 @@ def parse_openalpr(stream: BinaryIO) -> Iterator[Parsed | Rejected | Passed]:
             yield _parse(number, record)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             yield Rejected(number, "not an alpr_group with plate, time and camera")
-
-
-def _records(stream: BinaryIO) -> Iterator[Any]:
-    """Yield JSON records, or the reason (str) why one can't be read."""
-    pending = b""
-    for line in stream:
-        pending += line
-        if len(pending) > MAX_RECORD:
-            yield "the record is larger than 16 MiB"
-            pending = b""
-            continue
-        if not pending.strip():
-            pending = b""
-            continue
-        whole = _loads(pending)
-        if whole is None and (alone := _loads(line)) is not None and pending != line:
-            # What stood before this whole record is damaged: it alone is lost.
-            yield "the record is not JSON, or is cut off"
-            whole = alone
-        if whole is not None:
-            yield from whole if isinstance(whole, list) else [whole]
-            pending = b""
-    if pending.strip():
-        yield "the record is not JSON, or is cut off"
-
-
-def _loads(data: bytes) -> Any:
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, (dict, list)) else None
 
 
 def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
@@ -92,7 +64,8 @@ def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
         vehicle=_vehicle(record.get("vehicle")),
         confidence_pm=max(0, min(1000, round(float(record.get("best_confidence") or 0) * 10))),
     )
-    return Parsed(number, read, tuple(notes), _picture(record, notes))
+    picture = _picture(record, notes)
+    return Parsed(number, read, tuple(notes), picture)
 
 
 def _state(region: Any, notes: list[str]) -> str:

@@ -1,6 +1,6 @@
 """The grid to which places are rounded."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.grid import lat_step, lon_step, snap, widened
@@ -11,6 +11,7 @@ metres = st.integers(1, 100_000)
 
 
 @given(lats, lons, metres)
+@settings(deadline=None)
 def test_a_centre_snaps_to_itself_and_stays_on_the_map(lat: int, lon: int, within: int) -> None:
     centre = snap(lat, lon, within)
     assert snap(*centre, within) == centre
@@ -19,6 +20,7 @@ def test_a_centre_snaps_to_itself_and_stays_on_the_map(lat: int, lon: int, withi
 
 
 @given(lats, lons, metres)
+@settings(deadline=None)
 def test_a_centre_is_within_half_a_cell(lat: int, lon: int, within: int) -> None:
     centre_lat, centre_lon = snap(lat, lon, within)
     assert abs(centre_lat - lat) <= lat_step(within) // 2 + 1
@@ -26,6 +28,7 @@ def test_a_centre_is_within_half_a_cell(lat: int, lon: int, within: int) -> None
 
 
 @given(lats, lons, metres, st.integers(0, 5_000_000), st.integers(0, 5_000_000))
+@settings(deadline=None)
 def test_the_widened_box_misses_no_position_whose_centre_is_inside(
     lat: int, lon: int, within: int, high: int, wide: int
 ) -> None:

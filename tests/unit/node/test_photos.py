@@ -142,7 +142,9 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(photos: Photos) -
 
 
 @given(st.binary(max_size=60), st.integers(0, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
 def test_damaged_pictures_never_end_in_another_error(
     photos: Photos, noise: bytes, place: int
 ) -> None:

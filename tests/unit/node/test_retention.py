@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -43,6 +43,7 @@ def picture(number: int) -> bytes:
 @given(
     st.sampled_from(DataKind), st.integers(0, 2 * NOW), st.integers(0, 4000), st.integers(0, 4000)
 )
+@settings(deadline=None)
 def test_due_and_earliest_are_one_rule(kind: DataKind, at: int, reads: int, other: int) -> None:
     days = RetentionDays(reads, other, other)
     assert (due(kind, at, days) < NOW) == (at < earliest(kind, days, NOW))

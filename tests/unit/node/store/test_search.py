@@ -86,7 +86,9 @@ def test_hours_are_in_order_where_the_time_is_rounded(store: SqliteStore, make_r
     start=st.integers(-HOUR, 2 * HOUR),
     length=st.integers(1, 2 * HOUR),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
 def test_no_window_can_pin_the_minute_inside_a_rounded_hour(
     store: SqliteStore, make_read: Make, minute: int, start: int, length: int
 ) -> None:
@@ -175,7 +177,9 @@ def test_an_area_holds_its_edges_and_nothing_beyond(store: SqliteStore, make_rea
     within=st.sampled_from([50, 500, 2000]),
     number=st.just(count()),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
 def test_an_area_filters_on_the_place_that_is_shared(
     store: SqliteStore, make_read: Make, lat: int, lon: int, within: int, number: "count[int]"
 ) -> None:

@@ -1,0 +1,212 @@
+"""Rekor Scout / OpenALPR group events, whole, many, damaged."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from node.ingest import ingest
+from node.ingest.openalpr import parse_openalpr
+from node.ingest.report import Parsed, Passed, Rejected
+from node.photos import Photos
+from node.store.sqlite import SqliteStore
+
+
+def group(number: int = 1, **more: Any) -> dict[str, Any]:
+    """An invented event in the shape that the agent writes."""
+    event: dict[str, Any] = {
+        "data_type": "alpr_group",
+        "version": 3,
+        "epoch_start": 1_634_475_947_845 + number,
+        "camera_id": 1000,
+        "agent_uid": "AGENT",
+        "gps_latitude": 39.6505,
+        "gps_longitude": -78.7661,
+        "vehicle_path": [{"x": 1, "y": 2}, {}],
+        "best_plate_number": f"TEST{number:03}",
+        "best_region": "us-ma",
+        "best_confidence": 93.25465393,
+        "best_uuid": f"AGENT-1000-{number}",
+        "is_preview": False,
+        "vehicle_signature": "1h_SIGNATURE",
+        "vehicle_crop_jpeg": "",
+        "overview_jpeg": "",
+        "vehicle": {
+            "color": [{"name": "white", "confidence": 99.1}, {"name": "red", "confidence": 0.2}],
+            "make": [{"name": "bmw", "confidence": 99.9}],
+            "make_model": [{"name": "bmw_x3", "confidence": 99.6}],
+            "body_type": [{"name": "suv-crossover", "confidence": 99.8}],
+        },
+    }
+    return event | more
+
+
+def parse(content: str | bytes) -> list[Parsed | Rejected | Passed]:
+    data = content.encode() if isinstance(content, str) else content
+    return list(parse_openalpr(io.BytesIO(data)))
+
+
+def taken(found: list[Parsed | Rejected | Passed]) -> list[str]:
+    return [row.read.plate for row in found if isinstance(row, Parsed)]
+
+
+def one(**more: Any) -> Parsed:
+    (row,) = parse(json.dumps(group(**more)))
+    assert isinstance(row, Parsed)
+    return row
+
+
+def test_a_group_becomes_a_read() -> None:
+    read = one().read
+    assert (read.plate, read.state, read.camera) == ("TEST001", "MA", "1000")
+    assert (read.captured_ms, read.confidence_pm) == (1_634_475_947_846, 933)
+    assert (read.lat_e7, read.lon_e7) == (396_505_000, -787_661_000)
+    assert read.vehicle is not None
+    assert (read.vehicle.make, read.vehicle.colour, read.vehicle.body) == (
+        "bmw", "white", "suv-crossover",
+    )  # fmt: skip
+    assert "SIGNATURE" not in repr(read)
+    assert len(read.source_id) == 16
+
+
+def test_the_same_uuid_is_the_same_read() -> None:
+    assert one().read.source_id == one(epoch_start=1_634_475_999_999).read.source_id
+    assert one().read.source_id != one(best_uuid="another").read.source_id
+
+
+@pytest.mark.parametrize(
+    ("region", "state"),
+    [("us-ma", "MA"), ("us", ""), ("", ""), ("gb-eng-x", ""), (None, ""), (5, "")],
+)
+def test_regions(region: object, state: str) -> None:
+    if region == "us":
+        # A country is no state; "US" alone must not become one.
+        assert one(best_region=region).read.state != "MA"
+    else:
+        assert one(best_region=region).read.state == state
+
+
+@pytest.mark.parametrize("layout", ["object", "pretty", "lines", "array", "pretty array"])
+def test_every_layout(layout: str) -> None:
+    events = [group(n) for n in range(1, 4)]
+    text = {
+        "object": json.dumps(events[0]),
+        "pretty": json.dumps(events[0], indent=1),
+        "lines": "\n".join(map(json.dumps, events)) + "\n",
+        "array": json.dumps(events),
+        "pretty array": json.dumps(events, indent=2),
+    }[layout]
+    expected = 1 if layout in ("object", "pretty") else 3
+    assert taken(parse(text)) == [f"TEST{n:03}" for n in range(1, expected + 1)]
+
+
+def test_previews_and_other_kinds_are_passed_over_and_counted(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    lines = [group(1), group(2, is_preview=True), {"data_type": "heartbeat"}, group(3)]
+    found = parse("\n".join(map(json.dumps, lines)))
+    report = ingest(found, store, Photos(tmp_path / "photos"))
+    assert (report.taken, report.passed.total(), report.seen) == (2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"best_plate_number": "T\u0415ST"},
+        {"best_plate_number": ""},
+        {"best_plate_number": None},
+        {"best_plate_number": 5},
+        {"epoch_start": "soon"},
+        {"epoch_start": -1},
+        {"epoch_start": 10**400},
+        {"epoch_start": None},
+    ],
+)
+def test_a_bad_field_is_rejected_and_neighbours_are_taken(change: dict[str, Any]) -> None:
+    lines = [group(1), group(2, **change), group(3)]
+    found = parse("\n".join(map(json.dumps, lines)))
+    assert taken(found) == ["TEST001", "TEST003"]
+    assert [row.row for row in found if isinstance(row, Rejected)] == [2]
+    assert all("ST" not in row.reason for row in found if isinstance(row, Rejected))
+
+
+@pytest.mark.parametrize("vehicle", [None, [], "x", {"make": "x"}, {"make": [5]}, {"make": [{}]}])
+def test_an_odd_vehicle_costs_at_most_its_own_record(vehicle: object) -> None:
+    lines = [group(1, vehicle=vehicle), group(2)]
+    assert "TEST002" in taken(parse("\n".join(map(json.dumps, lines))))
+
+
+def test_positions_that_can_not_be_right_are_left_out_and_noted() -> None:
+    for lat, lon in [(0, 0), (91, 0), (-1, -1), (float("nan"), 1)]:
+        parsed = one(gps_latitude=lat, gps_longitude=lon)
+        assert (parsed.read.lat_e7, len(parsed.notes)) == (None, 1)
+
+
+def test_a_picture_comes_along_and_a_damaged_one_is_noted(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(buffer, "JPEG")
+    good = base64.b64encode(buffer.getvalue()).decode()
+    lines = [
+        group(1, vehicle_crop_jpeg=good),
+        group(2, overview_jpeg=good),
+        group(3, vehicle_crop_jpeg="@@not base64@@"),
+        group(4, vehicle_crop_jpeg=base64.b64encode(b"no picture").decode()),
+        group(5, vehicle_crop_jpeg=7),
+    ]
+    photos = Photos(tmp_path / "photos")
+    report = ingest(parse("\n".join(map(json.dumps, lines))), store, photos)
+    assert (report.taken, len(report.rejected), report.notes.total()) == (5, 0, 3)
+    assert len(list((tmp_path / "photos").rglob("*.jpg"))) == 1
+
+
+@given(cut=st.integers(1, 600), noise=st.binary(max_size=5), place=st.integers(0, 2))
+@settings(deadline=None)
+def test_a_truncated_line_never_loses_its_neighbours(cut: int, noise: bytes, place: int) -> None:
+    lines = [json.dumps(group(n)).encode() for n in (1, 2, 3)]
+    lines[place] = lines[place][:cut] + noise.replace(b"\n", b"")
+    found = parse(b"\n".join(lines))
+    expected = [f"TEST{n:03}" for n in (1, 2, 3) if n != place + 1]
+    assert [plate for plate in taken(found) if plate != f"TEST{place + 1:03}"] == expected
+
+
+@given(cut=st.integers(5, 900), indent=st.sampled_from([None, 0, 1]))
+@settings(deadline=None)
+def test_a_truncated_element_never_loses_its_neighbours_in_a_list(
+    cut: int, indent: int | None
+) -> None:
+    parts = [json.dumps(group(n), indent=indent) for n in (1, 2, 3)]
+    parts[1] = parts[1][: min(cut, len(parts[1]) - 2)]
+    found = parse("[" + ",\n".join(parts) + "]")
+    assert taken(found) == ["TEST001", "TEST003"]
+    assert any(isinstance(row, Rejected) for row in found)
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None)
+def test_noise_never_crashes(noise: bytes) -> None:
+    assert taken(parse(noise)) == []
+    assert taken(parse(b'{"data_type": "alpr_group", ' + noise)) == []
+
+
+def test_depth_and_digits_without_end_are_rejected_and_neighbours_taken() -> None:
+    deep = '{"data_type": "alpr_group", "x": ' + "[" * 20_000
+    long = '{"data_type": "alpr_group", "epoch_start": ' + "9" * 10_000 + "}"
+    text = "\n".join([json.dumps(group(1)), deep, long, json.dumps(group(2))])
+    assert taken(parse(text)) == ["TEST001", "TEST002"]
+
+
+def test_an_event_of_a_real_agent(store: SqliteStore) -> None:
+    path = Path(__file__).parents[5] / "shared" / "samples" / "openalpr_alpr_group_v3.json"
+    if not path.exists():
+        pytest.skip("shared data not present: openalpr_alpr_group_v3.json")
+    (row,) = parse(path.read_bytes())
+    assert isinstance(row, Parsed)
+    assert (row.read.state, row.read.captured_ms) == ("MA", 1_634_475_947_845)
