@@ -16,4 +16,4 @@ def test_no_millisecond_is_lost(ms: int) -> None:
 
 def test_a_time_without_a_zone_is_never_guessed() -> None:
     with pytest.raises(ValueError, match="zone"):
-        to_ms(datetime(2026, 3, 1))  # noqa: DTZ001
+        to_ms(datetime(2026, 3, 1))
