@@ -189,6 +189,14 @@ def test_a_truncated_element_never_loses_its_neighbours_in_a_list(
     assert any(isinstance(row, Rejected) for row in found)
 
 
+def test_a_damaged_event_is_one_record_whatever_it_holds() -> None:
+    cut = json.dumps(group(2), indent=1)
+    cut = cut[: cut.index("body_type")]
+    found = parse("\n".join([json.dumps(group(1)), cut, json.dumps(group(3))]))
+    assert [type(row) for row in found] == [Parsed, Rejected, Parsed]
+    assert [row.row for row in found] == [1, 2, 3]
+
+
 @given(st.binary(max_size=300))
 @settings(deadline=None)
 def test_noise_never_crashes(noise: bytes) -> None:

@@ -155,6 +155,10 @@ def test_wildcards(store: SqliteStore, make_read: Make, pattern: str, expected: 
     assert sorted(plates(page)) == sorted(expected)
 
 
+def near(edge: int) -> st.SearchStrategy[int]:
+    return st.integers(edge - 20_000, edge + 20_000)
+
+
 BOX = AreaBox(337_000_000, -1_183_000_000, 337_100_000, -1_182_900_000)
 
 
@@ -172,13 +176,14 @@ def test_an_area_holds_its_edges_and_nothing_beyond(store: SqliteStore, make_rea
 
 
 @given(
-    lat=st.integers(336_900_000, 337_200_000),
-    lon=st.integers(-1_183_100_000, -1_182_800_000),
+    # Within a few hundred metres of the edges, where cells straddle them.
+    lat=st.sampled_from([BOX.south_e7, BOX.north_e7]).flatmap(near),
+    lon=st.sampled_from([BOX.west_e7, BOX.east_e7, BOX.west_e7 + 50_000]).flatmap(near),
     within=st.sampled_from([50, 500, 2000]),
     number=st.just(count()),
 )
 @settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
 )
 def test_an_area_filters_on_the_place_that_is_shared(
     store: SqliteStore, make_read: Make, lat: int, lon: int, within: int, number: "count[int]"
