@@ -1,0 +1,142 @@
+"""A node outside an agreement receives nothing at all, whatever the query says."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from accord.clock import SystemClock
+from accord.errors import Code
+from accord.federation import FederationWatch
+from accord.model import AreaBox, ExactPlate, HotListPlate, OutcomeKind, PhotoOf, WildcardPlate
+from accord.transport.peers import PeerVerifier
+from accord.transport.server import build_server
+from accord.transport.tls import server_credentials
+from accord.wire.v1 import node_pb2, node_pb2_grpc
+from node.config import load_config
+from tests.conftest import PLATE, Federation, make_files
+from tests.integration.test_rogue_client import forge, to_broker
+
+
+class RecordingNode(node_pb2_grpc.NodeServicer):
+    """Counts the queries that reach it; it never answers one."""
+
+    def __init__(self) -> None:
+        self.received: list[node_pb2.AnswerRequest] = []
+
+    async def Answer(self, request: node_pb2.AnswerRequest, context: Any) -> Any:
+        self.received.append(request)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "recorded")
+
+
+@dataclass
+class Recorded:
+    """A federation whose city node is a :class:`RecordingNode`."""
+
+    federation: Federation
+    city: RecordingNode
+
+
+@asynccontextmanager
+async def _recording(base: Path, signed_by: tuple[str, ...]) -> AsyncIterator[Recorded]:
+    clock = SystemClock()
+    files = make_files(base, clock)
+    for party in {"city", "harbor"} - set(signed_by):
+        (base / "agreements" / "city-harbor" / "counterparts" / f"{party}.json").unlink()
+    files.build()
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, clock, stack)
+        for agency in ("harbor", "county"):
+            await federation.start_node(agency)
+        await federation.start_broker()
+        config = load_config(files.folder("city") / "node.toml")
+        watch = FederationWatch(config.federation, config.roots)
+        node = RecordingNode()
+        server, _ = await build_server(
+            address=config.listen,
+            credentials=server_credentials(
+                lambda: config.load_tls(clock.now_ms()),
+                lambda: [ca for a in watch.current.agencies.values() for ca in a.cas],
+            ),
+            verifier=PeerVerifier(watch.current.agencies.get, clock),
+            add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(node, s),
+            health_services=(),
+        )
+        stack.push_async_callback(server.stop, None)
+        yield Recorded(federation, node)
+
+
+@pytest.fixture
+async def recorded(tmp_path: Path) -> AsyncIterator[Recorded]:
+    async with _recording(tmp_path, ("city", "harbor")) as built:
+        yield built
+
+
+async def test_a_party_to_the_agreement_does_reach_the_node(recorded: Recorded) -> None:
+    async with recorded.federation.client() as client:
+        result = await client.ask(recorded.federation.question(agencies=("city",)))
+    assert len(recorded.city.received) == 1
+    assert result.outcomes[0].kind is OutcomeKind.UNREACHABLE
+
+
+async def test_a_stranger_reaches_the_node_with_nothing(recorded: Recorded) -> None:
+    """Every kind of query, with every agreement digest that the county could have seen."""
+    federation = recorded.federation
+    harbor = federation.nodes["harbor"].context.federation
+    digests = [b"", b"\x00" * 32, b"\xff" * 32]
+    digests += [a.manifest.digest for found in harbor.scope("harbor").values() for a in found]
+    selectors = [
+        ExactPlate(PLATE, "CA"),
+        ExactPlate(PLATE),
+        WildcardPlate("9TST*", ""),
+        AreaBox(330_000_000, -1_190_000_000, 340_000_000, -1_180_000_000),
+        HotListPlate(PLATE, "CA"),
+        PhotoOf(b"r" * 16),
+    ]
+    queries = [
+        forge(federation, "city", requester="county", agreement_digest=digest, selector=selector)
+        for digest in digests
+        for selector in selectors
+    ]
+    queries += [
+        forge(federation, "city", requester="county", requesting_agency="harbor"),
+        forge(federation, "city", requester="county", requesting_agency="city"),
+        forge(federation, "city", requester="county", requesting_agency="exchange"),
+        forge(federation, "city", requester="county", on_behalf_of="harbor"),
+        forge(federation, "city", requester="county", home="harbor"),
+        forge(federation, "city", requester="harbor", home="county"),
+        forge(federation, "city", requester="harbor"),
+    ]
+    for envelope in queries:
+        response = await to_broker(federation, "county", envelope)
+        assert [o.WhichOneof("outcome") for o in response.outcomes] == ["claim"]
+    assert recorded.city.received == []
+
+
+async def test_purposes_outside_the_agreement_reach_nothing(recorded: Recorded) -> None:
+    for purpose in ("hit-and-run", "civil-immigration", "commercial", "personal", "Stolen-vehicle"):
+        async with recorded.federation.client() as client:
+            result = await client.ask(
+                recorded.federation.question(agencies=("city",), purpose=purpose)
+            )
+        assert result.outcomes[0].kind in {OutcomeKind.REFUSED, OutcomeKind.NOT_FORWARDED}
+        envelope = forge(recorded.federation, "city", purpose=purpose)
+        response = await to_broker(recorded.federation, "harbor", envelope)
+        assert response.outcomes[0].WhichOneof("outcome") == "claim"
+    assert recorded.city.received == []
+
+
+async def test_an_agreement_that_one_party_never_signed_reaches_nothing(tmp_path: Path) -> None:
+    async with _recording(tmp_path, ("harbor",)) as recorded:
+        async with recorded.federation.client() as client:
+            result = await client.ask(recorded.federation.question(agencies=("city",)))
+        assert [o.code for o in result.outcomes] == [Code.AGREEMENT_NOT_EXECUTED.value]
+        for digest in (b"", b"\x01" * 32):
+            envelope = forge(recorded.federation, "city", agreement_digest=digest)
+            response = await to_broker(recorded.federation, "harbor", envelope)
+            assert response.outcomes[0].WhichOneof("outcome") == "claim"
+        assert recorded.city.received == []
