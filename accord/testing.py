@@ -109,7 +109,7 @@ class FederationSimulator:
         title = " and ".join(party.name for party in listed)
         data = template_moa(name, f"Agreement between {title}", listed, **options)
         folder = self.base / "agreements" / name
-        (folder / "counterparts").mkdir(parents=True)
+        (folder / "counterparts").mkdir(parents=True, exist_ok=True)
         (folder / "agreement.toml").write_bytes(data)
         manifest = parse_manifest(data, folder)
         for party in parties if signed_by is None else signed_by:
