@@ -5,7 +5,9 @@ Shipped for those who write their own clients and tests, and used by
 keys and checks, only made by one hand.
 """
 
+import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,29 @@ from accord.clock import Clock
 from accord.envelope_json import to_json
 from accord.identity import KeyRole, PeerRole
 from accord.keys import PrivateKey
+from accord.roster import FORMAT as ROSTER_FORMAT
 from accord.roster import Officer, Roster, issue_credential, publish
 
 _POLICY_PURPOSES = (
     '["stolen-vehicle", "wanted-person", "missing-person", "amber-alert", '
     '"criminal-investigation", "hit-and-run", "public-safety-threat"]'
 )
+
+
+def _roster_toml(agency: str, officers: Mapping[str, Officer]) -> str:
+    """Return a personnel desk's roster.toml; JSON's strings are TOML's too."""
+    lines = [f'format = "{ROSTER_FORMAT}"', f"agency = {json.dumps(agency)}"]
+    for officer in officers.values():
+        lines += [
+            "\n[[officers]]",
+            f"id = {json.dumps(officer.id)}",
+            f"name = {json.dumps(officer.name)}",
+            f"role = {json.dumps(officer.role)}",
+            f"standing = {json.dumps(officer.standing)}",
+            f"trained_on = {officer.trained_on}",
+            f"purposes = {json.dumps(sorted(officer.purposes))}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 class FixedClock:
@@ -53,6 +72,7 @@ class FederationSimulator:
 
     base/<agency>/           keys, node.toml, policy.toml, federation/, data/
     base/<agency>/officers/<id>/client.toml
+    base/<agency>/roster.toml, roster.json      the desk's own, and as published
     base/<operator>/         the broker's
     """
 
@@ -213,8 +233,9 @@ class FederationSimulator:
         )
 
     def publish_roster(self, agency: str, number: int = 1) -> None:
-        """Publish the agency's roster as of now."""
+        """Write the desk's ``roster.toml``, and publish it signed, as of now."""
         member = self.members[agency]
+        (self.folder(agency) / "roster.toml").write_text(_roster_toml(agency, member.officers))
         roster = Roster(agency, 0, 0, member.officers)
         key = PrivateKey.load(member.files.key(KeyRole.PERSONNEL))
         data = publish(roster, number, self.clock.now_ms(), key)

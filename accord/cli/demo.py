@@ -4,34 +4,26 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from accord.audit.reader import AuditReader
+from accord.audit.reader import Filter, Shown
+from accord.audit.report import line, locate
 from accord.cli import show
 from accord.client import Question
-from accord.clock import SystemClock, to_datetime
 from accord.demo import data, real, story
-from accord.demo.processes import Processes, free_port, run
+from accord.demo.processes import Processes
+from accord.demo.setting import AGENCIES, OPERATOR, build
 from accord.errors import InputError
-from accord.identity import KeyRole
-from accord.keys import PrivateKey, read_secret_32
 from accord.model import ExactPlate, Purpose
 from accord.results import Result
-from accord.roster import Officer
 from accord.testing import FederationSimulator
-
-_AGENCIES = {
-    "city": ("Bay City Police Department", "police"),
-    "harbor": ("Bay Harbor Port Police", "port-police"),
-    "county": ("Tidewater County Sheriff", "sheriff"),
-}
-_OPERATOR = "exchange"
 
 
 def demo(
@@ -62,22 +54,25 @@ def demo(
             if not as_json:
                 console.print(line)
 
-        out("Making three agencies, their keys, agreements, officers and a few thousand reads.")
+        what = "invented reads with pictures" if own is None else f"the reads of {reads}"
+        out(f"Making three agencies: their keys, signed agreements, officers, and {what}.")
         federation = build(base, own)
         with Processes() as processes:
             _start(federation, processes)
             out("Four processes are running: three nodes and a broker, on mutual TLS.\n")
             steps = asyncio.run(_tell(federation, processes, own, as_json=as_json))
-        audit = {name: _audit(federation, name) for name in (*_AGENCIES, _OPERATOR)}
+        logs = {name: _audit(federation, name) for name in (*AGENCIES, OPERATOR)}
         if as_json:
+            audit = {n: {"entries": g.count, "verified": g.verified} for n, g in logs.items()}
             content = {"steps": [_step_json(step) for step in steps], "audit": audit}
             sys.stdout.write(json.dumps(content) + "\n")
             return
-        for name, log in audit.items():
-            checked = "verified" if log["verified"] else "NOT VERIFIED"
-            out(f"Audit log of {name}: {log['entries']} entries, {checked}.")
+        out("What the audit logs of each side now say, as each agency's auditor reads them:\n")
+        for name, log in logs.items():
+            _print_log(name, log)
+        out("The plate stands in each log too, encrypted: accord audit show opens it with the key.")
         if keep is not None:
-            _go_on(federation, out)
+            _go_on(federation, steps, out)
 
 
 @contextmanager
@@ -90,62 +85,10 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def build(base: Path, own: real.Reads | None = None) -> FederationSimulator:
-    """Make the demo's federation: folders, keys, agreements, officers, reads."""
-    clock = SystemClock()
-    federation = FederationSimulator(base, clock)
-    federation.add_operator(_OPERATOR, "Regional Exchange", f"127.0.0.1:{free_port()}")
-    for agency, (name, kind) in _AGENCIES.items():
-        federation.add_agency(agency, name, kind, f"127.0.0.1:{free_port()}")
-    # Real reads may be years old: then the agreements look back that far.
-    days = 365 if own is None else own.days_since(clock.now_ms())
-    federation.add_agreement("city-harbor", ("city", "harbor"), look_back_days=days)
-    federation.add_agreement(
-        "county-harbor",
-        ("county", "harbor"),
-        time="exact",
-        place="exact",
-        camera="exact",
-        look_back_days=days,
-    )
-    today = to_datetime(clock.now_ms()).date()
-    purposes = frozenset(str(purpose) for purpose in Purpose)
-    recent = (today - timedelta(days=200)).isoformat()
-    lapsed = (today - timedelta(days=900)).isoformat()
-    for agency in _AGENCIES:
-        serial = f"{agency[0].upper()}P-101"
-        federation.add_officer(
-            agency, Officer(serial, f"Detective {agency.title()}", "detective", "good", recent,
-                            purposes)
-        )  # fmt: skip
-    federation.add_officer(
-        "harbor", Officer("HP-207", "Officer Lapsed", "officer", "good", lapsed, purposes)
-    )
-    kept = f"reads_days = {max(days, 730)}"
-    federation.build({a: federation.policy(a).replace("reads_days = 730", kept) for a in _AGENCIES})
-    for site in data.sites():
-        folder = federation.folder(site.agency) / "camera-export"
-        if own is None:
-            path, mapping = data.write_reads(site, folder, clock.now_ms()), data.MAPPING
-        else:
-            path, mapping = own.write_part(site.agency, folder), own.mapping
-        _ingest(federation, site.agency, path, mapping)
-    return federation
-
-
-def _ingest(federation: FederationSimulator, agency: str, reads: Path, mapping: str) -> None:
-    path = reads.parent / "mapping.toml"
-    path.write_text(mapping)
-    config = str(federation.folder(agency) / "node.toml")
-    report = str(reads.parent / "not-taken.csv")
-    arguments = ["ingest", str(reads), "--config", config, "--format", "csv"]
-    run("node", [*arguments, "--mapping", str(path), "--report", report])
-
-
 def _start(federation: FederationSimulator, processes: Processes) -> None:
-    for agency in _AGENCIES:
+    for agency in AGENCIES:
         processes.start(agency, "node", federation.folder(agency) / "node.toml")
-    processes.start(_OPERATOR, "broker", federation.folder(_OPERATOR) / "broker.toml")
+    processes.start(OPERATOR, "broker", federation.folder(OPERATOR) / "broker.toml")
 
 
 async def _tell(
@@ -224,29 +167,78 @@ def _step_json(step: story.Step) -> dict[str, Any]:
     }
 
 
-def _audit(federation: FederationSimulator, name: str) -> dict[str, Any]:
-    """Verify a member's log from its files, as an auditor would."""
-    folder = federation.folder(name)
-    public = PrivateKey.load(folder / "keys" / f"{KeyRole.AUDIT}.pem").public
-    secret = read_secret_32(folder / "keys" / "audit.secret")
-    reader = AuditReader.open(folder / "data" / "audit.db", secret, public)
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A member's log as its auditor reads it."""
+
+    count: int
+    verified: bool
+    entries: tuple[Shown, ...]
+
+
+def _audit(federation: FederationSimulator, name: str) -> _Log:
+    """Verify and read a member's log from its files, as an auditor would."""
+    file = "broker.toml" if name == OPERATOR else "node.toml"
+    reader = locate(federation.folder(name) / file).open()
     try:
         verification = reader.verify()
+        entries = tuple(reader.entries(Filter(equal={})))
     finally:
         reader.close()
-    return {"entries": verification.entries, "verified": verification.ok}
+    return _Log(verification.entries, verification.ok, entries)
 
 
-def _go_on(federation: FederationSimulator, out: Callable[[str], None]) -> None:
+def _print_log(name: str, log: _Log) -> None:
+    checked = "verified" if log.verified else "NOT VERIFIED"
+    table = Table(
+        "No.", "Kind", "User", "Organisation", "Asked", "Purpose", "Decision", "Rows",
+        title=f"{name}: {log.count} entries, {checked}", title_justify="left",
+    )  # fmt: skip
+    for shown in log.entries:
+        cells = line(shown)
+        asked = shown.fields.get("asked", "")
+        if asked and shown.fields.get("audience"):
+            asked = f"{asked}, of {shown.fields['audience']}"
+        table.add_row(cells["index"], cells["kind"], cells["user"], cells["organisation"], asked,
+                      cells["purpose"], cells["decision"], cells["count"])  # fmt: skip
+    out = show.console()
+    out.print(table)
+    out.print()
+
+
+def _go_on(
+    federation: FederationSimulator, steps: Sequence[story.Step], out: Callable[[str], None]
+) -> None:
+    """Print the commands by which a person goes on in the folder that was kept."""
     base = federation.base
-    client = federation.client_toml("harbor", "HP-101")
+    harbor = base / "harbor"
     out(f"\nEverything is in {base}. To go on by hand, start the programs again:")
-    for agency in _AGENCIES:
+    for agency in AGENCIES:
         out(f"  accord-node serve --config {base / agency / 'node.toml'} &")
-    out(f"  accord-broker serve --config {base / _OPERATOR / 'broker.toml'} &")
-    out("publish the harbour's roster (good for 15 minutes) and ask:")
+    out(f"  accord-broker serve --config {base / OPERATOR / 'broker.toml'} &")
+    out("have the harbour's personnel desk publish its roster, which nodes trust for 15 minutes:")
     out(
-        f"  accord query plate {data.TARGET} --state CA --purpose stolen-vehicle "
-        f"--case 26-004711 --reason 'Stolen vehicle' --config {client}"
+        f"  accord officer publish --roster {harbor / 'roster.toml'} "
+        f"--key {harbor / 'keys' / 'personnel.pem'} --out {harbor / 'roster.json'} --every 300 &"
     )
-    out(f"  accord audit show --config {base / 'harbor' / 'node.toml'}")
+    out("and ask, look at a picture, read the log, see what the agreement says:")
+    client = federation.client_toml("harbor", "HP-101")
+    why = "--purpose stolen-vehicle --case 26-004711 --reason 'Stolen vehicle'"
+    out(f"  accord query plate {data.TARGET} --state CA {why} --config {client}")
+    with_photo = [read for read in steps[0].reads if read.photo_digest]
+    if with_photo:
+        read = with_photo[0]
+        out(
+            f"  accord query photo {read.read_id.hex()} --from {read.originator} {why} "
+            f"--out photo.jpg --config {client}"
+        )
+    out(f"  accord audit show --config {harbor / 'node.toml'}")
+    roots = " ".join(
+        f"--root {name}=sha256:{federation.members[name].files.fingerprint()}"
+        for name in ("city", "harbor")
+    )
+    folder = harbor / "federation"
+    out(
+        f"  accord agreement status {folder / 'agreements' / 'city-harbor'} "
+        f"--federation {folder} {roots}"
+    )
