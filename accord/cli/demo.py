@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -212,33 +213,40 @@ def _go_on(
     """Print the commands by which a person goes on in the folder that was kept."""
     base = federation.base
     harbor = base / "harbor"
+    accord = _program("accord")
     out(f"\nEverything is in {base}. To go on by hand, start the programs again:")
     for agency in AGENCIES:
-        out(f"  accord-node serve --config {base / agency / 'node.toml'} &")
-    out(f"  accord-broker serve --config {base / OPERATOR / 'broker.toml'} &")
+        out(f"  {_program('accord-node')} serve --config {base / agency / 'node.toml'} &")
+    out(f"  {_program('accord-broker')} serve --config {base / OPERATOR / 'broker.toml'} &")
     out("have the harbour's personnel desk publish its roster, which nodes trust for 15 minutes:")
     out(
-        f"  accord officer publish --roster {harbor / 'roster.toml'} "
+        f"  {accord} officer publish --roster {harbor / 'roster.toml'} "
         f"--key {harbor / 'keys' / 'personnel.pem'} --out {harbor / 'roster.json'} --every 300 &"
     )
     out("and ask, look at a picture, read the log, see what the agreement says:")
     client = federation.client_toml("harbor", "HP-101")
     why = "--purpose stolen-vehicle --case 26-004711 --reason 'Stolen vehicle'"
-    out(f"  accord query plate {data.TARGET} --state CA {why} --config {client}")
+    out(f"  {accord} query plate {data.TARGET} --state CA {why} --config {client}")
     with_photo = [read for read in steps[0].reads if read.photo_digest]
     if with_photo:
         read = with_photo[0]
         out(
-            f"  accord query photo {read.read_id.hex()} --from {read.originator} {why} "
+            f"  {accord} query photo {read.read_id.hex()} --from {read.originator} {why} "
             f"--out photo.jpg --config {client}"
         )
-    out(f"  accord audit show --config {harbor / 'node.toml'}")
+    out(f"  {accord} audit show --config {harbor / 'node.toml'}")
     roots = " ".join(
         f"--root {name}=sha256:{federation.members[name].files.fingerprint()}"
         for name in ("city", "harbor")
     )
     folder = harbor / "federation"
     out(
-        f"  accord agreement status {folder / 'agreements' / 'city-harbor'} "
+        f"  {accord} agreement status {folder / 'agreements' / 'city-harbor'} "
         f"--federation {folder} {roots}"
     )
+
+
+def _program(name: str) -> str:
+    """Return how to call a program of ours: by its path where PATH does not lead to it."""
+    beside = Path(sys.executable).with_name(name)
+    return name if shutil.which(name) or not beside.exists() else str(beside)
