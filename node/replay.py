@@ -3,7 +3,8 @@
 The guard is a file of its own, apart from reads and audit. A claim is durable
 before the query runs. Whatever was issued before the guard's file was made is
 refused, so a guard that was lost or deliberately left out of a backup opens
-no gap.
+no gap. The latest moment at which a claim was made stays in the file: a clock
+that has gone back would let claims be used again, so it stops the node.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ from pathlib import Path
 
 import sqlite_utils
 
-from accord.clock import Clock
+from accord.clock import Clock, iso
 from accord.envelope import Envelope
 from accord.errors import Code, InputError, Refused
+from accord.verification import SKEW_MS
 
 
 class Claim(Enum):
@@ -52,7 +54,12 @@ class ReplayGuard:
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._created_ms = self._prepare()
+        except InputError:
+            self._database.close()
+            os.close(self._lock_file)
+            raise
         except sqlite3.DatabaseError as error:
+            os.close(self._lock_file)
             raise InputError(
                 path,
                 "the replay guard's file is damaged",
@@ -71,10 +78,20 @@ class ReplayGuard:
         )
         database.table("claims").create_index(["nonce"], unique=True, if_not_exists=True)
         database.table("claims").create_index(["expires_ms"], if_not_exists=True)
-        database.table("guard").create({"id": int, "created_ms": int}, pk="id", if_not_exists=True)
-        row = (1, self._clock.now_ms())
-        self._database.execute("INSERT OR IGNORE INTO guard VALUES (?, ?)", row)
-        (created,) = self._database.execute("SELECT created_ms FROM guard").fetchone()
+        columns = {"id": int, "created_ms": int, "latest_ms": int}
+        database.table("guard").create(columns, pk="id", if_not_exists=True)
+        now_ms = self._clock.now_ms()
+        row = (1, now_ms, now_ms)
+        self._database.execute("INSERT OR IGNORE INTO guard VALUES (?, ?, ?)", row)
+        created, latest = self._database.execute(
+            "SELECT created_ms, latest_ms FROM guard"
+        ).fetchone()
+        if now_ms < latest - SKEW_MS:
+            raise InputError(
+                "clock",
+                f"is behind the last query that this node answered, at {iso(latest)}",
+                "set this machine's clock right and start again",
+            )
         return int(created)
 
     def check_issued(self, issued_at_ms: int) -> None:
@@ -90,7 +107,8 @@ class ReplayGuard:
         """Claim a query; durable when it returns ``NEW``.
 
         Raises:
-            Refused: ``STORE_UNAVAILABLE`` when the claim can't be written.
+            Refused: ``STORE_UNAVAILABLE`` when the claim can't be written;
+                ``CLOCK_IMPLAUSIBLE`` when the clock has gone back.
         """
         loop = asyncio.get_running_loop()
         claim = await loop.run_in_executor(self._thread, self._claim, digest, nonce, expires_ms)
@@ -104,6 +122,7 @@ class ReplayGuard:
                 now = self._clock.now_ms()
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
+                    self._check_clock(now)
                     self._database.execute("DELETE FROM claims WHERE expires_ms < ?", (now,))
                     row = (digest, nonce, expires_ms)
                     self._database.execute("INSERT INTO claims VALUES (?, ?, ?)", row)
@@ -119,6 +138,13 @@ class ReplayGuard:
             except sqlite3.Error as error:
                 raise Refused(Code.STORE_UNAVAILABLE, detail="the replay guard failed") from error
         return Claim.NEW
+
+    def _check_clock(self, now_ms: int) -> None:
+        """Move the file's latest moment on; it never goes back."""
+        (latest,) = self._database.execute("SELECT latest_ms FROM guard").fetchone()
+        if now_ms < latest - SKEW_MS:
+            raise Refused(Code.CLOCK_IMPLAUSIBLE, detail="the clock has gone back")
+        self._database.execute("UPDATE guard SET latest_ms = max(latest_ms, ?)", (now_ms,))
 
     def keep(self, digest: bytes, answer: Envelope) -> None:
         """Keep the answer for retries until the claim expires."""
