@@ -1,6 +1,7 @@
 """How a node answers one query, in the order in which the agreement reads.
 
-    verify -> decide -> record (durable) -> search and withhold -> redact
+    verify -> decide -> throttle -> claim (a query runs once)
+    -> record (durable) -> search and withhold -> redact
     -> record the answer's digest (durable) -> sign -> reply
 
 No durable record, no answer (MOA III). The owner is the only judge of its own
@@ -66,6 +67,7 @@ async def _answer_verified(node: Context, verified: VerifiedQuery, peer: SpiffeI
     _check_caller(node, query, peer)
     node.guard.check_issued(query.issued_at_ms)
     decision = _decide(node, verified)
+    node.throttle(query, "answer")
     claim = await node.guard.claim(verified.digest, query.nonce, query.not_after_ms + SKEW_MS)
     if claim is not Claim.NEW:
         return await _answer_again(node, verified, claim, peer)

@@ -15,6 +15,7 @@ from accord.keys import Signer
 from accord.model import Query, Read
 from node.ids import Names
 from node.photos import Photos
+from node.rates import Throttle, bounds
 from node.replay import ReplayGuard
 from node.sources import Sources
 from node.store.base import ReadStore
@@ -53,6 +54,7 @@ class Context:
         self.audit = audit
         self.brokers = brokers
         self._bands = bands
+        self._throttle = Throttle(clock)
         self._names = lru_cache(maxsize=256)(lambda d, r: Names(secret, d, r))
 
     @property
@@ -84,6 +86,18 @@ class Context:
         if policy is None:
             raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
         return self.clock.now_ms() - policy.retention.reads_days * DAY_MS
+
+    def throttle(self, query: Query, use: str) -> None:
+        """Count a query against the limits of our policy, as home or as owner (MOA II.B).
+
+        Raises:
+            Refused: ``RATE_EXCEEDED``.
+        """
+        policy = self.policy
+        if policy is None:
+            raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
+        officer, agency = query.credential.officer, query.requesting_agency
+        self._throttle.admit(bounds(use, agency, officer, query.audience, policy.rates))
 
     def bands_of(self, camera: str) -> Bands:
         """Return the overlay bands of a camera: fractions of height, top and bottom."""

@@ -89,6 +89,7 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     decision = decide(query, folded, policy, now_ms, requester=verified.home)
     if not decision.allowed:
         raise decision.refusal()
+    node.throttle(query, "countersign")
     return decision.section
 
 

@@ -35,6 +35,10 @@
     reads_days = 60
     photos_days = 30
     hot_list_days = 7
+    [rates]                              # queries; these figures if left out
+    officer_per_minute = 60
+    officer_per_day = 2000
+    agency_per_minute = 600
 
 MOA II.A: no party is required to share, each withholds what it wants to;
 MOA II.B: the agreement does not overrule a party's own policy. What would be
@@ -61,6 +65,7 @@ FORMAT = "accord-policy/1"
 
 _Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
 _Rows = Annotated[int, Limit(ge=1, le=MAX_ROWS)]
+_Count = Annotated[int, Limit(ge=1, le=10_000_000)]
 _Latitude = Annotated[float, Limit(ge=-90, le=90, allow_inf_nan=False)]
 _Longitude = Annotated[float, Limit(ge=-180, le=180, allow_inf_nan=False)]
 
@@ -99,6 +104,15 @@ class RetentionDays:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """How many queries are taken: of one officer, of one agency."""
+
+    officer_per_minute: int
+    officer_per_day: int
+    agency_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A read and checked ``policy.toml``."""
 
@@ -109,6 +123,7 @@ class Policy:
     partners: Mapping[str, PartnerRule]
     withhold: Withholding
     retention: RetentionDays
+    rates: Rates
 
 
 class _Own(StrictModel):
@@ -153,6 +168,12 @@ class _Retention(StrictModel):
     hot_list_days: _Days
 
 
+class _Rates(StrictModel):
+    officer_per_minute: _Count = 60
+    officer_per_day: _Count = 2000
+    agency_per_minute: _Count = 600
+
+
 class _File(StrictModel):
     format: str
     agency: str
@@ -162,6 +183,7 @@ class _File(StrictModel):
     partner: list[_Partner] = Limit(default_factory=list)
     withhold: _Withhold = _Withhold()
     retention: _Retention
+    rates: _Rates = _Rates()
 
 
 def parse_policy(data: bytes, where: object) -> Policy:
@@ -183,6 +205,11 @@ def parse_policy(data: bytes, where: object) -> Policy:
         withhold=_withhold(source, file.withhold),
         retention=RetentionDays(
             file.retention.reads_days, file.retention.photos_days, file.retention.hot_list_days
+        ),
+        rates=Rates(
+            file.rates.officer_per_minute,
+            file.rates.officer_per_day,
+            file.rates.agency_per_minute,
         ),
     )
 

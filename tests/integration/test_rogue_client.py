@@ -184,6 +184,23 @@ async def test_withheld_looks_like_nothing_found(federation: Federation) -> None
     assert [e.fields["withheld"] for e in answers] == ["4", "0"]
 
 
+async def test_enumeration_ends_at_the_owners_limit(federation: Federation) -> None:
+    policy = federation.files.folder("city") / "policy.toml"
+    text = policy.read_text().replace("officer_per_minute = 1000000", "officer_per_minute = 3")
+    policy.write_text(text)
+    federation.nodes["city"].context.sources.refresh()
+    came = [
+        await to_node(
+            federation, "city", forge(federation, "city", selector=ExactPlate(f"9TST{n:03}"))
+        )
+        for n in range(5)
+    ]
+    codes = [e.code() for e in came if isinstance(e, aio.AioRpcError)]
+    # A new minute may begin on the way.
+    assert codes in ([grpc.StatusCode.RESOURCE_EXHAUSTED] * n for n in (1, 2))
+    assert list(federation.nodes["city"].context.audit.entries())[-1].fields["mark"] == "S"
+
+
 async def test_no_plate_stands_in_any_file_but_the_store(federation: Federation) -> None:
     async with federation.client() as client:
         await client.ask(federation.question())

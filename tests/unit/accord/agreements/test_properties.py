@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from accord.agreements.decide import decide
 from accord.agreements.effective import Agreement, effective
 from accord.agreements.manifest import Fields, Limits, Purposes, Scope
-from accord.agreements.policy import OwnRules, PartnerRule, Policy, RetentionDays
+from accord.agreements.policy import OwnRules, PartnerRule, Policy, Rates, RetentionDays
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction, Withholding
 from accord.clock import to_ms
 from accord.model import (
@@ -99,7 +99,9 @@ def policy_of(rule: PartnerRule | None) -> Policy:
     partners = {} if rule is None else {rule.agency: rule}
     own = OwnRules(frozenset(), 1, 1, 1, False, False)
     zone = UTC
-    return Policy("harbor", 1, zone, own, partners, Withholding(), RetentionDays(1, 1, 1))
+    return Policy(
+        "harbor", 1, zone, own, partners, Withholding(), RetentionDays(1, 1, 1), Rates(1, 1, 1)
+    )
 
 
 def ask(world, query, agreement, policy, at_ms):
