@@ -22,7 +22,7 @@ from accord.envelope import Envelope, SignedBy, sign
 from accord.envelope_json import from_json, load_json, to_json
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PublicKey, Signer
-from accord.model import Credential, Purpose, check_agency
+from accord.model import PROHIBITED, Credential, Purpose, check_agency
 from accord.strict_toml import StrictModel, read_toml
 
 FORMAT = "accord-roster/1"
@@ -30,6 +30,7 @@ GOOD_STANDING = "good"
 MAX_STATUS_AGE_MS = 15 * 60_000
 MAX_CREDENTIAL_MS = 12 * 3_600_000
 _SKEW_MS = 30_000
+_ALLOWED = tuple(purpose for purpose in Purpose if purpose not in PROHIBITED)
 
 
 class _Officer(StrictModel):
@@ -91,12 +92,12 @@ def read_roster(path: Path) -> Roster:
     for entry in file.officers:
         if entry.id in officers:
             raise InputError(f"{path}: officers.id", f"{entry.id!r} stands there twice")
-        unknown = sorted(set(entry.purposes) - set(Purpose))
+        unknown = sorted(set(entry.purposes) - set(_ALLOWED))
         if unknown:
             raise InputError(
                 f"{path}: officers.purposes",
-                f"{unknown[0]!r} is not a purpose",
-                f"use some of {', '.join(Purpose)}",
+                f"{unknown[0]!r} is not a purpose that anybody can be authorised for",
+                f"use some of {', '.join(_ALLOWED)}",
             )
         officers[entry.id] = Officer(
             entry.id,

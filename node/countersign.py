@@ -11,6 +11,7 @@ import hashlib
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import effective
+from accord.agreements.law import floor
 from accord.audit.fields import query_fields
 from accord.audit.log import Entry
 from accord.codec import envelope_from_wire
@@ -71,8 +72,11 @@ async def countersign(
 
 
 def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
-    """Check officer and agreement; return the section that allows the query."""
+    """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
+    breach = floor(query.purpose, verified.home, query.requesting_agency)
+    if breach is not None:
+        raise Refused(breach.code, section=breach.section, text=breach.reason)
     node.sources.refresh_roster()
     roster = node.sources.roster
     if roster is None:

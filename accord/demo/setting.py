@@ -6,7 +6,7 @@ from pathlib import Path
 from accord.clock import SystemClock, to_datetime
 from accord.demo import data, real
 from accord.demo.processes import free_port, run
-from accord.model import Purpose
+from accord.model import PROHIBITED, Purpose
 from accord.roster import Officer
 from accord.testing import FederationSimulator
 
@@ -37,7 +37,7 @@ def build(base: Path, own: real.Reads | None = None) -> FederationSimulator:
         look_back_days=days,
     )
     today = to_datetime(clock.now_ms()).date()
-    purposes = frozenset(str(purpose) for purpose in Purpose)
+    purposes = frozenset(str(purpose) for purpose in Purpose if purpose not in PROHIBITED)
     recent = (today - timedelta(days=200)).isoformat()
     lapsed = (today - timedelta(days=900)).isoformat()
     for agency in AGENCIES:
