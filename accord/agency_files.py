@@ -1,6 +1,7 @@
 """One agency's own folder of keys and certificates, and its published files.
 
 DIR/root/root.pem                  offline root: take it off this machine
+DIR/root-fingerprint.txt           its fingerprint, which stays
 DIR/ca/ca.pem, ca.crt              issuing CA
 DIR/tls/node-main.pem, .crt        one pair per peer
 DIR/keys/{node,personnel,counsel,audit}.pem
@@ -8,6 +9,7 @@ DIR/keys/{audit,names}.secret      32 random bytes each
 DIR/public/agency.toml, agency.sig what others get
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,8 +64,23 @@ class AgencyFiles:
         return self.folder / "public"
 
     def fingerprint(self) -> str:
-        """Return the root's fingerprint, 64 hex digits."""
-        return PrivateKey.load(self.root).public.keyid
+        """Return the root's fingerprint, 64 hex digits; the root itself may be away.
+
+        Raises:
+            InputError: the file of the fingerprint is missing or spoilt.
+        """
+        text = _read(self.fingerprint_file).decode(errors="replace").strip()
+        digits = text.removeprefix("sha256:")
+        if not re.fullmatch(r"[0-9a-f]{64}", digits, re.ASCII):
+            raise InputError(
+                self.fingerprint_file, "is not a fingerprint", "write sha256: and 64 hex digits"
+            )
+        return digits
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """The file that keeps the root's fingerprint when the root is away."""
+        return self.folder / "root-fingerprint.txt"
 
     def published(self) -> Agency:
         """Return the agency as published, verified.
@@ -105,7 +122,9 @@ def make_agency(
     if kind not in KINDS:
         raise InputError("kind", "is not a known kind", f"use one of {', '.join(KINDS)}")
     files = AgencyFiles(agency, folder)
-    PrivateKey.generate().save(files.root)
+    root = PrivateKey.generate()
+    root.save(files.root)
+    files.fingerprint_file.write_text(f"sha256:{root.public.keyid}\n")
     for key_role in _ROLES:
         # Checkpoints of the log are Ed25519 by C2SP's specification.
         algorithm = {"algorithm": ED25519} if key_role is KeyRole.AUDIT else {}

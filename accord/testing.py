@@ -156,6 +156,10 @@ class FederationSimulator:
                 self._officer(agency, officer)
         self._broker()
 
+    def everybody(self) -> dict[str, Member]:
+        """Return the agencies and the operator, by id."""
+        return {**self.members, self._operator().files.agency: self._operator()}
+
     def partners(self, agency: str) -> list[str]:
         """Return the agencies with which an agreement was written."""
         found = {p for parties, _ in self._agreements.values() if agency in parties
@@ -189,7 +193,7 @@ class FederationSimulator:
         self._copy(target, known, agreements)
 
     def _copy(self, target: Path, agencies: set[str], agreements: list[str]) -> None:
-        everybody = {**self.members, self._operator().files.agency: self._operator()}
+        everybody = self.everybody()
         for name in sorted(agencies):
             public = everybody[name].files.public
             shutil.copytree(public, target / "agencies" / name, dirs_exist_ok=True)
@@ -220,7 +224,7 @@ class FederationSimulator:
     def _broker(self) -> None:
         operator = self._operator()
         folder = operator.files.folder
-        everybody = {**self.members, operator.files.agency: operator}
+        everybody = self.everybody()
         self._copy(folder / "federation", set(everybody), list(self._agreements))
         roots = "".join(
             f'{name} = "sha256:{member.files.fingerprint()}"\n'

@@ -115,17 +115,18 @@ def _recognise(stream: BinaryIO) -> str:
 
 
 def _print_report(account: IngestReport) -> None:
-    out = Console(highlight=False)
-    out.print(f"{account.seen} rows: {account.taken} taken, {account.duplicates} known already,")
-    out.print(f"{len(account.rejected)} not taken, {account.passed.total()} no reads.")
+    typer.echo(
+        f"{account.seen} rows: {account.taken} taken, {account.duplicates} known already, "
+        f"{len(account.rejected)} not taken, {account.passed.total()} no reads."
+    )
     reasons: dict[str, list[int]] = {}
     for entry in account.rejected:
         reasons.setdefault(entry.reason, []).append(entry.row)
     for reason, rows in reasons.items():
         some = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-        out.print(f"  not taken: {reason}: {len(rows)} (rows {some})")
+        typer.echo(f"  not taken: {reason}: {len(rows)} (rows {some})")
     for what, count in (account.passed + account.notes).items():
-        out.print(f"  noted: {what}: {count}")
+        typer.echo(f"  noted: {what}: {count}")
 
 
 @app.command()

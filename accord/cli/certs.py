@@ -103,6 +103,14 @@ def publish(
 
 
 @app.command()
+def fingerprint(agency: Agency, folder: Folder) -> None:
+    """Print the root's fingerprint alone: what agreements and settings name."""
+    files = AgencyFiles(agency, folder)
+    files.published()  # and only where the published files fit it
+    typer.echo(f"sha256:{files.fingerprint()}")
+
+
+@app.command()
 def show(agency: Agency, folder: Folder) -> None:
     """Show what the agency publishes, verified."""
     published = AgencyFiles(agency, folder).published()

@@ -236,8 +236,8 @@ def _go_on(
         )
     out(f"  {accord} audit show --config {harbor / 'node.toml'}")
     roots = " ".join(
-        f"--root {name}=sha256:{federation.members[name].files.fingerprint()}"
-        for name in ("city", "harbor")
+        f"--root {name}=sha256:{member.files.fingerprint()}"
+        for name, member in federation.everybody().items()
     )
     folder = harbor / "federation"
     out(
