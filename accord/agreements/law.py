@@ -29,6 +29,7 @@ ELIGIBLE_KINDS: frozenset[str] = frozenset(
 """Kinds of agencies that may ask. The rest (operators of brokers) may never."""
 
 _KNOWN: dict[str, Purpose] = {purpose.value: purpose for purpose in Purpose}
+_CHOICE = ", ".join(purpose for purpose in Purpose if purpose not in PROHIBITED)
 _ELIGIBLE_SECTION = "MOA II.A; Cal. Civ. Code 1798.90.55"
 
 WORDS: dict[Purpose, str] = {
@@ -74,7 +75,9 @@ def floor(purpose: str, requester: Requester, requesting_agency: str) -> Breach 
     known = _KNOWN.get(purpose)
     if known is None:
         return Breach(
-            Code.PURPOSE_UNKNOWN, "MOA II.A", "The purpose is not on the closed list of purposes."
+            Code.PURPOSE_UNKNOWN,
+            "MOA II.A",
+            f"The purpose is not on the closed list of purposes: use one of {_CHOICE}.",
         )
     if known in PROHIBITED:
         return Breach(
