@@ -20,7 +20,7 @@ from accord.cli import show
 from accord.client import Question
 from accord.demo import data, real, story
 from accord.demo.processes import Processes
-from accord.demo.setting import AGENCIES, OPERATOR, build
+from accord.demo.setting import AGENCIES, OPERATOR, build, take_in
 from accord.errors import InputError
 from accord.model import ExactPlate, Purpose
 from accord.results import Result
@@ -56,8 +56,10 @@ def demo(
                 console.print(line)
 
         what = "invented reads with pictures" if own is None else f"the reads of {reads}"
-        out(f"Making three agencies: their keys, signed agreements, officers, and {what}.")
+        out(f"Making three agencies: their keys, signed agreements, officers, {what}.")
         federation = build(base, own)
+        for agency, account in take_in(federation, own):
+            out(f"{agency} takes in {account.rstrip()}")
         with Processes() as processes:
             _start(federation, processes)
             out("Four processes are running: three nodes and a broker, on mutual TLS.\n")

@@ -124,7 +124,7 @@ def _csv(result: Result) -> None:
 
 def _where(read: SharedRead) -> str:
     if read.place is None:
-        return "not shared"
+        return "none given"
     near = f" within {read.place.within_m} m" if read.place.within_m else ""
     return f"{read.place.lat_e7 / 10**7:.5f}, {read.place.lon_e7 / 10**7:.5f}{near}"
 
@@ -147,7 +147,7 @@ def people(result: Result, out: Console) -> None:
                 f"{read.plate} {read.state}".strip(),
                 read.originator,
                 _where(read),
-                read.camera or "not shared",
+                read.camera or "none given",
                 seen,
                 "yes" if read.photo_digest else "",
             )

@@ -24,8 +24,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(module: str, arguments: Sequence[str]) -> None:
-    """Run one of our programs to its end.
+def run(module: str, arguments: Sequence[str]) -> str:
+    """Run one of our programs to its end; return what it printed.
 
     Raises:
         InputError: it failed; its own line says why.
@@ -34,6 +34,7 @@ def run(module: str, arguments: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise InputError(f"{module} {arguments[0]}", done.stderr.strip()[-400:] or "failed")
+    return done.stdout
 
 
 class Processes:

@@ -1,5 +1,6 @@
 """The demo's setting: three agencies' folders, keys, agreements, officers and reads."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ OPERATOR = "exchange"
 
 
 def build(base: Path, own: real.Reads | None = None) -> FederationSimulator:
-    """Make the demo's federation: folders, keys, agreements, officers, reads."""
+    """Make the demo's federation: folders, keys, agreements, officers; no reads yet."""
     clock = SystemClock()
     federation = FederationSimulator(base, clock)
     federation.add_operator(OPERATOR, "Regional Exchange", f"127.0.0.1:{free_port()}")
@@ -51,20 +52,27 @@ def build(base: Path, own: real.Reads | None = None) -> FederationSimulator:
     )
     kept = f"reads_days = {max(days, 730)}"
     federation.build({a: federation.policy(a).replace("reads_days = 730", kept) for a in AGENCIES})
-    for site in data.sites():
-        folder = federation.folder(site.agency) / "camera-export"
-        if own is None:
-            path, mapping = data.write_reads(site, folder, clock.now_ms()), data.MAPPING
-        else:
-            path, mapping = own.write_part(site.agency, folder), own.mapping
-        _ingest(federation, site.agency, path, mapping)
     return federation
 
 
-def _ingest(federation: FederationSimulator, agency: str, reads: Path, mapping: str) -> None:
+def take_in(
+    federation: FederationSimulator, own: real.Reads | None = None
+) -> Iterator[tuple[str, str]]:
+    """Let each node take its reads in; yield agency and account: what was taken, what not, why."""
+    for site in data.sites():
+        folder = federation.folder(site.agency) / "camera-export"
+        if own is None:
+            now_ms = federation.clock.now_ms()
+            path, mapping = data.write_reads(site, folder, now_ms), data.MAPPING
+        else:
+            path, mapping = own.write_part(site.agency, folder), own.mapping
+        yield site.agency, _ingest(federation, site.agency, path, mapping)
+
+
+def _ingest(federation: FederationSimulator, agency: str, reads: Path, mapping: str) -> str:
     path = reads.parent / "mapping.toml"
     path.write_text(mapping)
     config = str(federation.folder(agency) / "node.toml")
     report = str(reads.parent / "not-taken.csv")
     arguments = ["ingest", str(reads), "--config", config, "--format", "csv"]
-    run("node", [*arguments, "--mapping", str(path), "--report", report])
+    return run("node", [*arguments, "--mapping", str(path), "--report", report])
