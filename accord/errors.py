@@ -43,6 +43,7 @@ class Code(StrEnum):
     BAD_QUERY = "BAD_QUERY"
     TOO_LARGE = "TOO_LARGE"
     DEADLINE_MISSING = "DEADLINE_MISSING"
+    MESSAGE_LATE = "MESSAGE_LATE"
     WRONG_AUDIENCE = "WRONG_AUDIENCE"
     STALE = "STALE"
     REPLAYED = "REPLAYED"
@@ -107,6 +108,9 @@ CATALOGUE: dict[Code, Spec] = {
     Code.TOO_LARGE: Spec("RESOURCE_EXHAUSTED", "The message is too large.", Mark.COUNTED),
     Code.DEADLINE_MISSING: Spec(
         _ARGUMENT, "The call has no deadline, or one too far away.", Mark.COUNTED
+    ),
+    Code.MESSAGE_LATE: Spec(
+        "DEADLINE_EXCEEDED", "The call's message did not arrive in time.", Mark.COUNTED
     ),
     Code.WRONG_AUDIENCE: Spec(_DENIED, "The query is addressed to another node.", Mark.ALERT),
     Code.STALE: Spec(_STATE, "The query is too old, or dated in the future."),

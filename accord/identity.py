@@ -118,7 +118,6 @@ METHODS: Mapping[str, frozenset[PeerRole]] = {
     "/accord.wire.v1.Broker/Query": _CLIENT,
     "/accord.wire.v1.Broker/Directory": _CLIENT,
     "/grpc.health.v1.Health/Check": _EVERYBODY,
-    "/grpc.health.v1.Health/Watch": _EVERYBODY,
 }
 """Which roles may call which method. What is not here, nobody may call.
 

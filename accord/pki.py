@@ -229,8 +229,8 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def check_leaf(
     leaf: x509.Certificate, authorities: Sequence[x509.Certificate], spiffe: SpiffeId
-) -> None:
-    """Check what does not change with time: issuer, usage, kind of key.
+) -> x509.Certificate:
+    """Check what does not change with time (issuer, usage, kind of key); return the issuer.
 
     ``authorities`` are the CAs of ``spiffe.agency`` alone: TLS accepts any CA
     of the union, and one agency's CA could otherwise mint another's identity.
@@ -246,7 +246,10 @@ def check_leaf(
         break
     else:
         raise Refused(Code.PEER_REFUSED, detail="not issued by its own agency's CA")
-    if not isinstance(leaf.public_key(), ec.EllipticCurvePublicKey):
+    public = leaf.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(
+        public.curve, ec.SECP256R1
+    ):
         raise Refused(Code.PEER_REFUSED, detail="not a P-256 certificate")
     extensions = leaf.extensions
     try:
@@ -257,10 +260,11 @@ def check_leaf(
     needed = [Usage.CLIENT_AUTH] + ([Usage.SERVER_AUTH] if spiffe.role in _SERVERS else [])
     if constraints.ca or any(usage not in usages for usage in needed):
         raise Refused(Code.PEER_REFUSED, detail="a CA, or without the key usage of its role")
+    return authority
 
 
 def check_now(leaf: x509.Certificate, revoked: Collection[int], now_ms: int) -> None:
-    """Check what changes with time: validity and the agency's deny-list.
+    """Check what changes with time, of a leaf or its CA: validity and the deny-list.
 
     Raises:
         Refused: ``PEER_REFUSED``.

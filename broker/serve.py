@@ -76,6 +76,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
             verifier=PeerVerifier(lambda agency: watch.current.agencies.get(agency), clock),
             add_services=lambda s: broker_pb2_grpc.add_BrokerServicer_to_server(service, s),
             health_services=("accord.wire.v1.Broker",),
+            record=lambda fields: audit.append(Record("refusal", fields)),
         )
         start = {"agency": config.operator, "decision": "serving"}
         await audit.append(Record("start", start))

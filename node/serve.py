@@ -93,6 +93,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 NodeService(context), s
             ),
             health_services=("accord.wire.v1.Node",),
+            record=lambda fields: context.record("refusal", fields),
         )
         await context.record("start", {"agency": config.agency, "decision": "serving"})
         log.info("serving", agency=config.agency, node=config.name, port=port)

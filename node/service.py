@@ -5,11 +5,13 @@ from typing import Any
 from accord.codec import envelope_from_wire, envelope_to_wire
 from accord.envelope import Signature
 from accord.errors import Code, Refused
+from accord.identity import SpiffeId
 from accord.transport.server import current_peer
 from accord.wire.v1 import envelope_pb2, node_pb2, node_pb2_grpc
 from node.answer import answer
 from node.context import Context
 from node.countersign import MAX_QUERIES, check_own_client, countersign, record_answer
+from node.refusals import refuse_unverified
 
 
 class NodeService(node_pb2_grpc.NodeServicer):
@@ -30,8 +32,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
         self, request: node_pb2.CountersignRequest, context: Any
     ) -> node_pb2.CountersignResponse:
         """Countersign the queries of one of our officers, one result each."""
-        peer = current_peer()
-        check_own_client(self._node, peer)
+        peer = await self._own_client()
         if not 1 <= len(request.queries) <= MAX_QUERIES:
             raise Refused(Code.BAD_QUERY, text=f"Send 1 to {MAX_QUERIES} queries at once.")
         credential = envelope_from_wire(request.credential)
@@ -50,9 +51,17 @@ class NodeService(node_pb2_grpc.NodeServicer):
         self, request: node_pb2.RecordAnswerRequest, context: Any
     ) -> node_pb2.RecordAnswerResponse:
         """Record in our own book what came back for one of our queries."""
-        peer = current_peer()
-        check_own_client(self._node, peer)
+        peer = await self._own_client()
         entry = await record_answer(
             self._node, envelope_from_wire(request.query), request.outcome, peer
         )
         return node_pb2.RecordAnswerResponse(index=entry.index)
+
+    async def _own_client(self) -> SpiffeId:
+        """Return the caller, who must be a client of our own agency; else record it."""
+        peer = current_peer()
+        try:
+            check_own_client(self._node, peer)
+        except Refused as refused:
+            raise await refuse_unverified(self._node, refused, peer, b"") from None
+        return peer

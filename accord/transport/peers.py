@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from accord.agencies import Agency
 from accord.clock import Clock
-from accord.errors import Code, InputError, Refused
+from accord.errors import Code, Refused
 from accord.identity import SpiffeId
 from accord.pki import check_leaf, check_now, spiffe_of
 
@@ -27,9 +28,9 @@ def _parse(pem: bytes) -> tuple[x509.Certificate, SpiffeId]:
 
 
 @lru_cache(maxsize=512)
-def _check_issued(pem: bytes, cas: tuple[x509.Certificate, ...]) -> None:
+def _issuer(pem: bytes, cas: tuple[x509.Certificate, ...]) -> x509.Certificate:
     leaf, spiffe = _parse(pem)
-    check_leaf(leaf, cas, spiffe)
+    return check_leaf(leaf, cas, spiffe)
 
 
 class PeerVerifier:
@@ -37,7 +38,7 @@ class PeerVerifier:
 
     def __init__(self, directory: Callable[[str], Agency | None], clock: Clock) -> None:
         self._directory = directory
-        self._clock = clock
+        self.clock = clock
 
     def verify(self, auth: Mapping[str, Iterable[bytes]]) -> SpiffeId:
         """Return the caller's identity.
@@ -45,18 +46,36 @@ class PeerVerifier:
         Raises:
             Refused: ``PEER_REFUSED``; the detail is for our log only.
         """
-        if list(auth.get(_TLS_VERSION, ())) != [b"TLSv1.3"]:
-            raise Refused(Code.PEER_REFUSED, detail="not TLS 1.3")
         leaves = list(auth.get(_LEAF, ()))
         if len(leaves) != 1:
             raise Refused(Code.PEER_REFUSED, detail="no client certificate")
         try:
-            leaf, spiffe = _parse(leaves[0])
-        except (ValueError, InputError):
+            if list(auth.get(_TLS_VERSION, ())) != [b"TLSv1.3"]:
+                raise Refused(Code.PEER_REFUSED, detail="not TLS 1.3")
+            return self._identity(leaves[0])
+        except Refused as refused:
+            # The one name that a refused certificate can't choose for itself.
+            detail = f"{refused.detail}; certificate sha256:{_fingerprint(leaves[0])}"
+            raise Refused(Code.PEER_REFUSED, detail=detail) from None
+
+    def _identity(self, pem: bytes) -> SpiffeId:
+        try:
+            leaf, spiffe = _parse(pem)
+        # Whatever a strange certificate breaks in the parser: it is no identity.
+        except Exception:
             raise Refused(Code.PEER_REFUSED, detail="no identity in the certificate") from None
         agency = self._directory(spiffe.agency)
         if agency is None:
             raise Refused(Code.PEER_REFUSED, detail="an agency that is not known here")
-        _check_issued(leaves[0], agency.cas)
-        check_now(leaf, agency.revoked, self._clock.now_ms())
+        issuer = _issuer(pem, agency.cas)
+        now_ms = self.clock.now_ms()
+        check_now(leaf, agency.revoked, now_ms)
+        check_now(issuer, agency.revoked, now_ms)
         return spiffe
+
+
+def _fingerprint(pem: bytes) -> str:
+    try:
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+    except ValueError:
+        return "unreadable"
