@@ -19,7 +19,7 @@ from accord.processes import every
 from accord.transport.channels import ChannelPool
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
-from accord.transport.tls import server_credentials
+from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import broker_pb2_grpc
 from broker.config import BrokerConfig
 from broker.fanout import Fanout
@@ -52,9 +52,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         raise InputError(
             config.federation, f"holds no valid agency.toml of {config.operator}", problems
         )
-    material = config.load_tls(clock.now_ms())
-    if material.spiffe != config.own_id:
-        raise InputError(config.certificate, f"is not for {config.own_id}", "issue one that is")
+    tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     with contextlib.ExitStack() as stack:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         audit = AuditLog.open(
@@ -65,12 +63,12 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
             clock=clock,
         )
         stack.callback(audit.close)
-        pool = ChannelPool(material)
+        pool = ChannelPool(tls.current())
         service = BrokerService(watch, audit, Fanout(pool), clock, config.node_deadline_s)
         server, port = await build_server(
             address=config.listen,
             credentials=server_credentials(
-                lambda: config.load_tls(clock.now_ms()),
+                tls.current,
                 lambda: [ca for agency in watch.current.agencies.values() for ca in agency.cas],
             ),
             verifier=PeerVerifier(lambda agency: watch.current.agencies.get(agency), clock),
@@ -83,9 +81,10 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         log.info("serving", operator=config.operator, broker=config.name, port=port)
 
         async def refresh() -> None:
-            """Read the folder again if it changed."""
+            """Read the folder again if it changed, and our own certificate."""
             if await asyncio.to_thread(watch.refresh):
                 _report(watch)
+            pool.renew(await asyncio.to_thread(tls.current))
 
         task = asyncio.create_task(every(1.0, refresh))
         try:

@@ -19,7 +19,7 @@ from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
-from accord.transport.tls import server_credentials
+from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node.config import NodeConfig
 from node.context import Context
@@ -52,9 +52,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     sources = Sources(config.agency, config.federation, config.roots, config.policy, config.roster)
     sources.refresh()
     sources.require()
-    material = config.load_tls(clock.now_ms())
-    if material.spiffe != config.own_id:
-        raise InputError(config.certificate, f"is not for {config.own_id}", "issue one that is")
+    tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     signer = config.load_signer()
     _check_published(sources, config, signer)
     with contextlib.ExitStack() as stack:
@@ -87,7 +85,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         roots = _peer_roots(sources, config)
         server, port = await build_server(
             address=config.listen,
-            credentials=server_credentials(lambda: config.load_tls(clock.now_ms()), roots),
+            credentials=server_credentials(tls.current, roots),
             verifier=PeerVerifier(lambda agency: sources.federation.agencies.get(agency), clock),
             add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
                 NodeService(context), s

@@ -26,13 +26,25 @@ class ChannelPool:
         if known is not None and known[0] == wanted:
             return known[1]
         if known is not None:
-            # Calls in flight on the old channel get time to end.
-            task = asyncio.ensure_future(known[1].close(grace=30))
-            self._draining.add(task)
-            task.add_done_callback(self._draining.discard)
+            self._drain(known[1])
         fresh = channel(endpoint, self._material, wanted)
         self._channels[endpoint] = (wanted, fresh)
         return fresh
+
+    def renew(self, material: TlsMaterial) -> None:
+        """Call with another certificate from now on; the same one changes nothing."""
+        if material == self._material:
+            return
+        self._material = material
+        for _, old in self._channels.values():
+            self._drain(old)
+        self._channels.clear()
+
+    def _drain(self, old: aio.Channel) -> None:
+        """Close a channel; calls in flight on it get time to end."""
+        task = asyncio.ensure_future(old.close(grace=30))
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
 
     async def close(self) -> None:
         """Close every channel."""

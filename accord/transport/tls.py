@@ -3,13 +3,16 @@
 from collections.abc import Callable, Sequence
 
 import grpc
+import structlog
 from cryptography import x509
 from grpc import aio
 
 from accord.agencies import Endpoint
 from accord.errors import AccordError, InputError
-from accord.identity import dns_name
+from accord.identity import SpiffeId, dns_name
 from accord.pki import TlsMaterial, certificate_pem
+
+log = structlog.get_logger()
 
 MAX_MESSAGE = 1 << 20
 # A broker's response holds one answer per agency asked.
@@ -20,6 +23,47 @@ def _bundle(roots: Sequence[x509.Certificate]) -> bytes:
     if not roots:
         raise InputError("federation", "holds no CA to accept callers from", "add agencies first")
     return b"".join(certificate_pem(root) for root in roots)
+
+
+class OwnCertificate:
+    """A program's own certificate and key, read again whenever they are needed.
+
+    Files that can't be used any more, such as a pair that is being replaced,
+    leave the last good pair in place and are told of in the log, once.
+    """
+
+    def __init__(self, load: Callable[[], TlsMaterial], identity: SpiffeId, where: object) -> None:
+        """Load the pair; ``identity`` is whose it must be, ``where`` the certificate's file.
+
+        Raises:
+            InputError: naming the file.
+        """
+        self._load = load
+        self._identity = identity
+        self._where = where
+        self._told = ""
+        self._last = self._loaded()
+
+    def _loaded(self) -> TlsMaterial:
+        material = self._load()
+        if material.spiffe != self._identity:
+            raise InputError(
+                self._where,
+                f"is for {material.spiffe} and not for {self._identity}",
+                "issue one that is: accord certs issue",
+            )
+        return material
+
+    def current(self) -> TlsMaterial:
+        """Return the pair as it is on disk, or the last that was good."""
+        try:
+            self._last = self._loaded()
+            self._told = ""
+        except AccordError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                log.error("the certificate on disk can't be used", problem=self._told)
+        return self._last
 
 
 def server_credentials(

@@ -84,6 +84,11 @@ def mint(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + timedelta(days=days[0]))
         .not_valid_after(now + timedelta(days=days[1]))
+        # Two CAs of one agency have one name: this tells TLS which of them signed.
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
+            critical=False,
+        )
     )
     if constraints:
         builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
