@@ -1,0 +1,402 @@
+"""Every byte of the worked example in docs/protocol.md, made twice: by hand and by the code.
+
+The encoder here knows nothing of protobuf's libraries or of our own code: what
+it writes is what a partner would write who has the page alone.
+"""
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accord import envelope as dsse
+from accord import model
+from accord.agencies import Agency
+from accord.codec import (
+    MAX_SPAN_MS,
+    encode_credential,
+    encode_query,
+    envelope_from_bytes,
+    envelope_to_bytes,
+)
+from accord.codec_answer import encode_answer, encode_body
+from accord.envelope import Envelope, Signature, pae
+from accord.errors import CATALOGUE, Unverified
+from accord.identity import METHODS, PeerRole
+from accord.keys import ECDSA, ED25519, PublicKey
+from accord.model import PROHIBITED, Purpose
+from accord.verification import verify_answer, verify_query, verify_refusal
+
+DOC = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+EXAMPLE = DOC.partition("## Worked example")[2]
+T = 1_790_000_000_000
+
+
+def value(name: str) -> bytes:
+    (text,) = re.findall(rf"^{name} =\n((?:  [0-9a-f]+\n)+)", EXAMPLE, re.MULTILINE)
+    return bytes.fromhex("".join(text.split()))
+
+
+def key(name: str) -> PublicKey:
+    return PublicKey.from_der(value(f"public key of {name}"))
+
+
+# A partner's encoder.
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def zigzag(number: int) -> int:
+    return 2 * number if number >= 0 else -2 * number - 1
+
+
+def field(number: int, content: int | str | bytes) -> bytes:
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    raw = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(raw)) + raw
+
+
+def message(*fields: tuple[int, int | str | bytes]) -> bytes:
+    return b"".join(field(*one) for one in fields)
+
+
+def signed_bytes(kind: str, payload: bytes) -> bytes:
+    return f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+
+
+def wrapped(kind: str, payload: bytes, *signatures: tuple[str, bytes]) -> bytes:
+    return message(
+        (1, payload),
+        (2, kind),
+        *((3, message((1, sig), (2, keyid))) for keyid, sig in signatures),
+    )
+
+
+def keyid(name: str) -> str:
+    return hashlib.sha256(value(f"public key of {name}")).hexdigest()
+
+
+QUERY = "application/vnd.accord.query.v1+protobuf"
+CREDENTIAL = "application/vnd.accord.credential.v1+protobuf"
+ANSWER = "application/vnd.accord.answer.v1+protobuf"
+REFUSAL = "application/vnd.accord.refusal.v1+protobuf"
+AGREEMENT = hashlib.sha256(b"the bytes of agreement.toml").digest()
+QUERY_ID = bytes.fromhex("01a0c451566070008000000000000001")
+
+
+def credential_by_hand() -> bytes:
+    return message(
+        (1, "harbor"),
+        (2, "O-1"),
+        (3, "Officer One"),
+        (4, "detective"),
+        (5, value("public key of the officer")),
+        (6, 1790000000000),
+        (7, 1790043200000),
+        (8, "2026-03-02"),
+        (9, "good"),
+        (10, "missing-person"),
+        (10, "stolen-vehicle"),
+    )
+
+
+def query_by_hand() -> bytes:
+    return message(
+        (1, QUERY_ID),
+        (2, b"\xaa" * 16),
+        (3, 1790000060000),
+        (4, 1790000120000),
+        (5, "harbor"),
+        (6, "city"),
+        (7, value("credential envelope")),
+        (8, "stolen-vehicle"),
+        (9, "26-0417"),
+        (10, "Vehicle taken at pier 4"),
+        (12, AGREEMENT),
+        (14, message((1, message((1, "7INV001"), (2, "CA"))))),
+        (15, message((1, 1789395200000), (2, 1790000000000))),
+        (16, bytes([1, 2])),
+        (17, 100),
+    )
+
+
+def body_by_hand() -> bytes:
+    place = message((1, zigzag(476062000)), (2, zigzag(-1223321000)), (3, 500))
+    read = message(
+        (1, b"\xbb" * 16),
+        (2, "city"),
+        (3, "7INV001"),
+        (4, "CA"),
+        (5, 1789913580000),
+        (6, 60000),
+        (7, place),
+        (11, 912),
+    )
+    return message(
+        (1, value("query digest")),
+        (2, QUERY_ID),
+        (3, "city"),
+        (4, "harbor"),
+        (5, AGREEMENT),
+        (6, 1790000061000),
+        (7, read),
+        (10, 1),
+        (11, 1),
+        (14, message((1, 1797776061000), (2, "IV"))),
+    )
+
+
+def leaf_by_hand() -> bytes:
+    def commitment(name: str, salt: int, text: str) -> bytes:
+        framed = b"accord-audit-field-v1\0" + bytes([len(name)]) + name.encode()
+        digest = hashlib.sha256(framed + bytes([salt]) * 16 + text.encode()).digest()
+        return message((1, name), (2, digest))
+
+    return message(
+        (1, commitment("answer_digest", 0xB0, hashlib.sha256(body_by_hand()).hexdigest())),
+        (1, commitment("kind", 0xB1, "answer")),
+        (1, commitment("query_digest", 0xB2, value("query digest").hex())),
+    )
+
+
+def answer_by_hand() -> bytes:
+    receipt = ((1, "city/node"), (2, 41), (3, leaf_by_hand()), (4, b"\xb2" * 16), (5, b"\xb0" * 16))
+    return message((1, body_by_hand()), (2, message(*receipt)))
+
+
+def refusal_by_hand() -> bytes:
+    return message(
+        (1, value("query digest")),
+        (2, "city"),
+        (3, "harbor"),
+        (4, "PURPOSE_NOT_AGREED"),
+        (5, "II.A"),
+        (6, "The agreement does not hold this purpose."),
+        (7, "records@city.example"),
+        (8, 1790000061000),
+    )
+
+
+BY_HAND = {
+    "credential payload": credential_by_hand,
+    "credential PAE": lambda: signed_bytes(CREDENTIAL, credential_by_hand()),
+    "credential envelope": lambda: wrapped(
+        CREDENTIAL,
+        credential_by_hand(),
+        (keyid("the personnel desk"), value("signature of the personnel desk")),
+    ),
+    "query payload": query_by_hand,
+    "query digest": lambda: hashlib.sha256(signed_bytes(QUERY, query_by_hand())).digest(),
+    "query envelope": lambda: wrapped(
+        QUERY,
+        query_by_hand(),
+        (keyid("the officer"), value("signature of the officer")),
+        (keyid("the home node"), value("signature of the home node")),
+    ),
+    "answer body": body_by_hand,
+    "leaf": leaf_by_hand,
+    "answer payload": answer_by_hand,
+    "refusal payload": refusal_by_hand,
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_bytes_by_hand(name):
+    assert BY_HAND[name]() == value(name)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "00"), (127, "7f"), (128, "8001"), (300, "ac02")]
+)
+def test_the_encoder_by_the_protobuf_specification(number, expected):
+    assert varint(number).hex() == expected
+
+
+# The product's code.
+
+
+def agency(name: str, node: PublicKey, personnel: PublicKey) -> Agency:
+    return Agency(
+        id=name,
+        number=1,
+        name=name,
+        kind="police",
+        state="CA",
+        contact="records@city.example",
+        root="0" * 64,
+        cas=(),
+        keys={"node": (node,), "personnel": (personnel,)},
+        endpoints=(),
+        payload_versions=("query.v1",),
+        issued_at_ms=T,
+        expires_at_ms=T + 86_400_000,
+        revoked=frozenset(),
+    )
+
+
+HARBOR = agency("harbor", key("the home node"), key("the personnel desk"))
+CITY = agency("city", key("the owner's node"), key("the owner's node"))
+
+
+def verified_query():
+    envelope = envelope_from_bytes(value("query envelope"))
+    return verify_query(envelope, {"harbor": HARBOR, "city": CITY}, T + 60_500)
+
+
+def answer() -> Envelope:
+    signature = Signature(keyid("the owner's node"), value("signature of the answer"))
+    return Envelope(ANSWER, value("answer payload"), (signature,))
+
+
+def test_both_kinds_of_keys_are_in_it():
+    kinds = {key(name).algorithm for name in ("the officer", "the home node")}
+    assert kinds == {ED25519, ECDSA}
+
+
+def test_the_query_is_one_that_a_node_takes():
+    verified = verified_query()
+    query = verified.query
+    assert verified.digest == value("query digest")
+    assert verified.home.id == "harbor"
+    assert query.selector == model.ExactPlate("7INV001", "CA")
+    assert query.window == model.Window(T - 7 * 86_400_000, T)
+    assert query.fields == (model.Field.TIME, model.Field.PLACE)
+    assert query.credential.not_after_ms - query.credential.issued_at_ms == 12 * 3_600_000
+    assert encode_credential(query.credential) == value("credential payload")
+    assert encode_query(query, value("credential envelope")) == value("query payload")
+    assert pae(dsse.CREDENTIAL, value("credential payload")) == value("credential PAE")
+    again = envelope_from_bytes(value("query envelope"))
+    assert envelope_to_bytes(again) == value("query envelope")
+
+
+def test_a_query_with_one_bit_turned_is_not_taken():
+    raw = bytearray(value("query envelope"))
+    raw[raw.index(b"7INV001")] ^= 1
+    with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
+        verify_query(envelope_from_bytes(bytes(raw)), {"harbor": HARBOR}, T + 60_500)
+
+
+def test_the_answer_is_one_that_a_client_shows():
+    verified = verified_query()
+    found = verify_answer(answer(), verified.query, verified.digest, CITY)
+    assert found.body_bytes == value("answer body") == encode_body(found.body)
+    assert [read.place for read in found.body.reads] == [
+        model.Place(476_062_000, -1_223_321_000, 500)
+    ]
+    assert found.log_index == 41
+    receipt = model.Receipt("city/node", 41, value("leaf"), b"\xb2" * 16, b"\xb0" * 16)
+    assert encode_answer(found.body_bytes, receipt) == value("answer payload")
+
+
+def test_the_answer_to_another_query_is_not_shown():
+    query = verified_query().query
+    with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_answer(answer(), query, hashlib.sha256(b"another").digest(), CITY)
+    other = replace(query, selector=model.ExactPlate("7INV002", "CA"))
+    with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_answer(answer(), other, value("query digest"), CITY)
+
+
+def test_the_refusal_is_one_that_a_client_believes():
+    signature = Signature(keyid("the owner's node"), value("signature of the refusal"))
+    envelope = Envelope(REFUSAL, value("refusal payload"), (signature,))
+    verified = verified_query()
+    refusal = verify_refusal(envelope, verified.query, verified.digest, CITY)
+    assert (refusal.code, refusal.section) == ("PURPOSE_NOT_AGREED", "II.A")
+    with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
+        verify_refusal(envelope, verified.query, verified.digest, HARBOR)
+
+
+# The page's tables against the code.
+
+
+def rows(first: str) -> list[list[str]]:
+    """The rows of the table whose header begins with ``first``."""
+    table = DOC.partition(f"| {first} |")[2].partition("\n\n")[0]
+    return [[c.strip() for c in line.strip("|").split("|")] for line in table.split("\n")[2:]]
+
+
+def test_every_code_of_the_catalogue_is_told():
+    told = {row[0]: (row[1], row[2]) for row in rows("Code")}
+    wanted = {f"`{c.value}`": (f"`{spec.status}`", spec.text) for c, spec in CATALOGUE.items()}
+    assert told == wanted
+
+
+def test_who_may_call_what_is_told():
+    columns = (PeerRole.NODE, PeerRole.BROKER, PeerRole.CLIENT)
+    told = {
+        row[0].strip("`"): frozenset(
+            role for role, cell in zip(columns, row[1:], strict=True) if cell == "yes"
+        )
+        for row in rows("Method")
+    }
+    assert told == METHODS
+
+
+def test_every_payload_type_is_told():
+    told = {row[0].strip("`") for row in rows("Payload type")}
+    types = (
+        dsse.QUERY,
+        dsse.ANSWER,
+        dsse.REFUSAL,
+        dsse.CREDENTIAL,
+        dsse.AGENCY,
+        dsse.COUNTERPART,
+        dsse.ROSTER,
+    )
+    assert told == set(types)
+
+
+def test_every_purpose_is_told():
+    allowed, refused = re.findall(
+        r"Purposes: (.*?)\. Refused whatever the agreement says:\n(.*?)\.", DOC, re.DOTALL
+    )[0]
+    assert set(re.findall(r"`([a-z-]+)`", allowed)) == set(Purpose) - set(PROHIBITED)
+    assert set(re.findall(r"`([a-z-]+)`", refused)) == set(PROHIBITED)
+
+
+def test_limits_are_told():
+    assert f"at most {MAX_SPAN_MS // 86_400_000} days" in DOC
+    assert f"1 to {model.MAX_ROWS}" in DOC
+
+
+LITERALS = [
+    "harbor",
+    "O-1",
+    "detective",
+    "1790000000000",
+    "1790043200000",
+    "2026-03-02",
+    "missing-person",
+    "1790000060000",
+    "1790000120000",
+    "26-0417",
+    "1789395200000",
+    "1789913580000",
+    "60000",
+    "476062000",
+    "-1223321000",
+    "500",
+    "912",
+    "1797776061000",
+    "1790000061000",
+    "PURPOSE_NOT_AGREED",
+    "II.A",
+    "records@city.example",
+    "city/node",
+    "41",
+]
+
+
+@pytest.mark.parametrize("literal", [*LITERALS, QUERY_ID.hex(), "Vehicle taken at pier 4"])
+def test_the_table_names_the_values(literal):
+    assert re.search(rf"[ `(]{re.escape(literal)}[ `,;)]", EXAMPLE.partition("```")[0])
