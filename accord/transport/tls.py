@@ -71,31 +71,47 @@ def server_credentials(
 ) -> grpc.ServerCredentials:
     """Return credentials that ask for material and roots at every handshake.
 
-    A configuration object is returned every time: with None, gRPC keeps the
-    old session tickets and a removed CA lives on in resumed sessions.
+    A new configuration is given when either has changed, since gRPC keeps the
+    session tickets of the old one for as long as it gets None, and a removed
+    CA would live on in resumed sessions. And only then: with a new one at each
+    handshake, gRPC 1.85 frees one twice and ends the process when a few
+    hundred handshakes time out together, which anybody can bring about.
 
     Raises:
         InputError: at the first call, so that a server does not start.
     """
 
-    def current() -> grpc.ServerCertificateConfiguration:
+    def current() -> tuple[bytes, bytes, bytes]:
         now = material()
-        return grpc.ssl_server_certificate_configuration(
-            [(now.key_pem, now.certificate_pem)], root_certificates=_bundle(roots())
-        )
+        return now.key_pem, now.certificate_pem, _bundle(roots())
+
+    def configured(
+        parts: tuple[bytes, bytes, bytes],
+    ) -> grpc.ServerCertificateConfiguration:
+        key, certificate, bundle = parts
+        pair = [(key, certificate)]
+        return grpc.ssl_server_certificate_configuration(pair, root_certificates=bundle)
 
     last = [current()]
 
-    def fetch() -> grpc.ServerCertificateConfiguration:
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
         # gRPC swallows exceptions here and goes on with the old configuration;
         # the checks on every call refuse whom that would still let in.
         try:
-            last[0] = current()
+            now = current()
         except AccordError:
-            return last[0]
-        return last[0]
+            return None
+        if now == last[0]:
+            return None
+        last[0] = now
+        return configured(now)
 
-    return grpc.dynamic_ssl_server_credentials(last[0], fetch, require_client_authentication=True)
+    # The stub does not know that None means "as before".
+    return grpc.dynamic_ssl_server_credentials(
+        configured(last[0]),
+        fetch,  # type: ignore[arg-type]
+        require_client_authentication=True,
+    )
 
 
 def channel(
