@@ -36,4 +36,4 @@ protos: venv
 	.ci/generate .
 
 bench: venv
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python -m bench.run $(ARGS)

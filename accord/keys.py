@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -54,8 +54,9 @@ class PublicKey:
     der: bytes
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def from_der(cls, der: bytes, where: object = "public key") -> "PublicKey":
-        """Load a DER SubjectPublicKeyInfo.
+        """Load a DER SubjectPublicKeyInfo; an officer's own comes with each query.
 
         Raises:
             InputError: not a P-256 or Ed25519 key, not canonical DER, or a

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
+import uvloop
 
 from accord.errors import AccordError, InputError, Refused
 
@@ -88,4 +89,4 @@ def serve_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]
             loop.add_signal_handler(number, stop.set)
         await main(stop)
 
-    asyncio.run(run())
+    uvloop.run(run())

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -222,13 +223,19 @@ def verify_credential(envelope: Envelope, keys: Iterable[PublicKey], now_ms: int
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
         Refused: ``CREDENTIAL_EXPIRED``.
     """
-    requirement = SignedBy(keys, "the personnel desk")
-    credential = decode_credential(dsse.verify(envelope, dsse.CREDENTIAL, requirement))
+    credential = _signed_credential(envelope, tuple(keys))
     if credential.not_after_ms - credential.issued_at_ms > MAX_CREDENTIAL_MS:
         raise Unverified(Code.MALFORMED, "a credential for more than 12 hours")
     if not credential.issued_at_ms - _SKEW_MS <= now_ms <= credential.not_after_ms:
         raise Refused(Code.CREDENTIAL_EXPIRED, section="II.A")
     return credential
+
+
+@lru_cache(maxsize=1024)
+def _signed_credential(envelope: Envelope, keys: tuple[PublicKey, ...]) -> Credential:
+    """Return what the desk signed; the same bytes and keys come with many queries."""
+    requirement = SignedBy(keys, "the personnel desk")
+    return decode_credential(dsse.verify(envelope, dsse.CREDENTIAL, requirement))
 
 
 def read_credential(path: Path) -> tuple[Credential, Envelope]:

@@ -24,6 +24,10 @@ from accord.envelope import Envelope
 from accord.errors import Code, InputError, Refused
 from accord.verification import SKEW_MS
 
+# Answers kept for a broker's retry; past this the oldest go, and a retry of
+# theirs is refused as a replay.
+MAX_KEPT_BYTES = 64 << 20
+
 
 class Claim(Enum):
     """What the guard says of a query."""
@@ -50,6 +54,7 @@ class ReplayGuard:
         """
         self._clock = clock
         self._kept: dict[bytes, _Kept] = {}
+        self._kept_bytes = 0
         self._lock_file = _lock(path.with_suffix(".lock"))
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -147,12 +152,18 @@ class ReplayGuard:
         self._database.execute("UPDATE guard SET latest_ms = max(latest_ms, ?)", (now_ms,))
 
     def keep(self, digest: bytes, answer: Envelope) -> None:
-        """Keep the answer for retries until the claim expires."""
+        """Keep the answer for retries until the claim expires, or others need the room."""
+        mine = self._kept.get(digest)
+        if mine is not None:
+            mine.answer = answer
+            self._kept_bytes += len(answer.payload)
         now = self._clock.now_ms()
-        for stale in [d for d, kept in self._kept.items() if kept.expires_ms < now]:
-            del self._kept[stale]
-        if digest in self._kept:
-            self._kept[digest].answer = answer
+        # From the oldest: a few at each answer, however many there are.
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest].expires_ms >= now and self._kept_bytes <= MAX_KEPT_BYTES:
+                return
+            self.forget(oldest)
 
     def running(self, digest: bytes) -> bool:
         """Tell whether the query is being answered right now."""
@@ -166,7 +177,9 @@ class ReplayGuard:
 
     def forget(self, digest: bytes) -> None:
         """Drop a claim's place in memory: its query was refused or failed."""
-        self._kept.pop(digest, None)
+        gone = self._kept.pop(digest, None)
+        if gone is not None and gone.answer is not None:
+            self._kept_bytes -= len(gone.answer.payload)
 
     def close(self) -> None:
         """Release the file."""

@@ -135,7 +135,11 @@ def channel(
         ("grpc.max_metadata_size", 16 << 10),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.enable_retries", 0),
+        # Only what the server says it never looked at is sent again (RFC 9113
+        # section 8.7: a connection that ends, a stream too many). Policies that
+        # retry more come by DNS: none is asked for.
+        ("grpc.enable_retries", 1),
+        ("grpc.service_config_disable_resolution", 1),
         ("grpc.keepalive_time_ms", 60_000),
     ]
     return aio.secure_channel(endpoint.address, credentials, options=options)

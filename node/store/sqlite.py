@@ -27,6 +27,8 @@ from node.store.connections import Connections, lock_for_serving, prepare
 from node.store.fast import COLUMNS, LAT, LON, stored
 from node.store.statements import (
     MAX_MATCHES,
+    SHORT,
+    SHORT_ROWS,
     SNAPSHOT,
     Plan,
     cell_of,
@@ -34,12 +36,7 @@ from node.store.statements import (
     plan,
 )
 
-_SHORT_ROWS = 2_000
 # Constants of this module make these texts, nothing from outside.
-_SHORT = (
-    "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608
-    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {_SHORT_ROWS + 1})"
-)
 _INSERT = (
     f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
     f"VALUES ({'?, ' * 16}?)"
@@ -114,7 +111,7 @@ class SqliteStore:
             return False
         with self._connections.mine().searching() as sql:
             values = (selector.plate, window.from_ms, window.to_ms)
-            return bool(sql.execute(_SHORT, values).fetchone()[0] <= _SHORT_ROWS)
+            return bool(sql.execute(SHORT, values).fetchone()[0] <= SHORT_ROWS)
 
     def read(
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1

@@ -20,6 +20,12 @@ CELL_E7 = 100_000
 MAX_CELLS = 10_000
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
+# Up to so many reads of a plate in the window, the search is a short one.
+SHORT_ROWS = 2_000
+SHORT = (
+    "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608 - a constant of this module
+    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1})"
+)
 _CELLS_PER_ROW = 36_001
 
 Values = tuple[object, ...]
