@@ -423,7 +423,7 @@ def _claimed(agency: str, said: broker_pb2.BrokerClaim) -> AgencyOutcome:
     code = said.code if said.code in Code.__members__ else Code.INTERNAL.value
     text = "".join(c for c in said.text[:300] if c.isprintable())
     section = "".join(c for c in said.section[:60] if c.isprintable())
-    return AgencyOutcome(agency, kind, False, code=code, section=section, text=text)
+    return AgencyOutcome(agency, kind, False, code=code, section=section, text=text, claimed=True)
 
 
 def _merge(answers: Sequence[Sequence[AnswerBody]]) -> tuple[list[SharedRead], int]:

@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 import uvloop
 
-from accord.errors import AccordError, InputError, Refused
+from accord.errors import AccordError, Code, InputError, Refused
 
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_INCOMPLETE = 4
+_SILENCE = (Code.NODE_UNREACHABLE, Code.NODE_TIMED_OUT)
 
 
 def configure_logs() -> None:
@@ -38,7 +39,9 @@ def exit_status(error: AccordError) -> int:
     """Return the exit status that an error of ours means for a person."""
     if isinstance(error, InputError):
         return EXIT_USAGE
-    return EXIT_REFUSED if isinstance(error, Refused) else EXIT_INCOMPLETE
+    # Nobody refused where nobody could be reached.
+    silent = isinstance(error, Refused) and error.code in _SILENCE
+    return EXIT_REFUSED if isinstance(error, Refused) and not silent else EXIT_INCOMPLETE
 
 
 def guarded(run: Callable[[], Any]) -> None:

@@ -16,8 +16,9 @@ from accord.model import (
 class AgencyOutcome:
     """What became of one agency's part of the question.
 
-    ``signed`` tells whether the agency's own node signed it; what the broker
-    says itself is a claim. ``code``, ``section`` and ``text`` say why, for
+    ``signed`` tells whether the agency's own node signed it; ``claimed`` that
+    it is the broker's own word. Neither holds for what came back and could not
+    be verified. ``code``, ``section`` and ``text`` say why, for
     anything but an answer. ``recorded`` tells whether the home node has it in
     its book.
     """
@@ -34,6 +35,7 @@ class AgencyOutcome:
     duty: Duty | None = None
     log_index: int | None = None
     recorded: bool = True
+    claimed: bool = False
 
     @property
     def final(self) -> bool:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from accord.audit.reader import AuditReader, Filter, Shown
 from accord.audit.report import COLUMNS, line, locate, read_public
+from accord.cli import cells
 from accord.cli.query import parse_time
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
@@ -42,9 +43,6 @@ Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h a
 Limit = Annotated[int, typer.Option(help="The newest so many.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the columns as CSV.")]
-
-# A spreadsheet takes a cell that starts so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @app.command()
@@ -141,8 +139,7 @@ def _csv(entries: Iterable[Shown]) -> None:
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for shown in entries:
-        cells = line(shown).items()
-        writer.writerow({k: f"'{v}" if v.startswith(_FORMULA) else v for k, v in cells})
+        writer.writerow({name: cells.cell(value) for name, value in line(shown).items()})
 
 
 def _people(origin: str, entries: list[Shown], limit: int) -> None:
@@ -164,30 +161,24 @@ def _people(origin: str, entries: list[Shown], limit: int) -> None:
         "Answer digest",
     )
     for shown in entries:
-        cells = line(shown)
-        organisation = cells["organisation"]
-        if cells["on_behalf_of"]:
-            organisation += f", for {cells['on_behalf_of']}"
+        said = line(shown)
+        organisation = said["organisation"]
+        if said["on_behalf_of"]:
+            organisation += f", for {said['on_behalf_of']}"
         row = (
-            cells["index"],
-            cells["time"][:19].replace("T", " "),
-            cells["kind"],
-            cells["user"],
+            said["index"],
+            said["time"][:19].replace("T", " "),
+            said["kind"],
+            said["user"],
             organisation,
-            cells["purpose"],
-            cells["case"],
-            cells["asked"],
-            cells["decision"],
-            cells["count"],
-            cells["answer_digest"][:12],
+            said["purpose"],
+            said["case"],
+            said["asked"],
+            said["decision"],
+            said["count"],
+            said["answer_digest"][:12],
         )
-        # Text: what officers wrote is never taken for markup.
-        table.add_row(*(Text(_plain(cell)) for cell in row))
+        table.add_row(*map(cells.shown, row))
     out.print(table)
     more = ": the newest that fit; --limit shows more" if len(entries) == limit else ""
     out.print(Text(f"{origin}: {len(entries)} entries{more}"))
-
-
-def _plain(text: str) -> str:
-    """Return the text without characters that would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

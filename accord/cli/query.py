@@ -5,7 +5,9 @@ Exit status: 0 answered by all in scope, 2 usage, 3 refused, 4 incomplete.
 
 import asyncio
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +19,16 @@ from accord.client import AccordClient, Question
 from accord.clock import SystemClock, to_datetime, to_ms
 from accord.codec import check_area, check_window
 from accord.errors import Code, InputError, Refused
-from accord.model import AreaBox, ExactPlate, HotListPlate, PhotoOf, Selector, WildcardPlate, Window
+from accord.model import (
+    AreaBox,
+    ExactPlate,
+    HotListPlate,
+    PhotoOf,
+    Selector,
+    SharedRead,
+    WildcardPlate,
+    Window,
+)
 from accord.plates import check_pattern, check_state, normalise
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
 from accord.results import Result
@@ -36,6 +47,7 @@ Agencies = Annotated[
 ]
 OnBehalf = Annotated[str, typer.Option(help="The agency you ask for, if not your own.")]
 State = Annotated[str, typer.Option(help="Issuing state, such as CA; empty for any.")]
+All = Annotated[bool, typer.Option("--all", help="Ask page after page until nothing is left.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
 DEFAULT = Path("client.toml")
@@ -84,6 +96,7 @@ def _ask(
     on_behalf_of: str,
     as_json: bool,
     as_csv: bool,
+    every_page: bool = False,
     photo_out: Path | None = None,
 ) -> None:
     """Check the question, ask it, show it, and leave with its exit status."""
@@ -103,10 +116,13 @@ def _ask(
         on_behalf_of=on_behalf_of,
         agencies=tuple(agencies) if agencies else None,
     )
-    result = asyncio.run(_run(config, question))
+    result = asyncio.run(_run(config, question, every_page=every_page))
     if photo_out is not None and result.photo is not None:
         show.save_photo(result.photo, photo_out)
     show.result(result, as_json=as_json, as_csv=as_csv)
+    if photo_out is not None:
+        written = "There is no photo to give." if result.photo is None else f"Written: {photo_out}"
+        sys.stderr.write(written + "\n")
     raise typer.Exit(status_of(result))
 
 
@@ -114,12 +130,17 @@ def status_of(result: Result) -> int:
     """Return the exit status that a result means."""
     if result.complete:
         return EXIT_OK
-    return EXIT_REFUSED if result.refused else EXIT_INCOMPLETE
+    return EXIT_REFUSED if result.refused and not result.reads else EXIT_INCOMPLETE
 
 
-async def _run(config: Path, question: Question) -> Result:
+async def _run(config: Path, question: Question, *, every_page: bool) -> Result:
     async with AccordClient.open(config) as client:
-        return await client.ask(question)
+        if not every_page:
+            return await client.ask(question)
+        reads: list[SharedRead] = []
+        async for page in client.pages(question):
+            reads += page.reads
+        return replace(page, reads=tuple(reads))
 
 
 def _selector(make: Sequence[object]) -> Selector:
@@ -160,6 +181,7 @@ def plate(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -167,7 +189,7 @@ def plate(
     """Ask for the reads of one plate."""
     _ask(config, ("plate", plate, state), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
-         as_csv=as_csv)  # fmt: skip
+         as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
 @app.command()
@@ -182,6 +204,7 @@ def partial(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -189,7 +212,7 @@ def partial(
     """Ask for plates of which a part is known."""
     _ask(config, ("partial", pattern, state), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
-         as_json=as_json, as_csv=as_csv)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
 @app.command()
@@ -203,6 +226,7 @@ def area(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -210,7 +234,7 @@ def area(
     """Ask for the reads in an area."""
     _ask(config, ("area", box), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
-         as_csv=as_csv)  # fmt: skip
+         as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
 @app.command()

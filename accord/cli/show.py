@@ -4,13 +4,14 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from accord.cli.cells import cell, plain, shown
 from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
@@ -111,14 +112,31 @@ def result(result: Result, *, as_json: bool, as_csv: bool) -> None:
         people(result, console())
 
 
+_READ_COLUMNS = (
+    "read_id", "agency", "plate", "state", "captured_at", "time_step_s", "latitude", "longitude",
+    "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour", "body", "confidence",
+    "photo",
+)  # fmt: skip
+_ENTRY_COLUMNS = (
+    "agency", "list", "source", "plate", "state", "category", "published_at", "stale",
+)  # fmt: skip
+
+
 def _csv(result: Result) -> None:
-    rows = [{k: v for k, v in read_json(r).items() if k != "vehicle"} for r in result.reads]
-    names = list(rows[0]) if rows else ["read_id", "agency", "plate", "state", "captured_at"]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    """Write rows to standard output, what became of the question to standard error."""
+    content = result_json(result)
+    entries = content["hot_list"]
+    columns: Sequence[str] = _ENTRY_COLUMNS if entries else _READ_COLUMNS
+    rows = entries or content["reads"]
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        flat = row | (row.get("vehicle") or {})
+        writer.writerow({name: cell(value) for name, value in flat.items()})
     for outcome in result.outcomes:
-        sys.stderr.write(f"{outcome.agency}: {outcome_text(outcome)}\n")
+        sys.stderr.write(plain(f"{outcome.agency}: {outcome_text(outcome)} {outcome.text}") + "\n")
+    for warning in result.warnings:
+        sys.stderr.write(plain(f"Warning: {warning}") + "\n")
     sys.stderr.write(READ_NOTICE + "\n")
 
 
@@ -142,7 +160,7 @@ def people(result: Result, out: Console) -> None:
         for read in result.reads:
             vehicle = read.vehicle
             seen = " ".join(filter(None, (vehicle.colour, vehicle.make))) if vehicle else ""
-            table.add_row(
+            row = (
                 _when(read),
                 f"{read.plate} {read.state}".strip(),
                 read.originator,
@@ -151,28 +169,31 @@ def people(result: Result, out: Console) -> None:
                 seen,
                 "yes" if read.photo_digest else "",
             )
+            table.add_row(*map(shown, row))
         out.print(table)
     for entry in result.entries:
         age = "STALE: the list is older than it may be" if entry.stale else "current"
-        out.print(
+        text = (
             f"Hot list {entry.entry.list} of {entry.entry.source}, held by {entry.agency}: "
             f"{entry.entry.category}, published {iso(entry.entry.published_ms)}, {age}"
         )
+        out.print(shown(text))
     outcomes = Table("Agency", "Outcome", "Rows", "Section", "What it says")
     for outcome in result.outcomes:
         said = outcome.text
-        if not outcome.signed:
+        if outcome.claimed:
             said = f"broker's claim, unsigned by the node: {said}"
         if outcome.contact:
             said = f"{said} Contact: {outcome.contact}"
         duty = f"delete by {iso(outcome.duty.delete_by_ms)[:10]}" if outcome.duty else ""
         rows = str(outcome.rows) if outcome.final or outcome.rows else ""
-        outcomes.add_row(outcome.agency, outcome_text(outcome), rows, outcome.section, said or duty)
+        cells = (outcome.agency, outcome_text(outcome), rows, outcome.section, said or duty)
+        outcomes.add_row(*map(shown, cells))
     out.print(outcomes)
     if result.waiting:
-        out.print(f"{result.waiting} more rows wait for an agency's next page: narrow the time.")
+        out.print(f"{result.waiting} more rows wait for an agency's next page: ask with --all.")
     for warning in result.warnings:
-        out.print(f"Warning: {warning}")
+        out.print(shown(f"Warning: {warning}"))
     out.print(READ_NOTICE)
 
 
@@ -195,11 +216,12 @@ def directory(federation: Federation, scope: Collection[str], claims: Collection
     table = Table("Agency", "Name", "Kind", "Your agreements", "The broker's claim")
     for name in sorted(set(scope) | set(claims)):
         agency = federation.agencies.get(name)
-        table.add_row(
+        row = (
             name,
             agency.name if agency else "not in your folder",
             agency.kind if agency else "",
             "may be asked" if name in scope else "none",
             "listed" if name in claims else "NOT LISTED: tell the broker's operator",
         )
+        table.add_row(*map(shown, row))
     console().print(table)

@@ -1,0 +1,28 @@
+"""Text of others on its way to a terminal or a spreadsheet: neither obeys it.
+
+Cameras' names, refusals' texts and officers' reasons come from other agencies;
+that they are signed makes them theirs, not harmless.
+"""
+
+from rich.text import Text
+
+# A spreadsheet takes a cell that starts so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def plain(text: str) -> str:
+    """Return the text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shown(text: str) -> Text:
+    """Return the text for rich, which would take ``[red]`` for markup."""
+    return Text(plain(text))
+
+
+def cell(value: object) -> object:
+    """Return a value for a CSV cell: text is plain and no formula, None is empty."""
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
