@@ -1,0 +1,172 @@
+"""``accord query`` as a person or a program runs it: output, exit status, one-line errors."""
+
+import asyncio
+import csv
+import io
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from accord.model import READ_NOTICE, HotListEntry
+from tests.conftest import HOUR_MS, PLATE, Federation, read_at
+
+WHY = ("--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Exit status and what was printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Awaitable[Ran]]
+
+
+@pytest.fixture
+def query(federation: Federation) -> Run:
+    config = federation.files.client_toml("harbor", "O-1")
+
+    async def run(*arguments: str, why: tuple[str, ...] = WHY) -> Ran:
+        command = ["-m", "accord.cli.main", "query", *arguments, *why, "--config", str(config)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"NO_COLOR": "1", "GRPC_VERBOSITY": "NONE"},
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode is not None
+        return Ran(process.returncode, out.decode(), err.decode())
+
+    return run
+
+
+async def test_a_table_for_people(query: Run) -> None:
+    ran = await query("plate", PLATE)
+    assert ran.status == 0
+    assert ran.out.count(f"{PLATE} CA") == 8
+    assert "\x1b" not in ran.out
+    assert ran.out.rstrip().endswith(READ_NOTICE)
+    for agency in ("city", "county"):
+        assert f"│ {agency}" in ran.out
+
+
+async def test_one_json_object_for_programs(query: Run) -> None:
+    ran = await query("plate", PLATE, "--json")
+    content = json.loads(ran.out)
+    assert (ran.status, content["complete"]) == (0, True)
+    assert [o["outcome"] for o in content["outcomes"].values()] == ["answered", "answered"]
+    times = [read["captured_at"] for read in content["reads"]]
+    assert len(times) == 8
+    assert times == sorted(times, reverse=True)
+    assert content["notice"] == READ_NOTICE
+
+
+async def test_pages_one_by_one_and_all_at_once(query: Run) -> None:
+    first = await query("plate", PLATE, "--limit", "1", "--json")
+    assert first.status == 4
+    assert {o["outcome"] for o in json.loads(first.out)["outcomes"].values()} == {"truncated"}
+    told = await query("plate", PLATE, "--limit", "1")
+    assert "wait for an agency's next page: ask with --all" in told.out
+    whole = json.loads((await query("plate", PLATE, "--json")).out)["reads"]
+    ran = await query("plate", PLATE, "--limit", "1", "--all", "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out)["reads"] == whole
+
+
+async def test_refused_by_all_is_3(query: Run) -> None:
+    why = ("--purpose", "commercial", "--case", "T-1", "--reason", "test")
+    ran = await query("plate", PLATE, "--json", why=why)
+    outcomes = json.loads(ran.out)["outcomes"]
+    assert ran.status == 3
+    assert {o["code"] for o in outcomes.values()} == {"PURPOSE_PROHIBITED"}
+    assert {o["refused_by"] for o in outcomes.values()} == {"harbor"}
+
+
+async def test_a_node_that_is_off_makes_it_incomplete(query: Run, federation: Federation) -> None:
+    await federation.nodes["city"].server.stop(None)
+    ran = await query("plate", PLATE)
+    assert ran.status == 4
+    assert ran.out.count(f"{PLATE} CA") == 4
+    assert "broker's claim, unsigned by the node" in ran.out
+
+
+async def test_a_home_node_that_is_off_is_told_in_one_line(
+    query: Run, federation: Federation
+) -> None:
+    await federation.nodes["harbor"].server.stop(None)
+    ran = await query("plate", PLATE)
+    assert (ran.status, ran.out) == (4, "")
+    assert ran.err == "error: NODE_UNREACHABLE: Can't reach the home node.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("plate", ""), "A plate is 1 to 12 letters"),
+        (("plate", "9T\u0405T001"), "a look-alike from another alphabet"),
+        (("partial", "*"), "at least 2 known characters"),
+        (("plate", PLATE, "--since", "1h", "--until", "2h"), "must start before it ends"),
+        (("plate", PLATE, "--since", "2026-01-01"), "is not a time with a zone"),
+        (("plate", PLATE, "--state", "California"), "two capital letters"),
+        (("area", "34,-118,33,-117"), "south below north"),
+        (("area", "somewhere"), "is not four numbers"),
+        (("photo", "zz", "--from", "city", "--out", "p.jpg"), "is not 32 hex digits"),
+    ],
+)
+async def test_what_can_not_be_asked_is_told_in_one_line(
+    query: Run, arguments: tuple[str, ...], words: str
+) -> None:
+    ran = await query(*arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+    assert "Traceback" not in ran.err
+    assert PLATE not in ran.err
+
+
+HOSTILE = "=1+1\x1b[31m[red]"
+
+
+async def test_what_others_wrote_steers_nothing(query: Run, federation: Federation) -> None:
+    """A camera's name from another agency, signed and all (the county shares it)."""
+    now = federation.clock.now_ms()
+    store = federation.nodes["county"].context.store
+    store.add([read_at(now - HOUR_MS, "9TST002", camera=HOSTILE)])
+    table = await query("plate", "9TST002")
+    assert "\x1b" not in table.out
+    assert "=1+1\N{REPLACEMENT CHARACTER}[31m[red]" in table.out
+    rows = list(csv.DictReader(io.StringIO((await query("plate", "9TST002", "--csv")).out)))
+    assert [row["camera"] for row in rows] == ["'=1+1\N{REPLACEMENT CHARACTER}[31m[red]"]
+    content = json.loads((await query("plate", "9TST002", "--json")).out)
+    assert content["reads"][0]["camera"] == HOSTILE
+
+
+async def test_csv_holds_reads_or_hot_list_entries(query: Run, federation: Federation) -> None:
+    now = federation.clock.now_ms()
+    entry = HotListEntry("stolen", "State Bureau", PLATE, "CA", "stolen-vehicle", now, 86_400)
+    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    reads = await query("plate", PLATE, "--csv")
+    assert len(list(csv.DictReader(io.StringIO(reads.out)))) == 8
+    assert READ_NOTICE in reads.err
+    ran = await query("hotlist", PLATE, "--csv")
+    (row,) = csv.DictReader(io.StringIO(ran.out))
+    assert (row["agency"], row["list"], row["stale"]) == ("city", "stolen", "False")
+    none = await query("plate", "9TST999", "--csv")
+    assert (none.status, none.out.count("\n")) == (0, 1)
+    assert none.out.startswith("read_id,agency,plate,state,captured_at")
+
+
+async def test_a_photo_that_is_not_there_is_told(query: Run) -> None:
+    content = json.loads((await query("plate", PLATE, "--from", "county", "--json")).out)
+    read_id = content["reads"][0]["read_id"]
+    ran = await query("photo", read_id, "--from", "county", "--out", "none.jpg")
+    assert ran.status == 0
+    assert ran.err == "There is no photo to give.\n"
