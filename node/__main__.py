@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso, to_ms
-from accord.errors import InputError
+from accord.errors import Code, InputError, Refused
 from accord.processes import configure_logs, guarded, serve_until_signal
 from node import hotlists
 from node.config import NodeConfig, load_config
@@ -61,6 +61,13 @@ def _opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
     store = SqliteStore.open(settings.data / "reads.db")
     try:
         yield store, Photos(settings.data / "photos")
+    except Refused as refused:
+        if refused.code not in (Code.STORE_UNAVAILABLE, Code.STORE_CORRUPT):
+            raise
+        remedy = "see that the disk has room, and run this again: what is in is not taken twice"
+        if refused.code is Code.STORE_CORRUPT:
+            remedy = "restore it from the last backup"
+        raise InputError(settings.data / "reads.db", refused.detail, remedy) from None
     finally:
         store.close()
 

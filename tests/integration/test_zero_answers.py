@@ -1,7 +1,7 @@
 """A node outside an agreement receives nothing at all, whatever the query says."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
-from accord.clock import SystemClock
 from accord.errors import Code
-from accord.federation import FederationWatch
 from accord.model import AreaBox, ExactPlate, HotListPlate, OutcomeKind, PhotoOf, WildcardPlate
-from accord.transport.peers import PeerVerifier
-from accord.transport.server import build_server
-from accord.transport.tls import server_credentials
 from accord.wire.v1 import node_pb2, node_pb2_grpc
-from node.config import load_config
-from tests.conftest import PLATE, Federation, make_files
+from tests.conftest import PLATE, Federation
+from tests.integration.stand_in import stand_in
 from tests.integration.test_rogue_client import forge, to_broker
 
 
@@ -43,30 +38,8 @@ class Recorded:
 
 @asynccontextmanager
 async def _recording(base: Path, signed_by: tuple[str, ...]) -> AsyncIterator[Recorded]:
-    clock = SystemClock()
-    files = make_files(base, clock)
-    for party in {"city", "harbor"} - set(signed_by):
-        (base / "agreements" / "city-harbor" / "counterparts" / f"{party}.json").unlink()
-    files.build()
-    async with AsyncExitStack() as stack:
-        federation = Federation(files, clock, stack)
-        for agency in ("harbor", "county"):
-            await federation.start_node(agency)
-        await federation.start_broker()
-        config = load_config(files.folder("city") / "node.toml")
-        watch = FederationWatch(config.federation, config.roots)
-        node = RecordingNode()
-        server, _ = await build_server(
-            address=config.listen,
-            credentials=server_credentials(
-                lambda: config.load_tls(clock.now_ms()),
-                lambda: [ca for a in watch.current.agencies.values() for ca in a.cas],
-            ),
-            verifier=PeerVerifier(watch.current.agencies.get, clock),
-            add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(node, s),
-            health_services=(),
-        )
-        stack.push_async_callback(server.stop, None)
+    node = RecordingNode()
+    async with stand_in(base, node, signed_by=signed_by) as federation:
         yield Recorded(federation, node)
 
 
