@@ -73,7 +73,8 @@ def test_the_commands_it_prints_go_on_by_hand(tmp_path: Path) -> None:
     finally:
         os.killpg(shell.pid, signal.SIGTERM)
         shell.wait(20)
-    assert [(s.returncode, s.stderr) for s in said] == [(0, "")] * 4
+    told = ["", "Written: photo.jpg\n", "", ""]
+    assert [(s.returncode, s.stderr) for s in said] == [(0, text) for text in told]
     query, photo, log, agreement = (s.stdout for s in said)
     assert query.count("47KWX83") == 6
     assert "answered" in photo

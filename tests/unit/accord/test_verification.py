@@ -1,0 +1,428 @@
+"""Trust in queries and answers: each rule of accord/verification.py, held and broken."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from accord.agencies import Agency
+from accord.audit.leaf import commit, new_salts
+from accord.codec import encode_credential, encode_query, envelope_to_bytes
+from accord.codec_answer import encode_answer, encode_body, encode_refusal
+from accord.envelope import ANSWER, CREDENTIAL, QUERY, REFUSAL, Envelope, digest, sign
+from accord.errors import Code, Refused, Unverified
+from accord.keys import PrivateKey
+from accord.model import (
+    AnswerBody,
+    AreaBox,
+    Credential,
+    ExactPlate,
+    Field,
+    HotListEntry,
+    HotListPlate,
+    Photo,
+    PhotoOf,
+    Place,
+    Query,
+    Receipt,
+    RefusalBody,
+    Selector,
+    SharedRead,
+    WildcardPlate,
+    Window,
+)
+from accord.roster import Officer, issue_credential
+from accord.verification import verify_answer, verify_query, verify_refusal
+
+T = 1_790_000_000_000
+MINUTE = 60_000
+PLATE = "9TST001"
+AGREEMENT = hashlib.sha256(b"agreement").digest()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """One agency's keys, and the agency as others know it."""
+
+    node: PrivateKey
+    desk: PrivateKey
+    agency: Agency
+
+
+def keys_of(name: str) -> Keys:
+    node, desk = PrivateKey.generate(), PrivateKey.generate()
+    agency = Agency(
+        id=name,
+        number=1,
+        name=name,
+        kind="police",
+        state="CA",
+        contact="nobody",
+        root="0" * 64,
+        cas=(),
+        keys={"node": (node.public,), "personnel": (desk.public,)},
+        endpoints=(),
+        payload_versions=("query.v1",),
+        issued_at_ms=T - MINUTE,
+        expires_at_ms=T + 86_400_000,
+        revoked=frozenset(),
+    )
+    return Keys(node, desk, agency)
+
+
+HARBOR, CITY = keys_of("harbor"), keys_of("city")
+AGENCIES = {"harbor": HARBOR.agency, "city": CITY.agency}
+OFFICER = PrivateKey.generate()
+ON_ROSTER = Officer("O-1", "Officer One", "detective", "good", "2026-01-01", frozenset({"x"}))
+
+
+def credential(
+    *, by: PrivateKey = HARBOR.desk, agency: str = "harbor", issued_ms: int = T, hours: float = 12
+) -> Envelope:
+    return issue_credential(ON_ROSTER, agency, OFFICER.public, issued_ms, hours, by)
+
+
+EXACT = ExactPlate(PLATE, "CA")
+
+
+def query(selector: Selector = EXACT, **changes: object) -> Query:
+    fields: dict[str, object] = {
+        "query_id": b"q" * 16,
+        "nonce": b"n" * 16,
+        "issued_at_ms": T,
+        "not_after_ms": T + MINUTE,
+        "requesting_agency": "harbor",
+        "audience": "city",
+        "credential": None,
+        "purpose": "stolen-vehicle",
+        "case_number": "T-1",
+        "reason": "test",
+        "on_behalf_of": "",
+        "agreement_digest": AGREEMENT,
+        "selector": selector,
+        "window": Window(T - 60 * MINUTE, T),
+        "fields": tuple(Field),
+        "row_limit": 3,
+    }
+    return Query(**(fields | changes))  # type: ignore[arg-type]
+
+
+def signed(asked: Query, *signers: PrivateKey, given: Envelope | None = None) -> Envelope:
+    payload = encode_query(asked, envelope_to_bytes(given or credential()))
+    return sign(QUERY, payload, *(signers or (OFFICER, HARBOR.node)))
+
+
+# Queries.
+
+
+def test_a_query_by_officer_and_home_node_is_taken() -> None:
+    verified = verify_query(signed(query()), AGENCIES, T)
+    assert verified.home is HARBOR.agency
+    assert verified.query.selector == ExactPlate(PLATE, "CA")
+
+
+OTHER = PrivateKey.generate()
+LONG = sign(
+    CREDENTIAL,
+    encode_credential(
+        Credential("harbor", "O-1", "Officer One", "detective", OFFICER.public.der, T,
+                   T + 12 * 60 * MINUTE + 1, "2026-01-01", "good", ())
+    ),
+    HARBOR.desk,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("envelope", "code"),
+    [
+        (lambda: signed(query(), OFFICER), Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), HARBOR.node), Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), OTHER, HARBOR.node), Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), OFFICER, HARBOR.desk), Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), OFFICER, HARBOR.node, given=credential(by=OTHER)),
+         Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), given=credential(by=CITY.desk)), Code.SIGNATURE_INVALID),
+        (lambda: signed(query(), given=LONG), Code.MALFORMED),
+    ],
+    ids=["no home node", "no officer", "another officer", "desk for node", "no desk",
+         "another agency's desk", "a credential for longer than 12 hours"],
+)  # fmt: skip
+def test_a_query_that_lacks_a_signature_is_not_taken(
+    envelope: Callable[[], Envelope], code: Code
+) -> None:
+    with pytest.raises(Unverified) as unverified:
+        verify_query(envelope(), AGENCIES, T)
+    assert unverified.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (query(requesting_agency="city"), Code.ONWARD_SHARING),
+        (query(not_after_ms=T + MINUTE + 1), Code.BAD_QUERY),
+        (query(not_after_ms=T), Code.BAD_QUERY),
+        (query(row_limit=0), Code.BAD_QUERY),
+        (query(row_limit=1001), Code.BAD_QUERY),
+        (query(nonce=b"n" * 15), Code.BAD_QUERY),
+        (query(agreement_digest=b"a" * 31), Code.BAD_QUERY),
+        (query(window=Window(T, T)), Code.BAD_QUERY),
+        (query(window=Window(0, T)), Code.BAD_QUERY),
+        (query(reason="two\nlines"), Code.BAD_QUERY),
+        (query(case_number="x" * 501), Code.BAD_QUERY),
+        (query(cursor=b"c" * 201), Code.BAD_QUERY),
+        (query(ExactPlate("9tst001", "CA")), Code.BAD_QUERY),
+        (query(ExactPlate("9T\u0405T001")), Code.BAD_QUERY),
+        (query(WildcardPlate("*A*", "")), Code.BAD_QUERY),
+        (query(WildcardPlate("9-TST*", "")), Code.BAD_QUERY),
+        (query(AreaBox(2, 1, 1, 2)), Code.BAD_QUERY),
+        (query(PhotoOf(b"r" * 15)), Code.BAD_QUERY),
+    ],
+)
+def test_a_query_past_a_limit_is_refused(asked: Query, code: Code) -> None:
+    with pytest.raises(Refused) as refused:
+        verify_query(signed(asked), AGENCIES, T)
+    assert refused.value.code is code
+    assert PLATE not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "code"),
+    [
+        (T - 30_000, None),
+        (T - 30_001, Code.STALE),
+        (T + MINUTE + 30_000, None),
+        (T + MINUTE + 30_001, Code.STALE),
+    ],
+)
+def test_a_query_is_fresh_or_refused(now_ms: int, code: Code | None) -> None:
+    envelope = signed(query(), given=credential(issued_ms=T - 60 * MINUTE))
+    if code is None:
+        assert verify_query(envelope, AGENCIES, now_ms).digest == digest(envelope)
+        return
+    with pytest.raises(Refused) as refused:
+        verify_query(envelope, AGENCIES, now_ms)
+    assert refused.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("issued_ms", "taken"),
+    [
+        (T - 12 * 60 * MINUTE, True),
+        (T - 12 * 60 * MINUTE - 1, False),
+        (T + 30_000, True),
+        (T + 30_001, False),
+    ],
+)
+def test_a_credential_is_good_for_its_time(issued_ms: int, taken: bool) -> None:
+    envelope = signed(query(), given=credential(issued_ms=issued_ms))
+    if taken:
+        assert verify_query(envelope, AGENCIES, T).home.id == "harbor"
+        return
+    with pytest.raises(Refused, match="CREDENTIAL_EXPIRED"):
+        verify_query(envelope, AGENCIES, T)
+
+
+# Answers.
+
+
+def read(number: int, **changes: object) -> SharedRead:
+    fields: dict[str, object] = {
+        "read_id": bytes([number]) * 16,
+        "originator": "city",
+        "plate": PLATE,
+        "state": "CA",
+        "captured_ms": T - number * MINUTE,
+        "time_step_ms": MINUTE,
+        "place": None,
+        "camera": "",
+        "camera_is_pseudonym": False,
+        "vehicle": None,
+        "confidence_pm": 0,
+        "photo_digest": b"",
+    }
+    return SharedRead(**(fields | changes))  # type: ignore[arg-type]
+
+
+def body(asked: Query, asked_digest: bytes, **changes: object) -> AnswerBody:
+    fields: dict[str, object] = {
+        "query_digest": asked_digest,
+        "query_id": asked.query_id,
+        "agency": "city",
+        "requesting_agency": "harbor",
+        "agreement_digest": AGREEMENT,
+        "answered_at_ms": T + 1000,
+        "reads": (read(1), read(2)),
+    }
+    return AnswerBody(**(fields | changes))  # type: ignore[arg-type]
+
+
+ASKED = query()
+DIGEST = digest(signed(ASKED))
+
+
+def answered(
+    given: AnswerBody, *, by: PrivateKey = CITY.node, origin: str = "city/node",
+    committed: bytes | None = None,
+) -> Envelope:  # fmt: skip
+    data = encode_body(given)
+    fields = {
+        "query_digest": given.query_digest.hex(),
+        "answer_digest": hashlib.sha256(committed or data).hexdigest(),
+    }
+    salts = new_salts(fields)
+    leaf = commit(fields, salts)
+    receipt = Receipt(origin, 7, leaf, salts["query_digest"], salts["answer_digest"])
+    return sign(ANSWER, encode_answer(data, receipt), by)
+
+
+def test_an_answer_of_the_agency_asked_is_shown() -> None:
+    found = verify_answer(answered(body(ASKED, DIGEST)), ASKED, DIGEST, CITY.agency)
+    assert [r.read_id for r in found.body.reads] == [b"\1" * 16, b"\2" * 16]
+    assert found.log_index == 7
+
+
+ENTRY = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", T, 60)
+BAD: dict[str, dict[str, object]] = {
+    "another query": {"query_digest": b"x" * 32},
+    "another query id": {"query_id": b"x" * 16},
+    "another agency": {"agency": "county"},
+    "another requester": {"requesting_agency": "county"},
+    "another agreement": {"agreement_digest": b"x" * 32},
+    "more rows than asked for": {"reads": tuple(read(n) for n in range(1, 5))},
+    "a cursor though complete": {"next_cursor": b"c"},
+    "truncated without a cursor": {"complete": False},
+    "one read twice": {"reads": (read(1), read(1))},
+    "rows out of order": {"reads": (read(2), read(1))},
+    "another originator": {"reads": (read(1, originator="county"),)},
+    "a short read id": {"reads": (read(1, read_id=b"r" * 15),)},
+    "no time step": {"reads": (read(1, time_step_ms=0),)},
+    "another plate": {"reads": (read(1, plate="9TST002"),)},
+    "another state": {"reads": (read(1, state="NV"),)},
+    "before the window": {"reads": (read(1, captured_ms=T - 61 * MINUTE),)},
+    "at the window's end": {"reads": (read(1, captured_ms=T),)},
+    "a hot-list entry": {"entries": ((ENTRY, False),)},
+    "a photo": {"photo": Photo(b"r" * 16, "image/jpeg", b"x")},
+    "dated long after": {"answered_at_ms": T + 2 * MINUTE + 1},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_answer_that_breaks_a_rule_is_not_shown(name: str) -> None:
+    envelope = answered(body(ASKED, DIGEST, **BAD[name]))
+    with pytest.raises(Unverified) as unverified:
+        verify_answer(envelope, ASKED, DIGEST, CITY.agency)
+    assert unverified.value.code is Code.ANSWER_UNVERIFIED
+    assert PLATE not in str(unverified.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"by": HARBOR.node}, Code.SIGNATURE_INVALID),
+        ({"by": CITY.desk}, Code.SIGNATURE_INVALID),
+        ({"origin": "county/node"}, Code.ANSWER_UNVERIFIED),
+        ({"committed": b"other bytes"}, Code.ANSWER_UNVERIFIED),
+    ],
+    ids=["another agency's node", "not the node's key", "another log", "another answer's receipt"],
+)
+def test_an_answer_needs_its_own_signature_and_receipt(
+    changes: dict[str, object], code: Code
+) -> None:
+    envelope = answered(body(ASKED, DIGEST), **changes)  # type: ignore[arg-type]
+    with pytest.raises(Unverified) as unverified:
+        verify_answer(envelope, ASKED, DIGEST, CITY.agency)
+    assert unverified.value.code is code
+
+
+BOX = AreaBox(100, 100, 200, 200)
+
+
+@pytest.mark.parametrize(
+    ("selector", "changes", "shown"),
+    [
+        (WildcardPlate("9TST*", ""), {}, True),
+        (WildcardPlate("9TST00?", "CA"), {}, True),
+        (WildcardPlate("9TST?", ""), {}, False),
+        (WildcardPlate("9TST*", "NV"), {}, False),
+        (BOX, {"place": Place(100, 200)}, True),
+        (BOX, {"place": None}, True),
+        (BOX, {"place": Place(99, 150)}, False),
+        (BOX, {"place": Place(150, 201)}, False),
+        (HotListPlate(PLATE, "CA"), {}, False),
+        (PhotoOf(b"\1" * 16), {}, False),
+    ],
+)
+def test_rows_lie_inside_what_was_asked(
+    selector: Selector, changes: dict[str, object], shown: bool
+) -> None:
+    asked = query(selector)
+    asked_digest = digest(signed(asked))
+    envelope = answered(body(asked, asked_digest, reads=(read(1, **changes),)))
+    if shown:
+        found = verify_answer(envelope, asked, asked_digest, CITY.agency)
+        assert found.body.count == 1
+        return
+    with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_answer(envelope, asked, asked_digest, CITY.agency)
+
+
+@pytest.mark.parametrize(
+    ("selector", "content", "shown"),
+    [
+        (HotListPlate(PLATE, "CA"), {"entries": ((ENTRY, True),)}, True),
+        (HotListPlate(PLATE, ""), {"entries": ((ENTRY, True),)}, True),
+        (HotListPlate("9TST002", ""), {"entries": ((ENTRY, True),)}, False),
+        (HotListPlate(PLATE, "NV"), {"entries": ((ENTRY, True),)}, False),
+        (PhotoOf(b"r" * 16), {"photo": Photo(b"r" * 16, "image/jpeg", b"x")}, True),
+        (PhotoOf(b"r" * 16), {"photo": Photo(b"s" * 16, "image/jpeg", b"x")}, False),
+        (PhotoOf(b"r" * 16), {"entries": ((ENTRY, True),)}, False),
+        (HotListPlate(PLATE, ""), {"photo": Photo(b"r" * 16, "image/jpeg", b"x")}, False),
+    ],
+)
+def test_entries_and_photos_are_those_that_were_asked(
+    selector: Selector, content: dict[str, object], shown: bool
+) -> None:
+    asked = query(selector)
+    asked_digest = digest(signed(asked))
+    envelope = answered(body(asked, asked_digest, reads=(), **content))
+    if shown:
+        assert verify_answer(envelope, asked, asked_digest, CITY.agency).body.count == 1
+        return
+    with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_answer(envelope, asked, asked_digest, CITY.agency)
+
+
+# Refusals.
+
+REFUSAL_BODY = RefusalBody(
+    DIGEST, "city", "harbor", Code.PURPOSE_NOT_AGREED, "II.A", "text", "nobody", T
+)
+
+
+def test_a_refusal_of_this_query_is_believed() -> None:
+    envelope = sign(REFUSAL, encode_refusal(REFUSAL_BODY), CITY.node)
+    assert verify_refusal(envelope, ASKED, DIGEST, CITY.agency) == REFUSAL_BODY
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"query_digest": b"x" * 32},
+        {"agency": "county"},
+        {"requesting_agency": "county"},
+    ],
+)
+def test_a_refusal_of_something_else_is_not(changes: dict[str, object]) -> None:
+    changed = replace(REFUSAL_BODY, **changes)  # type: ignore[arg-type]
+    envelope = sign(REFUSAL, encode_refusal(changed), CITY.node)
+    with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_refusal(envelope, ASKED, DIGEST, CITY.agency)
+
+
+def test_a_refusal_is_no_answer_and_an_answer_no_refusal() -> None:
+    with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
+        verify_refusal(answered(body(ASKED, DIGEST)), ASKED, DIGEST, CITY.agency)
+    envelope = sign(REFUSAL, encode_refusal(REFUSAL_BODY), CITY.node)
+    with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
+        verify_answer(envelope, ASKED, DIGEST, CITY.agency)
