@@ -33,8 +33,8 @@ class BadNode(node_pb2_grpc.NodeServicer):
             raise
 
 
-async def never() -> node_pb2.AnswerResponse:
-    await asyncio.sleep(60)
+async def late() -> node_pb2.AnswerResponse:
+    await asyncio.sleep(6)
     return node_pb2.AnswerResponse()
 
 
@@ -59,7 +59,7 @@ async def broken() -> node_pb2.AnswerResponse:
 @pytest.mark.parametrize(
     ("behave", "kind", "code"),
     [
-        (never, OutcomeKind.TIMED_OUT, Code.NODE_TIMED_OUT),
+        (late, OutcomeKind.TIMED_OUT, Code.NODE_TIMED_OUT),
         (empty, OutcomeKind.UNVERIFIED, Code.ANSWER_UNVERIFIED),
         (nonsense, OutcomeKind.UNVERIFIED, Code.ANSWER_UNVERIFIED),
         (endless, OutcomeKind.UNVERIFIED, Code.TOO_LARGE),
@@ -94,7 +94,7 @@ def recorded_outcomes(federation: Federation) -> dict[str, str]:
 
 
 async def test_a_client_that_goes_away_takes_its_query_along(tmp_path: Path) -> None:
-    node = BadNode(never)
+    node = BadNode(late)
     async with (
         stand_in(tmp_path, node, node_deadline_s=30.0) as federation,
         federation.client() as client,
