@@ -23,6 +23,7 @@ The rules for an answer (the client, and the home node that records it):
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from accord import envelope as dsse
@@ -60,17 +61,24 @@ class VerifiedQuery:
     home: Agency
 
 
-def home_of(envelope: Envelope, agencies: Mapping[str, Agency]) -> Agency:
-    """Return the agency one of whose node keys the envelope names.
+def homes_of(envelope: Envelope, agencies: Mapping[str, Agency]) -> list[Agency]:
+    """Return every agency that publishes a node key which the envelope names.
+
+    Usually one. Whoever publishes another's key as its own makes it two, and
+    must not thereby keep the other's officers from asking.
 
     Raises:
         Unverified: ``SIGNATURE_INVALID`` when there is none.
     """
     keyids = {signature.keyid for signature in envelope.signatures}
-    for agency in agencies.values():
-        if any(key.keyid in keyids for key in agency.keys_for(KeyRole.NODE)):
-            return agency
-    raise Unverified(Code.SIGNATURE_INVALID, "no known home node countersigned the query")
+    found = [
+        agency
+        for agency in agencies.values()
+        if any(key.keyid in keyids for key in agency.keys_for(KeyRole.NODE))
+    ]
+    if not found:
+        raise Unverified(Code.SIGNATURE_INVALID, "no known home node countersigned the query")
+    return found
 
 
 def verify_query(envelope: Envelope, agencies: Mapping[str, Agency], now_ms: int) -> VerifiedQuery:
@@ -81,7 +89,14 @@ def verify_query(envelope: Envelope, agencies: Mapping[str, Agency], now_ms: int
         Refused: ``CREDENTIAL_EXPIRED``, ``BAD_QUERY``, ``ONWARD_SHARING`` or
             ``STALE``.
     """
-    home = home_of(envelope, agencies)
+    *others, last = homes_of(envelope, agencies)
+    for home in others:
+        with suppress(Unverified, Refused):
+            return _verify_from(home, envelope, now_ms)
+    return _verify_from(last, envelope, now_ms)
+
+
+def _verify_from(home: Agency, envelope: Envelope, now_ms: int) -> VerifiedQuery:
     countersigned = SignedBy(home.keys_for(KeyRole.NODE), f"the node of {home.id}")
     payload = dsse.verify(envelope, dsse.QUERY, countersigned)
     query = _verify_officer(envelope, payload, home, now_ms)

@@ -122,6 +122,21 @@ def test_a_query_by_officer_and_home_node_is_taken() -> None:
     assert verified.query.selector == ExactPlate(PLATE, "CA")
 
 
+@pytest.mark.parametrize("order", [("aaa", "harbor"), ("harbor", "aaa")])
+@pytest.mark.parametrize("roles", [("node",), ("node", "personnel")])
+def test_an_agency_that_publishes_anothers_keys_gains_nothing(
+    order: tuple[str, ...], roles: tuple[str, ...]
+) -> None:
+    """Neither does it speak for the other, nor does it keep the other from asking."""
+    own = keys_of("aaa").agency
+    stolen = {role: HARBOR.agency.keys[role] for role in roles}
+    known = {"aaa": replace(own, keys={**own.keys, **stolen}), "harbor": HARBOR.agency}
+    agencies = {name: known[name] for name in order}
+    assert verify_query(signed(query()), agencies, T).home is HARBOR.agency
+    with pytest.raises((Unverified, Refused)):
+        verify_query(signed(query(requesting_agency="aaa")), agencies, T)
+
+
 OTHER = PrivateKey.generate()
 LONG = sign(
     CREDENTIAL,
