@@ -107,6 +107,24 @@ async def test_pages_give_every_read_once_in_order(federation: Federation) -> No
     assert not pages[0].complete
 
 
+async def test_reads_that_come_between_two_pages_disturb_none_of_them(
+    federation: Federation,
+) -> None:
+    now = federation.clock.now_ms()
+    question = federation.question(row_limit=2)
+    async with federation.client() as client:
+        before = {(r.originator, r.read_id) async for r in client.reads(question)}
+        seen = []
+        async for page in client.pages(question):
+            seen += page.reads
+            for agency in ("city", "county"):
+                late = [read_at(now - minutes * 60_000) for minutes in (30, 90, 150, 290)]
+                federation.nodes[agency].context.store.add(late)
+    assert len(before) == 8
+    assert sorted((r.originator, r.read_id) for r in seen) == sorted(before)
+    assert [r.captured_ms for r in seen] == sorted((r.captured_ms for r in seen), reverse=True)
+
+
 async def test_wildcard_area_and_hot_list(federation: Federation) -> None:
     now = federation.clock.now_ms()
     entry = HotListEntry("stolen", "State", PLATE, "CA", "stolen-vehicle", now - 1000, 86_400)
