@@ -65,9 +65,17 @@ def sign_counterpart(
     """Return the counterpart file of one party. ``signed_at_ms`` is UTC ms.
 
     Raises:
-        InputError: not a party, or signer or capacity is empty.
+        InputError: not a party, a question is undecided, or signer or capacity
+            is empty.
     """
     _party_root(manifest, party)
+    if manifest.undecided:
+        first = manifest.undecided[0]
+        raise InputError(
+            f"agreement {manifest.id}: {first.key}",
+            "is undecided, so nobody can sign",
+            f"have counsel answer ({first.section}): {first.question}",
+        )
     for name, text in (("signer", signer), ("capacity", capacity)):
         if not _is_plain(text):
             raise InputError(name, "is empty, too long or not plain text", "write it in words")

@@ -174,6 +174,10 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
 
 def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Decision:
     manifest, term = agreement.manifest, agreement.term
+    if standing is Standing.UNDECIDED:
+        first = manifest.undecided[0]
+        reason = f"The agreement leaves a question to counsel, {first.key}: {first.question}"
+        return _no(Code.AGREEMENT_NOT_COMMENCED, first.section, reason, contact)
     if standing is Standing.NOT_EXECUTED:
         missing = ", ".join(term.missing)
         reason = f"The agreement is not executed: the counterpart of {missing} is missing."

@@ -22,6 +22,7 @@ class Standing(Enum):
     IN_FORCE = "in force"
     NOT_A_PARTY = "not between these parties"
     NOT_EXECUTED = "not executed"
+    UNDECIDED = "a question in it is undecided"
     NOT_COMMENCED = "not commenced"
     EXPIRED = "expired"
     REPLACED = "replaced by a later revision"
@@ -56,11 +57,13 @@ class Agreement:
     def standing_at(self, at_ms: int) -> Standing:
         """Return how it stands at a moment, whoever asks."""
         term = self.term
-        if term.commences_ms is None or term.expires_ms is None:
+        if self.manifest.undecided:
+            return Standing.UNDECIDED
+        if term.commences_ms is None:
             return Standing.NOT_EXECUTED
         if at_ms < term.commences_ms:
             return Standing.NOT_COMMENCED
-        if at_ms >= term.expires_ms:
+        if term.expires_ms is not None and at_ms >= term.expires_ms:
             return Standing.EXPIRED
         if self.replaced_ms is not None and at_ms >= self.replaced_ms:
             return Standing.REPLACED

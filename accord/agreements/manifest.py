@@ -47,47 +47,45 @@
     commencement = "last-signature"
     length_years = 3
     ends = "day-before"                  # last day in force; or "anniversary"
-    extension = "none"
+    extension = "once"                   # or "none", "counted", "repeating"
+    extension_years = 1                  # unless there is none
+    extensions = 2                       # how many; only where "counted"
     [execution]
     section = "VIII"
     counterparts = "every-party"
 
 Rules with one possible word are written out all the same: counsel sees that
-the point is settled, and a later version can offer more words.
+the point is settled, and a later version can offer more words. A question that
+counsel has not answered yet is written "undecided" (term.ends and
+term.extension); such a text can be read and checked, but not signed, and it is
+never in force.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints
-from pydantic import Field as Limit
-from pydantic_core import PydanticCustomError
-
+from accord.agreements.manifest_file import (
+    MAX_DAYS,
+    EligibilityEntry,
+    FieldsEntry,
+    ManifestFile,
+    PartyEntry,
+    RetentionEntry,
+    ScopeEntry,
+    TermEntry,
+)
 from accord.agreements.reading import Source
 from accord.agreements.terms import PhotoSharing, Redaction
 from accord.errors import InputError
-from accord.model import MAX_ROWS, Kind
-from accord.strict_toml import StrictModel, decode, parse_toml
+from accord.model import Kind
+from accord.strict_toml import decode, parse_toml
 
 FORMAT = "accord-agreement/1"
 MAX_BYTES = 256 * 1024
-MAX_PARTIES = 64
-MAX_DAYS = 36_500
-
-
-def _plain(text: str) -> str:
-    """Refuse line breaks and control characters: these texts reach screens and logs."""
-    if not text.isprintable() or not text.strip():
-        raise PydanticCustomError("plain", "it is blank, or holds a control character")
-    return text
-
-
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_plain)]
-_Section = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_plain)]
-_Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
+UNDECIDED = "undecided"
 
 
 class Ends(StrEnum):
@@ -95,6 +93,19 @@ class Ends(StrEnum):
 
     ANNIVERSARY = "anniversary"
     DAY_BEFORE = "day-before"
+
+
+class Extension(StrEnum):
+    """How often the term is extended without anybody doing anything.
+
+    MOA V says "automatically extended for a one-year term", and not whether
+    once or again and again: counsel must choose.
+    """
+
+    NONE = "none"
+    ONCE = "once"
+    COUNTED = "counted"
+    REPEATING = "repeating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +172,27 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class TermRule:
-    """How long the agreement runs, in calendar years from the last signature."""
+    """How long the agreement runs, in calendar years from the last signature.
+
+    ``extensions`` is how many times ``extension_years`` are added; None:
+    without an end.
+    """
 
     section: str
     length_years: int
     ends: Ends
+    extension: Extension = Extension.NONE
+    extension_years: int = 0
+    extensions: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A question that the text leaves to counsel: key, section, the question in words."""
+
+    key: str
+    section: str
+    question: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,99 +219,11 @@ class Manifest:
     policy_section: str
     execution_section: str
     digest: bytes
+    undecided: tuple[Undecided, ...] = ()
 
     def party(self, agency: str) -> Party | None:
         """Return the party with that id, or None."""
         return next((party for party in self.parties if party.id == agency), None)
-
-
-class _Party(StrictModel):
-    id: str
-    name: _Text
-    root: str
-    contact: _Text
-
-
-class _Scope(StrictModel):
-    section: _Section
-    kinds: list[str] = Limit(min_length=1)
-    direction: str
-    owner: str | None = None
-    requester: str | None = None
-
-
-class _Purposes(StrictModel):
-    section: _Section
-    allowed: list[str] = Limit(min_length=1)
-
-
-class _Eligibility(StrictModel):
-    section: _Section
-    training_within_days: _Days
-    case_number: str
-    reason: str
-
-
-class _Onward(StrictModel):
-    section: _Section
-    sharing: str
-
-
-class _LocalPolicy(StrictModel):
-    section: _Section
-    effect: str
-
-
-class _Limits(StrictModel):
-    section: _Section
-    look_back_days: _Days
-    row_limit: int = Limit(ge=1, le=MAX_ROWS)
-
-
-class _Fields(StrictModel):
-    section: _Section
-    time: str
-    place: str
-    camera: str
-    vehicle: str
-    photo: str
-
-
-class _Retention(StrictModel):
-    section: _Section
-    received_days: Any  # a number or one word; checked below, in better words
-
-
-class _Term(StrictModel):
-    section: _Section
-    commencement: str
-    length_years: int = Limit(ge=1, le=99)
-    ends: str
-    extension: str
-
-
-class _Execution(StrictModel):
-    section: _Section
-    counterparts: str
-
-
-class _File(StrictModel):
-    format: str
-    id: str
-    title: _Text
-    revision: int = Limit(ge=1, le=1_000_000)
-    time_zone: str
-    parties: list[_Party] = Limit(min_length=1, max_length=MAX_PARTIES)
-    scope: _Scope
-    purposes: _Purposes
-    eligibility: _Eligibility
-    onward: _Onward
-    local_policy: _LocalPolicy
-    limits: _Limits
-    fields: _Fields
-    retention: _Retention
-    term: _Term
-    execution: _Execution
 
 
 def parse_manifest(data: bytes, where: object) -> Manifest:
@@ -296,7 +235,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
     if len(data) > MAX_BYTES:
         raise InputError(where, "is larger than 256 KiB", "this can't be the right file")
     source = Source(decode(data, where), where)
-    file = parse_toml(data, where, _File)
+    file = parse_toml(data, where, ManifestFile)
     source.word(["format"], file.format, [FORMAT], "a format that this version reads")
     _check_single_words(source, file)
     parties = _parties(source, file.parties)
@@ -314,19 +253,16 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         limits=Limits(file.limits.section, file.limits.look_back_days, file.limits.row_limit),
         fields=_fields(source, file.fields),
         retention=_retention(source, file.retention),
-        term=TermRule(
-            file.term.section,
-            file.term.length_years,
-            source.choice(["term", "ends"], file.term.ends, Ends, "an end of the term"),
-        ),
+        term=_term(source, file.term),
         onward_section=file.onward.section,
         policy_section=file.local_policy.section,
         execution_section=file.execution.section,
         digest=hashlib.sha256(data).digest(),
+        undecided=tuple(_undecided(file.term)),
     )
 
 
-def _check_single_words(source: Source, file: _File) -> None:
+def _check_single_words(source: Source, file: ManifestFile) -> None:
     """Check the keys that have one possible word in this format."""
     source.word(["onward", "sharing"], file.onward.sharing, ["none"], "a rule that is known")
     source.word(
@@ -339,9 +275,6 @@ def _check_single_words(source: Source, file: _File) -> None:
         "a rule of commencement",
     )
     source.word(
-        ["term", "extension"], file.term.extension, ["none"], "an extension that can be enforced"
-    )
-    source.word(
         ["execution", "counterparts"],
         file.execution.counterparts,
         ["every-party"],
@@ -349,7 +282,7 @@ def _check_single_words(source: Source, file: _File) -> None:
     )
 
 
-def _parties(source: Source, entries: list[_Party]) -> tuple[Party, ...]:
+def _parties(source: Source, entries: list[PartyEntry]) -> tuple[Party, ...]:
     if len(entries) < 2:
         raise source.error(["parties"], "has one party only", "write a [[parties]] for each")
     parties: list[Party] = []
@@ -377,7 +310,7 @@ def _parties(source: Source, entries: list[_Party]) -> tuple[Party, ...]:
     return tuple(parties)
 
 
-def _scope(source: Source, entry: _Scope, parties: tuple[Party, ...]) -> Scope:
+def _scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Scope:
     key = ["scope", "kinds"]
     source.unique(key, entry.kinds)
     kinds = frozenset(source.choice(key, kind, Kind, "a kind of data") for kind in entry.kinds)
@@ -404,7 +337,7 @@ def _scope(source: Source, entry: _Scope, parties: tuple[Party, ...]) -> Scope:
     return Scope(entry.section, kinds, frozenset({(requester, owner)}))
 
 
-def _eligibility(source: Source, entry: _Eligibility) -> Eligibility:
+def _eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
     words = ("required", "optional")
     case = source.word(["eligibility", "case_number"], entry.case_number, words, "a rule")
     reason = source.word(["eligibility", "reason"], entry.reason, words, "a rule")
@@ -413,7 +346,49 @@ def _eligibility(source: Source, entry: _Eligibility) -> Eligibility:
     )
 
 
-def _retention(source: Source, entry: _Retention) -> Retention:
+_QUESTIONS = {
+    "ends": "Is the last day in force the anniversary, or the day before it?",
+    "extension": "Is the term extended not at all, once, so many times, or again and again?",
+}
+
+
+def _undecided(entry: TermEntry) -> Iterator[Undecided]:
+    for key, question in _QUESTIONS.items():
+        if getattr(entry, key) == UNDECIDED:
+            yield Undecided(f"term.{key}", entry.section, question)
+
+
+def _term(source: Source, entry: TermEntry) -> TermRule:
+    """Return the rule; what is undecided is read as the narrowest there is."""
+    words = [*(member.value for member in Ends), UNDECIDED]
+    ends = source.word(["term", "ends"], entry.ends, words, "an end of the term")
+    words = [*(member.value for member in Extension), UNDECIDED]
+    key = ["term", "extension"]
+    extension = source.word(key, entry.extension, words, "an extension")
+    needed = {
+        "extension_years": extension not in (Extension.NONE, UNDECIDED),
+        "extensions": extension == Extension.COUNTED,
+    }
+    for name, wanted in needed.items():
+        given = getattr(entry, name) is not None
+        if wanted and not given:
+            raise source.error(key, f"is {extension!r}, yet {name} is missing", f"add {name} = 1")
+        if given and not wanted and extension != UNDECIDED:
+            problem = f"is given although term.extension is {extension!r}"
+            raise source.error(["term", name], problem, "remove it, or say how it is extended")
+    times = {Extension.ONCE: 1, Extension.COUNTED: entry.extensions, Extension.REPEATING: None}
+    rule = Extension.NONE if extension == UNDECIDED else Extension(extension)
+    return TermRule(
+        entry.section,
+        entry.length_years,
+        Ends.DAY_BEFORE if ends == UNDECIDED else Ends(ends),
+        rule,
+        entry.extension_years or 0,
+        times.get(rule, 0),
+    )
+
+
+def _retention(source: Source, entry: RetentionEntry) -> Retention:
     days = entry.received_days
     if days == "own-policy":
         return Retention(entry.section, None)
@@ -427,7 +402,7 @@ def _retention(source: Source, entry: _Retention) -> Retention:
     return Retention(entry.section, days)
 
 
-def _fields(source: Source, entry: _Fields) -> Fields:
+def _fields(source: Source, entry: FieldsEntry) -> Fields:
     redaction = source.redaction(
         ["fields"],
         time=entry.time,

@@ -53,7 +53,7 @@ from typing import Annotated
 
 from pydantic import Field as Limit
 
-from accord.agreements.manifest import MAX_DAYS
+from accord.agreements.manifest_file import MAX_DAYS
 from accord.agreements.reading import Source
 from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Refused

@@ -7,7 +7,10 @@ manifest says; it ends as that day ends in the agreement's zone. Of two
 readings the shorter is taken: 29 February has its anniversary on 28 February
 in a common year.
 
-There is no extension yet: a manifest can only say ``extension = "none"``.
+An extension commences the day after and ends on the same calendar day, so
+many years later, counted from the first signature's date and not from the day
+before: three years and an extension from 29 February 2024 are four years from
+it. Each is automatic; a manifest says none, one, so many, or no end.
 """
 
 from collections.abc import Iterable
@@ -22,9 +25,11 @@ from accord.clock import to_ms
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The half-open term [commences_ms, expires_ms), UTC ms.
+    """The half-open term [commences_ms, expires_ms), UTC ms, extensions included.
 
-    Both are None while a party is missing: such an agreement never commenced.
+    ``commences_ms`` is None while a party is missing or a question undecided:
+    such an agreement never commenced. ``expires_ms`` is None then too, and
+    where the term is extended again and again.
     """
 
     commences_ms: int | None
@@ -36,13 +41,36 @@ def term_of(manifest: Manifest, counterparts: Iterable[Counterpart]) -> Term:
     """Return the term that the manifest and these verified counterparts give."""
     signed = {counterpart.party: counterpart.signed_at_ms for counterpart in counterparts}
     missing = tuple(party.id for party in manifest.parties if party.id not in signed)
-    if missing:
+    if missing or manifest.undecided:
         return Term(None, None, missing)
     commences_ms = max(signed[party.id] for party in manifest.parties)
-    last_day = anniversary(local_date(commences_ms, manifest.zone), manifest.term.length_years)
-    if manifest.term.ends is Ends.DAY_BEFORE:
+    extensions = manifest.term.extensions
+    if extensions is None:
+        return Term(commences_ms, None, ())
+    return Term(commences_ms, _end_of(manifest, commences_ms, extensions), ())
+
+
+def period_end(manifest: Manifest, term: Term, at_ms: int) -> int | None:
+    """Return when the period ends that holds ``at_ms``, first term or extension, UTC ms.
+
+    None for an agreement that never commenced, and past its last period.
+    """
+    if term.commences_ms is None or (term.expires_ms is not None and at_ms >= term.expires_ms):
+        return None
+    extensions = 0
+    while (end_ms := _end_of(manifest, term.commences_ms, extensions)) <= at_ms:
+        extensions += 1
+    return end_ms
+
+
+def _end_of(manifest: Manifest, commences_ms: int, extensions: int) -> int:
+    """Return when the term with so many extensions is over, UTC ms."""
+    rule = manifest.term
+    years = rule.length_years + extensions * rule.extension_years
+    last_day = anniversary(local_date(commences_ms, manifest.zone), years)
+    if rule.ends is Ends.DAY_BEFORE:
         last_day -= timedelta(days=1)
-    return Term(commences_ms, start_of(last_day + timedelta(days=1), manifest.zone), ())
+    return start_of(last_day + timedelta(days=1), manifest.zone)
 
 
 def anniversary(start: date, years: int) -> date:

@@ -16,8 +16,9 @@ from rich.text import Text
 from accord.agencies import read_plain
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.effective import Agreement, Standing
-from accord.agreements.manifest import Manifest, parse_manifest
+from accord.agreements.manifest import Ends, Extension, Manifest, TermRule, parse_manifest
 from accord.agreements.reading import TIME_STEPS
+from accord.agreements.term import period_end
 from accord.agreements.terms import Redaction
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
@@ -39,6 +40,7 @@ def check(file: File) -> None:
     out = console()
     out.print(f"OK: {file}", markup=False)
     out.print(_summary(manifest))
+    _print_undecided(manifest)
     out.print("Compare this fingerprint with the other parties before anyone signs:")
     out.print(f"sha256:{manifest.digest.hex()}")
 
@@ -159,14 +161,36 @@ def _summary(manifest: Manifest) -> Table:
         manifest.retention.section,
         "the requester's own policy" if kept is None else f"what was received: {kept} days",
     )
-    last = "the anniversary" if term.ends == "anniversary" else "the day before the anniversary"
+    last = "the anniversary" if term.ends is Ends.ANNIVERSARY else "the day before the anniversary"
     row(
         "term",
         term.section,
-        f"{term.length_years} years from the last signature; last day is {last}; no extension",
+        f"{term.length_years} years from the last signature; last day is {last}; "
+        f"{_extension(term)}",
     )
     row("execution", manifest.execution_section, "a counterpart of every party")
     return table
+
+
+def _extension(term: TermRule) -> str:
+    years = "one year" if term.extension_years == 1 else f"{term.extension_years} years"
+    match term.extension:
+        case Extension.NONE:
+            return "no extension"
+        case Extension.ONCE:
+            return f"extended once, by {years}"
+        case Extension.COUNTED:
+            return f"extended {term.extensions} times, by {years} each"
+        case Extension.REPEATING:
+            return f"extended by {years} again and again"
+
+
+def _print_undecided(manifest: Manifest) -> None:
+    for one in manifest.undecided:
+        console().print(
+            f"UNDECIDED, so nobody can sign: {one.key} ({one.section}): {one.question}",
+            markup=False,
+        )
 
 
 def _fields(redaction: Redaction) -> str:
@@ -204,11 +228,18 @@ def _verified_table(agreement: Agreement) -> Table:
 
 def _print_term(agreement: Agreement, now_ms: int) -> None:
     screen, term, zone = console(), agreement.term, agreement.manifest.zone
-    if term.commences_ms is not None and term.expires_ms is not None:
+    _print_undecided(agreement.manifest)
+    if term.commences_ms is not None:
         first = to_datetime(term.commences_ms).astimezone(zone)
-        last = to_datetime(term.expires_ms - 1).astimezone(zone)
         screen.print(f"Commences: {first:%Y-%m-%d %H:%M} ({zone})", markup=False)
-        screen.print(f"Last day:  {last:%Y-%m-%d} ({zone})", markup=False)
+        if term.expires_ms is not None:
+            last = to_datetime(term.expires_ms - 1).astimezone(zone)
+            screen.print(f"Last day:  {last:%Y-%m-%d} ({zone})", markup=False)
+        period_ms = period_end(agreement.manifest, term, now_ms)
+        if period_ms is not None and period_ms != term.expires_ms:
+            until = to_datetime(period_ms - 1).astimezone(zone)
+            then = _extension(agreement.manifest.term)
+            screen.print(f"This period ends with {until:%Y-%m-%d}; {then}.", markup=False)
     standing = agreement.standing_at(now_ms)
     if standing is Standing.IN_FORCE:
         screen.print("In force now: yes")

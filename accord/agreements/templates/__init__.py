@@ -39,6 +39,8 @@ def template_moa(
     photo: str = "masked",
     received_days: int | None = 60,
     length_years: int = 3,
+    extension: str = "none",
+    extension_years: int = 1,
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
@@ -69,6 +71,9 @@ def template_moa(
         "length_years": length_years,
     }
     filled = {key: _toml(value) for key, value in keys.items()}
+    filled["extension"] = _toml(extension)
+    if extension not in ("none", "undecided"):
+        filled["extension"] += f"\nextension_years = {extension_years}"
     filled["parties"] = "".join(_party(party) for party in parties)
     text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")
     data = Template(text).substitute(filled).encode()

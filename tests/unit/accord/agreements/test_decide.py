@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accord.agreements.counterparts import Counterpart
 from accord.agreements.decide import OWN_SECTION, decide
 from accord.agreements.effective import Agreement, effective, with_replacements
 from accord.agreements.manifest import parse_manifest
@@ -201,6 +202,17 @@ def test_decision(world, row):
         refused = owner.refusal()
         assert (refused.code, refused.section) == (row.code, row.section)
         assert refused.text == owner.reason.strip() != ""
+
+
+def test_an_agreement_with_an_undecided_question_allows_nothing(world):
+    text = world.text().replace(b'extension = "none"', b'extension = "undecided"')
+    manifest = parse_manifest(text, "x")
+    signed = tuple(Counterpart(p.id, "X", "Y", NOW_MS - DAY_MS) for p in manifest.parties)
+    agreement = Agreement(manifest, signed)
+    for policy in ("", None):
+        decision = world.ask(world.query(agreement), agreement, policy)
+        assert (decision.code, decision.section) == (Code.AGREEMENT_NOT_COMMENCED, "V")
+        assert "leaves a question to counsel, term.extension" in decision.reason
 
 
 def test_the_table_is_long_enough():

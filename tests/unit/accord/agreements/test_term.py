@@ -8,8 +8,10 @@ import pytest
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.manifest import parse_manifest
-from accord.agreements.term import anniversary, start_of, term_of
+from accord.agreements.reading import local_date
+from accord.agreements.term import Term, anniversary, period_end, start_of, term_of
 from accord.clock import to_ms
+from accord.errors import InputError
 
 
 def ms(*parts: int, zone: str = "UTC") -> int:
@@ -88,3 +90,91 @@ def test_standing_changes_at_the_exact_millisecond(world):
 def test_an_agreement_without_counterparts_never_commences(world):
     agreement = Agreement(world.manifest(), ())
     assert agreement.standing_at(1 << 50) is Standing.NOT_EXECUTED
+
+
+def extended(world, words: str, ends: str = "day-before"):
+    text = world.text().replace(b'extension = "none"', words.encode())
+    return parse_manifest(text.replace(b'ends = "day-before"', f'ends = "{ends}"'.encode()), "x")
+
+
+def last_day(manifest, start_ms: int, at_ms: int) -> date | None:
+    """The last day of the period that holds ``at_ms``; None where none does."""
+    term = term_of(manifest, signed(city=start_ms, harbor=start_ms))
+    end_ms = period_end(manifest, term, at_ms)
+    return None if end_ms is None else local_date(end_ms - 1, manifest.zone)
+
+
+ONCE = 'extension = "once"\nextension_years = 1'
+TWICE = 'extension = "counted"\nextension_years = 1\nextensions = 2'
+AGAIN = 'extension = "repeating"\nextension_years = 1'
+START = ms(2022, 3, 1, 12, zone=LA)
+
+
+@pytest.mark.parametrize(
+    ("words", "ends", "expires"),
+    [
+        ('extension = "none"', "day-before", (2025, 3, 1)),
+        ('extension = "none"', "anniversary", (2025, 3, 2)),
+        (ONCE, "day-before", (2026, 3, 1)),
+        (ONCE, "anniversary", (2026, 3, 2)),
+        (TWICE, "day-before", (2027, 3, 1)),
+        (TWICE.replace("years = 1", "years = 3"), "day-before", (2031, 3, 1)),
+        (AGAIN, "day-before", None),
+    ],
+)
+def test_extensions_move_the_end(world, words, ends, expires):
+    term = term_of(extended(world, words, ends), signed(city=START, harbor=START))
+    assert term.commences_ms == START
+    assert term.expires_ms == (None if expires is None else ms(*expires, zone=LA))
+
+
+@pytest.mark.parametrize(
+    ("words", "standing"),
+    [
+        ('extension = "none"', Standing.EXPIRED),
+        (ONCE, Standing.EXPIRED),
+        (TWICE, Standing.IN_FORCE),
+        (AGAIN, Standing.IN_FORCE),
+    ],
+)
+def test_the_memorandums_open_question_decides_whether_it_lives(world, words, standing):
+    """(MOA V) Signed on 1 March 2022 for three years: what on 24 November 2026?"""
+    agreement = Agreement(extended(world, words), signed(city=START, harbor=START))
+    assert agreement.standing_at(ms(2026, 11, 24)) is standing
+
+
+def test_each_period_has_its_last_day(world):
+    again = extended(world, AGAIN)
+    assert last_day(again, START, START) == date(2025, 2, 28)
+    assert last_day(again, START, ms(2025, 3, 1, zone=LA) - 1) == date(2025, 2, 28)
+    assert last_day(again, START, ms(2025, 3, 1, zone=LA)) == date(2026, 2, 28)
+    assert last_day(again, START, ms(2040, 6, 1, zone=LA)) == date(2041, 2, 28)
+    once = extended(world, ONCE)
+    assert last_day(once, START, ms(2025, 6, 1, zone=LA)) == date(2026, 2, 28)
+    assert last_day(once, START, ms(2026, 3, 1, zone=LA)) is None
+
+
+def test_periods_do_not_drift_from_a_leap_day(world):
+    again = extended(world, AGAIN, "anniversary")
+    leap = ms(2024, 2, 29, 12, zone=LA)
+    days = [last_day(again, leap, ms(year, 1, 1, zone=LA)) for year in range(2027, 2030)]
+    assert days == [date(2027, 2, 28), date(2028, 2, 29), date(2029, 2, 28)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('extension = "none"', 'extension = "undecided"', "term.extension"),
+        ('extension = "none"', 'extension = "undecided"\nextension_years = 1', "term.extension"),
+        ('ends = "day-before"', 'ends = "undecided"', "term.ends"),
+    ],
+)
+def test_what_is_undecided_is_never_in_force_and_can_not_be_signed(world, old, new, key):
+    manifest = parse_manifest(world.text().replace(old.encode(), new.encode()), "x")
+    assert [(one.key, one.section) for one in manifest.undecided] == [(key, "V")]
+    agreement = Agreement(manifest, signed(city=START, harbor=START))
+    assert agreement.term == Term(None, None, ())
+    for at_ms in (0, START, START + 1, ms(2026, 11, 24)):
+        assert agreement.standing_at(at_ms) is Standing.UNDECIDED
+    with pytest.raises(InputError, match=f"{key}: is undecided, so nobody can sign; have counsel"):
+        world.sign(manifest, "city")

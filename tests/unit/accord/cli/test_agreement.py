@@ -102,6 +102,36 @@ def test_from_unsigned_to_in_force(place):
     assert "Last day:" in out
 
 
+def reword(place, old, new):
+    file = place / "federation/agreements/city-harbor/agreement.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return file
+
+
+def test_what_is_undecided_is_told_and_not_signed(place):
+    file = reword(place, 'extension = "none"', 'extension = "undecided"')
+    out = run("check", file)
+    assert "UNDECIDED, so nobody can sign: term.extension (V): Is the term extended" in out
+    assert "term.extension: is undecided, so nobody can sign" in fails(*sign(place, "city"))
+    assert not (file.parent / "counterparts/city.json").exists()
+
+
+def test_status_tells_the_period_and_what_comes_after(place):
+    reword(place, 'extension = "none"', 'extension = "repeating"\nextension_years = 1')
+    assert "extended by one year again and again" in run(
+        "check", place / "federation/agreements/city-harbor/agreement.toml"
+    )
+    run(*sign(place, "city"))
+    run(*sign(place, "harbor"))
+    out = run(*status(place))
+    assert "In force now: yes" in out
+    assert "Last day:" not in out
+    assert "This period ends with 20" in out
+    assert "extended by one year again and again." in out
+
+
 def test_status_shows_nothing_unverified_as_signed(place):
     run(*sign(place, "city"))
     out = run(*status(place)[:2])
