@@ -30,7 +30,7 @@ ELIGIBLE_KINDS: frozenset[str] = frozenset(
 
 _KNOWN: dict[str, Purpose] = {purpose.value: purpose for purpose in Purpose}
 _CHOICE = ", ".join(purpose for purpose in Purpose if purpose not in PROHIBITED)
-_ELIGIBLE_SECTION = "MOA II.A; Cal. Civ. Code 1798.90.55"
+ELIGIBLE_SECTION = "MOA II.A; Cal. Civ. Code 1798.90.55"
 
 WORDS: dict[Purpose, str] = {
     Purpose.CIVIL_IMMIGRATION: "ALPR data may not be used for non-criminal immigration enforcement",
@@ -92,7 +92,7 @@ def floor(purpose: str, requester: Requester, requesting_agency: str) -> Breach 
     if requester.kind not in ELIGIBLE_KINDS:
         return Breach(
             Code.NO_AGREEMENT,
-            _ELIGIBLE_SECTION,
+            ELIGIBLE_SECTION,
             "Only public law-enforcement agencies may ask; this agency is of another kind.",
         )
     return None

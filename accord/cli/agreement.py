@@ -20,17 +20,21 @@ from accord.agreements.manifest import Ends, Extension, Manifest, TermRule, pars
 from accord.agreements.reading import TIME_STEPS
 from accord.agreements.term import period_end
 from accord.agreements.terms import Redaction
+from accord.cli.agreement_ask import ask
+from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
 from accord.errors import InputError
 from accord.federation import load
 from accord.keys import PrivateKey
-from accord.model import check_agency
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 File = Annotated[Path, typer.Argument(help="The agreement.toml.")]
 Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
+
+
+app.command()(ask)
 
 
 @app.command()
@@ -75,10 +79,7 @@ def status(
     federation: Annotated[
         Path | None, typer.Option(help="The federation folder, to verify the signatures.")
     ] = None,
-    root: Annotated[
-        list[str] | None,
-        typer.Option(help="A pinned root, such as city=sha256:<64 hex> (repeat for more)."),
-    ] = None,
+    root: Roots = [],  # noqa: B006 - typer makes a new list for each call
 ) -> None:
     """Show who signed when, from when to when it runs, and whether it is in force now."""
     manifest = _read(folder / "agreement.toml")
@@ -88,7 +89,7 @@ def status(
         screen.print(_unverified_table(folder, manifest))
         screen.print("Signatures not verified: give --federation and --root.")
         return
-    loaded = load(federation, _roots(root or []))
+    loaded = load(federation, pinned(root))
     agreement = loaded.agreements.get(manifest.digest)
     if agreement is None:
         screen.print("This agreement does not count:")
@@ -115,17 +116,6 @@ def _write_new(path: Path, data: bytes) -> None:
         ) from None
     except OSError as error:
         raise InputError(path, f"can't be written ({error.strerror})", "check the path") from None
-
-
-def _roots(texts: Iterable[str]) -> dict[str, str]:
-    roots: dict[str, str] = {}
-    for text in texts:
-        agency, _, pin = text.partition("=")
-        digits = pin.removeprefix("sha256:")
-        if digits == pin or len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
-            raise InputError("--root", f"{text!r} is not a pinned root", "write id=sha256:<64 hex>")
-        roots[check_agency(agency, "--root")] = digits
-    return roots
 
 
 def _summary(manifest: Manifest) -> Table:

@@ -1,5 +1,8 @@
 """``accord agreement``: check, sign, status, and the one line that each slip gets."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from typer.testing import CliRunner
 
@@ -169,3 +172,72 @@ def test_only_a_party_signs_and_only_with_a_key_nobody_else_reads(place):
 @pytest.mark.parametrize("root", ["city", "city=abc", "city=sha256:ABC", "City=sha256:" + "0" * 64])
 def test_a_wrong_root_says_how_to_write_it(place, root):
     assert fails(*status(place)[:-1], root).startswith("--root: ")
+
+
+def ask(place, *more):
+    folder = place / "federation"
+    words = ["ask", "--federation", folder, "--root", (place / "root").read_text()]
+    words += ["--requester", "city", "--owner", "harbor", "--trained-on", TRAINED]
+    words += ["--at", TOMORROW, "--case", "26-1", "--reason", "stolen at pier 4", *more]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output, result.exception
+
+
+# The counterparts are signed now: tomorrow the agreement has commenced.
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%MZ")
+TRAINED = (datetime.now(UTC) - timedelta(days=100)).date().isoformat()
+
+
+def test_ask_says_yes_with_every_rule(place):
+    run(*sign(place, "city"))
+    run(*sign(place, "harbor"))
+    status, out, _ = ask(place, "--purpose", "stolen-vehicle")
+    assert status == 0, out
+    assert out.startswith("Yes.")
+    assert "it holds the purpose stolen-vehicle" in out
+    assert "The owner's own policy was not looked at" in out
+    status, out, _ = ask(place, "--purpose", "stolen-vehicle", "--json")
+    content = json.loads(out)
+    assert (status, content["allowed"], content["policy_known"]) == (0, True, False)
+    assert {rule["held"] for rule in content["rules"]} == {"yes"}
+
+
+@pytest.mark.parametrize(
+    ("more", "words", "section"),
+    [
+        (("--purpose", "hit-and-run"), "does not hold the purpose hit-and-run", "II.A"),
+        (("--purpose", "civil-immigration"), "No agreement can allow this", "7284.6"),
+        (("--purpose", "stolen-vehicle", "--case", ""), "A case number is required", "II.A"),
+        (("--purpose", "stolen-vehicle", "--standing", "suspended"), "good standing", "II.A"),
+        (("--purpose", "stolen-vehicle", "--trained-on", "2020-01-01"), "training must", "II.A"),
+        (("--purpose", "stolen-vehicle", "--back", "366"), "reaches back more than 365", "II.B"),
+        (("--purpose", "stolen-vehicle", "--rows", "501"), "At most 500 rows", "II.B"),
+        (("--purpose", "stolen-vehicle", "--on-behalf-of", "x"), "another agency", "II.A"),
+        (("--purpose", "stolen-vehicle", "--owner", "county"), "No agreement allows", ""),
+    ],
+)
+def test_ask_says_no_with_the_rule_and_its_section(place, more, words, section):
+    run(*sign(place, "city"))
+    run(*sign(place, "harbor"))
+    status, out, _ = ask(place, *more)
+    assert status == 3
+    assert out.startswith("No: ")
+    assert words in " ".join(out.split())
+    assert section in out
+    content = json.loads(ask(place, *more, "--json")[1])
+    assert [rule["held"] for rule in content["rules"]].count("no") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--purpose", "stolen-vehicle", "--what", "everything"), "use one of plate, partial"),
+        (("--purpose", "stolen-vehicle", "--at", "tomorrow"), "is not a time with a zone"),
+        (("--purpose", "stolen-vehicle", "--owner", "city"), "own questions need no agreement"),
+        (("--purpose", "stolen-vehicle", "--requester", "nobody"), "no valid agency.toml of nob"),
+    ],
+)
+def test_ask_needs_a_question_that_can_be_asked(place, more, words):
+    _, _, error = ask(place, *more)
+    assert isinstance(error, InputError)
+    assert words in str(error)

@@ -1,0 +1,173 @@
+"""Why a decision came out as it did: every rule that was looked at, in order. Pure.
+
+:func:`accord.agreements.decide.decide` alone decides. Here is the order of its
+checks in words, with the codes that each can refuse with: what comes before
+the rule that refused did hold, what comes after it was not looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from accord.agreements.decide import Decision
+from accord.agreements.effective import Effective
+from accord.agreements.law import ELIGIBLE_SECTION
+from accord.agreements.reading import local_date
+from accord.errors import Code
+from accord.model import Query, kind_of
+
+FLOOR_SECTION = "MOA II.A"
+
+
+class Held(Enum):
+    """What became of one rule."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_REACHED = "not looked at"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule: its section, what it asks in words, and whether it held.
+
+    ``reason`` is there where it did not.
+    """
+
+    rule: str
+    section: str
+    held: Held
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    words: str
+    section: str
+    codes: frozenset[Code]
+
+
+def steps(query: Query, effective: Effective | None, decision: Decision) -> tuple[Step, ...]:
+    """Return the rules for a partner's query, and what became of each.
+
+    ``decision`` is what :func:`decide` said of the same query and agreement.
+
+    Raises:
+        ValueError: the decision is that of an agency asking its own node, or
+            refuses with a code that no rule has; a mistake in our own code.
+    """
+    rules = [*_floor(query), *_agreement(query, effective)]
+    refusing = len(rules)
+    if decision.code is not None:
+        found = [n for n, rule in enumerate(rules) if _refuses(rule, decision)]
+        if not found:
+            raise ValueError(f"no rule refuses with {decision.code}")
+        refusing = found[0]
+    return tuple(_step(rule, n - refusing, decision) for n, rule in enumerate(rules))
+
+
+def _refuses(rule: _Rule, decision: Decision) -> bool:
+    """Tell whether the decision is this rule's; the floor shares a code with the agreement."""
+    floor = rule.section == ELIGIBLE_SECTION
+    return decision.code in rule.codes and (decision.section == ELIGIBLE_SECTION or not floor)
+
+
+def _step(rule: _Rule, distance: int, decision: Decision) -> Step:
+    if distance < 0:
+        return Step(rule.words, rule.section, Held.YES)
+    if distance > 0:
+        return Step(rule.words, rule.section, Held.NOT_REACHED)
+    return Step(rule.words, decision.section, Held.NO, decision.reason)
+
+
+def _rule(words: str, section: str, *codes: Code) -> _Rule:
+    return _Rule(words, section, frozenset(codes))
+
+
+def _floor(query: Query) -> Iterator[_Rule]:
+    yield _rule(
+        f"{query.purpose or 'nothing'} is a purpose that Accord knows",
+        FLOOR_SECTION, Code.PURPOSE_UNKNOWN,
+    )  # fmt: skip
+    yield _rule("no law prohibits the purpose", FLOOR_SECTION, Code.PURPOSE_PROHIBITED)
+    yield _rule(
+        f"{query.requesting_agency} is a public law-enforcement agency",
+        ELIGIBLE_SECTION, Code.NO_AGREEMENT,
+    )  # fmt: skip
+    yield _rule(f"the agency.toml of {query.requesting_agency} is not over", "", Code.NODE_UNKNOWN)
+
+
+def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
+    held = f"an agreement between {query.requesting_agency} and {query.audience} is held here"
+    if effective is None:
+        yield _rule(held, "", Code.NO_AGREEMENT, Code.AGREEMENT_INVALID)
+        return
+    manifest = effective.agreement.manifest
+    eligibility, limits = manifest.eligibility, manifest.limits
+    yield _rule(
+        f"{held}: {manifest.id}, revision {manifest.revision}",
+        manifest.scope.section, Code.NO_AGREEMENT, Code.AGREEMENT_INVALID,
+    )  # fmt: skip
+    yield _rule(
+        "every party has signed it", manifest.execution_section, Code.AGREEMENT_NOT_EXECUTED
+    )
+    yield _rule(
+        "it has commenced, and nothing in it is undecided",
+        manifest.term.section, Code.AGREEMENT_NOT_COMMENCED,
+    )  # fmt: skip
+    yield _rule(_not_over(effective), manifest.term.section, Code.AGREEMENT_EXPIRED)
+    yield _rule(
+        f"it lets {query.requesting_agency} ask {query.audience}",
+        manifest.scope.section, Code.DIRECTION_NOT_AGREED,
+    )  # fmt: skip
+    yield _rule(
+        f"it shares {kind_of(query.selector).value}", manifest.scope.section, Code.KIND_NOT_AGREED
+    )
+    yield _rule(
+        f"it holds the purpose {query.purpose}", manifest.purposes.section, Code.PURPOSE_NOT_AGREED
+    )
+    yield _rule(
+        "the officer asks for the agency's own purposes",
+        manifest.onward_section, Code.ONWARD_SHARING,
+    )  # fmt: skip
+    if eligibility.case_required:
+        yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
+    if eligibility.reason_required:
+        yield _rule("there is a reason in words", eligibility.section, Code.REASON_REQUIRED)
+    yield _rule(
+        "the officer's credential is the agency's, and valid",
+        eligibility.section, Code.OFFICER_UNKNOWN, Code.CREDENTIAL_EXPIRED,
+    )  # fmt: skip
+    yield _rule(
+        "the officer is in good standing", eligibility.section, Code.OFFICER_NOT_IN_GOOD_STANDING
+    )
+    yield _rule(
+        f"the officer was trained within the last {eligibility.training_within_days} days",
+        eligibility.section, Code.TRAINING_LAPSED,
+    )  # fmt: skip
+    yield _rule(
+        "the officer is authorised for the purpose", eligibility.section, Code.OFFICER_PURPOSE
+    )
+    yield _rule(
+        f"the time window reaches back no more than {limits.look_back_days} days",
+        limits.section, Code.LOOK_BACK_EXCEEDED,
+    )  # fmt: skip
+    yield _rule(
+        f"no more than {limits.row_limit} rows are asked for", limits.section,
+        Code.ROW_LIMIT_EXCEEDED,
+    )  # fmt: skip
+    yield _rule(
+        "the search uses only fields that are shared",
+        manifest.fields.section, Code.FIELD_NOT_SHARED,
+    )  # fmt: skip
+    yield _rule(
+        f"{query.audience}'s own policy does not narrow it away",
+        manifest.policy_section, Code.LOCAL_POLICY,
+    )  # fmt: skip
+
+
+def _not_over(effective: Effective) -> str:
+    term, zone = effective.agreement.term, effective.agreement.manifest.zone
+    if term.expires_ms is None:
+        return "its term is not over"
+    return f"its term is not over: the last day is {local_date(term.expires_ms - 1, zone)}"

@@ -1,0 +1,170 @@
+"""``accord agreement ask``: may this officer ask for that? Every rule that decides, in order.
+
+Exit status: 0 yes, 2 usage, 3 no.
+"""
+
+import json
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from accord.agencies import read_plain
+from accord.agreements.decide import Decision, decide
+from accord.agreements.effective import Effective, effective
+from accord.agreements.law import Requester
+from accord.agreements.policy import Policy, parse_policy
+from accord.agreements.reading import DAY_MS
+from accord.agreements.reasons import Held, Step, steps
+from accord.cli.cells import plain, shown
+from accord.cli.pins import Roots, pinned
+from accord.cli.query import parse_time
+from accord.cli.show import console
+from accord.clock import SystemClock, iso, to_datetime
+from accord.errors import InputError
+from accord.federation import Federation, load
+from accord.model import (
+    AreaBox,
+    Credential,
+    ExactPlate,
+    Field,
+    HotListPlate,
+    PhotoOf,
+    Query,
+    Selector,
+    WildcardPlate,
+    Window,
+)
+from accord.processes import EXIT_OK, EXIT_REFUSED
+
+# Stand-ins: which plate, area or photo it is changes nothing in a decision.
+WHAT: dict[str, Selector] = {
+    "plate": ExactPlate("0"),
+    "partial": WildcardPlate("00*"),
+    "area": AreaBox(0, 0, 1, 1),
+    "hotlist": HotListPlate("0"),
+    "photo": PhotoOf(bytes(16)),
+}
+_HOUR_MS = 3_600_000
+
+
+def ask(
+    federation: Annotated[Path, typer.Option(help="The federation folder.")],
+    root: Roots,
+    requester: Annotated[str, typer.Option(help="The agency whose officer asks.")],
+    owner: Annotated[str, typer.Option(help="The agency that is asked.")],
+    purpose: Annotated[str, typer.Option(help="Why, such as stolen-vehicle.")],
+    trained_on: Annotated[str, typer.Option(help="Day of the officer's training, YYYY-MM-DD.")],
+    what: Annotated[str, typer.Option(help="One of " + ", ".join(WHAT) + ".")] = "plate",
+    case: Annotated[str, typer.Option(help="The case number; empty for none.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason; empty for none.")] = "",
+    standing: Annotated[str, typer.Option(help="The officer's standing.")] = "good",
+    authorised: Annotated[
+        list[str] | None,
+        typer.Option(help="A purpose the officer may ask for (repeat); the one asked if left out."),
+    ] = None,
+    on_behalf_of: Annotated[str, typer.Option(help="Another agency that it is for.")] = "",
+    back: Annotated[int, typer.Option(help="Days that the search reaches back.", min=1)] = 30,
+    rows: Annotated[int, typer.Option(help="Rows asked for.", min=1, max=1000)] = 100,
+    at: Annotated[str, typer.Option(help="When: a time with its zone, or now.")] = "now",
+    policy: Annotated[
+        Path | None, typer.Option(help="The owner's policy.toml; left out, it isn't looked at.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say whether an officer may ask, and each rule that decides, with its section."""
+    if what not in WHAT:
+        raise InputError("--what", f"{plain(what)!r} is not known", f"use one of {', '.join(WHAT)}")
+    if requester == owner:
+        raise InputError("--owner", "is the requester too", "own questions need no agreement")
+    loaded = load(federation, pinned(root))
+    at_ms = parse_time(at, to_datetime(SystemClock().now_ms()).astimezone(UTC))
+    folded = _folded(loaded, requester, owner, at_ms)
+    query = Query(
+        query_id=bytes(16),
+        nonce=bytes(16),
+        issued_at_ms=at_ms,
+        not_after_ms=at_ms + 60_000,
+        requesting_agency=requester,
+        audience=owner,
+        credential=Credential(
+            requester, "", "", "", b"", at_ms - _HOUR_MS, at_ms + _HOUR_MS, trained_on, standing,
+            tuple(authorised) if authorised else (purpose,),
+        ),
+        purpose=purpose,
+        case_number=case,
+        reason=reason,
+        on_behalf_of=on_behalf_of,
+        agreement_digest=folded.agreement.manifest.digest if folded else b"",
+        selector=WHAT[what],
+        window=Window(at_ms - back * DAY_MS, at_ms),
+        fields=tuple(Field),
+        row_limit=rows,
+    )  # fmt: skip
+    asked = _requester(loaded, federation, requester)
+    known = _policy(policy)
+    decision = decide(query, folded, known, at_ms, requester=asked)
+    found = steps(query, folded, decision)
+    if known is None and folded is not None:
+        found = found[:-1]
+    _print(decision, found, at_ms, as_json=as_json, policy_known=known is not None)
+    raise typer.Exit(EXIT_OK if decision.allowed else EXIT_REFUSED)
+
+
+def _folded(loaded: Federation, requester: str, owner: str, at_ms: int) -> Effective | None:
+    """Return the agreement that a query would rely on, folded to this pair."""
+    parties = {requester, owner}
+    held = loaded.between(requester, owner) or tuple(
+        a for a in loaded.agreements.values() if parties <= a.parties
+    )
+    return effective(held[0], requester, owner, at_ms) if held else None
+
+
+def _requester(loaded: Federation, folder: Path, requester: str) -> Requester:
+    agency = loaded.agencies.get(requester)
+    if agency is None:
+        problems = "; ".join(str(problem) for problem in loaded.problems)
+        raise InputError(
+            folder, f"holds no valid agency.toml of {plain(requester)}", problems or "add it"
+        )
+    return agency
+
+
+def _policy(path: Path | None) -> Policy | None:
+    return None if path is None else parse_policy(read_plain(path), path)
+
+
+def _print(
+    decision: Decision, found: tuple[Step, ...], at_ms: int, *, as_json: bool, policy_known: bool
+) -> None:
+    if as_json:
+        content: dict[str, Any] = {
+            "allowed": decision.allowed,
+            "at": iso(at_ms),
+            "policy_known": policy_known,
+            "code": decision.code.value if decision.code else None,
+            "contact": decision.contact or None,
+            "rules": [
+                {"rule": s.rule, "section": s.section, "held": s.held.value, "reason": s.reason}
+                for s in found
+            ],
+        }
+        sys.stdout.write(json.dumps(content, indent=1) + "\n")
+        return
+    out = console()
+    out.print(shown("Yes." if decision.allowed else f"No: {decision.reason}"))
+    table = Table("Rule", "Section", "Held")
+    for step in found:
+        if step.held is not Held.NOT_REACHED:
+            table.add_row(*map(shown, (step.rule, step.section, step.held.value)))
+    out.print(table)
+    left = sum(step.held is Held.NOT_REACHED for step in found)
+    if left:
+        out.print(f"{left} more rules were not looked at.")
+    if decision.contact:
+        out.print(shown(f"Whom to talk to: {decision.contact}"))
+    if not policy_known and decision.allowed:
+        out.print("The owner's own policy was not looked at; it may still say no (--policy).")

@@ -1,0 +1,69 @@
+"""Every decision of the table told rule by rule: one rule refuses, those before it held."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from accord.agreements.effective import Agreement, effective
+from accord.agreements.manifest import parse_manifest
+from accord.agreements.reasons import Held, steps
+from accord.clock import to_ms
+from accord.errors import Code
+from tests.unit.accord.agreements.test_decide import ROWS
+
+NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_rule_that_refused_is_the_decisions(world, row):
+    text = world.text(**row.manifest).decode().replace(*row.edit, 1).encode()
+    manifest = parse_manifest(text, "x")
+    signers = [p.id for p in manifest.parties if p.id != row.unsigned]
+    agreement = Agreement(manifest, tuple(world.counterpart(manifest, s) for s in signers))
+    query = world.query(agreement, officer=row.officer, **row.query)
+    held = None if row.missing else agreement
+    decision = world.ask(query, held, row.policy, row.at_ms)
+    folded = None
+    if held is not None:
+        folded = effective(held, query.requesting_agency, query.audience, row.at_ms)
+    found = steps(query, folded, decision)
+    verdicts = [step.held for step in found]
+    if row.code is None:
+        assert set(verdicts) == {Held.YES}
+        assert not any(step.reason for step in found)
+        return
+    refusing = verdicts.index(Held.NO)
+    assert set(verdicts[:refusing]) <= {Held.YES}
+    assert set(verdicts[refusing + 1 :]) <= {Held.NOT_REACHED}
+    assert (found[refusing].section, found[refusing].reason) == (row.section, decision.reason)
+
+
+def test_each_rule_has_its_section(world):
+    agreement = world.agreement()
+    query = world.query(agreement)
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    found = steps(query, folded, world.ask(query, agreement))
+    sections = {step.rule: step.section for step in found}
+    assert sections["every party has signed it"] == "VIII"
+    assert sections["it holds the purpose stolen-vehicle"] == "II.A"
+    assert sections["the search uses only fields that are shared"] == "I.C"
+    assert sections["the time window reaches back no more than 365 days"] == "II.B"
+    assert "its term is not over: the last day is 2028-05-31" in sections
+
+
+def test_an_operator_fails_at_the_floor_and_not_at_the_agreement(world):
+    agreement = world.agreement()
+    query = world.query(agreement, requesting_agency="hub", officer={"agency": "hub"})
+    folded = effective(agreement, "hub", "harbor", NOW_MS)
+    decision = world.ask(query, agreement)
+    assert decision.code is Code.NO_AGREEMENT
+    (refused,) = [s for s in steps(query, folded, decision) if s.held is Held.NO]
+    assert refused.rule == "hub is a public law-enforcement agency"
+
+
+def test_a_code_that_no_rule_has_is_our_own_mistake(world):
+    agreement = world.agreement()
+    query = world.query(agreement, audience="city", requesting_agency="city")
+    decision = world.ask(query, None, None)
+    with pytest.raises(ValueError, match="no rule refuses with LOCAL_POLICY"):
+        steps(query, None, decision)
