@@ -15,12 +15,13 @@ from rich.text import Text
 
 from accord.agencies import read_plain
 from accord.agreements.counterparts import sign_counterpart
+from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, Standing
-from accord.agreements.manifest import Ends, Extension, Manifest, TermRule, parse_manifest
-from accord.agreements.reading import TIME_STEPS
+from accord.agreements.manifest import Manifest, parse_manifest
 from accord.agreements.term import period_end
-from accord.agreements.terms import Redaction
+from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
+from accord.cli.cells import shown
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
@@ -43,10 +44,47 @@ def check(file: File) -> None:
     manifest = _read(file)
     out = console()
     out.print(f"OK: {file}", markup=False)
+    out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
     out.print(_summary(manifest))
     _print_undecided(manifest)
     out.print("Compare this fingerprint with the other parties before anyone signs:")
     out.print(f"sha256:{manifest.digest.hex()}")
+
+
+@app.command()
+def explain(file: File) -> None:
+    """Print an agreement in plain English, section by section."""
+    manifest = _read(file)
+    out = console()
+    out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
+    for clause in clauses(manifest):
+        where = f" ({clause.section})" if clause.section else ""
+        out.print()
+        out.print(shown(f"{clause.name}{where}"))
+        out.print(shown(clause.text))
+    for one in manifest.undecided:
+        parties = ", ".join(f"{party.name} ({party.contact})" for party in manifest.parties)
+        out.print()
+        out.print(shown(f"UNDECIDED: {one.key} ({one.section})"))
+        out.print(shown(f"{one.question} Counsel of every party must answer: {parties}."))
+    out.print(f"\nText: sha256:{manifest.digest.hex()}")
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="The agreement.toml as it was.")],
+    new: Annotated[Path, typer.Argument(help="The agreement.toml as it would be.")],
+) -> None:
+    """Say in words who gains and who loses what by another text."""
+    changes = differences(_read(old), _read(new))
+    out = console()
+    if not changes:
+        out.print("No rule differs.")
+        return
+    table = Table("who", "effect", "what", "section")
+    for change in changes:
+        table.add_row(*map(shown, (change.who, change.effect.value, change.text, change.section)))
+    out.print(table)
 
 
 @app.command()
@@ -120,59 +158,10 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _summary(manifest: Manifest) -> Table:
     table = Table("rule", "section", "what it says")
-
-    def row(*cells: str) -> None:
-        # As plain text: brackets in a title are no markup.
-        table.add_row(*(Text(cell) for cell in cells))
-
-    scope, term, rules = manifest.scope, manifest.term, manifest.eligibility
-    names = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
-    row("title", "", f"{manifest.title}, revision {manifest.revision}")
-    row("parties", "", names)
-    pairs = "; ".join(f"{asks} asks {owns}" for asks, owns in sorted(scope.pairs))
-    row("scope", scope.section, f"{', '.join(sorted(scope.kinds))}: {pairs}")
-    row("purposes", manifest.purposes.section, ", ".join(sorted(manifest.purposes.allowed)))
-    needs = [f"training within {rules.training_within_days} days"]
-    needs += ["case number"] if rules.case_required else []
-    needs += ["reason"] if rules.reason_required else []
-    row("eligibility", rules.section, ", ".join(needs))
-    row("onward sharing", manifest.onward_section, "none")
-    row("local policy", manifest.policy_section, "each owner's own policy narrows this")
-    limits = manifest.limits
-    row(
-        "limits",
-        limits.section,
-        f"{limits.look_back_days} days back, {limits.row_limit} rows at once",
-    )
-    row("fields", manifest.fields.section, _fields(manifest.fields.redaction))
-    kept = manifest.retention.received_days
-    row(
-        "retention",
-        manifest.retention.section,
-        "the requester's own policy" if kept is None else f"what was received: {kept} days",
-    )
-    last = "the anniversary" if term.ends is Ends.ANNIVERSARY else "the day before the anniversary"
-    row(
-        "term",
-        term.section,
-        f"{term.length_years} years from the last signature; last day is {last}; "
-        f"{_extension(term)}",
-    )
-    row("execution", manifest.execution_section, "a counterpart of every party")
+    for clause in clauses(manifest):
+        # As plain text: brackets in a name are no markup.
+        table.add_row(*map(shown, (clause.name, clause.section, clause.text)))
     return table
-
-
-def _extension(term: TermRule) -> str:
-    years = "one year" if term.extension_years == 1 else f"{term.extension_years} years"
-    match term.extension:
-        case Extension.NONE:
-            return "no extension"
-        case Extension.ONCE:
-            return f"extended once, by {years}"
-        case Extension.COUNTED:
-            return f"extended {term.extensions} times, by {years} each"
-        case Extension.REPEATING:
-            return f"extended by {years} again and again"
 
 
 def _print_undecided(manifest: Manifest) -> None:
@@ -181,17 +170,6 @@ def _print_undecided(manifest: Manifest) -> None:
             f"UNDECIDED, so nobody can sign: {one.key} ({one.section}): {one.question}",
             markup=False,
         )
-
-
-def _fields(redaction: Redaction) -> str:
-    steps = {step: word for word, step in TIME_STEPS.items()}
-    metres = redaction.place_within_m
-    place = "none" if metres is None else f"{metres} m" if metres else "exact"
-    vehicle = "shared" if redaction.vehicle else "none"
-    return (
-        f"plate; time {steps[redaction.time_step_ms]}; place {place}; camera {redaction.camera}; "
-        f"vehicle {vehicle}; photo {redaction.photo}"
-    )
 
 
 def _unverified_table(folder: Path, manifest: Manifest) -> Table:
@@ -228,7 +206,7 @@ def _print_term(agreement: Agreement, now_ms: int) -> None:
         period_ms = period_end(agreement.manifest, term, now_ms)
         if period_ms is not None and period_ms != term.expires_ms:
             until = to_datetime(period_ms - 1).astimezone(zone)
-            then = _extension(agreement.manifest.term)
+            then = extension_words(agreement.manifest.term)
             screen.print(f"This period ends with {until:%Y-%m-%d}; {then}.", markup=False)
     standing = agreement.standing_at(now_ms)
     if standing is Standing.IN_FORCE:

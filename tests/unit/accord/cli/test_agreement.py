@@ -84,6 +84,22 @@ def test_check_says_what_the_text_allows(place):
         assert words in out
 
 
+def test_explain_and_diff_say_it_in_words(place):
+    file = place / "federation/agreements/city-harbor/agreement.toml"
+    out = run("explain", file)
+    assert "City [red]PD" in out
+    assert "Limits (II.B)\nSearches reach back 365 days at most" in out
+    new = place / "new.toml"
+    new.write_text(file.read_text().replace("look_back_days = 365", "look_back_days = 30"))
+    out = run("diff", file, new)
+    assert "loses" in out
+    assert "searches reach back 30 days, 365 before" in out
+    assert run("diff", file, file) == "No rule differs.\n"
+    new.write_text(file.read_text().replace('extension = "none"', 'extension = "undecided"'))
+    assert "UNDECIDED: term.extension (V)" in run("explain", new)
+    assert "Counsel of every party must answer: " in run("explain", new)
+
+
 def test_check_gives_one_line_for_a_slip(place):
     file = place / "federation/agreements/city-harbor/agreement.toml"
     file.write_text(file.read_text().replace("stolen-vehicle", "stolen-vehicel"))

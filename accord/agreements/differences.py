@@ -1,0 +1,139 @@
+"""What another text of an agreement changes: who gains, who loses, in words. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from accord.agreements.manifest import Manifest
+from accord.agreements.terms import Redaction
+from accord.agreements.words import kept_words, seen_words, term_words
+
+
+class Effect(Enum):
+    """What a change does to those whom it concerns."""
+
+    GAINS = "gains"
+    LOSES = "loses"
+    CHANGES = "changes"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference: whom it concerns, whether they gain, in words, by which section."""
+
+    who: str
+    effect: Effect
+    text: str
+    section: str
+
+
+def differences(old: Manifest, new: Manifest) -> tuple[Change, ...]:
+    """Return what ``new`` changes against ``old``, in words; empty if no rule differs."""
+    found: list[Change] = []
+    for asks, owns in sorted(new.scope.pairs - old.scope.pairs):
+        found.append(Change(asks, Effect.GAINS, f"may ask {owns}", new.scope.section))
+    for asks, owns in sorted(old.scope.pairs - new.scope.pairs):
+        found.append(Change(asks, Effect.LOSES, f"may no longer ask {owns}", new.scope.section))
+    both = sorted({asks for asks, _ in old.scope.pairs & new.scope.pairs})
+    if both:
+        found += _for_requesters(", ".join(both), old, new)
+    return (*found, *_for_all(old, new))
+
+
+def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
+    """Compare what those may see who may ask before and after."""
+    yield from _sets(who, "may ask for", old.scope.kinds, new.scope.kinds, new.scope.section)
+    yield from _sets(
+        who, "may ask about", old.purposes.allowed, new.purposes.allowed, new.purposes.section
+    )
+    before, after = old.eligibility, new.eligibility
+    yield from _number(
+        who, "needs training within the last {} days", before.training_within_days,
+        after.training_within_days, after.section,
+    )  # fmt: skip
+    for word, was, now in (
+        ("a case number", before.case_required, after.case_required),
+        ("a reason in words", before.reason_required, after.reason_required),
+    ):
+        if was != now:
+            text = f"needs {word}" if now else f"needs no {word.removeprefix('a ')} any longer"
+            yield Change(who, Effect.LOSES if now else Effect.GAINS, text, after.section)
+    was_limits, limits = old.limits, new.limits
+    yield from _number(
+        who, "searches reach back {} days", was_limits.look_back_days, limits.look_back_days,
+        limits.section,
+    )  # fmt: skip
+    yield from _number(
+        who, "gets {} rows at once", was_limits.row_limit, limits.row_limit, limits.section
+    )
+    yield from _fields(who, old.fields.redaction, new.fields.redaction, new.fields.section)
+    if old.retention.received_days != new.retention.received_days:
+        # Their own policy may say anything: neither more nor less.
+        known = old.retention.received_days is not None and new.retention.received_days is not None
+        effect = Effect.CHANGES
+        if known:
+            more = (new.retention.received_days or 0) > (old.retention.received_days or 0)
+            effect = Effect.GAINS if more else Effect.LOSES
+        yield Change(
+            who, effect, f"{kept_words(new)}; before: {kept_words(old)}", new.retention.section
+        )
+
+
+def _sets(
+    who: str, what: str, old: frozenset[str], new: frozenset[str], section: str
+) -> Iterator[Change]:
+    if new - old:
+        yield Change(who, Effect.GAINS, f"{what} {', '.join(sorted(new - old))}", section)
+    if old - new:
+        text = what.replace("may ask", "may no longer ask")
+        yield Change(who, Effect.LOSES, f"{text} {', '.join(sorted(old - new))}", section)
+
+
+def _number(who: str, words: str, old: int, new: int, section: str) -> Iterator[Change]:
+    if old != new:
+        effect = Effect.GAINS if new > old else Effect.LOSES
+        yield Change(who, effect, f"{words.format(new)}, {old} before", section)
+
+
+def _fields(who: str, old: Redaction, new: Redaction, section: str) -> Iterator[Change]:
+    """Compare each field alone; what narrowing leaves as it was is the stricter of the two."""
+    stricter = seen_words(old.narrowed_by(new))
+    for was, now, least in zip(seen_words(old), seen_words(new), stricter, strict=True):
+        if was != now:
+            effect = Effect.LOSES if now == least else Effect.GAINS
+            yield Change(who, effect, f"sees {now}, before: {was}", section)
+
+
+def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
+    """Compare what concerns every party alike."""
+    everybody = "every party"
+    before = {party.id: party for party in old.parties}
+    after = {party.id: party for party in new.parties}
+    for name in sorted(after.keys() - before.keys()):
+        yield Change(name, Effect.CHANGES, f"becomes a party, as {after[name].name}", "")
+    for name in sorted(before.keys() - after.keys()):
+        yield Change(name, Effect.CHANGES, "is a party no longer", "")
+    for name in sorted(before.keys() & after.keys()):
+        if before[name].root != after[name].root:
+            text = "has another root key: have both counsels compare the fingerprints"
+            yield Change(name, Effect.CHANGES, text, "")
+        if (before[name].name, before[name].contact) != (after[name].name, after[name].contact):
+            text = f"is now {after[name].name}; contact: {after[name].contact}"
+            yield Change(name, Effect.CHANGES, text, "")
+    if term_words(old) != term_words(new):
+        text = f"{term_words(new)}; before: {term_words(old)}"
+        yield Change(everybody, Effect.CHANGES, text, new.term.section)
+    for one in new.undecided:
+        if one not in old.undecided:
+            yield Change(everybody, Effect.CHANGES, f"undecided: {one.question}", one.section)
+    for one in old.undecided:
+        if one not in new.undecided:
+            yield Change(everybody, Effect.CHANGES, f"answered: {one.question}", one.section)
+    for what, was, now in (
+        ("title", old.title, new.title),
+        ("time zone", str(old.zone), str(new.zone)),
+        ("id", old.id, new.id),
+        ("revision", str(old.revision), str(new.revision)),
+    ):
+        if was != now:
+            yield Change(everybody, Effect.CHANGES, f"{what}: {now}; before: {was}", "")

@@ -1,0 +1,137 @@
+"""An agreement in plain English. Pure.
+
+What is said here is read off the same rules that :func:`decide` keeps, so a
+chief who reads it reads what the machines will do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from accord.agreements.manifest import Ends, Extension, Manifest, TermRule
+from accord.agreements.reading import TIME_STEPS
+from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
+
+_STEPS = {step: word for word, step in TIME_STEPS.items()}
+_CAMERA = {
+    CameraSharing.NONE: "without the camera",
+    CameraSharing.PSEUDONYM: "the camera under a pseudonym",
+    CameraSharing.EXACT: "the camera's own name",
+}
+_PHOTO = {
+    PhotoSharing.NONE: "no photo",
+    PhotoSharing.MASKED: "the photo with what the camera burnt in painted over",
+    PhotoSharing.SHARED: "the photo",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One rule in words, with the section it comes from."""
+
+    name: str
+    section: str
+    text: str
+
+
+def clauses(manifest: Manifest) -> tuple[Clause, ...]:
+    """Return every rule of the agreement in words, in the order of the file."""
+    return tuple(_clauses(manifest))
+
+
+def _clauses(manifest: Manifest) -> Iterator[Clause]:
+    scope, needs, limits = manifest.scope, manifest.eligibility, manifest.limits
+    parties = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
+    yield Clause("Parties", "", f"{parties}.")
+    pairs = "; ".join(f"{asks} may ask {owns}" for asks, owns in sorted(scope.pairs))
+    yield Clause("Scope", scope.section, f"For {' and '.join(sorted(scope.kinds))}: {pairs}.")
+    yield Clause(
+        "Purposes",
+        manifest.purposes.section,
+        f"Only for {', '.join(sorted(manifest.purposes.allowed))}. For nothing else.",
+    )
+    words = [f"in good standing and trained within the last {needs.training_within_days} days"]
+    words += ["with a case number"] * needs.case_required
+    words += ["with a reason in words"] * needs.reason_required
+    yield Clause("Who may ask", needs.section, f"An officer {', '.join(words)}.")
+    yield Clause(
+        "Onward sharing", manifest.onward_section, "What is received goes to the parties only."
+    )
+    yield Clause(
+        "Local policy",
+        manifest.policy_section,
+        "Each owner's own policy narrows this, and never widens it.",
+    )
+    yield Clause(
+        "Limits",
+        limits.section,
+        f"Searches reach back {limits.look_back_days} days at most and give {limits.row_limit} "
+        "rows at once.",
+    )
+    yield Clause("What is seen", manifest.fields.section, f"{_seen(manifest.fields.redaction)}.")
+    yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
+    yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.")
+    yield Clause(
+        "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
+    )
+
+
+def _seen(redaction: Redaction) -> str:
+    return ", ".join(("The plate", *seen_words(redaction)))
+
+
+def seen_words(redaction: Redaction) -> tuple[str, ...]:
+    """Return how time, place, camera, vehicle and photo are shared, in this order."""
+    return (
+        _time(redaction),
+        _place(redaction),
+        _CAMERA[redaction.camera],
+        "the vehicle's make and colour" if redaction.vehicle else "nothing of the vehicle",
+        _PHOTO[redaction.photo],
+    )
+
+
+def _time(redaction: Redaction) -> str:
+    word = _STEPS[redaction.time_step_ms]
+    return "the exact time" if redaction.time_step_ms == 1 else f"the time to the {word}"
+
+
+def _place(redaction: Redaction) -> str:
+    metres = redaction.place_within_m
+    if metres is None:
+        return "no place"
+    return f"the place to {metres} m" if metres else "the exact place"
+
+
+def kept_words(manifest: Manifest) -> str:
+    """Return how long what was received may be kept."""
+    days = manifest.retention.received_days
+    if days is None:
+        return "What is received is kept as the receiving agency's own policy says"
+    return f"What is received is deleted after {days} days"
+
+
+def extension_words(term: TermRule) -> str:
+    """Return how the term is extended, such as "extended once, by one year"."""
+    years = "one year" if term.extension_years == 1 else f"{term.extension_years} years"
+    match term.extension:
+        case Extension.NONE:
+            return "no extension"
+        case Extension.ONCE:
+            return f"extended once, by {years}"
+        case Extension.COUNTED:
+            return f"extended {term.extensions} times, by {years} each"
+        case Extension.REPEATING:
+            return f"extended by {years} again and again"
+
+
+def term_words(manifest: Manifest) -> str:
+    """Return how long the agreement runs, and what of it is undecided."""
+    term, open_keys = manifest.term, {one.key for one in manifest.undecided}
+    last = "the anniversary" if term.ends is Ends.ANNIVERSARY else "the day before the anniversary"
+    if "term.ends" in open_keys:
+        last = "undecided"
+    extended = extension_words(term)
+    if "term.extension" in open_keys:
+        extended = "whether it is extended is undecided"
+    years = "One year" if term.length_years == 1 else f"{term.length_years} years"
+    return f"{years} from the last signature; the last day is {last}; {extended}"

@@ -1,0 +1,143 @@
+"""An agreement in words, and what another text of it changes."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accord.agreements.differences import Change, Effect, differences
+from accord.agreements.manifest import parse_manifest
+from accord.agreements.words import clauses
+
+
+def reworded(world, *changes: tuple[str, str], **options):
+    text = world.text(**options).decode()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return parse_manifest(text.encode(), "x")
+
+
+def test_every_table_of_the_file_is_told_with_its_section(world):
+    told = {clause.name: (clause.section, clause.text) for clause in clauses(world.manifest())}
+    assert {name: section for name, (section, _) in told.items()} == {
+        "Parties": "", "Scope": "II.A", "Purposes": "II.A", "Who may ask": "II.A",
+        "Onward sharing": "II.A", "Local policy": "II.B", "Limits": "II.B",
+        "What is seen": "I.C", "Retention": "IV", "Term": "V", "Execution": "VIII",
+    }  # fmt: skip
+    assert told["Term"][1] == (
+        "3 years from the last signature; the last day is the day before the anniversary; "
+        "no extension."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([('place = "500 m"', 'place = "none"')], "no place"),
+        ([('place = "500 m"', 'place = "50 m"')], "the place to 50 m"),
+        ([('time = "minute"', 'time = "quarter-hour"')], "the time to the quarter-hour"),
+        ([('vehicle = "shared"', 'vehicle = "none"')], "nothing of the vehicle"),
+        ([('photo = "masked"', 'photo = "none"')], "no photo"),
+        ([("received_days = 60", 'received_days = "own-policy"')], "own policy says"),
+        ([("length_years = 3", "length_years = 1")], "One year from the last signature"),
+        ([('ends = "day-before"', 'ends = "undecided"')], "the last day is undecided"),
+        ([('extension = "none"', 'extension = "undecided"')], "whether it is extended is undecid"),
+        ([('extension = "none"', 'extension = "once"\nextension_years = 2')], "by 2 years"),
+        ([('extension = "none"', 'extension = "counted"\nextension_years = 1\nextensions = 3')],
+         "extended 3 times, by one year each"),
+        ([('case_number = "required"', 'case_number = "optional"')], "with a reason in words."),
+    ],
+)  # fmt: skip
+def test_each_rule_in_its_words(world, changes, words):
+    text = " ".join(clause.text for clause in clauses(reworded(world, *changes)))
+    assert words in text
+
+
+def test_no_difference_is_no_change(world):
+    assert differences(world.manifest(), world.manifest()) == ()
+
+
+ONE_WAY = ('direction = "both"', 'direction = "one-way"\nowner = "city"\nrequester = "harbor"')
+BOTH = "city, harbor"
+
+
+@pytest.mark.parametrize(
+    ("change", "who", "effect", "words", "section"),
+    [
+        (ONE_WAY, "city", Effect.LOSES, "may no longer ask harbor", "II.A"),
+        (('"stolen-vehicle", ', ""), BOTH, Effect.LOSES, "ask about stolen-vehicle", "II.A"),
+        (('["reads", "hot-list"]', '["reads"]'), BOTH, Effect.LOSES, "ask for hot-list", "II.A"),
+        (("= 730", "= 365"), BOTH, Effect.LOSES, "the last 365 days, 730 before", "II.A"),
+        (('case_number = "required"', 'case_number = "optional"'), BOTH, Effect.GAINS,
+         "needs no case number any longer", "II.A"),
+        (("look_back_days = 365", "look_back_days = 400"), BOTH, Effect.GAINS,
+         "reach back 400 days, 365 before", "II.B"),
+        (("row_limit = 500", "row_limit = 5"), BOTH, Effect.LOSES, "5 rows at once", "II.B"),
+        (('time = "minute"', 'time = "hour"'), BOTH, Effect.LOSES, "the time to the hour", "I.C"),
+        (('place = "500 m"', 'place = "100 m"'), BOTH, Effect.GAINS, "place to 100 m", "I.C"),
+        (('camera = "pseudonym"', 'camera = "exact"'), BOTH, Effect.GAINS, "own name", "I.C"),
+        (('vehicle = "shared"', 'vehicle = "none"'), BOTH, Effect.LOSES, "nothing of", "I.C"),
+        (('photo = "masked"', 'photo = "none"'), BOTH, Effect.LOSES, "sees no photo", "I.C"),
+        (("received_days = 60", "received_days = 90"), BOTH, Effect.GAINS, "after 90 days", "IV"),
+        (("received_days = 60", 'received_days = "own-policy"'), BOTH, Effect.CHANGES,
+         "own policy", "IV"),
+        (("length_years = 3", "length_years = 2"), "every party", Effect.CHANGES,
+         "2 years from", "V"),
+        (("revision = 1", "revision = 2"), "every party", Effect.CHANGES, "revision: 2", ""),
+        (('time_zone = "America/Los_Angeles"', 'time_zone = "UTC"'), "every party",
+         Effect.CHANGES, "time zone: UTC", ""),
+        (('contact = "alpr@city.example"', 'contact = "x@city.example"'), "city",
+         Effect.CHANGES, "contact: x@city.example", ""),
+    ],
+    ids=lambda value: value[1][:30] if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_each_change_says_who_gains_or_loses(world, change, who, effect, words, section):
+    (found,) = differences(world.manifest(), reworded(world, change))
+    assert (found.who, found.effect, found.section) == (who, effect, section)
+    assert words in found.text
+
+
+def test_a_change_back_turns_gain_and_loss_round(world):
+    narrow, wide = world.manifest(look_back_days=30, place="none"), world.manifest()
+    turned = {Effect.GAINS: Effect.LOSES, Effect.LOSES: Effect.GAINS}
+    there = [change.effect for change in differences(narrow, wide)]
+    back = [change.effect for change in differences(wide, narrow)]
+    assert there == [Effect.GAINS, Effect.GAINS]
+    assert back == [turned[effect] for effect in there]
+
+
+def test_parties_that_come_go_or_change_their_root(world):
+    two, three = world.manifest("city", "harbor"), world.manifest("city", "harbor", "county")
+    assert Change("county", Effect.GAINS, "may ask city", "II.A") in differences(two, three)
+    assert Change("county", Effect.CHANGES, "is a party no longer", "") in differences(three, two)
+    root = two.parties[0].root
+    other = reworded(world, (root, "0" * 64))
+    (found,) = differences(world.manifest(), other)
+    assert (found.who, found.effect) == ("city", Effect.CHANGES)
+    assert "another root key" in found.text
+
+
+def test_a_question_that_was_answered_is_told(world):
+    asked = reworded(world, ('extension = "none"', 'extension = "undecided"'))
+    found = differences(asked, world.manifest())
+    assert [change.text.split(":")[0] for change in found][-1] == "answered"
+    assert any("undecided" in change.text for change in differences(world.manifest(), asked))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    days=st.integers(1, 900),
+    rows=st.integers(1, 1000),
+    training=st.integers(1, 900),
+    place=st.sampled_from(["exact", "50 m", "500 m", "none"]),
+    time=st.sampled_from(["exact", "minute", "hour", "day"]),
+)
+def test_two_texts_differ_in_words_exactly_if_they_differ_in_rules(
+    world, days, rows, training, place, time
+):
+    other = world.manifest(
+        look_back_days=days, row_limit=rows, training_within_days=training, place=place, time=time
+    )
+    same = world.manifest()
+    rules = lambda m: (m.limits, m.eligibility, m.fields)  # noqa: E731
+    assert bool(differences(same, other)) is (rules(same) != rules(other))
