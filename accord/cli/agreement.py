@@ -1,4 +1,4 @@
-"""``accord agreement``: check, sign, status. What counsel of a party needs.
+"""``accord agreement``: new, check, explain, diff, sign, status, ask. What counsel needs.
 
 Checking prints what the text allows; signing writes one counterpart and never
 overwrites one; status verifies signatures against a federation folder and
@@ -13,11 +13,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from accord.agencies import read_plain
+from accord.agencies import load_agency, read_plain
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, Standing
-from accord.agreements.manifest import Manifest, parse_manifest
+from accord.agreements.law import ELIGIBLE_KINDS
+from accord.agreements.manifest import UNDECIDED, Manifest, Party, parse_manifest
+from accord.agreements.templates import template_moa
 from accord.agreements.term import period_end
 from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
@@ -36,6 +38,35 @@ Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 
 
 app.command()(ask)
+
+
+@app.command()
+def new(
+    federation: Annotated[Path, typer.Option(help="The federation folder with the parties.")],
+    root: Roots,
+    id: Annotated[str, typer.Option(help="The agreement's id, such as city-harbor.")],
+    title: Annotated[str, typer.Option(help="Its title.")],
+    out: Annotated[Path, typer.Option(help="Where to write; never overwritten.")],
+    zone: Annotated[str, typer.Option(help="Its time zone.")] = "America/Los_Angeles",
+) -> None:
+    """Write a draft on the MOA's terms between the agencies whose roots are pinned.
+
+    What the memorandum leaves open stands in it as "undecided".
+    """
+    parties = [_new_party(federation, name, pin) for name, pin in pinned(root).items()]
+    data = template_moa(id, title, parties, time_zone=zone, ends=UNDECIDED, extension=UNDECIDED)
+    _write_new(out, data)
+    manifest = _read(out)
+    console().print(shown(f"Written: {out}. Read it, change it, answer what is undecided:"))
+    _print_undecided(manifest)
+
+
+def _new_party(federation: Path, name: str, pin: str) -> Party:
+    folder = federation / "agencies" / name
+    agency = load_agency(folder, root=pin)
+    if agency.kind not in ELIGIBLE_KINDS:
+        raise InputError(folder, f"is {agency.kind}: no party of an agreement", "leave it out")
+    return Party(agency.id, agency.name, agency.root, agency.contact)
 
 
 @app.command()

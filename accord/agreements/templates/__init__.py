@@ -39,6 +39,7 @@ def template_moa(
     photo: str = "masked",
     received_days: int | None = 60,
     length_years: int = 3,
+    ends: str = "day-before",
     extension: str = "none",
     extension_years: int = 1,
 ) -> bytes:
@@ -69,10 +70,11 @@ def template_moa(
         "photo": photo,
         "received_days": "own-policy" if received_days is None else received_days,
         "length_years": length_years,
+        "ends": ends,
     }
     filled = {key: _toml(value) for key, value in keys.items()}
     filled["extension"] = _toml(extension)
-    if extension not in ("none", "undecided"):
+    if extension != "none":
         filled["extension"] += f"\nextension_years = {extension_years}"
     filled["parties"] = "".join(_party(party) for party in parties)
     text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")

@@ -60,6 +60,7 @@ def place(tmp_path):
     path.mkdir(parents=True)
     (path / "agreement.toml").write_bytes(template_moa("city-harbor", "Sharing [b]", parties))
     (tmp_path / "root").write_text(f"city=sha256:{parties[0].root}")
+    (tmp_path / "harbor-root").write_text(f"harbor=sha256:{parties[1].root}")
     return tmp_path
 
 
@@ -82,6 +83,44 @@ def test_check_says_what_the_text_allows(place):
     out = run("check", place / "federation/agreements/city-harbor/agreement.toml")
     for words in ("Sharing [b]", "City [red]PD", "stolen-vehicle", "500 rows", "VIII", "sha256:"):
         assert words in out
+
+
+def new(place, out, *more):
+    roots = [(place / name).read_text() for name in ("root", "harbor-root")]
+    words = ["new", "--federation", place / "federation", "--id", "drafted", "--title", "A draft"]
+    return (*words, "--root", roots[0], "--root", roots[1], "--out", out, *more)
+
+
+def test_from_a_new_draft_to_an_agreement_in_force(place):
+    """Nothing is signed before counsel has answered; the answers are two words."""
+    file = place / "federation/agreements/drafted/agreement.toml"
+    out = run(*new(place, file))
+    assert out.count("UNDECIDED, so nobody can sign") == 2
+    key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
+    assert "is undecided" in fails("sign", file, "--party", "city", *key)
+    text = file.read_text().replace('ends = "undecided"', 'ends = "anniversary"')
+    file.write_text(text.replace('extension = "undecided"', 'extension = "once"'))
+    assert "UNDECIDED" not in run("check", file)
+    for party in ("city", "harbor"):
+        run("sign", file, "--party", party, "--key", place / f"{party}.pem", *key[2:])
+    federation = ("--federation", place / "federation")
+    root = ("--root", (place / "root").read_text())
+    assert "In force now: yes" in run("status", file.parent, *federation, *root)
+
+
+def test_a_new_draft_needs_agencies_that_are_who_they_say(place):
+    out = place / "draft.toml"
+    words = [str(w) for w in new(place, out)]
+    pin = (place / "harbor-root").read_text()
+    wrong = [word.replace(pin, "harbor=sha256:" + "0" * 64) for word in words]
+    assert "harbor" in fails(*wrong)
+    assert not out.exists()
+    at = words.index(pin)
+    assert "one party only" in fails(*words[: at - 1], *words[at + 1 :])
+    run(*words)
+    before = out.read_bytes()
+    assert "never overwritten" in fails(*words)
+    assert out.read_bytes() == before
 
 
 def test_explain_and_diff_say_it_in_words(place):
