@@ -2,14 +2,25 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agreements.decide import decide
-from accord.agreements.effective import Agreement, effective
-from accord.agreements.manifest import Fields, Limits, Purposes, Scope
+from accord.agreements.effective import Agreement, Standing, effective
+from accord.agreements.manifest import (
+    Ends,
+    Extension,
+    Fields,
+    Limits,
+    Purposes,
+    Scope,
+    TermRule,
+    Undecided,
+)
 from accord.agreements.policy import OwnRules, PartnerRule, Policy, Rates, RetentionDays
+from accord.agreements.term import period_end
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction, Withholding
 from accord.clock import to_ms
 from accord.model import (
@@ -23,6 +34,7 @@ from accord.model import (
     Window,
 )
 
+SIGNED_MS = to_ms(datetime(2025, 6, 1, 18, tzinfo=UTC))
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
 DAY_MS = 86_400_000
 AGENCIES = ("city", "harbor", "county")
@@ -43,7 +55,17 @@ rows = st.sampled_from([1, 100, 1000])
 selectors = st.sampled_from(
     [ExactPlate("7ABC123"), AreaBox(0, 0, 1, 1), HotListPlate("7ABC123"), PhotoOf(bytes(16))]
 )
-moments = st.integers(-400, 1600).map(lambda n: NOW_MS + n * DAY_MS)
+moments = st.integers(-400 * 24, 3600 * 24).map(lambda n: NOW_MS + n * DAY_MS // 24)
+terms = st.builds(
+    TermRule,
+    st.just("t"),
+    st.integers(1, 3),
+    st.sampled_from(Ends),
+    st.sampled_from(Extension),
+    st.integers(1, 2),
+    st.sampled_from([0, 1, 2, None]),
+)
+questions = st.sampled_from([(), (), (), (Undecided("term.extension", "t", "How often?"),)])
 rules = st.builds(
     PartnerRule,
     st.just("city"),
@@ -65,6 +87,8 @@ def agreements(draw, world):
         purposes=Purposes("p", draw(some_purposes)),
         limits=Limits("l", draw(days), draw(rows)),
         fields=Fields("f", draw(redactions).without_leaks()),
+        term=draw(terms),
+        undecided=draw(questions),
     )
     signers = draw(st.sampled_from([("city", "harbor"), ("city", "harbor"), ("city",)]))
     parts = tuple(world.counterpart(base, signer) for signer in signers)
@@ -110,6 +134,27 @@ def ask(world, query, agreement, policy, at_ms):
     return decide(query, folded, policy, at_ms, requester=requester)
 
 
+def in_years(rule: TermRule, at_ms: int) -> bool:
+    """Count the years from 1 June 2025, Los Angeles, on a calendar of our own."""
+    if rule.extensions is None:
+        return True
+    here = datetime.fromtimestamp(at_ms / 1000, ZoneInfo("America/Los_Angeles"))
+    year = 2025 + rule.length_years + rule.extensions * rule.extension_years
+    last = (year, 6, 1) if rule.ends is Ends.ANNIVERSARY else (year, 5, 31)
+    return (here.year, here.month, here.day) <= last
+
+
+@settings(max_examples=500, deadline=None)
+@given(rule=terms, at_ms=moments)
+def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
+    manifest = replace(world.manifest(), term=rule)
+    agreement = replace(world.agreement(), manifest=manifest)
+    begun = at_ms >= SIGNED_MS
+    in_force = agreement.standing_at(at_ms) is Standing.IN_FORCE
+    assert in_force is (begun and in_years(rule, at_ms))
+    assert (period_end(manifest, agreement.term, at_ms) is not None) is in_years(rule, at_ms)
+
+
 many = settings(max_examples=300, deadline=None)
 
 
@@ -128,7 +173,9 @@ def test_what_is_allowed_lies_inside_agreement_policy_and_law(world, data):
     assert query.purpose in manifest.purposes.allowed - {p.value for p in PROHIBITED}
     assert rule.purposes is None or query.purpose in rule.purposes
     assert (query.requesting_agency, query.audience) in manifest.scope.pairs
-    assert term.commences_ms <= at_ms < term.expires_ms
+    assert not manifest.undecided
+    assert term.commences_ms <= at_ms
+    assert in_years(manifest.term, at_ms)
     assert terms.max_rows <= manifest.limits.row_limit
     assert terms.max_rows <= (rule.row_limit or terms.max_rows)
     limit_days = min(manifest.limits.look_back_days, rule.look_back_days or 999_999)
