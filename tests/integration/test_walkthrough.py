@@ -1,5 +1,6 @@
-"""docs/walkthrough.md runs as it stands: every command, in order, in one shell."""
+"""The pages that show commands run as they stand: every command, in order, in one shell."""
 
+import contextlib
 import os
 import re
 import signal
@@ -9,20 +10,21 @@ from pathlib import Path
 
 from accord.demo.processes import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "walkthrough.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_command_of_the_walkthrough_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 11
-    script = "set -euo pipefail\n" + "\n".join(blocks)
+def run_page(name: str, blocks: int, folder: Path) -> tuple[str, str]:
+    """Run every command of a page; return what it printed and its errors."""
+    found = re.findall(r"^```sh\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) == blocks
+    script = "set -euo pipefail\n" + "\n".join(found)
     for port in ("7440", "7441", "7442"):
         script = script.replace(port, str(free_port()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    with (tmp_path / "err").open("wb") as errors, (tmp_path / "out").open("wb") as output:
+    with (folder / "err").open("wb") as errors, (folder / "out").open("wb") as output:
         shell = subprocess.Popen(
             ["/bin/bash", "-c", script],
-            cwd=tmp_path,
+            cwd=folder,
             env=os.environ | {"PATH": path},
             start_new_session=True,
             stdout=output,
@@ -31,12 +33,30 @@ def test_every_command_of_the_walkthrough_runs(tmp_path: Path) -> None:
         try:
             status = shell.wait(120)
         finally:
-            os.killpg(shell.pid, signal.SIGTERM)
-    out, err = (tmp_path / "out").read_text(), (tmp_path / "err").read_text()
+            # A page that starts no server leaves nobody behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
+    out, err = (folder / "out").read_text(), (folder / "err").read_text()
     assert status == 0, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
+    out, _ = run_page("walkthrough.md", 11, tmp_path)
     assert "In force now: yes" in out
     assert (tmp_path / "not-taken.csv").read_text().count("\n") == 2
     assert out.count("47KWX83 CA") == 2
     assert "refused (PURPOSE_NOT_AGREED)" in out
     assert "city/node: 3 entries, ok" in out
-    assert "Traceback" not in err
+
+
+def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
+    out, err = run_page("for-counsel.md", 9, tmp_path)
+    (slip,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert re.search(r'slip\.toml, line \d+: .*write "stolen-vehicle"', slip)
+    assert "UNDECIDED: term.extension (V)" in out
+    assert "whether it is extended is undecided" in out
+    assert out.count("In force now: yes") == 2
+    assert "\nYes.\n" in out
+    assert "\nNo: The agreement does not hold the purpose hit-and-run" in out
