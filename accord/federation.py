@@ -308,11 +308,17 @@ class _Loader:
         return [found[0] for found in revisions.values() if len(found) == 1]
 
 
+def _nothing(why: str) -> Federation:
+    """Return what a folder holds that can't be read."""
+    return Federation(MappingProxyType({}), MappingProxyType({}), (Problem(why),))
+
+
 class FederationWatch:
     """The folder as it stands, read again when a file in it changed.
 
     While it runs, it refuses an ``agency.toml`` or a revision of an agreement
-    older than one it has seen. A folder that became unreadable holds nothing.
+    older than one it has seen. A folder that became unreadable holds nothing,
+    whatever the reason: the last snapshot may hold what was withdrawn since.
     """
 
     def __init__(self, folder: Path, roots: Mapping[str, str]) -> None:
@@ -338,12 +344,15 @@ class FederationWatch:
         seen_now = fingerprint(self._folder)
         if seen_now == self._print:
             return False
-        self._print = seen_now
         try:
             self._current = _load(self._folder, self._roots, self._seen)
         except InputError as problem:
-            nothing: Mapping[str, Agency] = MappingProxyType({})
-            self._current = Federation(nothing, MappingProxyType({}), (Problem(str(problem)),))
+            self._current = _nothing(str(problem))
+        except Exception:
+            # Not marked as read: it is tried again, and until then nothing counts.
+            self._current = _nothing(f"{self._folder}: could not be read")
+            raise
+        self._print = seen_now
         return True
 
 

@@ -73,6 +73,12 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(where, f"is not TOML: {error}", _hint(text)) from None
+    except ValueError as error:
+        # Such as a whole number of thousands of digits.
+        raise InputError(where, f"is not TOML: {error}", "correct that value") from None
+    except RecursionError:
+        # The parser descends into brackets, and anybody may write a draft.
+        raise InputError(where, "is nested too deeply", "this can't be the right file") from None
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -48,6 +48,11 @@ class _WatchedFile(Generic[T]):
             self.problem = f"{self._path}: can't be read ({error.strerror})"
         except AccordError as error:
             self.value, self.problem = None, str(error)
+        except Exception:
+            # Tried again; until then nothing is shared: the old one may have allowed more.
+            self._stamp, self.value = None, None
+            self.problem = f"{self._path}: could not be read"
+            raise
         return True
 
 

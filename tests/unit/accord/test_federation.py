@@ -330,6 +330,42 @@ def test_a_folder_that_vanished_holds_nothing(folder):
     assert "is not a folder" in said(watch.current)
 
 
+@pytest.mark.parametrize("draft", ["x = " + "[" * 5000, "x = " + "{a=" * 5000, "x = " + "9" * 5000])
+def test_no_draft_keeps_a_withdrawn_agreement_alive(folder, draft):
+    """Whatever stands in the folder: what was removed is gone with the next look."""
+    path = folder.agreement("city-harbor", "city", "harbor")
+    kept = folder.agreement("kept", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN)
+    assert len(watch.current.agreements) == 2
+    shutil.rmtree(path)
+    (folder.path / "agreements" / "draft").mkdir()
+    (folder.path / "agreements" / "draft" / "agreement.toml").write_text(draft)
+    assert watch.refresh()
+    assert [a.manifest.id for a in watch.current.agreements.values()] == [kept.name]
+    assert "draft" in said(watch.current)
+    assert "draft" in said(load(folder.path, OWN))
+
+
+def test_an_unforeseen_error_leaves_nothing_and_is_tried_again(folder, monkeypatch):
+    folder.agreement("city-harbor", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN)
+    (folder.path / "agreements" / "new").mkdir()
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("accord.federation.parse_manifest", fails)
+        for _ in range(2):
+            (folder.path / "agreements" / "new" / "agreement.toml").write_text("x = 1")
+            with pytest.raises(MemoryError):
+                watch.refresh()
+            assert not watch.current.agreements
+            assert not watch.current.agencies
+    assert watch.refresh()
+    assert len(watch.current.agreements) == 1
+
+
 def test_a_change_of_the_same_size_is_seen(folder):
     path = folder.agreement("city-harbor", "city", "harbor")
     watch = FederationWatch(folder.path, OWN)
