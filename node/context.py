@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import structlog
 
-from accord.agreements.policy import Policy
+from accord.agreements.policy import Policy, RetentionDays
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog, Entry
 from accord.clock import Clock
@@ -82,10 +82,24 @@ class Context:
 
         MOA IV: retention is each party's own policy.
         """
+        return self._earliest_ms(self._retention().reads_days)
+
+    def earliest_photo_ms(self) -> int:
+        """Return the moment before which the photo of every read is due."""
+        return self._earliest_ms(self._retention().photos_days)
+
+    def earliest_entry_ms(self) -> int:
+        """Return the moment before which every published hot list is due."""
+        return self._earliest_ms(self._retention().hot_list_days)
+
+    def _earliest_ms(self, days: int) -> int:
+        return self.clock.now_ms() - days * DAY_MS
+
+    def _retention(self) -> RetentionDays:
         policy = self.policy
         if policy is None:
             raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
-        return self.clock.now_ms() - policy.retention.reads_days * DAY_MS
+        return policy.retention
 
     def throttle(self, query: Query, use: str) -> None:
         """Count a query against the limits of our policy, as home or as owner (MOA II.B).
@@ -104,10 +118,17 @@ class Context:
         return self._bands.get(camera) or self._bands.get("*", (0.0, 0.0))
 
     def photo_digest(self, read: Read, masked: bool) -> bytes:
-        """Return the digest of a read's photo as it would be given out; b"" for none."""
+        """Return the digest of a read's photo as it would be given out; b"" for none.
+
+        A damaged photo is none, and an alert: it must not hide the rows beside it.
+        """
         if not read.photo:
             return b""
-        return self.photos.given_digest(read.photo, masked, self.bands_of(read.camera))
+        try:
+            return self.photos.given_digest(read.photo, masked, self.bands_of(read.camera))
+        except Refused as refused:
+            log.warning("alert: a photo can't be used", code=refused.code, detail=refused.detail)
+            return b""
 
     async def record(self, kind: str, fields: Mapping[str, str]) -> Entry:
         """Append to the audit log; durable when it returns.
