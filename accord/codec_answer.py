@@ -1,9 +1,14 @@
 """Answers and refusals between wire and model; strict as :mod:`accord.codec`."""
 
+from collections.abc import Iterable
+
 from accord import model
-from accord.codec import canonical, parse
+from accord.codec import MAX_TEXT, canonical, parse
 from accord.errors import Code, Unverified
 from accord.wire.v1 import answer_pb2
+
+# The year 9999 ends: no calendar of ours goes on.
+END_OF_TIME_MS = 253_402_300_800_000
 
 
 def _read_to_wire(read: model.SharedRead) -> answer_pb2.Read:
@@ -159,11 +164,34 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
         frontier_ms=body.frontier_ms,
         duty=duty,
     )
+    _check_bounds(body)
     if decoded.count != body.count:
         raise Unverified(Code.MALFORMED, "the answer's count is not the number of its rows")
     r = wire.receipt
     receipt = model.Receipt(r.origin, r.index, r.leaf, r.query_digest_salt, r.answer_digest_salt)
     return decoded, wire.body, receipt
+
+
+def _check_bounds(body: answer_pb2.AnswerBody) -> None:
+    moments = [body.answered_at_ms, body.frontier_ms, body.duty.delete_by_ms]
+    moments += [read.captured_at_ms for read in body.reads]
+    moments += [entry.published_at_ms for entry in body.entries]
+    texts = [body.agency, body.requesting_agency, body.duty.section, body.photo.media_type]
+    for read in body.reads:
+        vehicle = read.vehicle
+        texts += (read.originator, read.plate, read.plate_state, read.camera)
+        texts += (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
+    for entry in body.entries:
+        texts += (entry.list, entry.source, entry.plate, entry.plate_state, entry.category)
+    _check("the answer", moments, texts)
+
+
+def _check(what: str, moments: Iterable[int], texts: Iterable[str]) -> None:
+    """Check what others would stumble over: texts of any length, times of no calendar."""
+    if not all(0 <= moment < END_OF_TIME_MS for moment in moments):
+        raise Unverified(Code.MALFORMED, f"{what} holds a time outside the calendar")
+    if any(len(text) > MAX_TEXT for text in texts):
+        raise Unverified(Code.MALFORMED, f"{what} holds a text over {MAX_TEXT} characters")
 
 
 def encode_refusal(refusal: model.RefusalBody) -> bytes:
@@ -189,6 +217,8 @@ def decode_refusal(payload: bytes) -> model.RefusalBody:
         Unverified: ``MALFORMED``, for an unknown code too.
     """
     wire = parse(answer_pb2.Refusal, payload)
+    texts = (wire.agency, wire.requesting_agency, wire.section, wire.text, wire.contact)
+    _check("the refusal", (wire.refused_at_ms,), texts)
     try:
         code = Code(wire.code)
     except ValueError:

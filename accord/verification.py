@@ -50,6 +50,8 @@ from accord.plates import matches
 from accord.roster import verify_credential
 
 SKEW_MS = 30_000
+# An answer travels on in a request, of 1 MiB at most, to the requester's own book.
+MAX_ANSWER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency
         Unverified: ``SIGNATURE_INVALID`` for a wrong signer, ``MALFORMED``
             for bytes not canonical, ``ANSWER_UNVERIFIED`` for the rest.
     """
+    if len(envelope.payload) > MAX_ANSWER:
+        raise Unverified(Code.TOO_LARGE, f"{owner.id} answered with more than {MAX_ANSWER} bytes")
     signer = SignedBy(owner.keys_for(KeyRole.NODE), f"the node of {owner.id}")
     body, body_bytes, receipt = decode_answer(dsse.verify(envelope, dsse.ANSWER, signer))
     bound = (
@@ -217,6 +221,8 @@ def _check_rows(body: AnswerBody, query: Query) -> None:
         problem = "more rows than were asked for"
     elif body.complete is bool(body.next_cursor):
         problem = "complete and a cursor do not go together"
+    elif body.frontier_ms != _frontier(body):
+        problem = "a frontier that is not the time of its oldest row"
     elif len({read.read_id for read in body.reads}) != len(body.reads):
         problem = "one read given twice"
     elif any(not _inside(read, query) for read in body.reads):
@@ -227,6 +233,13 @@ def _check_rows(body: AnswerBody, query: Query) -> None:
         problem = "rows of another kind than asked"
     if problem:
         raise Unverified(Code.ANSWER_UNVERIFIED, f"{body.agency} answered with {problem}")
+
+
+def _frontier(body: AnswerBody) -> int | None:
+    """Return the one frontier that an answer can have; None where it can't be truncated."""
+    if body.complete:
+        return 0
+    return min((read.captured_ms for read in body.reads), default=None)
 
 
 def shared_order(read: SharedRead) -> tuple[int, bytes]:

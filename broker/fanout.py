@@ -77,9 +77,10 @@ class Fanout:
             )
         except Unverified as problem:
             log.warning("alert: a node's answer can't be verified", agency=agency.id)
-            text = "The node's answer could not be verified and is not passed on."
-            said = claim(agency.id, Code.ANSWER_UNVERIFIED, text)
-            return Came(said, None, Code.ANSWER_UNVERIFIED, problem.problem)
+            code, text = Code.ANSWER_UNVERIFIED, "The node's answer could not be verified."
+            if problem.code is Code.TOO_LARGE:
+                code, text = Code.TOO_LARGE, "The node's answer is too large."
+            return Came(claim(agency.id, code, text), None, code, problem.problem)
         outcome = broker_pb2.NodeOutcome(agency=agency.id, answer=answer)
         kind = "answered" if verified.body.complete else "truncated"
         return Came(outcome, verified, kind)

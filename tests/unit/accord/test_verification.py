@@ -17,6 +17,7 @@ from accord.model import (
     AnswerBody,
     AreaBox,
     Credential,
+    Duty,
     ExactPlate,
     Field,
     HotListEntry,
@@ -29,6 +30,7 @@ from accord.model import (
     RefusalBody,
     Selector,
     SharedRead,
+    Vehicle,
     WildcardPlate,
     Window,
 )
@@ -298,6 +300,7 @@ def test_an_answer_of_the_agency_asked_is_shown() -> None:
 
 
 ENTRY = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", T, 60)
+MORE: dict[str, object] = {"complete": False, "next_cursor": b"c"}
 BAD: dict[str, dict[str, object]] = {
     "another query": {"query_digest": b"x" * 32},
     "another query id": {"query_id": b"x" * 16},
@@ -318,6 +321,10 @@ BAD: dict[str, dict[str, object]] = {
     "at the window's end": {"reads": (read(1, captured_ms=T),)},
     "a hot-list entry": {"entries": ((ENTRY, False),)},
     "a photo": {"photo": Photo(b"r" * 16, "image/jpeg", b"x")},
+    "complete and a frontier": {"frontier_ms": T - 2 * MINUTE},
+    "a frontier later than its rows": {**MORE, "frontier_ms": 1 << 40},
+    "a frontier before its rows": {**MORE, "frontier_ms": T - 3 * MINUTE},
+    "truncated without a row": {**MORE, "reads": (), "frontier_ms": T - 2 * MINUTE},
     "dated long after": {"answered_at_ms": T + 2 * MINUTE + 1},
 }
 
@@ -329,6 +336,44 @@ def test_an_answer_that_breaks_a_rule_is_not_shown(name: str) -> None:
         verify_answer(envelope, ASKED, DIGEST, CITY.agency)
     assert unverified.value.code is Code.ANSWER_UNVERIFIED
     assert PLATE not in str(unverified.value)
+
+
+def test_a_page_ends_at_its_oldest_row() -> None:
+    page = body(ASKED, DIGEST, **MORE, frontier_ms=T - 2 * MINUTE)
+    assert verify_answer(answered(page), ASKED, DIGEST, CITY.agency).body.frontier_ms == (
+        page.reads[-1].captured_ms
+    )
+
+
+LONG_AFTER = 253_402_300_800_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"duty": Duty(LONG_AFTER - 1, "IV" * 250)}, None),
+        ({"duty": Duty(LONG_AFTER, "IV")}, Code.MALFORMED),
+        ({"duty": Duty(-1, "IV")}, Code.MALFORMED),
+        ({"duty": Duty(T, "x" * 501)}, Code.MALFORMED),
+        ({"answered_at_ms": -1}, Code.MALFORMED),
+        ({"reads": (read(1, captured_ms=LONG_AFTER),)}, Code.MALFORMED),
+        ({"reads": (read(1, camera="x" * 501),)}, Code.MALFORMED),
+        ({"reads": (read(1, vehicle=Vehicle("x" * 501)),)}, Code.MALFORMED),
+        ({"entries": ((replace(ENTRY, source="x" * 501), True),)}, Code.MALFORMED),
+        ({"entries": ((replace(ENTRY, published_ms=LONG_AFTER), True),)}, Code.MALFORMED),
+        ({"photo": Photo(b"r" * 16, "image/jpeg", b"x" * 1_000_000)}, Code.TOO_LARGE),
+    ],
+)
+def test_what_no_screen_or_book_can_hold_is_not_shown(
+    changes: dict[str, object], code: Code | None
+) -> None:
+    envelope = answered(body(ASKED, DIGEST, **changes))
+    if code is None:
+        assert verify_answer(envelope, ASKED, DIGEST, CITY.agency).body.duty is not None
+        return
+    with pytest.raises(Unverified) as unverified:
+        verify_answer(envelope, ASKED, DIGEST, CITY.agency)
+    assert unverified.value.code is code
 
 
 @pytest.mark.parametrize(
@@ -432,6 +477,16 @@ def test_a_refusal_of_something_else_is_not(changes: dict[str, object]) -> None:
     changed = replace(REFUSAL_BODY, **changes)  # type: ignore[arg-type]
     envelope = sign(REFUSAL, encode_refusal(changed), CITY.node)
     with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+        verify_refusal(envelope, ASKED, DIGEST, CITY.agency)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"text": "x" * 501}, {"contact": "x" * 501}, {"refused_at_ms": LONG_AFTER}]
+)
+def test_a_refusal_has_bounds_too(changes: dict[str, object]) -> None:
+    changed = replace(REFUSAL_BODY, **changes)  # type: ignore[arg-type]
+    envelope = sign(REFUSAL, encode_refusal(changed), CITY.node)
+    with pytest.raises(Unverified, match="MALFORMED"):
         verify_refusal(envelope, ASKED, DIGEST, CITY.agency)
 
 
