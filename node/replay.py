@@ -113,7 +113,8 @@ class ReplayGuard:
 
         Raises:
             Refused: ``STORE_UNAVAILABLE`` when the claim can't be written;
-                ``CLOCK_IMPLAUSIBLE`` when the clock has gone back.
+                ``CLOCK_IMPLAUSIBLE`` when the clock has gone back; ``STALE``
+                when the query has expired while it waited here.
         """
         loop = asyncio.get_running_loop()
         claim = await loop.run_in_executor(self._thread, self._claim, digest, nonce, expires_ms)
@@ -128,6 +129,9 @@ class ReplayGuard:
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
                     self._check_clock(now)
+                    if now > expires_ms:
+                        # Its first claim may be forgotten by now.
+                        raise Refused(Code.STALE)
                     self._database.execute("DELETE FROM claims WHERE expires_ms < ?", (now,))
                     row = (digest, nonce, expires_ms)
                     self._database.execute("INSERT INTO claims VALUES (?, ?, ?)", row)

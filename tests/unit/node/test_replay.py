@@ -67,13 +67,16 @@ async def test_a_lost_guard_opens_no_gap(tmp_path: Path, clock: FixedClock) -> N
         second.check_issued(START + 5_000)
 
 
-async def test_an_expired_claim_is_dropped(guard: ReplayGuard, clock: FixedClock) -> None:
-    """By then the query itself is refused as stale, before it is claimed."""
+async def test_an_expired_query_is_not_claimed_again(guard: ReplayGuard, clock: FixedClock) -> None:
+    """Though it was fresh when it was checked, and waited here past its end."""
     assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
     clock.ms += MINUTE
     assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.SAME
     clock.ms += 1
-    assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+    with pytest.raises(Refused) as refused:
+        await guard.claim(DIGEST, NONCE, START + MINUTE)
+    assert refused.value.code is Code.STALE
+    assert await guard.claim(b"e" * 32, NONCE, clock.ms + MINUTE) is Claim.NEW
 
 
 async def test_the_answer_is_kept_until_the_claim_expires(
