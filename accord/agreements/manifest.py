@@ -414,8 +414,8 @@ def _fields(source: Source, entry: FieldsEntry) -> Fields:
     if redaction != redaction.without_leaks():
         raise source.error(
             ["fields", "photo"],
-            f'is "{PhotoSharing.SHARED}" although time or place is not exact: '
-            "cameras burn both into the picture",
+            f'is "{PhotoSharing.SHARED}" although time, place or camera is not exact: '
+            "cameras burn all three into the picture",
             'write "masked" or "none"',
         )
     return Fields(entry.section, redaction)

@@ -60,10 +60,14 @@ class Redaction:
     def without_leaks(self) -> "Redaction":
         """Return the same, with photos masked where they would show what is redacted.
 
-        Cameras burn time and place into the picture, so a whole photo goes
-        only with the exact time and place.
+        Cameras burn time, place and their own name into the picture, so a
+        whole photo goes only where all three are shared exactly.
         """
-        exact = self.time_step_ms == 1 and self.place_within_m == 0
+        exact = (
+            self.time_step_ms == 1
+            and self.place_within_m == 0
+            and self.camera is CameraSharing.EXACT
+        )
         if self.photo is not PhotoSharing.SHARED or exact:
             return self
         return replace(self, photo=PhotoSharing.MASKED)

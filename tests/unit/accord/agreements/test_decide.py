@@ -328,9 +328,18 @@ def test_a_wider_policy_has_no_effect(world):
     assert terms.redaction == agreement.manifest.fields.redaction
 
 
-@pytest.mark.parametrize("narrowing", ['time = "hour"', 'place = "500 m"', 'place = "none"'])
-def test_a_policy_that_redacts_place_or_time_masks_photos(world, narrowing):
-    agreement = world.agreement(time="exact", place="exact", photo="shared")
+@pytest.mark.parametrize(
+    "narrowing",
+    [
+        'time = "hour"',
+        'place = "500 m"',
+        'place = "none"',
+        'camera = "pseudonym"',
+        'camera = "none"',
+    ],
+)
+def test_a_policy_that_redacts_what_photos_show_masks_them(world, narrowing):
+    agreement = world.agreement(time="exact", place="exact", camera="exact", photo="shared")
     query = world.query(agreement)
     assert world.ask(query, agreement).terms.redaction.photo is PhotoSharing.SHARED
     assert world.ask(query, agreement, narrowing).terms.redaction.photo is PhotoSharing.MASKED

@@ -197,9 +197,10 @@ def test_a_huge_file_is_not_read():
     assert "larger than 256 KiB" in problem(b"#" * 300_000)
 
 
-def test_photos_go_whole_only_with_exact_time_and_place(world):
-    options = {"time": "exact", "place": "exact", "photo": "shared"}
+@pytest.mark.parametrize("redacted", [{"time": "minute"}, {"place": "500 m"}, {"camera": "none"}])
+def test_photos_go_whole_only_where_what_they_show_is_shared(world, redacted):
+    options = {"time": "exact", "place": "exact", "camera": "exact", "photo": "shared"}
     redaction = world.manifest(**options).fields.redaction
     assert redaction.photo is PhotoSharing.SHARED
-    with pytest.raises(InputError, match="burn both into the picture"):
-        world.manifest(**(options | {"place": "500 m"}))
+    with pytest.raises(InputError, match="burn all three into the picture"):
+        world.manifest(**(options | redacted))
