@@ -1,6 +1,7 @@
 """What every long-running Accord program does alike: logs, signals, one-line errors."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -66,6 +67,14 @@ def guarded(run: Callable[[], Any]) -> None:
         sys.stderr.write(f"error: {name}: {said}\n")
         raise SystemExit(EXIT_USAGE) from None
     raise SystemExit(EXIT_OK)
+
+
+def keep_private() -> None:
+    """Let nobody else read any file that this program makes from now on.
+
+    SQLite's journals and new folders take their mode from this alone.
+    """
+    os.umask(0o077)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accord.clock import SystemClock
-from accord.processes import configure_logs, guarded, serve_until_signal
+from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from broker.config import load_config
 from broker.serve import running_broker
 
@@ -41,6 +41,7 @@ def serve(
 
 def run() -> None:
     """Entry point."""
+    keep_private()
     guarded(app)
 
 

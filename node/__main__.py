@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import Code, InputError, Refused
-from accord.processes import configure_logs, guarded, serve_until_signal
+from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from node import hotlists
 from node.config import NodeConfig, load_config
 from node.ingest import FORMATS
@@ -185,6 +185,7 @@ def hotlist_import(
 
 def run() -> None:
     """Entry point."""
+    keep_private()
     guarded(app)
 
 

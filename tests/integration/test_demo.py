@@ -75,6 +75,10 @@ def test_the_commands_it_prints_go_on_by_hand(tmp_path: Path) -> None:
         shell.wait(20)
     told = ["", "Written: photo.jpg\n", "", ""]
     assert [(s.returncode, s.stderr) for s in said] == [(0, text) for text in told]
+    folders = [kept / name / "data" for name in ("city", "harbor", "county", "exchange")]
+    made = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    assert any(path.name == "replay.db" for path in made)
+    assert [str(path) for path in made if path.stat().st_mode & 0o077] == []
     query, photo, log, agreement = (s.stdout for s in said)
     assert query.count("47KWX83") == 6
     assert "answered" in photo
