@@ -1,5 +1,8 @@
 """``accord query``: plate, partial, area, hotlist, photo; and ``accord directory``.
 
+Other users of a machine can see the arguments of its programs: give ``-`` for
+the plate or the reason, and it is asked for, or read from standard input.
+
 Exit status: 0 answered by all in scope, 2 usage, 3 refused, 4 incomplete.
 """
 
@@ -38,7 +41,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 Config = Annotated[Path, typer.Option(help="Your client.toml.", envvar="ACCORD_CLIENT")]
 Purpose = Annotated[str, typer.Option(help="Why you ask, such as stolen-vehicle.")]
 Case = Annotated[str, typer.Option(help="The case number.")]
-Reason = Annotated[str, typer.Option(help="The reason in your own words.")]
+Reason = Annotated[str, typer.Option(help="The reason in your own words, or -.")]
 Since = Annotated[str, typer.Option(help="Start: a time with zone, or 30d, 12h, 45m ago.")]
 Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h ago; now.")]
 Limit = Annotated[int, typer.Option(help="At most this many rows per agency.", min=1, max=1000)]
@@ -78,6 +81,24 @@ def _checked(selector: Selector, since: str, until: str) -> tuple[Selector, Wind
     return selector, check_window(window)
 
 
+def _said(text: str, what: str) -> str:
+    """Return the text, or where it is ``-`` a line of standard input.
+
+    Raises:
+        InputError: there is no line.
+    """
+    if text != "-":
+        return text
+    if sys.stdin.isatty():
+        # Not on standard output, which may go to a file or a program.
+        sys.stderr.write(f"{what}: ")
+        sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise InputError("standard input", f"ended before the {what.lower()}", "write it there")
+    return line.strip()
+
+
 def _usage(work: Refused) -> InputError:
     return InputError("query", work.text)
 
@@ -110,7 +131,7 @@ def _ask(
         selector=selector,
         purpose=purpose,
         case_number=case,
-        reason=reason,
+        reason=_said(reason, "Reason"),
         window=window,
         row_limit=limit,
         on_behalf_of=on_behalf_of,
@@ -146,11 +167,11 @@ async def _run(config: Path, question: Question, *, every_page: bool) -> Result:
 def _selector(make: Sequence[object]) -> Selector:
     match list(make):
         case ["plate", str(plate), str(state)]:
-            return ExactPlate(normalise(plate), check_state(state))
+            return ExactPlate(normalise(_said(plate, "Plate")), check_state(state))
         case ["partial", str(pattern), str(state)]:
-            return WildcardPlate(check_pattern(pattern), check_state(state))
+            return WildcardPlate(check_pattern(_said(pattern, "Pattern")), check_state(state))
         case ["hotlist", str(plate), str(state)]:
-            return HotListPlate(normalise(plate), check_state(state))
+            return HotListPlate(normalise(_said(plate, "Plate")), check_state(state))
         case ["area", str(box)]:
             return _area(box)
         case ["photo", str(read_id)] if re.fullmatch(r"[0-9a-f]{32}", read_id):
@@ -171,7 +192,7 @@ def _area(text: str) -> AreaBox:
 
 @app.command()
 def plate(
-    plate: Annotated[str, typer.Argument(help="The whole plate.")],
+    plate: Annotated[str, typer.Argument(help="The whole plate, or -.")],
     purpose: Purpose,
     case: Case = "",
     reason: Reason = "",
@@ -194,7 +215,7 @@ def plate(
 
 @app.command()
 def partial(
-    pattern: Annotated[str, typer.Argument(help="? for one character, * for any number.")],
+    pattern: Annotated[str, typer.Argument(help="? for one character, * for any number; or -.")],
     purpose: Purpose,
     case: Case = "",
     reason: Reason = "",
@@ -239,7 +260,7 @@ def area(
 
 @app.command()
 def hotlist(
-    plate: Annotated[str, typer.Argument(help="The whole plate.")],
+    plate: Annotated[str, typer.Argument(help="The whole plate, or -.")],
     purpose: Purpose,
     case: Case = "",
     reason: Reason = "",

@@ -32,16 +32,17 @@ Run = Callable[..., Awaitable[Ran]]
 def query(federation: Federation) -> Run:
     config = federation.files.client_toml("harbor", "O-1")
 
-    async def run(*arguments: str, why: tuple[str, ...] = WHY) -> Ran:
+    async def run(*arguments: str, why: tuple[str, ...] = WHY, typed: str = "") -> Ran:
         command = ["-m", "accord.cli.main", "query", *arguments, *why, "--config", str(config)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={"NO_COLOR": "1", "GRPC_VERBOSITY": "NONE"},
         )
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        out, err = await asyncio.wait_for(process.communicate(typed.encode()), 30)
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), err.decode())
 
@@ -67,6 +68,16 @@ async def test_one_json_object_for_programs(query: Run) -> None:
     assert len(times) == 8
     assert times == sorted(times, reverse=True)
     assert content["notice"] == READ_NOTICE
+
+
+async def test_plate_and_reason_need_not_be_arguments(query: Run) -> None:
+    """Other users see a program's arguments: a dash reads them from standard input."""
+    why = (*WHY[:-1], "-")
+    ran = await query("plate", "-", "--json", why=why, typed=f"{PLATE}\ntest\n")
+    assert (ran.status, len(json.loads(ran.out)["reads"])) == (0, 8)
+    nothing = await query("plate", "-")
+    assert (nothing.status, nothing.out) == (2, "")
+    assert "ended before the plate" in nothing.err
 
 
 async def test_pages_one_by_one_and_all_at_once(query: Run) -> None:
