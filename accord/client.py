@@ -24,6 +24,8 @@ import grpc
 from grpc import aio
 
 from accord.agencies import Agency, Endpoint
+from accord.agreements.decide import decide
+from accord.agreements.effective import effective
 from accord.client_config import ClientConfig, load_client_config
 from accord.clock import Clock, SystemClock
 from accord.codec import (
@@ -40,12 +42,15 @@ from accord.model import (
     AnswerBody,
     Field,
     OutcomeKind,
+    PhotoOf,
     Query,
     Selector,
     SharedRead,
     Window,
 )
-from accord.results import AgencyOutcome, Entry, Result
+from accord.outcomes import claimed, missing, places
+from accord.paging import Paging, merge_pages
+from accord.results import AgencyOutcome, Entry, Incomplete, Result
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
 from accord.transport.server import refusal_from
@@ -54,6 +59,7 @@ from accord.wire.v1 import broker_pb2, broker_pb2_grpc, node_pb2, node_pb2_grpc
 
 ALL_FIELDS = tuple(Field)
 _VALID_MS = 60_000
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class AccordClient:
         """Ask every agency in scope once and return the verified, merged result.
 
         Raises:
-            InputError: nobody is in scope.
+            InputError: nobody is in scope, or a photo is asked of several agencies.
             Refused: the home node or the broker can't be reached or refuses the call.
         """
         result, _ = await self._ask(question, {})
@@ -164,36 +170,37 @@ class AccordClient:
         Each page holds the reads that are final by then, newest first; a page
         is a new signed query to each agency that has more.
         """
-        held: dict[str, list[AnswerBody]] = {}
-        cursors: dict[str, bytes] = {}
-        shown: set[tuple[str, bytes]] = set()
-        outcomes: dict[str, AgencyOutcome] = {}
+        paging = Paging()
         while True:
             part = question
-            if cursors:
-                part = replace(question, agencies=tuple(cursors))
-            result, answers = await self._ask(part, cursors)
-            for came in result.outcomes:
-                outcomes[came.agency] = came
-            for answer in answers:
-                held.setdefault(answer.agency, []).append(answer)
-            cursors = {a.agency: a.next_cursor for a in answers if not a.complete}
-            merged, waiting = _merge(list(held.values()))
-            fresh = tuple(r for r in merged if (r.originator, r.read_id) not in shown)
-            shown.update((r.originator, r.read_id) for r in fresh)
-            yield replace(result, reads=fresh, waiting=waiting, outcomes=tuple(outcomes.values()))
-            if not cursors:
+            if paging.cursors:
+                part = replace(question, agencies=tuple(paging.cursors))
+            result, answers = await self._ask(part, paging.cursors)
+            yield paging.take(result, answers)
+            if not paging.cursors:
                 return
 
     async def reads(self, question: Question) -> AsyncIterator[SharedRead]:
-        """Yield every read of every agency, newest first."""
+        """Yield every read of every agency, newest first.
+
+        Raises:
+            Incomplete: at the end, when an agency in scope did not answer with
+                all it has: nothing found and nothing answered are not the same.
+        """
+        last: Result | None = None
         async for page in self.pages(question):
+            last = page
             for read in page.reads:
                 yield read
+        if last is not None and not last.complete:
+            raise Incomplete(last.outcomes)
 
     async def _ask(
         self, question: Question, cursors: dict[str, bytes]
     ) -> tuple[Result, list[AnswerBody]]:
+        if isinstance(question.selector, PhotoOf) and len(question.agencies or ()) != 1:
+            # Any other agency could pass off a picture as the one of this read.
+            raise InputError("photo", "is asked of one agency", "name the one that gave the read")
         targets = question.agencies if question.agencies is not None else self.scope()
         if not targets:
             raise InputError(
@@ -206,9 +213,11 @@ class AccordClient:
         signed, refused = await self._countersign(asked)
         own = [a for a in signed if a.query.audience == self.agency]
         others = [a for a in signed if a.query.audience != self.agency]
-        parts = await asyncio.gather(self._ask_own(own), self._ask_broker(others))
-        warnings = list(parts[1][1])
-        came = {c.outcome.agency: c for c in (*refused, *parts[0], *parts[1][0])}
+        parts = await asyncio.gather(
+            self._ask_own(own), *(self._ask_broker(some) for some in _batched(others))
+        )
+        warnings = [warning for _, told in parts for warning in told]
+        came = {c.outcome.agency: c for c in (*refused, *(c for some, _ in parts for c in some))}
         ordered = [came[target] for target in targets]
         return _result(query_id, ordered, warnings), [
             c.answer.body for c in ordered if c.answer is not None
@@ -228,26 +237,44 @@ class AccordClient:
             case_number=question.case_number,
             reason=question.reason,
             on_behalf_of=question.on_behalf_of,
-            agreement_digest=self._agreement_with(audience),
+            agreement_digest=b"",
             selector=question.selector,
             window=question.window,
             fields=question.fields,
             row_limit=question.row_limit,
             cursor=cursor,
         )
+        query = self._relying_on_an_agreement(query)
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))
         envelope = sign(QUERY, payload, self._officer)
         return _Asked(query, envelope, digest(envelope))
 
-    def _agreement_with(self, owner: str) -> bytes:
-        """Return the digest of the agreement relied on; b"" where there is none."""
-        if owner == self.agency:
-            return b""
-        agreements = self._federation.scope(self.agency).get(owner, ())
-        return agreements[0].manifest.digest if agreements else b""
+    def _relying_on_an_agreement(self, query: Query) -> Query:
+        """Return the query with the agreement that allows it; the current one if none does.
+
+        So that where two agencies have several, the refusal is the newest one's.
+        """
+        asking, owner = query.requesting_agency, query.audience
+        agreements = () if owner == asking else self._federation.scope(asking).get(owner, ())
+        relying = [replace(query, agreement_digest=a.manifest.digest) for a in agreements]
+        at_ms, requester = query.issued_at_ms, self._agency(asking)
+        for agreement, candidate in zip(agreements, relying, strict=True):
+            folded = effective(agreement, asking, owner, at_ms)
+            if decide(candidate, folded, None, at_ms, requester=requester).allowed:
+                return candidate
+        return relying[0] if relying else query
 
     async def _countersign(self, asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Came]]:
         """Have the home node vouch for each query; it may refuse some."""
+        signed: list[_Asked] = []
+        refused: list[_Came] = []
+        for some in _batched(asked):
+            more, less = await self._countersign_some(some)
+            signed += more
+            refused += less
+        return signed, refused
+
+    async def _countersign_some(self, asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Came]]:
         request = node_pb2.CountersignRequest(
             credential=envelope_to_wire(self._credential_envelope),
             queries=[envelope_to_wire(a.envelope) for a in asked],
@@ -273,7 +300,7 @@ class AccordClient:
             refused.append(_Came(AgencyOutcome.refused(one.query.audience, refusal)))
         return signed, refused
 
-    async def _ask_own(self, asked: Sequence[_Asked]) -> list[_Came]:
+    async def _ask_own(self, asked: Sequence[_Asked]) -> tuple[list[_Came], list[str]]:
         """Ask our own node: local policy alone decides, and it is recorded too."""
         came = []
         for one in asked:
@@ -288,22 +315,22 @@ class AccordClient:
                     raise _transport_error(error, "the home node") from None
                 outcome.refusal.CopyFrom(envelope_to_wire(refusal))
             came.append(self._verify(one, outcome))
-        return came
+        return came, []
 
     async def _ask_broker(self, asked: Sequence[_Asked]) -> tuple[list[_Came], list[str]]:
         """Ask through the broker, verify each outcome, have each recorded at home."""
-        if not asked:
-            return [], []
         request = broker_pb2.QueryRequest(queries=[envelope_to_wire(a.envelope) for a in asked])
         stub = broker_pb2_grpc.BrokerStub(self._broker_channel())
         try:
             response = await stub.Query(request, timeout=self._config.deadline_s)
         except aio.AioRpcError as error:
             raise _transport_error(error, "the broker") from None
-        by_agency = {outcome.agency: outcome for outcome in response.outcomes}
-        if len(by_agency) != len(response.outcomes):
-            raise Unverified(Code.ANSWER_UNVERIFIED, "the broker gave two outcomes for one agency")
-        outcomes = [by_agency.get(a.query.audience, _missing(a)) for a in asked]
+        names = [one.query.audience for one in asked]
+        found = places(names, response.outcomes)
+        outcomes = [
+            missing(name) if place is None else response.outcomes[place]
+            for name, place in zip(names, found, strict=True)
+        ]
         came = [self._verify(a, o) for a, o in zip(asked, outcomes, strict=True)]
         recorded = await asyncio.gather(
             *(self._record(a, o) for a, o in zip(asked, outcomes, strict=True))
@@ -314,8 +341,7 @@ class AccordClient:
         ]
         warnings = []
         bodies = [c.answer.body if c.answer else None for c in came]
-        positions = {o.agency: i for i, o in enumerate(response.outcomes)}
-        ours = [(positions.get(asked[i].query.audience, -1), row) for i, row in order(bodies)]
+        ours = [(found[i], row) for i, row in order(bodies)]
         if ours != [(ref.outcome, ref.row) for ref in response.order]:
             warnings.append("The broker's order of the rows was wrong; this is the client's own.")
         return came, warnings
@@ -325,7 +351,7 @@ class AccordClient:
         name = asked.query.audience
         kind = outcome.WhichOneof("outcome")
         if kind in (None, "claim"):
-            return _Came(_claimed(name, outcome.claim))
+            return _Came(claimed(name, outcome.claim))
         try:
             owner = self._agency(name)
             if kind == "refusal":
@@ -394,6 +420,11 @@ class AccordClient:
         )
 
 
+def _batched(asked: Sequence[_Asked]) -> list[Sequence[_Asked]]:
+    """Return them in parts of at most what home node and broker take at once."""
+    return [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)]
+
+
 def new_query_id(clock: Clock) -> bytes:
     """Return a UUIDv7 (RFC 9562 section 5.7) as 16 bytes."""
     value = (clock.now_ms() << 80) | int.from_bytes(secrets.token_bytes(10), "big")
@@ -402,44 +433,9 @@ def new_query_id(clock: Clock) -> bytes:
     return value.to_bytes(16, "big")
 
 
-def _missing(asked: _Asked) -> broker_pb2.NodeOutcome:
-    """Return what an agency gets that the broker said nothing of (attack B1)."""
-    text = "The broker returned nothing for this agency."
-    said = broker_pb2.BrokerClaim(code=Code.ANSWER_UNVERIFIED.value, text=text)
-    return broker_pb2.NodeOutcome(agency=asked.query.audience, claim=said)
-
-
-_CLAIMED = {
-    Code.NODE_UNREACHABLE.value: OutcomeKind.UNREACHABLE,
-    Code.NODE_UNKNOWN.value: OutcomeKind.UNREACHABLE,
-    Code.NODE_TIMED_OUT.value: OutcomeKind.TIMED_OUT,
-    Code.ANSWER_UNVERIFIED.value: OutcomeKind.UNVERIFIED,
-    Code.TOO_LARGE.value: OutcomeKind.UNVERIFIED,
-}
-
-
-def _claimed(agency: str, said: broker_pb2.BrokerClaim) -> AgencyOutcome:
-    kind = _CLAIMED.get(said.code, OutcomeKind.NOT_FORWARDED)
-    code = said.code if said.code in Code.__members__ else Code.INTERNAL.value
-    text = "".join(c for c in said.text[:300] if c.isprintable())
-    section = "".join(c for c in said.section[:60] if c.isprintable())
-    return AgencyOutcome(agency, kind, False, code=code, section=section, text=text, claimed=True)
-
-
-def _merge(answers: Sequence[Sequence[AnswerBody]]) -> tuple[list[SharedRead], int]:
-    """Merge the pages of several agencies up to the frontier of the newest pages."""
-    joined = [
-        replace(pages[-1], reads=tuple(read for page in pages for read in page.reads))
-        for pages in answers
-    ]
-    final = [joined[index].reads[row] for index, row in order(joined)]
-    everything = {(r.originator, r.read_id) for body in joined for r in body.reads}
-    return final, len(everything) - len(final)
-
-
 def _result(query_id: bytes, came: Sequence[_Came], warnings: Sequence[str]) -> Result:
     bodies = [c.answer.body for c in came if c.answer is not None]
-    reads, waiting = _merge([[body] for body in bodies])
+    reads, waiting = merge_pages([[body] for body in bodies])
     entries = [Entry(b.agency, entry, stale) for b in bodies for entry, stale in b.entries]
     photos = [body.photo for body in bodies if body.photo is not None]
     unrecorded = [c.outcome.agency for c in came if not c.outcome.recorded]

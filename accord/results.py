@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from accord.errors import AccordError
 from accord.model import (
     Duty,
     HotListEntry,
@@ -90,6 +91,18 @@ class Result:
 
     @property
     def refused(self) -> bool:
-        """Tell whether every agency's outcome is a refusal."""
-        kinds = (OutcomeKind.REFUSED, OutcomeKind.NOT_FORWARDED)
-        return bool(self.outcomes) and all(o.kind in kinds for o in self.outcomes)
+        """Tell whether every agency's outcome is a signed refusal: a broker's word is none."""
+        return bool(self.outcomes) and all(o.kind is OutcomeKind.REFUSED for o in self.outcomes)
+
+
+class Incomplete(AccordError):
+    """Not every agency in scope answered with all it has; ``outcomes`` says who and why."""
+
+    def __init__(self, outcomes: tuple[AgencyOutcome, ...]) -> None:
+        self.outcomes = outcomes
+        said = "; ".join(
+            f"{one.agency}: {one.kind.value}" + (f" ({one.code})" if one.code else "")
+            for one in outcomes
+            if not one.final
+        )
+        super().__init__(f"incomplete: {said}")

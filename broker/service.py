@@ -23,6 +23,8 @@ from broker.routing import Route, route
 log = structlog.get_logger()
 
 MAX_QUERIES = 64
+# Of a message of 16 MiB; the rest is for the order of the rows.
+MAX_ANSWERS = 12 << 20
 # What is left of the client's time for merging and the way back.
 _MARGIN_S = 0.25
 
@@ -64,7 +66,9 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         deadline_s = max(0.05, min(self._node_deadline_s, remaining - _MARGIN_S))
         asked = await self._fanout.ask_all(allowed, dict(federation.agencies), deadline_s)
         came = iter(asked)
-        results = [next(came) if r.refused is None else _refused(r, r.refused) for r in routes]
+        results = _that_fit(
+            [next(came) if r.refused is None else _refused(r, r.refused) for r in routes]
+        )
         await self._record("outcome", peer, routes, [_outcome_fields(c) for c in results])
         refs = order([c.answer.body if c.answer else None for c in results])
         return broker_pb2.QueryResponse(
@@ -123,6 +127,22 @@ def _record(kind: str, peer: SpiffeId, routed: Route, extra: dict[str, str]) -> 
 def _refused(routed: Route, refused: Refused) -> Came:
     outcome = claim(routed.agency, refused.code, refused.text, refused.section)
     return Came(outcome, None, "not forwarded", refused.code.value)
+
+
+def _that_fit(came: list[Came]) -> list[Came]:
+    """Return the outcomes; past what one message holds, an answer becomes a claim.
+
+    The smallest first, so that one agency's long answer costs nobody else's.
+    """
+    room, fitting = MAX_ANSWERS, list(came)
+    for index in sorted(range(len(came)), key=lambda i: came[i].outcome.ByteSize()):
+        room -= came[index].outcome.ByteSize()
+        if room < 0:
+            text = "All answers together are too large: ask this agency alone, or for fewer rows."
+            agency = came[index].outcome.agency
+            said = claim(agency, Code.TOO_LARGE, text)
+            fitting[index] = Came(said, None, Code.TOO_LARGE)
+    return fitting
 
 
 def _outcome_fields(came: Came) -> dict[str, str]:

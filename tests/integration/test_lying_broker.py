@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from accord.cli.query import status_of
 from accord.clock import SystemClock
 from accord.errors import Code
 from accord.federation import FederationWatch
 from accord.model import OutcomeKind
+from accord.processes import EXIT_INCOMPLETE
 from accord.transport.channels import ChannelPool
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
@@ -206,3 +208,22 @@ async def test_an_envelope_sent_to_another_node_is_refused(tmp_path: Path) -> No
         kinds = {name: federation.kinds(name) for name in ("city", "county")}
     assert result.reads == ()
     assert kinds == {"city": ["start", "refusal"], "county": ["start", "refusal"]}
+
+
+async def test_the_brokers_reason_is_shown_where_it_could_verify_nothing(tmp_path: Path) -> None:
+    """Then it can't name the agency either: its place in the list does."""
+
+    def unnamed(response: broker_pb2.QueryResponse) -> None:
+        claim = broker_pb2.BrokerClaim(code="STALE", text="The query is too old.")
+        response.outcomes[0].CopyFrom(broker_pb2.NodeOutcome(claim=claim))
+        del response.order[:]
+
+    async with lying(tmp_path) as (federation, liar), federation.client() as client:
+        liar.lie = unnamed
+        result = await client.ask(federation.question())
+    assert [(o.kind, o.code, o.claimed) for o in result.outcomes] == [
+        (OutcomeKind.NOT_FORWARDED, "STALE", True),
+        (OutcomeKind.ANSWERED, "", False),
+    ]
+    assert not result.refused
+    assert status_of(result) == EXIT_INCOMPLETE

@@ -1,0 +1,89 @@
+"""Pages of several agencies, kept together until each has said all it has. Pure.
+
+No agency can hold the others back for ever: one that fails, or whose pages do
+not go on, no longer counts for what is final (see :mod:`accord.merge`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from accord.errors import Code
+from accord.merge import order
+from accord.model import AnswerBody, OutcomeKind, SharedRead
+from accord.results import AgencyOutcome, Result
+
+MAX_PAGES = 1000
+
+
+def merge_pages(answers: Sequence[Sequence[AnswerBody]]) -> tuple[list[SharedRead], int]:
+    """Merge the pages of several agencies up to the frontier of the newest pages.
+
+    Returns the final reads, newest first, and how many still wait.
+    """
+    joined = [
+        replace(pages[-1], reads=tuple(read for page in pages for read in page.reads))
+        for pages in answers
+    ]
+    final = [joined[index].reads[row] for index, row in order(joined)]
+    everything = {(r.originator, r.read_id) for body in joined for r in body.reads}
+    return final, len(everything) - len(final)
+
+
+class Paging:
+    """What came so far. ``cursors`` says whom to ask for more; empty when all is said."""
+
+    def __init__(self) -> None:
+        self.cursors: dict[str, bytes] = {}
+        self._held: dict[str, list[AnswerBody]] = {}
+        self._outcomes: dict[str, AgencyOutcome] = {}
+        self._shown: set[tuple[str, bytes]] = set()
+        self._warnings: list[str] = []
+        self._taken = 0
+
+    def take(self, result: Result, answers: Sequence[AnswerBody]) -> Result:
+        """Return the next page: reads that are final now and were not before."""
+        self._taken += 1
+        asked, self.cursors = self.cursors, {}
+        for outcome in result.outcomes:
+            self._outcomes[outcome.agency] = outcome
+        for answer in answers:
+            self._take_one(answer)
+        for name in asked.keys() - {answer.agency for answer in answers}:
+            self._end(name)
+        if self._taken >= MAX_PAGES:
+            for name in tuple(self.cursors):
+                self._end(name)
+            self.cursors = {}
+        merged, waiting = merge_pages(list(self._held.values()))
+        fresh = tuple(r for r in merged if (r.originator, r.read_id) not in self._shown)
+        self._shown.update((r.originator, r.read_id) for r in fresh)
+        return replace(
+            result,
+            reads=fresh,
+            waiting=waiting,
+            outcomes=tuple(self._outcomes.values()),
+            warnings=(*result.warnings, *self._warnings),
+        )
+
+    def _take_one(self, answer: AnswerBody) -> None:
+        name = answer.agency
+        pages = self._held.setdefault(name, [])
+        known = {read.read_id for page in pages for read in page.reads}
+        stuck = any(read.read_id in known for read in answer.reads)
+        if pages and (stuck or answer.frontier_ms > pages[-1].frontier_ms):
+            text = "Not shown: a page that does not go on from the last one."
+            self._outcomes[name] = AgencyOutcome(
+                name, OutcomeKind.UNVERIFIED, False, code=Code.ANSWER_UNVERIFIED, text=text
+            )
+            self._end(name)
+            return
+        pages.append(answer)
+        if not answer.complete:
+            self.cursors[name] = answer.next_cursor
+
+    def _end(self, name: str) -> None:
+        """Ask an agency no more; what it gave counts, its frontier does not."""
+        pages = self._held.get(name)
+        if pages:
+            pages[-1] = replace(pages[-1], complete=True, next_cursor=b"", frontier_ms=0)
+            self._warnings.append(f"{name} did not give all its pages: older reads may be missing.")
