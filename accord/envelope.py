@@ -24,6 +24,7 @@ REFUSAL = "application/vnd.accord.refusal.v1+protobuf"
 CREDENTIAL = "application/vnd.accord.credential.v1+protobuf"
 AGENCY = "application/vnd.accord.agency.v1+toml"
 COUNTERPART = "application/vnd.accord.counterpart.v1+json"
+INSTRUMENT = "application/vnd.accord.instrument.v1+json"
 ROSTER = "application/vnd.accord.roster.v1+json"
 
 MAX_SIGNATURES = 4

@@ -60,6 +60,7 @@ class Code(StrEnum):
     AGREEMENT_NOT_EXECUTED = "AGREEMENT_NOT_EXECUTED"
     AGREEMENT_NOT_COMMENCED = "AGREEMENT_NOT_COMMENCED"
     AGREEMENT_EXPIRED = "AGREEMENT_EXPIRED"
+    AGREEMENT_SUSPENDED = "AGREEMENT_SUSPENDED"
     AGREEMENT_INVALID = "AGREEMENT_INVALID"
     DIRECTION_NOT_AGREED = "DIRECTION_NOT_AGREED"
     KIND_NOT_AGREED = "KIND_NOT_AGREED"
@@ -132,6 +133,7 @@ CATALOGUE: dict[Code, Spec] = {
     Code.AGREEMENT_NOT_EXECUTED: Spec(_STATE, "The agreement lacks a party's counterpart."),
     Code.AGREEMENT_NOT_COMMENCED: Spec(_STATE, "The agreement has not commenced."),
     Code.AGREEMENT_EXPIRED: Spec(_STATE, "The agreement has expired."),
+    Code.AGREEMENT_SUSPENDED: Spec(_STATE, "The agreement, or this part of it, is suspended."),
     Code.AGREEMENT_INVALID: Spec(
         _STATE, "The agreement relied on is not the one held here.", Mark.ALERT
     ),

@@ -1,7 +1,8 @@
 """The federation folder: read, verified, frozen. The only file access of the agreements.
 
     <folder>/agencies/<id>/agency.toml, agency.sig
-    <folder>/agreements/<name>/agreement.toml, counterparts/<party>.json
+    <folder>/agreements/<name>/agreement.toml, counterparts/<party>.json,
+                               instruments/<party>-<number>.json
 
 Whom it trusts, and why:
 
@@ -17,6 +18,10 @@ Whom it trusts, and why:
 5. Of one agreement, a later executed revision replaces the earlier ones; two
    texts with one revision number that are both executed are left out.
 
+6. Of each party's instruments none may be missing, up to its last; a file
+   among them that can't be verified suspends the agreement, since it may be
+   a suspension. They hold under every agreement between the same agencies.
+
 What is bad is left out and listed; it never keeps the rest from working.
 Links are refused, and so are files that are too large.
 """
@@ -29,10 +34,18 @@ from types import MappingProxyType
 
 from accord.agencies import Agency, load_agency, read_plain
 from accord.agreements.counterparts import Counterpart, verify_counterpart
-from accord.agreements.effective import Agreement, Line, line_of, with_replacements
+from accord.agreements.effective import (
+    Agreement,
+    Line,
+    line_of,
+    with_limits_beside,
+    with_replacements,
+)
 from accord.agreements.law import ELIGIBLE_KINDS
-from accord.agreements.manifest import Manifest, parse_manifest
+from accord.agreements.manifest import Manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import AccordError, InputError
+from accord.instrument_files import MISSING, InstrumentFiles
 from accord.model import check_agency
 
 MAX_ENTRIES = 5000
@@ -88,13 +101,15 @@ def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
 class _Seen:
     """What was seen while running, so that a rollback is noticed (attack A5).
 
-    The highest number of each agency and revision of each agreement, and when
-    each text first commenced: no party prolongs it alone by signing again.
+    The highest number of each agency, revision of each agreement and number of
+    each party's instruments, and when each text first commenced: no party
+    prolongs it alone by signing again.
     """
 
     numbers: dict[str, int] = field(default_factory=dict)
     revisions: dict[Line, int] = field(default_factory=dict)
     commenced: dict[bytes, int] = field(default_factory=dict)
+    instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
 
 
 def load(folder: Path, roots: Mapping[str, str]) -> Federation:
@@ -138,11 +153,8 @@ class _Loader:
         self._load_agencies(present, pinned)
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
-        agreements = [
-            Agreement(manifest, self._counterparts(path, manifest))
-            for path, manifest in counting.items()
-        ]
-        kept = with_replacements(tuple(self._without_rollbacks(agreements)))
+        agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
+        kept = with_replacements(tuple(self._without_rollbacks(with_limits_beside(agreements))))
         return Federation(
             MappingProxyType(self._agencies),
             MappingProxyType({a.manifest.digest: a for a in kept}),
@@ -267,6 +279,27 @@ class _Loader:
             if counterpart is not None:
                 found.append(counterpart)
         return tuple(found)
+
+    def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
+        found = InstrumentFiles(path / "instruments", manifest, self._agencies)
+        for problem in found.problems:
+            self._problem(problem)
+        flaw = found.flaw
+        for party, last in found.last.items():
+            key = (manifest.digest, party)
+            before = self._seen.instruments.setdefault(key, last)
+            self._seen.instruments[key] = max(before, last)
+            if last < before:
+                flaw = flaw or MISSING
+                self._problem(
+                    f"{path}: instrument {before} of {party} was seen before and is gone; "
+                    "put it back"
+                )
+        parts = self._counterparts(path, manifest)
+        agreement = Agreement(manifest, parts, instruments=found.instruments, flaw=flaw)
+        for defect in agreement.effects.defects:
+            self._problem(f"{path}: without effect: {defect}")
+        return agreement
 
     def _without_rollbacks(self, agreements: Iterable[Agreement]) -> list[Agreement]:
         """Apply rule 5, and refuse what is older than what was seen before."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from accord.agency_files import AgencyFiles, issue_peer, make_agency
 from accord.agreements.counterparts import sign_counterpart
-from accord.agreements.manifest import Party, parse_manifest
+from accord.agreements.manifest import Party
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import template_moa
 from accord.clock import Clock
 from accord.envelope_json import to_json

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accord.agencies import Endpoint
-from accord.agreements.manifest import parse_manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import SystemClock
 from accord.demo.processes import Processes, free_port
 from accord.identity import PeerRole, SpiffeId

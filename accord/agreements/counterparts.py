@@ -68,7 +68,7 @@ def sign_counterpart(
         InputError: not a party, a question is undecided, or signer or capacity
             is empty.
     """
-    _party_root(manifest, party)
+    party_root(manifest, party)
     if manifest.undecided:
         first = manifest.undecided[0]
         raise InputError(
@@ -77,7 +77,7 @@ def sign_counterpart(
             f"have counsel answer ({first.section}): {first.question}",
         )
     for name, text in (("signer", signer), ("capacity", capacity)):
-        if not _is_plain(text):
+        if not is_plain(text):
             raise InputError(name, "is empty, too long or not plain text", "write it in words")
     content = {
         "format": FORMAT,
@@ -107,7 +107,7 @@ def verify_counterpart(
     """
     if len(data) > MAX_BYTES:
         raise InputError(where, "is larger than 16 KiB", "this can't be a counterpart")
-    if _party_root(manifest, agency.id) != agency.root:
+    if party_root(manifest, agency.id) != agency.root:
         raise InputError(
             where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
         )
@@ -134,22 +134,38 @@ def _checked(content: _Payload, manifest: Manifest, party: str, where: object) -
             "was signed over another text of the agreement",
             f"have counsel of {party} read this text and sign it: accord agreement sign",
         )
-    if not (_is_plain(content.signer) and _is_plain(content.capacity)):
+    if not (is_plain(content.signer) and is_plain(content.capacity)):
         raise InputError(where, "has no plain name of the signer or capacity", "sign again")
-    try:
-        if not _MOMENT.fullmatch(content.signed_at):
-            raise ValueError
-        signed_at_ms = to_ms(datetime.fromisoformat(content.signed_at))
-    except ValueError:
-        raise InputError(where, "has no valid signed_at", "sign again") from None
+    if not is_moment(content.signed_at):
+        raise InputError(where, "has no valid signed_at", "sign again")
+    signed_at_ms = to_ms(datetime.fromisoformat(content.signed_at))
     return Counterpart(party, content.signer, content.capacity, signed_at_ms)
 
 
-def _is_plain(text: str) -> bool:
+def is_moment(text: str) -> bool:
+    """Tell whether a text is a time as these files write it: UTC, to the second or finer."""
+    try:
+        return bool(_MOMENT.fullmatch(text)) and is_year(datetime.fromisoformat(text).year)
+    except ValueError:
+        return False
+
+
+def is_year(year: int) -> bool:
+    """Tell whether an agreement can hold a day of that year: no calendar of ours ends near it."""
+    return 2000 <= year <= 2200
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text is words on one line, 200 characters at most."""
     return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()
 
 
-def _party_root(manifest: Manifest, party: str) -> str:
+def party_root(manifest: Manifest, party: str) -> str:
+    """Return the root key that the agreement names for a party.
+
+    Raises:
+        InputError: it is not a party.
+    """
     found = manifest.party(party)
     if found is None:
         parties = ", ".join(p.id for p in manifest.parties)

@@ -169,6 +169,9 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
     if standing is Standing.NOT_A_PARTY:
         reason = "The agreement relied on is not between these two agencies."
         return _no(Code.NO_AGREEMENT, manifest.scope.section, reason, contact)
+    if effective.stop is not None:
+        reason = f"The agreement is not in force between the two: {effective.stop.words}."
+        return _no(Code.AGREEMENT_SUSPENDED, effective.stop.section, reason, contact)
     return _not_in_force(standing, agreement, contact)
 
 
@@ -190,6 +193,11 @@ def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Dec
         day = local_date(term.expires_ms - 1, manifest.zone)
         reason = f"The agreement has expired: its last day was {day}."
         return _no(Code.AGREEMENT_EXPIRED, manifest.term.section, reason, contact)
+    if standing is Standing.ENDED and agreement.ended is not None:
+        ended = agreement.ended
+        day = local_date(ended.at_ms - 1, manifest.zone)
+        reason = f"The agreement is over, {ended.words}: its last day was {day}."
+        return _no(Code.AGREEMENT_EXPIRED, ended.section, reason, contact)
     reason = "A later revision of this agreement has replaced it: rely on that one."
     return _no(Code.AGREEMENT_INVALID, manifest.term.section, reason, contact)
 
@@ -211,6 +219,11 @@ def _request(query: Query, effective: Effective) -> Decision | None:
         reason = f"The agreement does not hold the purpose {query.purpose}; "
         reason += f"it holds {', '.join(sorted(purposes.allowed))}."
         return _no(Code.PURPOSE_NOT_AGREED, purposes.section, reason, contact)
+    for narrowed in effective.narrowings:
+        if query.purpose in narrowed.purposes or kind in narrowed.kinds:
+            what = query.purpose if query.purpose in narrowed.purposes else kind.value
+            reason = f"{what} is suspended: {narrowed.words}."
+            return _no(Code.AGREEMENT_SUSPENDED, narrowed.section, reason, contact)
     if query.on_behalf_of not in ("", query.requesting_agency):
         return _onward(manifest.onward_section, contact)
     return _words(

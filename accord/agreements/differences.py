@@ -6,7 +6,7 @@ from enum import Enum
 
 from accord.agreements.manifest import Manifest
 from accord.agreements.terms import Redaction
-from accord.agreements.words import kept_words, seen_words, term_words
+from accord.agreements.words import kept_words, notice_words, seen_words, term_words
 
 
 class Effect(Enum):
@@ -123,6 +123,15 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     if term_words(old) != term_words(new):
         text = f"{term_words(new)}; before: {term_words(old)}"
         yield Change(everybody, Effect.CHANGES, text, new.term.section)
+    for words, was_rule, rule in (
+        ("one party alone ends it by", old.termination, new.termination),
+        ("a party prevents the extension by", old.non_extension, new.non_extension),
+    ):
+        if was_rule != rule:
+            was = notice_words(was_rule) if was_rule else "nothing"
+            now = notice_words(rule) if rule else "nothing"
+            section = (rule or was_rule or new.term).section
+            yield Change(everybody, Effect.CHANGES, f"{words} {now}; before: {was}", section)
     for one in new.undecided:
         if one not in old.undecided:
             yield Change(everybody, Effect.CHANGES, f"undecided: {one.question}", one.section)

@@ -1,15 +1,26 @@
 """What an agreement allows one requester to ask one owner at one moment. A pure fold.
 
 Many parties and both directions fold to one ordered pair of requester and
-owner before anything is decided. Notices, suspensions and amendments will be
-folded in here: each can only replace a value by a narrower one.
+owner before anything is decided. Notices and suspensions are folded in here:
+each can only replace a value by a narrower one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
 from accord.agreements.counterparts import Counterpart
+from accord.agreements.effects import (
+    Effects,
+    Ending,
+    Narrowing,
+    Stop,
+    effects_of,
+    unreadable,
+    with_ending,
+)
+from accord.agreements.instruments import Instrument
 from accord.agreements.manifest import Manifest
 from accord.agreements.term import Term, term_of
 
@@ -25,20 +36,28 @@ class Standing(Enum):
     UNDECIDED = "a question in it is undecided"
     NOT_COMMENCED = "not commenced"
     EXPIRED = "expired"
+    ENDED = "ended by notice"
     REPLACED = "replaced by a later revision"
+    SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """A manifest and its verified counterparts.
+    """A manifest, its verified counterparts and instruments.
 
     ``replaced_ms`` is when a later revision between the same parties
-    commenced, UTC ms; None while there is none.
+    commenced, UTC ms; None while there is none. ``flaw`` says why its
+    instruments can't all be read, and then stops everybody. ``beside`` is what
+    other agreements between some of the same parties stop or narrow: whoever
+    suspended sharing with another suspended it under every agreement of the two.
     """
 
     manifest: Manifest
     counterparts: tuple[Counterpart, ...]
     replaced_ms: int | None = None
+    instruments: tuple[Instrument, ...] = ()
+    flaw: str = ""
+    beside: tuple[Stop | Narrowing, ...] = ()
 
     @cached_property
     def parties(self) -> frozenset[str]:
@@ -47,8 +66,28 @@ class Agreement:
 
     @cached_property
     def term(self) -> Term:
-        """When it commences and expires."""
+        """When it commences and expires, notices included."""
+        return with_ending(self.text_term, self.effects.ending)
+
+    @cached_property
+    def text_term(self) -> Term:
+        """When it commences and expires by its text alone."""
         return term_of(self.manifest, self.counterparts)
+
+    @cached_property
+    def effects(self) -> Effects:
+        """What its instruments do."""
+        effects = effects_of(self.manifest, self.text_term, self.instruments)
+        if not self.flaw:
+            return effects
+        return replace(effects, stops=(*effects.stops, *unreadable(self.manifest, self.flaw)))
+
+    @cached_property
+    def ended(self) -> Ending | None:
+        """What ends it before its text does; None while nothing does."""
+        ending, expires_ms = self.effects.ending, self.text_term.expires_ms
+        before = ending is not None and (expires_ms is None or ending.at_ms < expires_ms)
+        return ending if before else None
 
     def may_ask(self, requester: str, owner: str) -> bool:
         """Tell whether its direction lets the requester ask the owner at all."""
@@ -64,7 +103,7 @@ class Agreement:
         if at_ms < term.commences_ms:
             return Standing.NOT_COMMENCED
         if term.expires_ms is not None and at_ms >= term.expires_ms:
-            return Standing.EXPIRED
+            return Standing.EXPIRED if self.ended is None else Standing.ENDED
         if self.replaced_ms is not None and at_ms >= self.replaced_ms:
             return Standing.REPLACED
         return Standing.IN_FORCE
@@ -72,7 +111,11 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """One agreement as it is for one ordered pair at ``at_ms`` (UTC ms)."""
+    """One agreement as it is for one ordered pair at ``at_ms`` (UTC ms).
+
+    ``stop`` is what suspends it between the two; ``narrowings`` are those that
+    hold at the moment.
+    """
 
     agreement: Agreement
     requester: str
@@ -80,6 +123,8 @@ class Effective:
     at_ms: int
     standing: Standing
     may_ask: bool
+    stop: Stop | None = None
+    narrowings: tuple[Narrowing, ...] = ()
 
 
 def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> Effective:
@@ -89,8 +134,37 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
         standing = Standing.NOT_A_PARTY
     else:
         standing = agreement.standing_at(at_ms)
+    effects = agreement.effects
+    limits = (*effects.stops, *effects.narrowings, *agreement.beside)
+    holding = [limit for limit in limits if limit.holds(requester, owner, at_ms)]
+    stop = None
+    if standing is Standing.IN_FORCE:
+        stop = next((limit for limit in holding if isinstance(limit, Stop)), None)
+        standing = Standing.IN_FORCE if stop is None else Standing.SUSPENDED
     may_ask = agreement.may_ask(requester, owner)
-    return Effective(agreement, requester, owner, at_ms, standing, may_ask)
+    narrowings = tuple(limit for limit in holding if isinstance(limit, Narrowing))
+    return Effective(agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings)
+
+
+def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
+    """Return the agreements, each with what the others stop or narrow between its parties."""
+    limits: list[tuple[Agreement, Stop | Narrowing]] = []
+    for agreement in agreements:
+        limits += [(agreement, stop) for stop in agreement.effects.stops]
+        limits += [(agreement, narrowing) for narrowing in agreement.effects.narrowings]
+    if not limits:
+        return agreements
+    return tuple(
+        replace(
+            agreement,
+            beside=tuple(
+                limit
+                for other, limit in limits
+                if other is not agreement and len(limit.parties & agreement.parties) > 1
+            ),
+        )
+        for agreement in agreements
+    )
 
 
 def with_replacements(agreements: tuple[Agreement, ...]) -> tuple[Agreement, ...]:

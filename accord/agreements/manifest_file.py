@@ -4,6 +4,7 @@ What the words in it mean, and whether they go together, is for
 :mod:`accord.agreements.manifest` to say.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
@@ -116,6 +117,26 @@ class TermEntry(StrictModel):
     extensions: int | None = Limit(default=None, ge=1, le=50)
 
 
+class Channel(StrEnum):
+    """How a notice is given. MOA V demands certified mail and facsimile, both."""
+
+    CERTIFIED_MAIL = "certified-mail"
+    FACSIMILE = "facsimile"
+    E_MAIL = "e-mail"
+    COURIER = "courier"
+    IN_PERSON = "in-person"
+    ANY_WRITING = "any-writing"
+
+
+class NoticeEntry(StrictModel):
+    """The tables ``[termination]`` and ``[non_extension]``."""
+
+    section: _Section
+    notice_days: int = Limit(ge=0, le=3650)
+    channels: list[str] = Limit(min_length=1)
+    counted_from: str
+
+
 class ExecutionEntry(StrictModel):
     """The table ``[execution]``."""
 
@@ -141,4 +162,6 @@ class ManifestFile(StrictModel):
     fields: FieldsEntry
     retention: RetentionEntry
     term: TermEntry
+    termination: NoticeEntry | None = None
+    non_extension: NoticeEntry | None = None
     execution: ExecutionEntry

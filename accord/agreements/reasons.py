@@ -117,6 +117,10 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
     )  # fmt: skip
     yield _rule(_not_over(effective), manifest.term.section, Code.AGREEMENT_EXPIRED)
     yield _rule(
+        "no party and no law has suspended it, or the part that is asked for",
+        manifest.policy_section, Code.AGREEMENT_SUSPENDED,
+    )  # fmt: skip
+    yield _rule(
         f"it lets {query.requesting_agency} ask {query.audience}",
         manifest.scope.section, Code.DIRECTION_NOT_AGREED,
     )  # fmt: skip

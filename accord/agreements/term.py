@@ -13,9 +13,10 @@ before: three years and an extension from 29 February 2024 are four years from
 it. Each is automatic; a manifest says none, one, so many, or no end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
+from itertools import count
 
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.manifest import Ends, Manifest
@@ -61,6 +62,15 @@ def period_end(manifest: Manifest, term: Term, at_ms: int) -> int | None:
     while (end_ms := _end_of(manifest, term.commences_ms, extensions)) <= at_ms:
         extensions += 1
     return end_ms
+
+
+def last_days(manifest: Manifest, commences_ms: int) -> Iterator[date]:
+    """Yield the last day of the first term and of each extension; without end if it repeats."""
+    for extensions in count():
+        if manifest.term.extensions is not None and extensions > manifest.term.extensions:
+            return
+        end_ms = _end_of(manifest, commences_ms, extensions)
+        yield local_date(end_ms - 1, manifest.zone)
 
 
 def _end_of(manifest: Manifest, commences_ms: int, extensions: int) -> int:

@@ -7,7 +7,8 @@ chief who reads it reads what the machines will do.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from accord.agreements.manifest import Ends, Extension, Manifest, TermRule
+from accord.agreements.manifest import Ends, Extension, Manifest, NoticeRule, TermRule
+from accord.agreements.manifest_file import Channel
 from accord.agreements.reading import TIME_STEPS
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 
@@ -21,6 +22,16 @@ _PHOTO = {
     PhotoSharing.NONE: "no photo",
     PhotoSharing.MASKED: "the photo with what the camera burnt in painted over",
     PhotoSharing.SHARED: "the photo",
+}
+
+
+_CHANNELS = {
+    Channel.CERTIFIED_MAIL: "by certified mail",
+    Channel.FACSIMILE: "by facsimile",
+    Channel.E_MAIL: "by e-mail",
+    Channel.COURIER: "by courier",
+    Channel.IN_PERSON: "handed over in person",
+    Channel.ANY_WRITING: "in writing",
 }
 
 
@@ -70,9 +81,32 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause("What is seen", manifest.fields.section, f"{_seen(manifest.fields.redaction)}.")
     yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
     yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.")
+    yield Clause("Early end", *_early_end(manifest))
+    prevented = manifest.non_extension
+    if prevented is not None:
+        text = f"A party prevents the extension by {notice_words(prevented)}."
+        yield Clause("Non-extension", prevented.section, text)
+    elif manifest.term.extension is not Extension.NONE:
+        text = "No party alone prevents the extension."
+        yield Clause("Non-extension", manifest.term.section, text)
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
+
+
+def _early_end(manifest: Manifest) -> tuple[str, str]:
+    """Return the section and how the agreement ends before its term."""
+    together = "All parties together end it on a day that each signs"
+    rule = manifest.termination
+    if rule is None:
+        return manifest.term.section, f"{together}. No party ends it alone."
+    return rule.section, f"{together}. A party alone ends it by {notice_words(rule)}."
+
+
+def notice_words(rule: NoticeRule) -> str:
+    """Return what a notice must be, such as "a notice of 30 days, by ..."."""
+    channels = " and ".join(_CHANNELS[channel] for channel in sorted(rule.channels))
+    return f"a notice of {rule.days} days, {channels}, counted from its {rule.counted_from.value}"
 
 
 def _seen(redaction: Redaction) -> str:

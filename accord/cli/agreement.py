@@ -1,4 +1,4 @@
-"""``accord agreement``: new, check, explain, diff, sign, status, ask. What counsel needs.
+"""``accord agreement``: new, check, explain, diff, sign, notice, status, ask. What counsel needs.
 
 Checking prints what the text allows; signing writes one counterpart and never
 overwrites one; status verifies signatures against a federation folder and
@@ -6,6 +6,7 @@ roots that are pinned on the command line (``--root city=sha256:<64 hex>``).
 """
 
 from collections.abc import Iterable
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +18,17 @@ from accord.agencies import load_agency, read_plain
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, Standing
+from accord.agreements.effects import Narrowing, Stop
 from accord.agreements.law import ELIGIBLE_KINDS
-from accord.agreements.manifest import UNDECIDED, Manifest, Party, parse_manifest
+from accord.agreements.manifest import Manifest, Party
+from accord.agreements.manifest_reading import UNDECIDED, parse_manifest
 from accord.agreements.templates import template_moa
 from accord.agreements.term import period_end
 from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
+from accord.cli.agreement_notice import app as notice
 from accord.cli.cells import shown
+from accord.cli.files import write_new
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
@@ -38,6 +43,7 @@ Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 
 
 app.command()(ask)
+app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 
 
 @app.command()
@@ -54,8 +60,9 @@ def new(
     What the memorandum leaves open stands in it as "undecided".
     """
     parties = [_new_party(federation, name, pin) for name, pin in pinned(root).items()]
-    data = template_moa(id, title, parties, time_zone=zone, ends=UNDECIDED, extension=UNDECIDED)
-    _write_new(out, data)
+    data = template_moa(id, title, parties, time_zone=zone, ends=UNDECIDED,
+                        extension=UNDECIDED, counted_from=UNDECIDED)  # fmt: skip
+    write_new(out, data)
     manifest = _read(out)
     console().print(shown(f"Written: {out}. Read it, change it, answer what is undecided:"))
     _print_undecided(manifest)
@@ -134,7 +141,7 @@ def sign(
     now_ms = SystemClock().now_ms()
     data = sign_counterpart(manifest, party, signer, capacity, now_ms, PrivateKey.load(key))
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
-    _write_new(path, data)
+    write_new(path, data)
     screen = console()
     what = f"{manifest.title} ({manifest.id}, revision {manifest.revision})"
     screen.print(f"Signed for {party}: {what}", markup=False)
@@ -164,6 +171,8 @@ def status(
         screen.print("This agreement does not count:")
     else:
         screen.print(_verified_table(agreement))
+        if agreement.instruments:
+            screen.print(_instruments_table(agreement))
         _print_term(agreement, SystemClock().now_ms())
     _print_problems(str(problem) for problem in loaded.problems)
     if agreement is None:
@@ -172,19 +181,6 @@ def status(
 
 def _read(file: Path) -> Manifest:
     return parse_manifest(read_plain(file), file)
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise InputError(
-            path, "is there already and is never overwritten", "give another --out, or move it away"
-        ) from None
-    except OSError as error:
-        raise InputError(path, f"can't be written ({error.strerror})", "check the path") from None
 
 
 def _summary(manifest: Manifest) -> Table:
@@ -225,6 +221,20 @@ def _verified_table(agreement: Agreement) -> Table:
     return table
 
 
+def _instruments_table(agreement: Agreement) -> Table:
+    table = Table("instrument", "of", "signed by", "signed at (UTC)", "what it says")
+    for one in agreement.instruments:
+        said, moment = one.details, to_datetime(one.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
+        words = [f"last day {said.last_day}"] * (said.last_day is not None)
+        words += [f"lifts number {said.of}"] * bool(said.of)
+        words += [f"until {said.until}"] * (said.until is not None)
+        words += [*sorted(said.purposes), *sorted(said.kinds), *["everything"] * said.all]
+        words += [text for text in (said.citation, said.decided_by, said.reason) if text]
+        cells = (f"{one.kind}, number {one.number}", one.party, one.signer)
+        table.add_row(*map(shown, cells), moment, shown("; ".join(words)))
+    return table
+
+
 def _print_term(agreement: Agreement, now_ms: int) -> None:
     screen, term, zone = console(), agreement.term, agreement.manifest.zone
     _print_undecided(agreement.manifest)
@@ -239,12 +249,29 @@ def _print_term(agreement: Agreement, now_ms: int) -> None:
             until = to_datetime(period_ms - 1).astimezone(zone)
             then = extension_words(agreement.manifest.term)
             screen.print(f"This period ends with {until:%Y-%m-%d}; {then}.", markup=False)
+    if agreement.ended is not None:
+        screen.print(shown(f"It ends so early {agreement.ended.words}."))
+    holding = _holding(agreement, now_ms)
+    stopped = list(dict.fromkeys(one.words for one in holding if isinstance(one, Stop)))
     standing = agreement.standing_at(now_ms)
-    if standing is Standing.IN_FORCE:
+    if standing is Standing.IN_FORCE and stopped:
+        screen.print(shown(f"In force now: no, {Standing.SUSPENDED.value}: {'; '.join(stopped)}"))
+    elif standing is Standing.IN_FORCE:
         screen.print("In force now: yes")
+        for one in holding:
+            if isinstance(one, Narrowing):
+                what = ", ".join(sorted({*one.purposes, *one.kinds}))
+                screen.print(shown(f"Suspended in it: {what}: {one.words}"))
     else:
         missing = f"; missing: {', '.join(term.missing)}" if term.missing else ""
         screen.print(f"In force now: no, {standing.value}{missing}")
+
+
+def _holding(agreement: Agreement, now_ms: int) -> list[Stop | Narrowing]:
+    """Return what holds between any two of the parties, by other agreements too."""
+    effects, pairs = agreement.effects, list(permutations(sorted(agreement.parties), 2))
+    limits = [*effects.stops, *effects.narrowings, *agreement.beside]
+    return [limit for limit in limits if any(limit.holds(*pair, now_ms) for pair in pairs)]
 
 
 def _print_problems(problems: Iterable[str]) -> None:

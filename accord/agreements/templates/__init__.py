@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib import resources
 from string import Template
 
-from accord.agreements.manifest import Party, parse_manifest
+from accord.agreements.manifest import Party
+from accord.agreements.manifest_reading import parse_manifest
 from accord.model import Kind, Purpose
 
 MOA_PURPOSES = (
@@ -42,6 +43,7 @@ def template_moa(
     ends: str = "day-before",
     extension: str = "none",
     extension_years: int = 1,
+    counted_from: str = "receipt",
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
@@ -76,11 +78,20 @@ def template_moa(
     filled["extension"] = _toml(extension)
     if extension != "none":
         filled["extension"] += f"\nextension_years = {extension_years}"
+    filled["counted_from"] = _toml(counted_from)
+    filled["non_extension"] = _non_extension(counted_from) if extension != "none" else ""
     filled["parties"] = "".join(_party(party) for party in parties)
     text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")
     data = Template(text).substitute(filled).encode()
     parse_manifest(data, f"the template filled in for {id}")
     return data
+
+
+def _non_extension(counted_from: str) -> str:
+    lines = ["", "# The extension is prevented by a written notice; no channel is named."]
+    lines += ["[non_extension]", 'section = "V"', "notice_days = 30"]
+    lines += ['channels = ["any-writing"]', f"counted_from = {_toml(counted_from)}", ""]
+    return "\n".join(lines)
 
 
 def _party(party: Party) -> str:

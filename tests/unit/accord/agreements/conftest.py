@@ -9,7 +9,8 @@ from accord.agencies import Agency
 from accord.agreements.counterparts import Counterpart, sign_counterpart, verify_counterpart
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import Agreement, effective
-from accord.agreements.manifest import Manifest, Party, parse_manifest
+from accord.agreements.manifest import Manifest, Party
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
 from accord.agreements.templates import template_moa
 from accord.clock import to_ms

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from accord.agreements.counterparts import sign_counterpart, verify_counterpart
-from accord.agreements.manifest import parse_manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.envelope import AGENCY, COUNTERPART, sign
 from accord.envelope_json import to_json
 from accord.errors import Code, InputError, Unverified
@@ -68,7 +68,7 @@ def test_an_agency_with_another_root_than_the_manifest_names_is_refused(world, m
 def test_only_counsel_keys_count(world, manifest):
     key = PrivateKey.generate()
     city = replace(world.agencies["city"], keys={"node": (key.public,)})
-    data = sign_counterpart(manifest, "city", "X", "Y", 1, key)
+    data = sign_counterpart(manifest, "city", "X", "Y", SIGNED_MS, key)
     with pytest.raises(Unverified):
         verify_counterpart(data, manifest, city)
     counsel = replace(city, keys={"counsel": (key.public,)})

@@ -9,7 +9,7 @@ import pytest
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.decide import OWN_SECTION, decide
 from accord.agreements.effective import Agreement, effective, with_replacements
-from accord.agreements.manifest import parse_manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
 from accord.agreements.terms import OPEN, PhotoSharing
 from accord.clock import to_ms

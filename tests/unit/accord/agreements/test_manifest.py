@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from accord.agreements.manifest import Ends, parse_manifest
+from accord.agreements.manifest import Ends
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.terms import CameraSharing, PhotoSharing
 from accord.errors import InputError
 from accord.model import Kind, Purpose

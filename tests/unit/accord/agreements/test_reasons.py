@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accord.agreements.effective import Agreement, effective
-from accord.agreements.manifest import parse_manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.reasons import Held, steps
 from accord.clock import to_ms
 from accord.errors import Code

@@ -7,7 +7,7 @@ import pytest
 
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, Standing
-from accord.agreements.manifest import parse_manifest
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.reading import local_date
 from accord.agreements.term import Term, anniversary, period_end, start_of, term_of
 from accord.clock import to_ms

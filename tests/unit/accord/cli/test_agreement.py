@@ -6,77 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from accord.agencies import render_agency, sign_agency
-from accord.agreements.manifest import Party
-from accord.agreements.templates import template_moa
 from accord.cli.agreement import app
-from accord.clock import SystemClock
-from accord.errors import AccordError, InputError
-from accord.identity import KeyRole
-from accord.keys import PrivateKey
-from accord.pki import new_authority
-
-
-def run(*args: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def fails(*args: object) -> str:
-    """Return the one line; ``accord`` prints it and leaves with 2."""
-    result = CliRunner().invoke(app, [str(a) for a in args])
-    assert isinstance(result.exception, AccordError)
-    return str(result.exception)
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A federation folder with two agencies, their counsel keys and an unsigned agreement."""
-    now_ms = SystemClock().now_ms()
-    parties = []
-    for name in ("city", "harbor"):
-        root, counsel = PrivateKey.generate(), PrivateKey.generate()
-        counsel.save(tmp_path / f"{name}.pem")
-        folder = tmp_path / "federation" / "agencies" / name
-        folder.mkdir(parents=True)
-        data = render_agency(
-            agency=name,
-            number=1,
-            name=name.title(),
-            kind="police",
-            state="CA",
-            contact="x",
-            cas=[new_authority(name, now_ms).certificate],
-            keys=[(KeyRole.COUNSEL, counsel.public)],
-            endpoints=[],
-            issued_at_ms=now_ms,
-            expires_at_ms=now_ms + 10**10,
-        )
-        (folder / "agency.toml").write_bytes(data)
-        (folder / "agency.sig").write_bytes(sign_agency(data, root))
-        parties.append(Party(name, f"{name.title()} [red]PD", root.public.keyid, "x"))
-    path = tmp_path / "federation" / "agreements" / "city-harbor"
-    path.mkdir(parents=True)
-    (path / "agreement.toml").write_bytes(template_moa("city-harbor", "Sharing [b]", parties))
-    (tmp_path / "root").write_text(f"city=sha256:{parties[0].root}")
-    (tmp_path / "harbor-root").write_text(f"harbor=sha256:{parties[1].root}")
-    return tmp_path
-
-
-def sign(place, party, *more):
-    file = place / "federation/agreements/city-harbor/agreement.toml"
-    key = place / f"{party}.pem"
-    who = ("--signer", "Jane Roe", "--capacity", "General Counsel")
-    return ("sign", file, "--party", party, "--key", key, *who, *more)
-
-
-def status(place):
-    folder = place / "federation"
-    root = (place / "root").read_text()
-    return (
-        "status", folder / "agreements/city-harbor", "--federation", folder, "--root", root,
-    )  # fmt: skip
+from accord.errors import InputError
+from tests.unit.accord.cli.kit import fails, run, sign, status
 
 
 def test_check_says_what_the_text_allows(place):
@@ -92,13 +24,14 @@ def new(place, out, *more):
 
 
 def test_from_a_new_draft_to_an_agreement_in_force(place):
-    """Nothing is signed before counsel has answered; the answers are two words."""
+    """Nothing is signed before counsel has answered; the answers are three words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == 2
+    assert out.count("UNDECIDED, so nobody can sign") == 4
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
     text = file.read_text().replace('ends = "undecided"', 'ends = "anniversary"')
+    text = text.replace('counted_from = "undecided"', 'counted_from = "receipt"')
     file.write_text(text.replace('extension = "undecided"', 'extension = "once"'))
     assert "UNDECIDED" not in run("check", file)
     for party in ("city", "harbor"):

@@ -1,0 +1,343 @@
+"""``agreement.toml``: what was signed, as rules that a machine keeps. Strict, pure.
+
+    format = "accord-agreement/1"
+    id = "city-harbor"
+    title = "Sharing of ALPR information between City and Harbor"
+    revision = 1
+    time_zone = "America/Los_Angeles"
+    [[parties]]                          # two or more
+    id = "city"
+    name = "City Police Department"
+    root = "sha256:<64 hex>"             # fingerprint of the party's offline root key
+    contact = "alpr@city.example"
+    [scope]                              # each group names the section it comes from
+    section = "II.A"
+    kinds = ["reads", "hot-list"]
+    direction = "both"                   # or "one-way", with owner and requester
+    [purposes]
+    section = "II.A"
+    allowed = ["stolen-vehicle"]
+    [eligibility]
+    section = "II.A"
+    training_within_days = 730
+    case_number = "required"             # or "optional"
+    reason = "required"
+    [onward]
+    section = "II.A"
+    sharing = "none"
+    [local_policy]
+    section = "II.B"
+    effect = "narrows"
+    [limits]
+    section = "Annex 1"
+    look_back_days = 365
+    row_limit = 500
+    [fields]                             # the plate is always shared
+    section = "I.C"
+    time = "minute"
+    place = "500 m"
+    camera = "pseudonym"
+    vehicle = "shared"
+    photo = "masked"
+    [retention]
+    section = "IV"
+    received_days = 30                   # or "own-policy"
+    [term]
+    section = "V"
+    commencement = "last-signature"
+    length_years = 3
+    ends = "day-before"                  # last day in force; or "anniversary"
+    extension = "once"                   # or "none", "counted", "repeating"
+    extension_years = 1                  # unless there is none
+    extensions = 2                       # how many; only where "counted"
+    [termination]                        # left out: only all parties together end it early
+    section = "V"
+    notice_days = 30                     # between the notice and the last day
+    channels = ["certified-mail", "facsimile"]  # all of these
+    counted_from = "receipt"             # or "sending"
+    [non_extension]                      # how one party prevents an extension
+    section = "V"
+    notice_days = 30
+    channels = ["any-writing"]
+    counted_from = "receipt"
+    [execution]
+    section = "VIII"
+    counterparts = "every-party"
+
+Rules with one possible word are written out all the same: counsel sees that
+the point is settled, and a later version can offer more words. A question that
+counsel has not answered yet is written "undecided" (term.ends, term.extension,
+and what a notice is counted from); such a text can be read and checked, but not signed, and it is
+never in force.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+from accord.agreements.manifest import (
+    CountedFrom,
+    Eligibility,
+    Ends,
+    Extension,
+    Fields,
+    Limits,
+    Manifest,
+    NoticeRule,
+    Party,
+    Purposes,
+    Retention,
+    Scope,
+    TermRule,
+    Undecided,
+)
+from accord.agreements.manifest_file import (
+    MAX_DAYS,
+    Channel,
+    EligibilityEntry,
+    FieldsEntry,
+    ManifestFile,
+    NoticeEntry,
+    PartyEntry,
+    RetentionEntry,
+    ScopeEntry,
+    TermEntry,
+)
+from accord.agreements.reading import Source
+from accord.agreements.terms import PhotoSharing
+from accord.errors import InputError
+from accord.model import Kind
+from accord.strict_toml import decode, parse_toml
+
+FORMAT = "accord-agreement/1"
+MAX_BYTES = 256 * 1024
+UNDECIDED = "undecided"
+
+
+def parse_manifest(data: bytes, where: object) -> Manifest:
+    """Return the agreement that the exact bytes of ``agreement.toml`` say.
+
+    Raises:
+        InputError: one line: file, line where it can be told, key, remedy.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(where, "is larger than 256 KiB", "this can't be the right file")
+    source = Source(decode(data, where), where)
+    file = parse_toml(data, where, ManifestFile)
+    source.word(["format"], file.format, [FORMAT], "a format that this version reads")
+    _check_single_words(source, file)
+    parties = _parties(source, file.parties)
+    return Manifest(
+        id=source.agency(["id"], file.id, "an id of an agreement"),
+        title=file.title,
+        revision=file.revision,
+        zone=source.zone(["time_zone"], file.time_zone),
+        parties=parties,
+        scope=_scope(source, file.scope, parties),
+        purposes=Purposes(
+            file.purposes.section, source.purposes(["purposes", "allowed"], file.purposes.allowed)
+        ),
+        eligibility=_eligibility(source, file.eligibility),
+        limits=Limits(file.limits.section, file.limits.look_back_days, file.limits.row_limit),
+        fields=_fields(source, file.fields),
+        retention=_retention(source, file.retention),
+        term=_term(source, file.term),
+        termination=_notice(source, "termination", file.termination),
+        non_extension=_non_extension(source, file),
+        onward_section=file.onward.section,
+        policy_section=file.local_policy.section,
+        execution_section=file.execution.section,
+        digest=hashlib.sha256(data).digest(),
+        undecided=tuple(_undecided(file)),
+    )
+
+
+def _check_single_words(source: Source, file: ManifestFile) -> None:
+    """Check the keys that have one possible word in this format."""
+    source.word(["onward", "sharing"], file.onward.sharing, ["none"], "a rule that is known")
+    source.word(
+        ["local_policy", "effect"], file.local_policy.effect, ["narrows"], "a rule that is known"
+    )
+    source.word(
+        ["term", "commencement"],
+        file.term.commencement,
+        ["last-signature"],
+        "a rule of commencement",
+    )
+    source.word(
+        ["execution", "counterparts"],
+        file.execution.counterparts,
+        ["every-party"],
+        "a rule that is known",
+    )
+
+
+def _parties(source: Source, entries: list[PartyEntry]) -> tuple[Party, ...]:
+    if len(entries) < 2:
+        raise source.error(["parties"], "has one party only", "write a [[parties]] for each")
+    parties: list[Party] = []
+    for number, entry in enumerate(entries):
+        key = ["parties", str(number)]
+        agency = source.agency([*key, "id"], entry.id)
+        root = entry.root.removeprefix("sha256:")
+        if root == entry.root or len(root) != 64 or not set(root) <= set("0123456789abcdef"):
+            raise source.error(
+                [*key, "root"],
+                "is not the fingerprint of a key",
+                'write "sha256:" and 64 hex digits in lower case, as the party\'s own '
+                "counsel reads them out",
+            )
+        for earlier in parties:
+            if agency == earlier.id:
+                raise source.error([*key, "id"], f"names {agency!r} twice", "remove one of them")
+            if root == earlier.root:
+                raise source.error(
+                    [*key, "root"],
+                    f"is the same as that of {earlier.id!r}",
+                    "each party has a root key of its own",
+                )
+        parties.append(Party(agency, entry.name, root, entry.contact))
+    return tuple(parties)
+
+
+def _scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Scope:
+    key = ["scope", "kinds"]
+    source.unique(key, entry.kinds)
+    kinds = frozenset(source.choice(key, kind, Kind, "a kind of data") for kind in entry.kinds)
+    ids = [party.id for party in parties]
+    direction = ["scope", "direction"]
+    source.word(direction, entry.direction, ("both", "one-way"), "a direction")
+    if entry.direction == "both":
+        if entry.owner is not None or entry.requester is not None:
+            raise source.error(
+                direction,
+                'is "both", yet owner or requester is given too',
+                'remove them, or write "one-way"',
+            )
+        pairs = {(asks, owns) for asks in ids for owns in ids if asks != owns}
+        return Scope(entry.section, kinds, frozenset(pairs))
+    if entry.owner is None or entry.requester is None:
+        raise source.error(
+            direction, 'is "one-way", yet owner or requester is missing', "add both keys"
+        )
+    owner = source.word(["scope", "owner"], entry.owner, ids, "a party")
+    requester = source.word(["scope", "requester"], entry.requester, ids, "a party")
+    if owner == requester:
+        raise source.error(["scope", "owner"], "is the requester too", "name two parties")
+    return Scope(entry.section, kinds, frozenset({(requester, owner)}))
+
+
+def _eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
+    words = ("required", "optional")
+    case = source.word(["eligibility", "case_number"], entry.case_number, words, "a rule")
+    reason = source.word(["eligibility", "reason"], entry.reason, words, "a rule")
+    return Eligibility(
+        entry.section, entry.training_within_days, case == "required", reason == "required"
+    )
+
+
+_QUESTIONS = {
+    "ends": "Is the last day in force the anniversary, or the day before it?",
+    "extension": "Is the term extended not at all, once, so many times, or again and again?",
+}
+
+
+_COUNTED = "Do the days of a notice run from its sending, or from its receipt?"
+
+
+def _undecided(file: ManifestFile) -> Iterator[Undecided]:
+    for key, question in _QUESTIONS.items():
+        if getattr(file.term, key) == UNDECIDED:
+            yield Undecided(f"term.{key}", file.term.section, question)
+    for name in ("termination", "non_extension"):
+        notice = getattr(file, name)
+        if notice is not None and notice.counted_from == UNDECIDED:
+            yield Undecided(f"{name}.counted_from", notice.section, _COUNTED)
+
+
+def _notice(source: Source, name: str, entry: NoticeEntry | None) -> NoticeRule | None:
+    """Return the rule; what is undecided is read as the later day, of receipt."""
+    if entry is None:
+        return None
+    key = [name, "channels"]
+    source.unique(key, entry.channels)
+    channels = frozenset(
+        source.choice(key, channel, Channel, "a channel") for channel in entry.channels
+    )
+    if Channel.ANY_WRITING in channels and len(channels) > 1:
+        raise source.error(key, "holds any-writing and others too", "name the others, or it alone")
+    words = [*(member.value for member in CountedFrom), UNDECIDED]
+    counted = source.word([name, "counted_from"], entry.counted_from, words, "a day to count from")
+    rule = CountedFrom.RECEIPT if counted == UNDECIDED else CountedFrom(counted)
+    return NoticeRule(entry.section, entry.notice_days, channels, rule)
+
+
+def _non_extension(source: Source, file: ManifestFile) -> NoticeRule | None:
+    extended, entry = file.term.extension, file.non_extension
+    if extended == Extension.NONE and entry is not None:
+        raise source.error(
+            ["non_extension"], "is given although the term is not extended", "remove it"
+        )
+    return _notice(source, "non_extension", entry)
+
+
+def _term(source: Source, entry: TermEntry) -> TermRule:
+    """Return the rule; what is undecided is read as the narrowest there is."""
+    words = [*(member.value for member in Ends), UNDECIDED]
+    ends = source.word(["term", "ends"], entry.ends, words, "an end of the term")
+    words = [*(member.value for member in Extension), UNDECIDED]
+    key = ["term", "extension"]
+    extension = source.word(key, entry.extension, words, "an extension")
+    needed = {
+        "extension_years": extension not in (Extension.NONE, UNDECIDED),
+        "extensions": extension == Extension.COUNTED,
+    }
+    for name, wanted in needed.items():
+        given = getattr(entry, name) is not None
+        if wanted and not given:
+            raise source.error(key, f"is {extension!r}, yet {name} is missing", f"add {name} = 1")
+        if given and not wanted and extension != UNDECIDED:
+            problem = f"is given although term.extension is {extension!r}"
+            raise source.error(["term", name], problem, "remove it, or say how it is extended")
+    times = {Extension.ONCE: 1, Extension.COUNTED: entry.extensions, Extension.REPEATING: None}
+    rule = Extension.NONE if extension == UNDECIDED else Extension(extension)
+    return TermRule(
+        entry.section,
+        entry.length_years,
+        Ends.DAY_BEFORE if ends == UNDECIDED else Ends(ends),
+        rule,
+        entry.extension_years or 0,
+        times.get(rule, 0),
+    )
+
+
+def _retention(source: Source, entry: RetentionEntry) -> Retention:
+    days = entry.received_days
+    if days == "own-policy":
+        return Retention(entry.section, None)
+    # A bool is an int to Python, not to counsel.
+    if type(days) is not int or not 1 <= days <= MAX_DAYS:
+        raise source.error(
+            ["retention", "received_days"],
+            "is neither a number of days nor the word for the requester's own policy",
+            'write such as 30, or "own-policy"',
+        )
+    return Retention(entry.section, days)
+
+
+def _fields(source: Source, entry: FieldsEntry) -> Fields:
+    redaction = source.redaction(
+        ["fields"],
+        time=entry.time,
+        place=entry.place,
+        camera=entry.camera,
+        vehicle=entry.vehicle,
+        photo=entry.photo,
+    )
+    if redaction != redaction.without_leaks():
+        raise source.error(
+            ["fields", "photo"],
+            f'is "{PhotoSharing.SHARED}" although time, place or camera is not exact: '
+            "cameras burn all three into the picture",
+            'write "masked" or "none"',
+        )
+    return Fields(entry.section, redaction)

@@ -1,0 +1,83 @@
+"""The instruments in an agreement's folder: read, verified, complete or not."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from accord.agencies import Agency, read_plain
+from accord.agreements.instruments import Instrument, named, verify_instrument
+from accord.agreements.manifest import Manifest
+from accord.errors import AccordError
+
+MAX_FILES = 1000
+UNREADABLE = "an instrument of it can't be verified"
+MISSING = "an instrument of it is missing"
+
+
+class InstrumentFiles:
+    """What the folder ``instruments`` of one agreement holds.
+
+    ``last`` is each party's highest number, 0 where it has none. ``flaw`` is
+    why they can't all be counted on: what is missing or can't be verified may
+    be a suspension, so it stands for one. ``problems`` name the files.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, agencies: Mapping[str, Agency]) -> None:
+        self.instruments: tuple[Instrument, ...] = ()
+        self.flaw = ""
+        self.problems: list[str] = []
+        self._folder, self._manifest, self._agencies = folder, manifest, agencies
+        self.last = {party.id: 0 for party in manifest.parties}
+        if os.path.lexists(folder):
+            found = self._read()
+            self.instruments = tuple(sorted(found, key=lambda one: (one.signed_at_ms, one.party)))
+            self._check_numbers(found)
+
+    def _read(self) -> list[Instrument]:
+        found: list[Instrument] = []
+        try:
+            paths = sorted(self._folder.iterdir())
+        except OSError:
+            paths = []
+            self._flawed(UNREADABLE, f"{self._folder}: can't be read; put a plain folder")
+        if self._folder.is_symlink() or len(paths) > MAX_FILES:
+            self._flawed(
+                UNREADABLE, f"{self._folder}: is a link, or holds too many; put a plain folder"
+            )
+            return found
+        for path in paths:
+            # Editors and file managers leave files with a dot in front.
+            if path.name.startswith("."):
+                continue
+            try:
+                found.append(self._verified(path))
+            except AccordError as problem:
+                self._flawed(UNREADABLE, str(problem))
+        return found
+
+    def _verified(self, path: Path) -> Instrument:
+        name = named(path.name)
+        if name is None or name[0] not in self.last:
+            raise _Strange(f"{path}: is not named as an instrument of a party; move it away")
+        agency = self._agencies.get(name[0])
+        if agency is None:
+            raise _Strange(f"{path}: no valid agency.toml of {name[0]} to verify it with")
+        self.last[name[0]] = max(self.last[name[0]], name[1])
+        return verify_instrument(read_plain(path), self._manifest, agency, name[1], path)
+
+    def _check_numbers(self, found: list[Instrument]) -> None:
+        there = {(one.party, one.number) for one in found}
+        for party, last in self.last.items():
+            for number in range(1, last):
+                if (party, number) not in there:
+                    self._flawed(
+                        MISSING, f"{self._folder}: instrument {number} of {party} is missing"
+                    )
+
+    def _flawed(self, flaw: str, problem: str) -> None:
+        self.flaw = self.flaw or flaw
+        self.problems.append(f"{problem} (until then the agreement is suspended)")
+
+
+class _Strange(AccordError):
+    """A file that does not belong there."""
