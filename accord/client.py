@@ -68,7 +68,8 @@ class Question:
 
     ``agencies`` None asks every agency that an agreement in the client's own
     folder allows asking; naming agencies narrows or, where no agreement
-    exists, shows the refusal.
+    exists, shows the refusal. ``attestations`` are ids of clauses that the
+    officer declares by asking; an agreement's text says which it wants.
     """
 
     selector: Selector
@@ -79,6 +80,7 @@ class Question:
     row_limit: int = 100
     fields: tuple[Field, ...] = ALL_FIELDS
     on_behalf_of: str = ""
+    attestations: tuple[str, ...] = ()
     agencies: tuple[str, ...] | None = None
 
 
@@ -243,6 +245,7 @@ class AccordClient:
             fields=question.fields,
             row_limit=question.row_limit,
             cursor=cursor,
+            attestations=question.attestations,
         )
         query = self._relying_on_an_agreement(query)
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))

@@ -20,6 +20,7 @@ from accord.wire.v1 import envelope_pb2, query_pb2
 M = TypeVar("M", bound=Message)
 
 MAX_TEXT = 500
+MAX_ATTESTATIONS = 32
 MAX_VALIDITY_MS = 60_000
 MAX_SPAN_MS = 5 * 366 * 86_400_000
 # Years 2000 to 2100: whatever lies outside is a slip or an overflow.
@@ -166,6 +167,7 @@ def encode_query(query: model.Query, credential: bytes) -> bytes:
             fields=sorted(_FIELD_NUMBERS[field] for field in set(query.fields)),
             row_limit=query.row_limit,
             cursor=query.cursor,
+            attestations=sorted(set(query.attestations)),
         )
     )
 
@@ -273,6 +275,11 @@ def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
     numbers = tuple(wire.fields)
     if numbers != tuple(sorted(set(numbers))) or any(n not in _FIELDS for n in numbers):
         raise _bad("The wanted fields are known ones, ascending, each once.")
+    attestations = tuple(wire.attestations)
+    if attestations != tuple(sorted(set(attestations))) or len(attestations) > MAX_ATTESTATIONS:
+        raise _bad(f"The attestations are at most {MAX_ATTESTATIONS} ids, sorted, each once.")
+    for text in attestations:
+        _check_text("attestation", text, 64)
     return model.Query(
         query_id=wire.query_id,
         nonce=wire.nonce,
@@ -291,4 +298,5 @@ def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
         fields=tuple(_FIELDS[number] for number in numbers),
         row_limit=wire.row_limit,
         cursor=wire.cursor,
+        attestations=attestations,
     )

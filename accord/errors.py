@@ -69,6 +69,7 @@ class Code(StrEnum):
     PURPOSE_PROHIBITED = "PURPOSE_PROHIBITED"
     CASE_NUMBER_REQUIRED = "CASE_NUMBER_REQUIRED"
     REASON_REQUIRED = "REASON_REQUIRED"
+    ATTESTATION_REQUIRED = "ATTESTATION_REQUIRED"
     ONWARD_SHARING = "ONWARD_SHARING"
     LOOK_BACK_EXCEEDED = "LOOK_BACK_EXCEEDED"
     ROW_LIMIT_EXCEEDED = "ROW_LIMIT_EXCEEDED"
@@ -144,6 +145,7 @@ CATALOGUE: dict[Code, Spec] = {
     Code.PURPOSE_PROHIBITED: Spec(_DENIED, "No agreement can allow this purpose.", Mark.ALERT),
     Code.CASE_NUMBER_REQUIRED: Spec(_DENIED, "A case number is required."),
     Code.REASON_REQUIRED: Spec(_DENIED, "A reason in words is required."),
+    Code.ATTESTATION_REQUIRED: Spec(_DENIED, "The officer must declare more than the query does."),
     Code.ONWARD_SHARING: Spec(
         _DENIED, "Asking on behalf of another agency is not allowed.", Mark.ALERT
     ),

@@ -172,6 +172,7 @@ class Query:
     fields: tuple[Field, ...]
     row_limit: int
     cursor: bytes = b""
+    attestations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from random import Random
 
 from grpc import aio
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import ALL_FIELDS, new_query_id
 from accord.codec import encode_query, envelope_to_bytes, envelope_to_wire
 from accord.envelope import QUERY, sign
@@ -56,6 +57,7 @@ class Queries:
             case_number="B-1",
             reason="benchmark",
             on_behalf_of="",
+            attestations=MOA_ATTESTATIONS,
             agreement_digest=self._house.agreement,
             selector=ExactPlate(self._chance.choice(self._house.plates), "CA"),
             window=Window(built_ms - SPAN_MS, built_ms),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import AccordClient, Question
 from accord.clock import SystemClock
 from accord.demo.processes import free_port
@@ -54,6 +55,7 @@ class Federation:
             "purpose": "stolen-vehicle",
             "case_number": "T-1",
             "reason": "test",
+            "attestations": MOA_ATTESTATIONS,
             "window": Window(now - 5 * 24 * HOUR_MS, now),
         }
         return Question(**(fields | changes))  # type: ignore[arg-type]

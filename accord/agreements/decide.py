@@ -9,7 +9,8 @@ refusal, with the section of the signed text:
     agency.toml has not expired
  2. an agreement, held here, between these two, relied on by its digest,
     executed, commenced, neither expired nor replaced
- 3. its direction, kind of data, purpose, onward sharing, case number, reason
+ 3. its direction, kind of data, purpose, onward sharing, case number, reason,
+    what the officer must declare
  4. the officer's credential: agency, validity, standing, training, purposes
  5. look-back, row limit, a selector by shared fields only
  6. the owner's policy, where it is known
@@ -232,7 +233,15 @@ def _request(query: Query, effective: Effective) -> Decision | None:
         reason_required=eligibility.reason_required,
         section=eligibility.section,
         contact=contact,
-    )
+    ) or _attested(query, manifest, contact)
+
+
+def _attested(query: Query, manifest: Manifest, contact: str) -> Decision | None:
+    for clause in manifest.attested:
+        if clause.id not in query.attestations:
+            reason = f"The officer must declare {clause.id}: {clause.says}"
+            return _no(Code.ATTESTATION_REQUIRED, clause.section, reason, contact)
+    return None
 
 
 def _onward(section: str, contact: str) -> Decision:

@@ -6,7 +6,7 @@ from enum import Enum
 
 from accord.agreements.manifest import Manifest
 from accord.agreements.terms import Redaction
-from accord.agreements.words import kept_words, notice_words, seen_words, term_words
+from accord.agreements.words import clause_words, kept_words, notice_words, seen_words, term_words
 
 
 class Effect(Enum):
@@ -138,6 +138,16 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     for one in old.undecided:
         if one not in new.undecided:
             yield Change(everybody, Effect.CHANGES, f"answered: {one.question}", one.section)
+    were, are = ({rule.id: rule for rule in side.clauses} for side in (old, new))
+    for name in sorted(were.keys() | are.keys()):
+        if were.get(name) != are.get(name):
+            was_said = clause_words(were[name]) if name in were else "nothing"
+            says = clause_words(are[name]) if name in are else "nothing"
+            text = f"{name}: {says} Before: {was_said}"
+            yield Change(everybody, Effect.CHANGES, text, (are.get(name) or were[name]).section)
+    for section, digest in sorted(set(new.sections) - set(old.sections)):
+        text = f"the text of {section} is now {digest or 'not held'}"
+        yield Change(everybody, Effect.CHANGES, text, section)
     for what, was, now in (
         ("title", old.title, new.title),
         ("time zone", str(old.zone), str(new.zone)),

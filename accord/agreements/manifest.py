@@ -6,6 +6,7 @@ The file they come from is described in :mod:`accord.agreements.manifest_reading
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
+from functools import cached_property
 
 from accord.agreements.manifest_file import Channel
 from accord.agreements.terms import Redaction
@@ -127,6 +128,26 @@ class NoticeRule:
     counted_from: CountedFrom
 
 
+class State(StrEnum):
+    """What becomes of a clause. Whatever a table of the manifest says is enforced."""
+
+    ENFORCED = "enforced"  # by a mechanism of Accord
+    ATTESTED = "attested"  # the officer declares it in each query
+    RECORDED = "recorded"  # no machine effect: shown and kept
+    UNDECIDED = "undecided"  # a question to counsel; nobody can sign
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRule:
+    """A clause that is no table: ``by`` is the mechanism that enforces it, else empty."""
+
+    id: str
+    section: str
+    state: State
+    says: str
+    by: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Undecided:
     """A question that the text leaves to counsel: key, section, the question in words."""
@@ -136,12 +157,14 @@ class Undecided:
     question: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """A read and checked ``agreement.toml``.
 
     ``digest`` is SHA-256 of the file's exact bytes: the agreement's identity.
-    The last three are the sections of rules that have one possible word.
+    Three sections are those of rules that have one possible word. ``sections``
+    holds each section of the document with the SHA-256 of its text, 64 hex
+    digits, or "" where the text is not held.
     """
 
     id: str
@@ -163,6 +186,13 @@ class Manifest:
     execution_section: str
     digest: bytes
     undecided: tuple[Undecided, ...] = ()
+    clauses: tuple[ClauseRule, ...] = ()
+    sections: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def attested(self) -> tuple[ClauseRule, ...]:
+        """The clauses that the officer declares in each query."""
+        return tuple(clause for clause in self.clauses if clause.state is State.ATTESTED)
 
     def party(self, agency: str) -> Party | None:
         """Return the party with that id, or None."""

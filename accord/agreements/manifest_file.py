@@ -27,6 +27,7 @@ def _plain(text: str) -> str:
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_plain)]
 _Section = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_plain)]
+_Says = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_plain)]
 _Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
 
 
@@ -137,6 +138,16 @@ class NoticeEntry(StrictModel):
     counted_from: str
 
 
+class ClauseEntry(StrictModel):
+    """One ``[[clauses]]``: what no table above says."""
+
+    id: str
+    section: _Section
+    state: str
+    says: _Says
+    by: str | None = None
+
+
 class ExecutionEntry(StrictModel):
     """The table ``[execution]``."""
 
@@ -165,3 +176,5 @@ class ManifestFile(StrictModel):
     termination: NoticeEntry | None = None
     non_extension: NoticeEntry | None = None
     execution: ExecutionEntry
+    clauses: list[ClauseEntry] = Limit(default=[], max_length=200)
+    sections: dict[str, str] = Limit(min_length=1, max_length=200)

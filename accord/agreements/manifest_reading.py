@@ -64,6 +64,16 @@
     section = "VIII"
     counterparts = "every-party"
 
+    [[clauses]]                          # what no table says, as often as needed
+    id = "verify-before-action"
+    section = "III"
+    state = "attested"                   # or "enforced", "recorded", "undecided"
+    says = "I verify plate and state before any enforcement action."
+    by = "audit-log"                     # only where enforced: the mechanism
+    [sections]                           # each section that is cited, and no other
+    "III" = "sha256:<64 hex>"            # of its text, in the file sections/III.txt
+    "V" = "not held"
+
 Rules with one possible word are written out all the same: counsel sees that
 the point is settled, and a later version can offer more words. A question that
 counsel has not answered yet is written "undecided" (term.ends, term.extension,
@@ -74,6 +84,7 @@ never in force.
 import hashlib
 from collections.abc import Iterator
 
+from accord.agreements.clause_reading import read_clauses, read_sections
 from accord.agreements.manifest import (
     CountedFrom,
     Eligibility,
@@ -148,6 +159,8 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         execution_section=file.execution.section,
         digest=hashlib.sha256(data).digest(),
         undecided=tuple(_undecided(file)),
+        clauses=read_clauses(source, file.clauses),
+        sections=read_sections(source, file),
     )
 
 
@@ -252,6 +265,9 @@ def _undecided(file: ManifestFile) -> Iterator[Undecided]:
         notice = getattr(file, name)
         if notice is not None and notice.counted_from == UNDECIDED:
             yield Undecided(f"{name}.counted_from", notice.section, _COUNTED)
+    for clause in file.clauses:
+        if clause.state == UNDECIDED:
+            yield Undecided(clause.id, clause.section, clause.says)
 
 
 def _notice(source: Source, name: str, entry: NoticeEntry | None) -> NoticeRule | None:

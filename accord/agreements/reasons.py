@@ -138,6 +138,11 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
     if eligibility.reason_required:
         yield _rule("there is a reason in words", eligibility.section, Code.REASON_REQUIRED)
+    if manifest.attested:
+        ids = ", ".join(clause.id for clause in manifest.attested)
+        yield _rule(
+            f"the officer declares {ids}", manifest.attested[0].section, Code.ATTESTATION_REQUIRED
+        )
     yield _rule(
         "the officer's credential is the agency's, and valid",
         eligibility.section, Code.OFFICER_UNKNOWN, Code.CREDENTIAL_EXPIRED,

@@ -7,7 +7,16 @@ chief who reads it reads what the machines will do.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from accord.agreements.manifest import Ends, Extension, Manifest, NoticeRule, TermRule
+from accord.agreements.clause_reading import MECHANISMS
+from accord.agreements.manifest import (
+    ClauseRule,
+    Ends,
+    Extension,
+    Manifest,
+    NoticeRule,
+    State,
+    TermRule,
+)
 from accord.agreements.manifest_file import Channel
 from accord.agreements.reading import TIME_STEPS
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
@@ -42,6 +51,7 @@ class Clause:
     name: str
     section: str
     text: str
+    state: State = State.ENFORCED
 
 
 def clauses(manifest: Manifest) -> tuple[Clause, ...]:
@@ -92,6 +102,22 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
+    for rule in manifest.clauses:
+        name = rule.id.replace("-", " ").capitalize()
+        yield Clause(name, rule.section, clause_words(rule), rule.state)
+
+
+def clause_words(rule: ClauseRule) -> str:
+    """Return what a clause says and what becomes of it."""
+    match rule.state:
+        case State.ENFORCED:
+            return f"{rule.says} Enforced: {MECHANISMS[rule.by]}."
+        case State.ATTESTED:
+            return f'{rule.says} The officer declares it in each query ("{rule.id}").'
+        case State.RECORDED:
+            return f"{rule.says} Recorded: no machine keeps it."
+        case State.UNDECIDED:
+            return f"{rule.says} Undecided."
 
 
 def _early_end(manifest: Manifest) -> tuple[str, str]:

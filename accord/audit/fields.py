@@ -41,6 +41,7 @@ def query_fields(query: Query, digest: bytes) -> dict[str, str]:
         "query_id": query.query_id.hex(),
         "query_digest": digest.hex(),
         "agreement": query.agreement_digest.hex(),
+        "attested": ",".join(query.attestations),
         "from": iso(query.window.from_ms),
         "to": iso(query.window.to_ms),
         "fields": ",".join(query.fields),

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from accord.agencies import load_agency, read_plain
+from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, Standing
@@ -28,7 +29,7 @@ from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
 from accord.cli.agreement_notice import app as notice
 from accord.cli.cells import shown
-from accord.cli.files import write_new
+from accord.cli.files import section_texts, write_new
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
@@ -54,16 +55,24 @@ def new(
     title: Annotated[str, typer.Option(help="Its title.")],
     out: Annotated[Path, typer.Option(help="Where to write; never overwritten.")],
     zone: Annotated[str, typer.Option(help="Its time zone.")] = "America/Los_Angeles",
+    texts: Annotated[
+        Path | None, typer.Option(help="A folder with the text of each section, such as II.A.txt.")
+    ] = None,
 ) -> None:
     """Write a draft on the MOA's terms between the agencies whose roots are pinned.
 
-    What the memorandum leaves open stands in it as "undecided".
+    With ``--texts``, the draft names the hash of each section's text, and the texts
+    go beside it into the folder ``sections``. What the memorandum leaves open
+    stands in it as "undecided".
     """
+    held = section_texts(texts) if texts is not None else {}
     parties = [_new_party(federation, name, pin) for name, pin in pinned(root).items()]
     data = template_moa(id, title, parties, time_zone=zone, ends=UNDECIDED,
-                        extension=UNDECIDED, counted_from=UNDECIDED)  # fmt: skip
+                        extension=UNDECIDED, counted_from=UNDECIDED, texts=held)  # fmt: skip
     write_new(out, data)
     manifest = _read(out)
+    for name, text in held.items():
+        write_new(out.parent / "sections" / f"{name}.txt", text)
     console().print(shown(f"Written: {out}. Read it, change it, answer what is undecided:"))
     _print_undecided(manifest)
 
@@ -84,6 +93,9 @@ def check(file: File) -> None:
     out.print(f"OK: {file}", markup=False)
     out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
     out.print(_summary(manifest))
+    held = check_texts(manifest, section_texts(file.parent / "sections"), file.parent / "sections")
+    if held:
+        out.print(shown(f"The text of these sections is held here, as named: {', '.join(held)}."))
     _print_undecided(manifest)
     out.print("Compare this fingerprint with the other parties before anyone signs:")
     out.print(f"sha256:{manifest.digest.hex()}")
@@ -96,7 +108,7 @@ def explain(file: File) -> None:
     out = console()
     out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
     for clause in clauses(manifest):
-        where = f" ({clause.section})" if clause.section else ""
+        where = f" ({clause.section}, {clause.state.value})" if clause.section else ""
         out.print()
         out.print(shown(f"{clause.name}{where}"))
         out.print(shown(clause.text))
@@ -184,10 +196,11 @@ def _read(file: Path) -> Manifest:
 
 
 def _summary(manifest: Manifest) -> Table:
-    table = Table("rule", "section", "what it says")
+    table = Table("rule", "section", "state", "what it says")
     for clause in clauses(manifest):
         # As plain text: brackets in a name are no markup.
-        table.add_row(*map(shown, (clause.name, clause.section, clause.text)))
+        cells = (clause.name, clause.section, clause.state.value, clause.text)
+        table.add_row(*map(shown, cells))
     return table
 
 

@@ -67,6 +67,9 @@ def ask(
         typer.Option(help="A purpose the officer may ask for (repeat); the one asked if left out."),
     ] = None,
     on_behalf_of: Annotated[str, typer.Option(help="Another agency that it is for.")] = "",
+    attest: Annotated[
+        list[str], typer.Option(help="A clause that the officer declares (repeat for more).")
+    ] = [],  # noqa: B006 - typer makes a new list for each call
     back: Annotated[int, typer.Option(help="Days that the search reaches back.", min=1)] = 30,
     rows: Annotated[int, typer.Option(help="Rows asked for.", min=1, max=1000)] = 100,
     at: Annotated[str, typer.Option(help="When: a time with its zone, or now.")] = "now",
@@ -98,6 +101,7 @@ def ask(
         case_number=case,
         reason=reason,
         on_behalf_of=on_behalf_of,
+        attestations=tuple(attest),
         agreement_digest=folded.agreement.manifest.digest if folded else b"",
         selector=WHAT[what],
         window=Window(at_ms - back * DAY_MS, at_ms),

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.audit.reader import Filter, Shown
 from accord.audit.report import line, locate
 from accord.cli import show
@@ -108,6 +109,7 @@ async def _tell(
         purpose=Purpose.STOLEN_VEHICLE,
         case_number="26-004711",
         reason="Stolen vehicle seen at the port",
+        attestations=MOA_ATTESTATIONS,
         window=story.window(federation.clock) if own is None else own.window,
     )
     steps = []
@@ -227,7 +229,8 @@ def _go_on(
     )
     out("and ask, look at a picture, read the log, see what the agreement says:")
     client = federation.client_toml("harbor", "HP-101")
-    why = "--purpose stolen-vehicle --case 26-004711 --reason 'Stolen vehicle'"
+    why = "--purpose stolen-vehicle --case 26-004711 --reason 'Stolen vehicle' "
+    why += " ".join(f"--attest {clause}" for clause in MOA_ATTESTATIONS)
     out(f"  {accord} query plate {data.TARGET} --state CA {why} --config {client}")
     with_photo = [read for read in steps[0].reads if read.photo_digest]
     if with_photo:

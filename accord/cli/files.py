@@ -1,8 +1,27 @@
-"""Files that a command writes for a person: new ones, never over another."""
+"""Files that a command reads or writes for a person: small ones, and never over another."""
 
 from pathlib import Path
 
+from accord.agencies import read_plain
 from accord.errors import InputError
+
+
+def section_texts(folder: Path) -> dict[str, bytes]:
+    """Return the texts of a document's sections by section; empty where there is no folder.
+
+    Raises:
+        InputError: a file in it is no small plain text file named ``<section>.txt``.
+    """
+    texts: dict[str, bytes] = {}
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(folder, f"can't be read ({error.strerror})", "check it") from None
+    for path in paths:
+        if path.suffix != ".txt":
+            raise InputError(path, "is not named <section>.txt", "move it away")
+        texts[path.stem] = read_plain(path)
+    return texts
 
 
 def write_new(path: Path, data: bytes) -> None:

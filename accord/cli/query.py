@@ -49,6 +49,10 @@ Agencies = Annotated[
     list[str] | None, typer.Option("--from", help="Ask this agency only (repeat for more).")
 ]
 OnBehalf = Annotated[str, typer.Option(help="The agency you ask for, if not your own.")]
+Attest = Annotated[
+    list[str] | None,
+    typer.Option("--attest", help="A clause that you declare by asking (repeat for more)."),
+]
 State = Annotated[str, typer.Option(help="Issuing state, such as CA; empty for any.")]
 All = Annotated[bool, typer.Option("--all", help="Ask page after page until nothing is left.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -115,6 +119,7 @@ def _ask(
     limit: int,
     agencies: list[str] | None,
     on_behalf_of: str,
+    attest: list[str] | None,
     as_json: bool,
     as_csv: bool,
     every_page: bool = False,
@@ -135,6 +140,7 @@ def _ask(
         window=window,
         row_limit=limit,
         on_behalf_of=on_behalf_of,
+        attestations=tuple(attest or ()),
         agencies=tuple(agencies) if agencies else None,
     )
     result = asyncio.run(_run(config, question, every_page=every_page))
@@ -202,6 +208,7 @@ def plate(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -209,7 +216,8 @@ def plate(
 ) -> None:
     """Ask for the reads of one plate."""
     _ask(config, ("plate", plate, state), purpose=purpose, case=case, reason=reason, since=since,
-         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
+         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, as_json=as_json,
          as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -225,6 +233,7 @@ def partial(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -233,6 +242,7 @@ def partial(
     """Ask for plates of which a part is known."""
     _ask(config, ("partial", pattern, state), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest,
          as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -247,6 +257,7 @@ def area(
     limit: Limit = 100,
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -254,7 +265,8 @@ def area(
 ) -> None:
     """Ask for the reads in an area."""
     _ask(config, ("area", box), purpose=purpose, case=case, reason=reason, since=since,
-         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of, as_json=as_json,
+         until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, as_json=as_json,
          as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -267,6 +279,7 @@ def hotlist(
     state: State = "",
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -274,6 +287,7 @@ def hotlist(
     """Ask whether a plate is on the agencies' hot lists."""
     _ask(config, ("hotlist", plate, state), purpose=purpose, case=case, reason=reason,
          since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest,
          as_json=as_json, as_csv=as_csv)  # fmt: skip
 
 
@@ -286,12 +300,14 @@ def photo(
     case: Case = "",
     reason: Reason = "",
     on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
     config: Config = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Ask for the photo of one read: a signed query of its own."""
     _ask(config, ("photo", read_id), purpose=purpose, case=case, reason=reason, since="30d",
-         until="now", limit=1, agencies=[agency], on_behalf_of=on_behalf_of, as_json=as_json,
+         until="now", limit=1, agencies=[agency], on_behalf_of=on_behalf_of,
+         attest=attest, as_json=as_json,
          as_csv=False, photo_out=out)  # fmt: skip
 
 

@@ -13,7 +13,8 @@ import pytest
 from accord.model import READ_NOTICE, HotListEntry
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 
-WHY = ("--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
+ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
+WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ async def test_plate_and_reason_need_not_be_arguments(query: Run) -> None:
     nothing = await query("plate", "-")
     assert (nothing.status, nothing.out) == (2, "")
     assert "ended before the plate" in nothing.err
+
+
+async def test_what_must_be_declared_is_said(query: Run) -> None:
+    ran = await query("plate", PLATE, "--json", why=WHY[2:])
+    (outcome, _) = json.loads(ran.out)["outcomes"].values()
+    assert (ran.status, outcome["code"], outcome["section"]) == (3, "ATTESTATION_REQUIRED", "II.A")
+    assert outcome["text"].startswith("The officer must declare no-civil-immigration: Neither")
 
 
 async def test_pages_one_by_one_and_all_at_once(query: Run) -> None:

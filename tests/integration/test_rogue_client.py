@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import new_query_id
 from accord.codec import encode_query, envelope_to_bytes, envelope_to_wire
 from accord.envelope import QUERY, Envelope, sign
@@ -54,6 +55,7 @@ def forge(
         window=Window(now - 24 * HOUR_MS, now),
         fields=(),
         row_limit=10,
+        attestations=MOA_ATTESTATIONS,
     )
     payload = encode_query(replace(query, **changes), envelope_to_bytes(envelope))
     signers = [PrivateKey.load(folder / "officer.pem")]

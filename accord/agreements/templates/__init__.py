@@ -1,10 +1,12 @@
 """Manifests to start from. The text is in ``moa.toml``; here its blanks are filled in."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 
+from accord.agreements.clause_reading import NOT_HELD
 from accord.agreements.manifest import Party
 from accord.agreements.manifest_reading import parse_manifest
 from accord.model import Kind, Purpose
@@ -17,6 +19,11 @@ MOA_PURPOSES = (
     Purpose.PUBLIC_SAFETY_THREAT,
 )
 """Uses that the MOA itself names (I.C: hot-list matches, investigations, threats)."""
+
+MOA_SECTIONS = ("I.C", "II.A", "II.B", "III", "IV", "V", "VI", "VII.A", "VII.B", "VII.C", "VIII")
+
+MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
+"""What an officer declares under the MOA (II.A, III)."""
 
 
 def template_moa(
@@ -44,9 +51,11 @@ def template_moa(
     extension: str = "none",
     extension_years: int = 1,
     counted_from: str = "receipt",
+    texts: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
+    ``texts`` are those of the document's sections, as far as they are held.
     ``received_days`` None leaves what was received to the requester's own
     retention policy, as MOA IV reads.
 
@@ -78,6 +87,7 @@ def template_moa(
     filled["extension"] = _toml(extension)
     if extension != "none":
         filled["extension"] += f"\nextension_years = {extension_years}"
+    filled["sections"] = _sections(texts or {})
     filled["counted_from"] = _toml(counted_from)
     filled["non_extension"] = _non_extension(counted_from) if extension != "none" else ""
     filled["parties"] = "".join(_party(party) for party in parties)
@@ -85,6 +95,12 @@ def template_moa(
     data = Template(text).substitute(filled).encode()
     parse_manifest(data, f"the template filled in for {id}")
     return data
+
+
+def _sections(texts: Mapping[str, bytes]) -> str:
+    hashes = {name: f"sha256:{hashlib.sha256(text).hexdigest()}" for name, text in texts.items()}
+    said = dict.fromkeys(MOA_SECTIONS, NOT_HELD) | hashes
+    return "".join(f"{_toml(name)} = {_toml(text)}\n" for name, text in said.items())
 
 
 def _non_extension(counted_from: str) -> str:

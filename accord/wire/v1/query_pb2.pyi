@@ -311,6 +311,7 @@ class Query(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     ROW_LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    ATTESTATIONS_FIELD_NUMBER: _builtins.int
     query_id: _builtins.bytes
     """UUIDv7, 16 bytes; the same in every envelope of one question."""
     nonce: _builtins.bytes
@@ -346,6 +347,12 @@ class Query(_message.Message):
         left out of the answer all the same.
         """
 
+    @_builtins.property
+    def attestations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the agreement's clauses that the officer declares by signing this
+        query, sorted, each once.
+        """
+
     def __init__(
         self,
         *,
@@ -366,10 +373,11 @@ class Query(_message.Message):
         fields: _abc.Iterable[Global___Field.ValueType] | None = ...,
         row_limit: _builtins.int = ...,
         cursor: _builtins.bytes = ...,
+        attestations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_digest", b"agreement_digest", "audience", b"audience", "case_number", b"case_number", "credential", b"credential", "cursor", b"cursor", "fields", b"fields", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "not_after_ms", b"not_after_ms", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "query_id", b"query_id", "reason", b"reason", "requesting_agency", b"requesting_agency", "row_limit", b"row_limit", "selector", b"selector", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_digest", b"agreement_digest", "attestations", b"attestations", "audience", b"audience", "case_number", b"case_number", "credential", b"credential", "cursor", b"cursor", "fields", b"fields", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "not_after_ms", b"not_after_ms", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "query_id", b"query_id", "reason", b"reason", "requesting_agency", b"requesting_agency", "row_limit", b"row_limit", "selector", b"selector", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

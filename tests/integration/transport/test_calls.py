@@ -8,6 +8,7 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import AccordClient, Question
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.model import ExactPlate, OutcomeKind, Window
@@ -272,8 +273,9 @@ async def test_a_hostile_node_costs_only_its_own_outcome(house: House) -> None:
     await house.start_broker()
     now = house.clock.now_ms()
     question = Question(
-        ExactPlate(PLATE, "CA"), "stolen-vehicle", "T-1", "test", Window(now - HOUR_MS, now)
-    )
+        ExactPlate(PLATE, "CA"), "stolen-vehicle", "T-1", "test", Window(now - HOUR_MS, now),
+        attestations=MOA_ATTESTATIONS,
+    )  # fmt: skip
     async with AccordClient.open(house.files.client_toml("harbor", "O-1")) as client:
         result = await client.ask(question)
     outcomes = {outcome.agency: outcome.kind for outcome in result.outcomes}

@@ -14,6 +14,7 @@ from grpc import aio
 
 from accord.agencies import render_agency, sign_agency
 from accord.agency_files import AgencyFiles
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import AccordClient, Question
 from accord.clock import SystemClock
 from accord.identity import KeyRole, PeerRole, SpiffeId, dns_name
@@ -265,7 +266,7 @@ async def test_the_broker_calls_with_its_new_certificate(house: House) -> None:
     now = SystemClock().now_ms()
     question = Question(
         ExactPlate(PLATE, "CA"), "stolen-vehicle", "T-1", "test", Window(now - HOUR_MS, now),
-        agencies=("city",),
+        agencies=("city",), attestations=MOA_ATTESTATIONS,
     )  # fmt: skip
     exchange = authority_of(house.files, "exchange").certificate
     old = house.peer("exchange", PeerRole.BROKER)

@@ -12,7 +12,7 @@ from accord.agreements.effective import Agreement, effective
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
-from accord.agreements.templates import template_moa
+from accord.agreements.templates import MOA_ATTESTATIONS, template_moa
 from accord.clock import to_ms
 from accord.keys import PrivateKey
 from accord.model import Credential, ExactPlate, Field, Query, Window
@@ -138,6 +138,7 @@ class World:
             window=Window(NOW_MS - 30 * DAY_MS, NOW_MS),
             fields=tuple(Field),
             row_limit=100,
+            attestations=MOA_ATTESTATIONS,
         )
         return replace(query, **changes)  # type: ignore[arg-type]
 

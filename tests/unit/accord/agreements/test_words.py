@@ -1,5 +1,7 @@
 """An agreement in words, and what another text of it changes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,8 @@ def reworded(world, *changes: tuple[str, str], **options):
 
 
 def test_every_table_of_the_file_is_told_with_its_section(world):
-    told = {clause.name: (clause.section, clause.text) for clause in clauses(world.manifest())}
+    manifest = replace(world.manifest(), clauses=())
+    told = {clause.name: (clause.section, clause.text) for clause in clauses(manifest)}
     assert {name: section for name, (section, _) in told.items()} == {
         "Parties": "", "Scope": "II.A", "Purposes": "II.A", "Who may ask": "II.A",
         "Onward sharing": "II.A", "Local policy": "II.B", "Limits": "II.B",

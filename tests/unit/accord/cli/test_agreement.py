@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.cli.agreement import app
 from accord.errors import InputError
 from tests.unit.accord.cli.kit import fails, run, sign, status
@@ -56,11 +57,29 @@ def test_a_new_draft_needs_agencies_that_are_who_they_say(place):
     assert out.read_bytes() == before
 
 
+def test_the_texts_of_the_sections_are_kept_and_compared(place):
+    texts = place / "texts"
+    texts.mkdir()
+    (texts / "II.A.txt").write_text("The parties may share.")
+    file = place / "drafts" / "agreement.toml"
+    run(*new(place, file, "--texts", texts))
+    assert "is held here, as named: II.A." in run("check", file)
+    held = file.parent / "sections" / "II.A.txt"
+    held.write_text("The parties must share.")
+    assert "holds another text of 'II.A' than the manifest names" in fails("check", file)
+    held.rename(held.with_suffix(".doc"))
+    assert "is not named <section>.txt" in fails("check", file)
+    held.with_suffix(".doc").unlink()
+    assert "held here" not in run("check", file)
+    (texts / "IX.txt").write_text("x")
+    assert "'IX', which no rule cites" in fails(*new(place, place / "other.toml", "--texts", texts))
+
+
 def test_explain_and_diff_say_it_in_words(place):
     file = place / "federation/agreements/city-harbor/agreement.toml"
     out = run("explain", file)
     assert "City [red]PD" in out
-    assert "Limits (II.B)\nSearches reach back 365 days at most" in out
+    assert "Limits (II.B, enforced)\nSearches reach back 365 days at most" in out
     new = place / "new.toml"
     new.write_text(file.read_text().replace("look_back_days = 365", "look_back_days = 30"))
     out = run("diff", file, new)
@@ -111,8 +130,10 @@ def test_what_is_undecided_is_told_and_not_signed(place):
 
 def test_status_tells_the_period_and_what_comes_after(place):
     reword(place, 'extension = "none"', 'extension = "repeating"\nextension_years = 1')
-    assert "extended by one year again and again" in run(
-        "check", place / "federation/agreements/city-harbor/agreement.toml"
+    out = run("check", place / "federation/agreements/city-harbor/agreement.toml")
+    assert "extended" in out
+    assert "again and again" in run(
+        "explain", place / "federation/agreements/city-harbor/agreement.toml"
     )
     run(*sign(place, "city"))
     run(*sign(place, "harbor"))
@@ -167,6 +188,7 @@ def ask(place, *more):
     words = ["ask", "--federation", folder, "--root", (place / "root").read_text()]
     words += ["--requester", "city", "--owner", "harbor", "--trained-on", TRAINED]
     words += ["--at", TOMORROW, "--case", "26-1", "--reason", "stolen at pier 4", *more]
+    words += [word for clause in MOA_ATTESTATIONS for word in ("--attest", clause)]
     result = CliRunner().invoke(app, [str(word) for word in words])
     return result.exit_code, result.output, result.exception
 
