@@ -24,8 +24,7 @@ import grpc
 from grpc import aio
 
 from accord.agencies import Agency, Endpoint
-from accord.agreements.decide import decide
-from accord.agreements.effective import effective
+from accord.agreements.choice import relying
 from accord.client_config import ClientConfig, load_client_config
 from accord.clock import Clock, SystemClock
 from accord.codec import (
@@ -247,25 +246,12 @@ class AccordClient:
             cursor=cursor,
             attestations=question.attestations,
         )
-        query = self._relying_on_an_agreement(query)
+        own = audience == self.agency
+        held = () if own else self._federation.scope(self.agency).get(audience, ())
+        query, _ = relying(query, held, now_ms, self._agency(self.agency))
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))
         envelope = sign(QUERY, payload, self._officer)
         return _Asked(query, envelope, digest(envelope))
-
-    def _relying_on_an_agreement(self, query: Query) -> Query:
-        """Return the query with the agreement that allows it; the current one if none does.
-
-        So that where two agencies have several, the refusal is the newest one's.
-        """
-        asking, owner = query.requesting_agency, query.audience
-        agreements = () if owner == asking else self._federation.scope(asking).get(owner, ())
-        relying = [replace(query, agreement_digest=a.manifest.digest) for a in agreements]
-        at_ms, requester = query.issued_at_ms, self._agency(asking)
-        for agreement, candidate in zip(agreements, relying, strict=True):
-            folded = effective(agreement, asking, owner, at_ms)
-            if decide(candidate, folded, None, at_ms, requester=requester).allowed:
-                return candidate
-        return relying[0] if relying else query
 
     async def _countersign(self, asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Came]]:
         """Have the home node vouch for each query; it may refuse some."""

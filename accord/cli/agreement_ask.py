@@ -13,8 +13,9 @@ import typer
 from rich.table import Table
 
 from accord.agencies import read_plain
+from accord.agreements.choice import relying
 from accord.agreements.decide import Decision, decide
-from accord.agreements.effective import Effective, effective
+from accord.agreements.effective import Agreement
 from accord.agreements.law import Requester
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
@@ -85,7 +86,6 @@ def ask(
         raise InputError("--owner", "is the requester too", "own questions need no agreement")
     loaded = load(federation, pinned(root))
     at_ms = parse_time(at, to_datetime(SystemClock().now_ms()).astimezone(UTC))
-    folded = _folded(loaded, requester, owner, at_ms)
     query = Query(
         query_id=bytes(16),
         nonce=bytes(16),
@@ -102,7 +102,7 @@ def ask(
         reason=reason,
         on_behalf_of=on_behalf_of,
         attestations=tuple(attest),
-        agreement_digest=folded.agreement.manifest.digest if folded else b"",
+        agreement_digest=b"",
         selector=WHAT[what],
         window=Window(at_ms - back * DAY_MS, at_ms),
         fields=tuple(Field),
@@ -110,6 +110,7 @@ def ask(
     )  # fmt: skip
     asked = _requester(loaded, federation, requester)
     known = _policy(policy)
+    query, folded = relying(query, _held(loaded, requester, owner), at_ms, asked)
     decision = decide(query, folded, known, at_ms, requester=asked)
     found = steps(query, folded, decision)
     if known is None and folded is not None:
@@ -118,13 +119,12 @@ def ask(
     raise typer.Exit(EXIT_OK if decision.allowed else EXIT_REFUSED)
 
 
-def _folded(loaded: Federation, requester: str, owner: str, at_ms: int) -> Effective | None:
-    """Return the agreement that a query would rely on, folded to this pair."""
+def _held(loaded: Federation, requester: str, owner: str) -> tuple[Agreement, ...]:
+    """Return the agreements that let the one ask the other, or else any between them."""
     parties = {requester, owner}
-    held = loaded.between(requester, owner) or tuple(
+    return loaded.between(requester, owner) or tuple(
         a for a in loaded.agreements.values() if parties <= a.parties
     )
-    return effective(held[0], requester, owner, at_ms) if held else None
 
 
 def _requester(loaded: Federation, folder: Path, requester: str) -> Requester:
