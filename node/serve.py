@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 
 import structlog
 from cryptography import x509
 from grpc import aio
 
+from accord.agreements.calendar import ahead, due
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
@@ -126,7 +128,7 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 
 @asynccontextmanager
 async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]:
-    """Read changed files every second and purge on schedule while serving."""
+    """Read changed files, purge and tell what lies ahead, while serving."""
 
     async def refresh() -> None:
         await asyncio.to_thread(context.sources.refresh)
@@ -134,8 +136,22 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
     async def purge_due() -> None:
         await purge_and_record(context)
 
+    told: set[date] = set()
+
+    async def tell_ahead() -> None:
+        """Log once a day what lies 90, 60 or 30 days ahead of agreements and files."""
+        federation, now_ms = context.federation, context.clock.now_ms()
+        today, found = ahead(federation.agreements.values(), federation.agencies.values(), now_ms)
+        if today not in told:
+            told.add(today)
+            for event, days in due(found, today):
+                log.warning("a day lies ahead", of=event.agreement, on=str(event.day), days=days,
+                            section=event.section, what=event.text)  # fmt: skip
+
+    await tell_ahead()
     tasks = [
         asyncio.create_task(every(1.0, refresh)),
+        asyncio.create_task(every(3600.0, tell_ahead)),
         asyncio.create_task(every(config.purge_every_s, purge_due)),
     ]
     try:

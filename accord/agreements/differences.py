@@ -138,6 +138,11 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     for one in old.undecided:
         if one not in new.undecided:
             yield Change(everybody, Effect.CHANGES, f"answered: {one.question}", one.section)
+    if old.disputes != new.disputes:
+        text = "a meeting in a dispute is due within "
+        text += f"{new.disputes.meeting_days} business days" if new.disputes else "no set time"
+        section = (new.disputes or old.disputes or new.term).section
+        yield Change(everybody, Effect.CHANGES, text, section)
     were, are = ({rule.id: rule for rule in side.clauses} for side in (old, new))
     for name in sorted(were.keys() | are.keys()):
         if were.get(name) != are.get(name):

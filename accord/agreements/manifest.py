@@ -128,6 +128,15 @@ class NoticeRule:
     counted_from: CountedFrom
 
 
+@dataclass(frozen=True, slots=True)
+class Disputes:
+    """In how many business days the parties meet, by which calendar of holidays."""
+
+    section: str
+    meeting_days: int
+    holidays: str
+
+
 class State(StrEnum):
     """What becomes of a clause. Whatever a table of the manifest says is enforced."""
 
@@ -188,6 +197,7 @@ class Manifest:
     undecided: tuple[Undecided, ...] = ()
     clauses: tuple[ClauseRule, ...] = ()
     sections: tuple[tuple[str, str], ...] = ()
+    disputes: Disputes | None = None
 
     @cached_property
     def attested(self) -> tuple[ClauseRule, ...]:

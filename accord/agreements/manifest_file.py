@@ -138,6 +138,14 @@ class NoticeEntry(StrictModel):
     counted_from: str
 
 
+class DisputesEntry(StrictModel):
+    """The table ``[disputes]``."""
+
+    section: _Section
+    meeting_business_days: int = Limit(ge=1, le=60)
+    holidays: str
+
+
 class ClauseEntry(StrictModel):
     """One ``[[clauses]]``: what no table above says."""
 
@@ -175,6 +183,7 @@ class ManifestFile(StrictModel):
     term: TermEntry
     termination: NoticeEntry | None = None
     non_extension: NoticeEntry | None = None
+    disputes: DisputesEntry | None = None
     execution: ExecutionEntry
     clauses: list[ClauseEntry] = Limit(default=[], max_length=200)
     sections: dict[str, str] = Limit(min_length=1, max_length=200)

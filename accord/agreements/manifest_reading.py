@@ -60,6 +60,10 @@
     notice_days = 30
     channels = ["any-writing"]
     counted_from = "receipt"
+    [disputes]                           # may be left out
+    section = "VII.A"
+    meeting_business_days = 5
+    holidays = "US-CA"                   # country and subdivision; or "none"
     [execution]
     section = "VIII"
     counterparts = "every-party"
@@ -84,9 +88,11 @@ never in force.
 import hashlib
 from collections.abc import Iterator
 
+from accord.agreements.business_days import NO_HOLIDAYS, is_calendar
 from accord.agreements.clause_reading import read_clauses, read_sections
 from accord.agreements.manifest import (
     CountedFrom,
+    Disputes,
     Eligibility,
     Ends,
     Extension,
@@ -104,6 +110,7 @@ from accord.agreements.manifest import (
 from accord.agreements.manifest_file import (
     MAX_DAYS,
     Channel,
+    DisputesEntry,
     EligibilityEntry,
     FieldsEntry,
     ManifestFile,
@@ -161,6 +168,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         undecided=tuple(_undecided(file)),
         clauses=read_clauses(source, file.clauses),
         sections=read_sections(source, file),
+        disputes=_disputes(source, file.disputes),
     )
 
 
@@ -265,6 +273,9 @@ def _undecided(file: ManifestFile) -> Iterator[Undecided]:
         notice = getattr(file, name)
         if notice is not None and notice.counted_from == UNDECIDED:
             yield Undecided(f"{name}.counted_from", notice.section, _COUNTED)
+    if file.disputes is not None and file.disputes.holidays == UNDECIDED:
+        question = "By which calendar of holidays are business days counted?"
+        yield Undecided("disputes.holidays", file.disputes.section, question)
     for clause in file.clauses:
         if clause.state == UNDECIDED:
             yield Undecided(clause.id, clause.section, clause.says)
@@ -285,6 +296,19 @@ def _notice(source: Source, name: str, entry: NoticeEntry | None) -> NoticeRule 
     counted = source.word([name, "counted_from"], entry.counted_from, words, "a day to count from")
     rule = CountedFrom.RECEIPT if counted == UNDECIDED else CountedFrom(counted)
     return NoticeRule(entry.section, entry.notice_days, channels, rule)
+
+
+def _disputes(source: Source, entry: DisputesEntry | None) -> Disputes | None:
+    if entry is None:
+        return None
+    if entry.holidays != UNDECIDED and not is_calendar(entry.holidays):
+        raise source.error(
+            ["disputes", "holidays"],
+            f"holds {entry.holidays!r}, not a calendar of holidays",
+            'write country and subdivision such as "US-CA", or "none" for weekends alone',
+        )
+    holidays = NO_HOLIDAYS if entry.holidays == UNDECIDED else entry.holidays
+    return Disputes(entry.section, entry.meeting_business_days, holidays)
 
 
 def _non_extension(source: Source, file: ManifestFile) -> NoticeRule | None:

@@ -99,6 +99,11 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     elif manifest.term.extension is not Extension.NONE:
         text = "No party alone prevents the extension."
         yield Clause("Non-extension", manifest.term.section, text)
+    disputes = manifest.disputes
+    if disputes is not None:
+        days = f"{disputes.meeting_days} business days (holidays: {disputes.holidays})"
+        text = f"Once a party opens a dispute, the parties meet within {days}."
+        yield Clause("Disputes", disputes.section, text)
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )

@@ -1,4 +1,4 @@
-"""``accord agreement``: new, check, explain, diff, sign, notice, status, ask. What counsel needs.
+"""``accord agreement``: what counsel needs, from a draft to what is signed later.
 
 Checking prints what the text allows; signing writes one counterpart and never
 overwrites one; status verifies signatures against a federation folder and
@@ -27,6 +27,7 @@ from accord.agreements.templates import template_moa
 from accord.agreements.term import period_end
 from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
+from accord.cli.agreement_calendar import calendar
 from accord.cli.agreement_notice import app as notice
 from accord.cli.cells import shown
 from accord.cli.files import section_texts, write_new
@@ -44,6 +45,7 @@ Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 
 
 app.command()(ask)
+app.command()(calendar)
 app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 
 
@@ -67,8 +69,17 @@ def new(
     """
     held = section_texts(texts) if texts is not None else {}
     parties = [_new_party(federation, name, pin) for name, pin in pinned(root).items()]
-    data = template_moa(id, title, parties, time_zone=zone, ends=UNDECIDED,
-                        extension=UNDECIDED, counted_from=UNDECIDED, texts=held)  # fmt: skip
+    data = template_moa(
+        id,
+        title,
+        parties,
+        time_zone=zone,
+        ends=UNDECIDED,
+        extension=UNDECIDED,
+        counted_from=UNDECIDED,
+        holidays=UNDECIDED,
+        texts=held,
+    )
     write_new(out, data)
     manifest = _read(out)
     for name, text in held.items():

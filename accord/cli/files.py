@@ -36,7 +36,7 @@ def write_new(path: Path, data: bytes) -> None:
             file.write(data)
     except FileExistsError:
         raise InputError(
-            path, "is there already and is never overwritten", "give another --out, or move it away"
+            path, "is there already and is never overwritten", "give another name, or move it away"
         ) from None
     except OSError as error:
         raise InputError(path, f"can't be written ({error.strerror})", "check the path") from None

@@ -51,6 +51,7 @@ def template_moa(
     extension: str = "none",
     extension_years: int = 1,
     counted_from: str = "receipt",
+    holidays: str = "US-CA",
     texts: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
@@ -87,6 +88,7 @@ def template_moa(
     filled["extension"] = _toml(extension)
     if extension != "none":
         filled["extension"] += f"\nextension_years = {extension_years}"
+    filled["holidays"] = _toml(holidays)
     filled["sections"] = _sections(texts or {})
     filled["counted_from"] = _toml(counted_from)
     filled["non_extension"] = _non_extension(counted_from) if extension != "none" else ""

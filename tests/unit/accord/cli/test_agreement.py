@@ -25,14 +25,15 @@ def new(place, out, *more):
 
 
 def test_from_a_new_draft_to_an_agreement_in_force(place):
-    """Nothing is signed before counsel has answered; the answers are three words."""
+    """Nothing is signed before counsel has answered; the answers are four words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == 4
+    assert out.count("UNDECIDED, so nobody can sign") == 5
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
     text = file.read_text().replace('ends = "undecided"', 'ends = "anniversary"')
     text = text.replace('counted_from = "undecided"', 'counted_from = "receipt"')
+    text = text.replace('holidays = "undecided"', 'holidays = "none"')
     file.write_text(text.replace('extension = "undecided"', 'extension = "once"'))
     assert "UNDECIDED" not in run("check", file)
     for party in ("city", "harbor"):

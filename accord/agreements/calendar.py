@@ -1,0 +1,113 @@
+"""The days that lie ahead of an agreement: its end, notices, meetings, reviews. Pure."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta, tzinfo
+
+from accord.agencies import Agency
+from accord.agreements.business_days import add_business_days
+from accord.agreements.effective import Agreement
+from accord.agreements.instruments import Instrument, InstrumentKind
+from accord.agreements.reading import local_date
+from accord.agreements.term import period_end
+
+AHEAD_DAYS = (90, 60, 30)
+"""So many days before it a person is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One day, in the agreement's zone, what happens with it, and by which section."""
+
+    day: date
+    agreement: str
+    section: str
+    text: str
+
+
+def events(agreement: Agreement, now_ms: int) -> tuple[Event, ...]:
+    """Return what lies ahead from ``now_ms`` (UTC ms) on, the next day first.
+
+    Nothing for a text that never commenced: none of its days can be computed.
+    """
+    manifest = agreement.manifest
+    if agreement.term.commences_ms is None:
+        return ()
+    today = local_date(now_ms, manifest.zone)
+    found = [*_ends(agreement, now_ms), *_later(agreement)]
+    ahead = (event for event in found if event.day >= today)
+    return tuple(sorted(ahead, key=lambda event: (event.day, event.text)))
+
+
+def ahead(
+    agreements: Collection[Agreement], agencies: Collection[Agency], now_ms: int
+) -> tuple[date, tuple[Event, ...]]:
+    """Return today, and what lies ahead of agreements and of agencies' files, in order.
+
+    A file is over in no agreement's zone: its day is that of the first agreement's.
+    """
+    zones: list[tzinfo] = [agreement.manifest.zone for agreement in agreements]
+    zone = zones[0] if zones else UTC
+    found = [event for agreement in agreements for event in events(agreement, now_ms)]
+    for agency in agencies:
+        day = local_date(agency.expires_at_ms - 1, zone)
+        text = f"the last day of its agency.toml {agency.number}: a new one must be published"
+        found.append(Event(day, agency.id, "", text))
+    found.sort(key=lambda event: (event.day, event.agreement, event.text))
+    return local_date(now_ms, zone), tuple(found)
+
+
+def due(found: Iterable[Event], today: date) -> tuple[tuple[Event, int], ...]:
+    """Return the events of which a person is told today, with the days that are left."""
+    ahead = [(event, (event.day - today).days) for event in found]
+    return tuple((event, days) for event, days in ahead if days in AHEAD_DAYS)
+
+
+def _ends(agreement: Agreement, now_ms: int) -> Iterator[Event]:
+    manifest, term = agreement.manifest, agreement.term
+    name, section = manifest.id, manifest.term.section
+    if term.commences_ms is not None and now_ms < term.commences_ms:
+        day = local_date(term.commences_ms, manifest.zone)
+        yield Event(day, name, section, "the agreement commences")
+    if agreement.ended is not None:
+        last = local_date(agreement.ended.at_ms - 1, manifest.zone)
+        text = f"the last day in force, {agreement.ended.words}"
+        yield Event(last, name, agreement.ended.section, text)
+        return
+    end_ms = period_end(manifest, term, now_ms)
+    if end_ms is None:
+        return
+    last = local_date(end_ms - 1, manifest.zone)
+    if end_ms == term.expires_ms:
+        yield Event(last, name, section, "the last day in force")
+        return
+    yield Event(last, name, section, "a period ends; the agreement is extended from the next day")
+    prevented = manifest.non_extension
+    if prevented is not None:
+        day = last - timedelta(days=prevented.days)
+        text = f"the last day for a notice that prevents the extension of {last}"
+        yield Event(day, name, prevented.section, text)
+
+
+def _later(agreement: Agreement) -> Iterator[Event]:
+    """Yield the days that instruments bring."""
+    lifted = {
+        (one.party, one.details.of)
+        for one in agreement.instruments
+        if one.kind is InstrumentKind.RESUMPTION
+    }
+    for one in agreement.instruments:
+        if (one.party, one.number) not in lifted:
+            yield from _of(agreement, one)
+
+
+def _of(agreement: Agreement, one: Instrument) -> Iterator[Event]:
+    manifest, disputes = agreement.manifest, agreement.manifest.disputes
+    if one.kind is InstrumentKind.INTERIM_DECISION and one.details.until is not None:
+        text = f"the interim decision of {one.party} ends, unless it is reviewed before"
+        yield Event(one.details.until, manifest.id, "", text)
+    if one.kind is InstrumentKind.DISPUTE and disputes is not None:
+        opened = local_date(one.signed_at_ms, manifest.zone)
+        day = add_business_days(opened, disputes.meeting_days, disputes.holidays)
+        text = f"the parties must have met on the dispute that {one.party} opened on {opened}"
+        yield Event(day, manifest.id, disputes.section, text)

@@ -1,0 +1,131 @@
+"""What lies ahead: ends, last days for notices, meetings by the calendar of holidays."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import icalendar
+import pytest
+
+from accord.agreements.business_days import add_business_days, is_calendar
+from accord.agreements.calendar import ahead, due, events
+from accord.agreements.effective import Agreement
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.manifest_file import Channel
+from accord.cli.agreement_calendar import as_icalendar
+from accord.clock import to_ms
+from accord.errors import InputError
+
+ZONE = ZoneInfo("America/Los_Angeles")
+NOW = datetime(2026, 3, 1, 4, tzinfo=ZONE)
+NOW_MS = to_ms(NOW)
+K = InstrumentKind
+
+
+def days(agreement: Agreement, now_ms: int = NOW_MS) -> list[tuple[str, str]]:
+    return [(str(event.day), event.text) for event in events(agreement, now_ms)]
+
+
+def signed(agreement: Agreement, kind: K, day: date, number: int = 1, **said: object) -> Agreement:
+    moment = to_ms(datetime(day.year, day.month, day.day, 9, tzinfo=ZONE))
+    details = Details(**said)  # type: ignore[arg-type]
+    one = Instrument("city", number, kind, "n", "c", moment, details)
+    return replace(agreement, instruments=(*agreement.instruments, one))
+
+
+def test_a_term_without_extension_has_one_last_day(world):
+    agreement = world.agreement()
+    assert days(agreement) == [("2028-05-31", "the last day in force")]
+    assert days(agreement, to_ms(datetime(2028, 6, 1, tzinfo=ZONE))) == []
+
+
+def test_a_period_has_a_last_day_for_the_notice_against_its_extension(world):
+    agreement = world.agreement(world.manifest(extension="once"))
+    assert days(agreement) == [
+        ("2028-05-01", "the last day for a notice that prevents the extension of 2028-05-31"),
+        ("2028-05-31", "a period ends; the agreement is extended from the next day"),
+    ]
+    assert days(agreement, to_ms(datetime(2028, 5, 2, tzinfo=ZONE))) == [
+        ("2028-05-31", "a period ends; the agreement is extended from the next day"),
+    ]
+    later = to_ms(datetime(2028, 6, 1, tzinfo=ZONE))
+    assert days(agreement, later) == [("2029-05-31", "the last day in force")]
+
+
+def test_a_notice_on_that_last_day_still_counts_and_the_next_day_does_not(world):
+    """The calendar and the effect of the notice are two computations of one day."""
+    agreement = world.agreement(world.manifest(extension="repeating"))
+    last = date.fromisoformat(days(agreement)[0][0])
+    for day, expected in ((last, "2028-05-31"), (last + timedelta(days=1), "2029-05-31")):
+        sent = {Channel.E_MAIL: day}
+        ended = signed(agreement, K.NON_EXTENSION, day, sent=sent, received_on=day)
+        assert days(ended) == [(expected, "the last day in force, not extended, by notice of city")]
+
+
+def test_an_agreement_that_never_commenced_has_no_days(world):
+    assert days(replace(world.agreement(), counterparts=())) == []
+
+
+def test_a_dispute_and_an_interim_decision_bring_days(world):
+    """Opened on Thursday 12 February 2026; Monday the 16th is Presidents' Day."""
+    opened = date(2026, 2, 12)
+    agreement = signed(world.agreement(), K.DISPUTE, opened, reason="x")
+    before = to_ms(datetime(2026, 2, 13, tzinfo=ZONE))
+    text = "the parties must have met on the dispute that city opened on 2026-02-12"
+    assert days(agreement, before)[0] == ("2026-02-20", text)
+    interim = signed(
+        agreement, K.INTERIM_DECISION, opened, 2, decided_by="w", reason="x",
+        until=date(2026, 3, 9),
+    )  # fmt: skip
+    assert ("2026-03-09", "the interim decision of city ends, unless it is reviewed before") in (
+        days(interim)
+    )
+    lifted = signed(interim, K.RESUMPTION, opened, 3, of=2)
+    assert "2026-03-09" not in dict(days(lifted))
+
+
+@pytest.mark.parametrize(
+    ("start", "calendar", "expected"),
+    [
+        (date(2026, 2, 12), "US-CA", date(2026, 2, 20)),
+        (date(2026, 2, 12), "none", date(2026, 2, 19)),
+        (date(2026, 3, 27), "US-CA", date(2026, 4, 6)),
+        (date(2026, 3, 27), "US", date(2026, 4, 3)),
+        (date(2026, 2, 14), "none", date(2026, 2, 20)),
+    ],
+)
+def test_five_business_days(start, calendar, expected):
+    """Cesar Chavez Day, 31 March, is California's and not the federal one's."""
+    assert add_business_days(start, 5, calendar) == expected
+
+
+@pytest.mark.parametrize("name", ["US-XX", "us-ca", "California", "", "US-", "XX"])
+def test_a_calendar_that_is_none_is_an_error(world, name):
+    assert not is_calendar(name)
+    with pytest.raises(ValueError, match=f"^{name}$"):
+        add_business_days(date(2026, 1, 1), 1, name)
+    with pytest.raises(InputError, match="not a calendar of holidays"):
+        world.manifest(holidays=name)
+
+
+def test_a_person_is_told_ninety_sixty_and_thirty_days_before(world):
+    agreement = world.agreement()
+    agency = replace(world.agencies["city"], expires_at_ms=NOW_MS + 60 * 86_400_000)
+    today, found = ahead([agreement], [agency], NOW_MS)
+    assert today == date(2026, 3, 1)
+    assert [event.agreement for event in found] == ["city", "city-harbor"]
+    ((event, left),) = due(found, today)
+    assert (event.agreement, left) == ("city", 60)
+    assert due(found, date(2028, 3, 2))[0][1] == 90
+    assert due(found, date(2028, 3, 3)) == ()
+
+
+def test_the_file_is_one_that_a_calendar_program_takes(world):
+    agreement = world.agreement(world.manifest(extension="once"))
+    _, found = ahead([agreement], [], NOW_MS)
+    parsed = icalendar.Calendar.from_ical(as_icalendar(found, NOW_MS))
+    entries = parsed.walk("VEVENT")
+    assert [entry.decoded("dtstart") for entry in entries] == [event.day for event in found]
+    assert len({entry["uid"] for entry in entries}) == len(entries)
+    assert [alarm.decoded("trigger").days for alarm in entries[0].walk("VALARM")] == [-90, -60, -30]
+    assert as_icalendar(found, NOW_MS) == as_icalendar(found, NOW_MS)
