@@ -29,6 +29,7 @@ from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
 from accord.cli.agreement_calendar import calendar
 from accord.cli.agreement_notice import app as notice
+from accord.cli.agreement_replay import replay
 from accord.cli.cells import shown
 from accord.cli.files import section_texts, write_new
 from accord.cli.pins import Roots, pinned
@@ -46,6 +47,7 @@ Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 
 app.command()(ask)
 app.command()(calendar)
+app.command()(replay)
 app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 
 

@@ -79,7 +79,7 @@ def show(
         until_ms=parse_time(until, now) if until else None,
         limit=limit,
     )
-    with _open(config, log, secret, public) as reader:
+    with open_log(config, log, secret, public) as reader:
         entries = list(reader.entries(wanted))
         if as_json:
             _json(reader.origin, entries)
@@ -98,7 +98,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check every entry, the tree and its signature; exit 4 when something is broken."""
-    with _open(config, log, secret, public) as reader:
+    with open_log(config, log, secret, public) as reader:
         found = reader.verify()
         origin = reader.origin
     if as_json:
@@ -117,7 +117,14 @@ def verify(
     raise SystemExit(EXIT_OK if found.ok else EXIT_INCOMPLETE)
 
 
-def _open(config: Path | None, log: Path | None, secret: Path | None, public: str) -> AuditReader:
+def open_log(
+    config: Path | None, log: Path | None, secret: Path | None, public: str
+) -> AuditReader:
+    """Open the log of a node or broker, or one that lies anywhere.
+
+    Raises:
+        InputError: which log it is, is not clear; or it can't be opened.
+    """
     if config is not None and log is None and secret is None and not public:
         return locate(config).open()
     if config is None and log is not None and secret is not None and public:

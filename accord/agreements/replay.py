@@ -1,0 +1,163 @@
+"""What a draft would have said to recorded queries. Pure.
+
+The log names who asked whom what and why, and how it was decided; not the
+facts about the officer. Those are taken as good here, and what was refused for
+the officer's sake, or for a reason that no agreement has (a rate, a replay,
+the owner's own policy), stays refused. The draft is read as if it were in
+force: a signature or a date is nothing that a draft can have.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from accord.agreements.decide import Decision, decide
+from accord.agreements.effective import Agreement, Effective, Standing
+from accord.agreements.reading import local_date
+from accord.clock import to_ms
+from accord.errors import Code
+from accord.model import (
+    AreaBox,
+    Credential,
+    ExactPlate,
+    HotListPlate,
+    PhotoOf,
+    Query,
+    Selector,
+    WildcardPlate,
+    Window,
+)
+
+ABOUT_THE_AGREEMENT = frozenset(
+    {
+        Code.NO_AGREEMENT,
+        Code.AGREEMENT_NOT_EXECUTED,
+        Code.AGREEMENT_NOT_COMMENCED,
+        Code.AGREEMENT_EXPIRED,
+        Code.AGREEMENT_SUSPENDED,
+        Code.AGREEMENT_INVALID,
+        Code.DIRECTION_NOT_AGREED,
+        Code.KIND_NOT_AGREED,
+        Code.PURPOSE_NOT_AGREED,
+        Code.CASE_NUMBER_REQUIRED,
+        Code.REASON_REQUIRED,
+        Code.ATTESTATION_REQUIRED,
+        Code.ONWARD_SHARING,
+        Code.LOOK_BACK_EXCEEDED,
+        Code.ROW_LIMIT_EXCEEDED,
+        Code.FIELD_NOT_SHARED,
+    }
+)
+RECORDED_KINDS = frozenset({"query", "countersign", "refusal"})
+"""Kinds of audit records that hold a query and its decision; once per query and log."""
+
+
+class Outcome(Enum):
+    """What the draft does to a recorded query."""
+
+    STAYS_ALLOWED = "allowed, and would be"
+    NOW_REFUSED = "allowed, would be refused"
+    NOW_ALLOWED = "refused, would be allowed"
+    STAYS_REFUSED = "refused, and would be"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One recorded query under the draft. ``code`` and ``section`` are the draft's refusal's."""
+
+    outcome: Outcome
+    requester: str
+    owner: str
+    purpose: str
+    code: str
+    section: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """The requester as the draft has it: a party that may ask."""
+
+    id: str
+    kind: str = "police"
+    expires_at_ms: int = 1 << 60
+
+
+def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Replayed | None:
+    """Return what the draft says to the query that an audit record holds.
+
+    ``at_ms`` is when it was recorded, UTC ms. None where the record holds no
+    query between two parties of the draft.
+    """
+    requester, owner = fields.get("agency", ""), fields.get("audience", "")
+    if fields.get("kind") not in RECORDED_KINDS or requester == owner:
+        return None
+    if not {requester, owner} <= draft.parties or not fields.get("query_id"):
+        return None
+    allowed = fields.get("decision") == "allowed"
+    decision = _decide(fields, draft, at_ms)
+    if not allowed and fields.get("code") not in ABOUT_THE_AGREEMENT:
+        outcome = Outcome.STAYS_REFUSED
+    elif allowed:
+        outcome = Outcome.STAYS_ALLOWED if decision.allowed else Outcome.NOW_REFUSED
+    else:
+        outcome = Outcome.NOW_ALLOWED if decision.allowed else Outcome.STAYS_REFUSED
+    code = decision.code.value if decision.code else ""
+    return Replayed(
+        outcome, requester, owner, fields.get("purpose", ""), code, decision.section,
+        decision.reason,
+    )  # fmt: skip
+
+
+def _decide(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Decision:
+    query = _query(fields, draft, at_ms)
+    pair = (query.requesting_agency, query.audience)
+    folded = Effective(draft, *pair, at_ms, Standing.IN_FORCE, draft.may_ask(*pair))
+    return decide(query, folded, None, at_ms, requester=_Party(query.requesting_agency))
+
+
+def _query(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Query:
+    agency, purpose = fields["agency"], fields.get("purpose", "")
+    trained_on = local_date(at_ms, draft.manifest.zone).isoformat()
+    credential = Credential(
+        agency, "", "", "", b"", at_ms, at_ms + 1, trained_on, "good", (purpose,)
+    )
+    return Query(
+        query_id=bytes(16),
+        nonce=bytes(16),
+        issued_at_ms=at_ms,
+        not_after_ms=at_ms + 1,
+        requesting_agency=agency,
+        audience=fields["audience"],
+        credential=credential,
+        purpose=purpose,
+        case_number=fields.get("case", ""),
+        reason=fields.get("reason", ""),
+        on_behalf_of=fields.get("on_behalf_of", ""),
+        agreement_digest=draft.manifest.digest,
+        selector=_selector(fields),
+        window=Window(_moment(fields["from"]), _moment(fields["to"])),
+        fields=(),
+        row_limit=int(fields["row_limit"]),
+        attestations=tuple(filter(None, fields.get("attested", "").split(","))),
+    )
+
+
+def _moment(text: str) -> int:
+    return to_ms(datetime.fromisoformat(text))
+
+
+def _selector(fields: Mapping[str, str]) -> Selector:
+    """Return a selector of the kind that was asked: which plate it was decides nothing."""
+    match fields.get("asked"):
+        case "pattern":
+            return WildcardPlate("00*")
+        case "hot-list":
+            return HotListPlate("0")
+        case "area":
+            return AreaBox(0, 0, 1, 1)
+        case "photo":
+            return PhotoOf(bytes(16))
+        case _:
+            return ExactPlate("0")
