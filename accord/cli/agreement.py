@@ -14,20 +14,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from accord.agencies import load_agency, read_plain
+from accord.agencies import load_agency
 from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
-from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.effects import Narrowing, Stop
 from accord.agreements.law import ELIGIBLE_KINDS
 from accord.agreements.manifest import Manifest, Party
-from accord.agreements.manifest_reading import UNDECIDED, parse_manifest
+from accord.agreements.manifest_reading import UNDECIDED
 from accord.agreements.templates import template_moa
 from accord.agreements.term import period_end
 from accord.agreements.words import clauses, extension_words
 from accord.cli.agreement_ask import ask
 from accord.cli.agreement_calendar import calendar
+from accord.cli.agreement_explain import diff, explain, read_manifest
 from accord.cli.agreement_notice import app as notice
 from accord.cli.agreement_replay import replay
 from accord.cli.cells import shown
@@ -47,6 +47,8 @@ Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 
 app.command()(ask)
 app.command()(calendar)
+app.command()(explain)
+app.command()(diff)
 app.command()(replay)
 app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 
@@ -83,7 +85,7 @@ def new(
         texts=held,
     )
     write_new(out, data)
-    manifest = _read(out)
+    manifest = read_manifest(out)
     for name, text in held.items():
         write_new(out.parent / "sections" / f"{name}.txt", text)
     console().print(shown(f"Written: {out}. Read it, change it, answer what is undecided:"))
@@ -101,7 +103,7 @@ def _new_party(federation: Path, name: str, pin: str) -> Party:
 @app.command()
 def check(file: File) -> None:
     """Check an agreement.toml and say in a table what it allows."""
-    manifest = _read(file)
+    manifest = read_manifest(file)
     out = console()
     out.print(f"OK: {file}", markup=False)
     out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
@@ -112,42 +114,6 @@ def check(file: File) -> None:
     _print_undecided(manifest)
     out.print("Compare this fingerprint with the other parties before anyone signs:")
     out.print(f"sha256:{manifest.digest.hex()}")
-
-
-@app.command()
-def explain(file: File) -> None:
-    """Print an agreement in plain English, section by section."""
-    manifest = _read(file)
-    out = console()
-    out.print(shown(f"{manifest.title}, revision {manifest.revision}"))
-    for clause in clauses(manifest):
-        where = f" ({clause.section}, {clause.state.value})" if clause.section else ""
-        out.print()
-        out.print(shown(f"{clause.name}{where}"))
-        out.print(shown(clause.text))
-    for one in manifest.undecided:
-        parties = ", ".join(f"{party.name} ({party.contact})" for party in manifest.parties)
-        out.print()
-        out.print(shown(f"UNDECIDED: {one.key} ({one.section})"))
-        out.print(shown(f"{one.question} Counsel of every party must answer: {parties}."))
-    out.print(f"\nText: sha256:{manifest.digest.hex()}")
-
-
-@app.command()
-def diff(
-    old: Annotated[Path, typer.Argument(help="The agreement.toml as it was.")],
-    new: Annotated[Path, typer.Argument(help="The agreement.toml as it would be.")],
-) -> None:
-    """Say in words who gains and who loses what by another text."""
-    changes = differences(_read(old), _read(new))
-    out = console()
-    if not changes:
-        out.print("No rule differs.")
-        return
-    table = Table("who", "effect", "what", "section")
-    for change in changes:
-        table.add_row(*map(shown, (change.who, change.effect.value, change.text, change.section)))
-    out.print(table)
 
 
 @app.command()
@@ -162,7 +128,7 @@ def sign(
     ] = None,
 ) -> None:
     """Sign the exact bytes of an agreement.toml as one party's counterpart."""
-    manifest = _read(file)
+    manifest = read_manifest(file)
     now_ms = SystemClock().now_ms()
     data = sign_counterpart(manifest, party, signer, capacity, now_ms, PrivateKey.load(key))
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
@@ -183,7 +149,7 @@ def status(
     root: Roots = [],  # noqa: B006 - typer makes a new list for each call
 ) -> None:
     """Show who signed when, from when to when it runs, and whether it is in force now."""
-    manifest = _read(folder / "agreement.toml")
+    manifest = read_manifest(folder / "agreement.toml")
     screen = console()
     screen.print(f"{manifest.title} ({manifest.id}, revision {manifest.revision})", markup=False)
     if federation is None:
@@ -202,10 +168,6 @@ def status(
     _print_problems(str(problem) for problem in loaded.problems)
     if agreement is None:
         raise InputError(folder, "is not an agreement that this folder and these roots support")
-
-
-def _read(file: Path) -> Manifest:
-    return parse_manifest(read_plain(file), file)
 
 
 def _summary(manifest: Manifest) -> Table:
