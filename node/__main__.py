@@ -1,4 +1,4 @@
-"""``accord-node``: serve, ingest, purge, hotlist."""
+"""``accord-node``: serve, ingest, purge, hotlist, agreement."""
 
 import asyncio
 import sys
@@ -17,6 +17,7 @@ from accord.clock import SystemClock, iso, to_ms
 from accord.errors import Code, InputError, Refused
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from node import hotlists
+from node.cli_agreement import app as agreement
 from node.config import NodeConfig, load_config
 from node.ingest import FORMATS
 from node.ingest import ingest as ingest_records
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 hotlist = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(hotlist, name="hotlist", help="Hot lists that the node holds.")
+app.add_typer(agreement, name="agreement", help="Who may ask this node, and what changed.")
 
 Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
 DEFAULT = Path("node.toml")

@@ -25,6 +25,8 @@ from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node.config import NodeConfig
 from node.context import Context
+from node.permission_history import PermissionHistory
+from node.permission_watch import look_again
 from node.photos import Photos
 from node.replay import ReplayGuard
 from node.retention import RetentionDays, purge
@@ -129,9 +131,16 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 @asynccontextmanager
 async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
+    changed = asyncio.Event()
+    changed.set()  # the first look is at once
+    history = PermissionHistory(config.data)
 
     async def refresh() -> None:
-        await asyncio.to_thread(context.sources.refresh)
+        if await asyncio.to_thread(context.sources.refresh):
+            changed.set()
+
+    async def look() -> None:
+        await look_again(context.agency, context.sources, history, context.clock, changed)
 
     async def purge_due() -> None:
         await purge_and_record(context)
@@ -151,6 +160,7 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
     await tell_ahead()
     tasks = [
         asyncio.create_task(every(1.0, refresh)),
+        asyncio.create_task(every(0.0, look)),
         asyncio.create_task(every(3600.0, tell_ahead)),
         asyncio.create_task(every(config.purge_every_s, purge_due)),
     ]
@@ -160,6 +170,8 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(InputError):
+            history.stopped()
 
 
 async def purge_and_record(context: Context) -> None:

@@ -5,6 +5,7 @@ A file that became unreadable takes its permissions with it: nothing old is
 kept alive, so a mistake closes the node and never opens it.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ class _WatchedFile(Generic[T]):
         self._stamp: tuple[int, int, int] | None = None
         self.value: T | None = None
         self.problem: str = "not read yet"
+        self.digest: str = ""
 
     def refresh(self) -> bool:
         """Read the file if it changed; tell whether it did."""
@@ -41,11 +43,15 @@ class _WatchedFile(Generic[T]):
             if stamp == self._stamp:
                 return False
             self._stamp = stamp
-            self.value = self._parse(self._path.read_bytes())
+            data = self._path.read_bytes()
+            self.digest = hashlib.sha256(data).hexdigest()
+            self.value = self._parse(data)
             self.problem = ""
         except OSError as error:
-            self._stamp, self.value = None, None
-            self.problem = f"{self._path}: can't be read ({error.strerror})"
+            problem = f"{self._path}: can't be read ({error.strerror})"
+            changed = problem != self.problem
+            self._stamp, self.value, self.problem = None, None, problem
+            return changed
         except AccordError as error:
             self.value, self.problem = None, str(error)
         except Exception:
@@ -90,20 +96,30 @@ class Sources:
         return self._policy.value
 
     @property
+    def policy_id(self) -> str:
+        """Which policy that is, such as ``version 3 (sha256:...)``; "" while there is none."""
+        policy = self._policy.value
+        return f"version {policy.version} (sha256:{self._policy.digest})" if policy else ""
+
+    @property
     def roster(self) -> Roster | None:
         """The personnel desk's last signed roster; None while it can't be read."""
         return self._roster.value
 
-    def refresh(self) -> None:
-        """Read again whatever changed; problems are logged, once each."""
-        if self._watch.refresh() or not self._told:
+    def refresh(self) -> bool:
+        """Read again whatever changed, tell whether anything did; problems are logged, once."""
+        changed = self._watch.refresh()
+        if changed or not self._told:
             self._told = True
             for problem in self._watch.current.problems:
                 log.warning("left out of the federation", problem=str(problem))
         for name, file in (("policy", self._policy), ("roster", self._roster)):
             before = file.problem
-            if file.refresh() and file.problem and file.problem != before:
-                log.warning("can't be used", file=name, problem=file.problem)
+            if file.refresh():
+                changed = True
+                if file.problem and file.problem != before:
+                    log.warning("can't be used", file=name, problem=file.problem)
+        return changed
 
     def refresh_roster(self) -> None:
         """Read the roster again if it changed: standing is checked as of now."""

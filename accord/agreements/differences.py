@@ -66,7 +66,7 @@ def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
     yield from _number(
         who, "gets {} rows at once", was_limits.row_limit, limits.row_limit, limits.section
     )
-    yield from _fields(who, old.fields.redaction, new.fields.redaction, new.fields.section)
+    yield from field_changes(who, old.fields.redaction, new.fields.redaction, new.fields.section)
     if old.retention.received_days != new.retention.received_days:
         # Their own policy may say anything: neither more nor less.
         known = old.retention.received_days is not None and new.retention.received_days is not None
@@ -95,8 +95,11 @@ def _number(who: str, words: str, old: int, new: int, section: str) -> Iterator[
         yield Change(who, effect, f"{words.format(new)}, {old} before", section)
 
 
-def _fields(who: str, old: Redaction, new: Redaction, section: str) -> Iterator[Change]:
-    """Compare each field alone; what narrowing leaves as it was is the stricter of the two."""
+def field_changes(who: str, old: Redaction, new: Redaction, section: str) -> Iterator[Change]:
+    """Yield how what is seen of a read differs.
+
+    Compare each field alone; what narrowing leaves as it was is the stricter of the two.
+    """
     stricter = seen_words(old.narrowed_by(new))
     for was, now, least in zip(seen_words(old), seen_words(new), stricter, strict=True):
         if was != now:

@@ -20,6 +20,7 @@ from accord.agreements.law import Requester
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
+from accord.agreements.stand_ins import STAND_INS
 from accord.cli.cells import plain, shown
 from accord.cli.pins import Roots, pinned
 from accord.cli.query import parse_time
@@ -27,28 +28,9 @@ from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import InputError
 from accord.federation import Federation, load
-from accord.model import (
-    AreaBox,
-    Credential,
-    ExactPlate,
-    Field,
-    HotListPlate,
-    PhotoOf,
-    Query,
-    Selector,
-    WildcardPlate,
-    Window,
-)
+from accord.model import Credential, Field, Query, Window
 from accord.processes import EXIT_OK, EXIT_REFUSED
 
-# Stand-ins: which plate, area or photo it is changes nothing in a decision.
-WHAT: dict[str, Selector] = {
-    "plate": ExactPlate("0"),
-    "partial": WildcardPlate("00*"),
-    "area": AreaBox(0, 0, 1, 1),
-    "hotlist": HotListPlate("0"),
-    "photo": PhotoOf(bytes(16)),
-}
 _HOUR_MS = 3_600_000
 
 
@@ -59,7 +41,7 @@ def ask(
     owner: Annotated[str, typer.Option(help="The agency that is asked.")],
     purpose: Annotated[str, typer.Option(help="Why, such as stolen-vehicle.")],
     trained_on: Annotated[str, typer.Option(help="Day of the officer's training, YYYY-MM-DD.")],
-    what: Annotated[str, typer.Option(help="One of " + ", ".join(WHAT) + ".")] = "plate",
+    what: Annotated[str, typer.Option(help="One of " + ", ".join(STAND_INS) + ".")] = "plate",
     case: Annotated[str, typer.Option(help="The case number; empty for none.")] = "",
     reason: Annotated[str, typer.Option(help="The reason; empty for none.")] = "",
     standing: Annotated[str, typer.Option(help="The officer's standing.")] = "good",
@@ -80,8 +62,10 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether an officer may ask, and each rule that decides, with its section."""
-    if what not in WHAT:
-        raise InputError("--what", f"{plain(what)!r} is not known", f"use one of {', '.join(WHAT)}")
+    if what not in STAND_INS:
+        raise InputError(
+            "--what", f"{plain(what)!r} is not known", f"use one of {', '.join(STAND_INS)}"
+        )
     if requester == owner:
         raise InputError("--owner", "is the requester too", "own questions need no agreement")
     loaded = load(federation, pinned(root))
@@ -103,7 +87,7 @@ def ask(
         on_behalf_of=on_behalf_of,
         attestations=tuple(attest),
         agreement_digest=b"",
-        selector=WHAT[what],
+        selector=STAND_INS[what],
         window=Window(at_ms - back * DAY_MS, at_ms),
         fields=tuple(Field),
         row_limit=rows,

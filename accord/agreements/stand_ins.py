@@ -1,0 +1,68 @@
+"""Queries that nobody asked: what would be said to a good officer's question. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+
+from accord.agreements.decide import GOOD_STANDING
+from accord.agreements.effective import Agreement
+from accord.agreements.reading import local_date
+from accord.model import (
+    AreaBox,
+    Credential,
+    ExactPlate,
+    Field,
+    HotListPlate,
+    PhotoOf,
+    Query,
+    Selector,
+    WildcardPlate,
+    Window,
+)
+
+STAND_INS: Mapping[str, Selector] = {
+    "plate": ExactPlate("0"),
+    "partial": WildcardPlate("00*"),
+    "area": AreaBox(0, 0, 1, 1),
+    "hotlist": HotListPlate("0"),
+    "photo": PhotoOf(bytes(16)),
+}
+"""Ways of searching. Which plate, area or photo it is changes nothing in a decision."""
+
+_HOUR_MS = 3_600_000
+
+
+def stand_in(
+    requester: str,
+    owner: str,
+    purpose: str,
+    what: str,
+    at_ms: int,
+    *,
+    zone: tzinfo = UTC,
+    agreement: Agreement | None = None,
+) -> Query:
+    """Return the query of an officer to whom nothing is missing, for one row of today."""
+    trained_on = local_date(at_ms, zone).isoformat()
+    attested = agreement.manifest.attested if agreement else ()
+    return Query(
+        query_id=bytes(16),
+        nonce=bytes(16),
+        issued_at_ms=at_ms,
+        not_after_ms=at_ms + 60_000,
+        requesting_agency=requester,
+        audience=owner,
+        credential=Credential(
+            requester, "", "", "", b"", at_ms - _HOUR_MS, at_ms + _HOUR_MS, trained_on,
+            GOOD_STANDING, (purpose,),
+        ),
+        purpose=purpose,
+        case_number="1",
+        reason="x",
+        on_behalf_of="",
+        agreement_digest=agreement.manifest.digest if agreement else b"",
+        selector=STAND_INS[what],
+        window=Window(at_ms - 1, at_ms),
+        fields=tuple(Field),
+        row_limit=1,
+        attestations=tuple(clause.id for clause in attested),
+    )  # fmt: skip
