@@ -25,6 +25,7 @@ from grpc import aio
 
 from accord.agencies import Agency, Endpoint
 from accord.agreements.choice import relying
+from accord.agreements.law.packs import built_in_law
 from accord.client_config import ClientConfig, load_client_config
 from accord.clock import Clock, SystemClock
 from accord.codec import (
@@ -248,7 +249,14 @@ class AccordClient:
         )
         own = audience == self.agency
         held = () if own else self._federation.scope(self.agency).get(audience, ())
-        query, _ = relying(query, held, now_ms, self._agency(self.agency))
+        query, _ = relying(
+            query,
+            held,
+            now_ms,
+            requester=self._agency(self.agency),
+            owner=self._federation.agencies.get(audience),
+            law=built_in_law(),
+        )
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))
         envelope = sign(QUERY, payload, self._officer)
         return _Asked(query, envelope, digest(envelope))

@@ -67,6 +67,7 @@ class Code(StrEnum):
     PURPOSE_UNKNOWN = "PURPOSE_UNKNOWN"
     PURPOSE_NOT_AGREED = "PURPOSE_NOT_AGREED"
     PURPOSE_PROHIBITED = "PURPOSE_PROHIBITED"
+    LAW_FORBIDS = "LAW_FORBIDS"
     CASE_NUMBER_REQUIRED = "CASE_NUMBER_REQUIRED"
     REASON_REQUIRED = "REASON_REQUIRED"
     ATTESTATION_REQUIRED = "ATTESTATION_REQUIRED"
@@ -143,6 +144,7 @@ CATALOGUE: dict[Code, Spec] = {
     Code.PURPOSE_UNKNOWN: Spec(_DENIED, "The purpose is not one that Accord knows."),
     Code.PURPOSE_NOT_AGREED: Spec(_DENIED, "The agreement does not hold this purpose."),
     Code.PURPOSE_PROHIBITED: Spec(_DENIED, "No agreement can allow this purpose.", Mark.ALERT),
+    Code.LAW_FORBIDS: Spec(_DENIED, "The law does not allow this, whatever was agreed."),
     Code.CASE_NUMBER_REQUIRED: Spec(_DENIED, "A case number is required."),
     Code.REASON_REQUIRED: Spec(_DENIED, "A reason in words is required."),
     Code.ATTESTATION_REQUIRED: Spec(_DENIED, "The officer must declare more than the query does."),

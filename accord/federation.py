@@ -41,7 +41,7 @@ from accord.agreements.effective import (
     with_limits_beside,
     with_replacements,
 )
-from accord.agreements.law import ELIGIBLE_KINDS
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import AccordError, InputError
@@ -228,9 +228,10 @@ class _Loader:
                 return False
         if all(party.id in self._roots for party in manifest.parties):
             return True
+        eligible = built_in_law().eligible_kinds
         for party in manifest.parties:
             agency = self._agencies.get(party.id)
-            if party.id not in self._roots or agency is None or agency.kind not in ELIGIBLE_KINDS:
+            if party.id not in self._roots or agency is None or agency.kind not in eligible:
                 continue
             if self._counterpart(path, manifest, agency) is not None:
                 return True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import effective
+from accord.agreements.law.packs import built_in_law
 from accord.envelope import Envelope, digest
 from accord.errors import Code, Refused, Unverified
 from accord.federation import Federation
@@ -64,7 +65,10 @@ def _decide(verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_
     folded = (
         effective(agreement, query.requesting_agency, query.audience, at_ms) if agreement else None
     )
-    decision = decide(query, folded, None, at_ms, requester=verified.home)
+    owner = federation.agencies.get(query.audience)
+    decision = decide(
+        query, folded, None, at_ms, requester=verified.home, owner=owner, law=built_in_law()
+    )
     if not decision.allowed:
         raise decision.refusal()
     return decision.section

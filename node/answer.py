@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import effective
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.terms import PhotoSharing, Terms
 from accord.audit.fields import query_fields
 from accord.codec_answer import encode_answer, encode_body
@@ -133,7 +134,15 @@ def _decide(node: Context, verified: VerifiedQuery) -> Decision:
     policy = node.policy
     if policy is None:
         raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
-    decision = decide(query, folded, policy, now_ms, requester=verified.home)
+    decision = decide(
+        query,
+        folded,
+        policy,
+        now_ms,
+        requester=verified.home,
+        owner=node.federation.agencies.get(node.agency),
+        law=built_in_law(),
+    )
     if not decision.allowed:
         raise decision.refusal()
     return decision

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Denial, Grant, Permissions, permissions
 from accord.agreements.policy import parse_policy
@@ -74,7 +75,13 @@ def _from_files(settings: NodeConfig, now_ms: int) -> Permissions:
         sys.stderr.write(f"Not usable: {problem}\n")
     name = f"version {policy.version}" if policy else ""
     return permissions(
-        settings.agency, loaded.agencies, loaded.agreements.values(), policy, now_ms, policy_id=name
+        settings.agency,
+        loaded.agencies,
+        loaded.agreements.values(),
+        policy,
+        now_ms,
+        law=built_in_law(),
+        policy_id=name,
     )
 
 
@@ -82,7 +89,8 @@ def grant_words(grant: Grant) -> str:
     """Return what a grant allows in words, such as "reads, by plate, 90 days back ..."."""
     words = [f"{grant.kind.value} for {', '.join(grant.purposes)}"]
     if grant.kind is not Kind.HOT_LIST:
-        words += [f"by {', '.join(grant.searches)}", f"{grant.look_back_days} days back"]
+        back = f"{grant.look_back_days} days" if grant.look_back_days else "less than a day"
+        words += [f"by {', '.join(grant.searches)}", f"{back} back"]
     words += [f"{grant.rows} rows at once"]
     if grant.kind is not Kind.HOT_LIST:
         words += [f"seeing {', '.join(seen_words(grant.redaction))}"]

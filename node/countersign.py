@@ -11,7 +11,8 @@ import hashlib
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import effective
-from accord.agreements.law import floor
+from accord.agreements.law.check import floor
+from accord.agreements.law.packs import built_in_law
 from accord.audit.fields import query_fields
 from accord.audit.log import Entry
 from accord.codec import envelope_from_wire
@@ -74,7 +75,8 @@ async def countersign(
 def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
-    breach = floor(query.purpose, verified.home, query.requesting_agency)
+    law = built_in_law()
+    breach = floor(query, verified.home, law, now_ms)
     if breach is not None:
         raise Refused(breach.code, section=breach.section, text=breach.reason)
     node.sources.refresh_roster()
@@ -90,7 +92,8 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     policy = node.policy if own else None
     if own and policy is None:
         raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
-    decision = decide(query, folded, policy, now_ms, requester=verified.home)
+    owner = node.federation.agencies.get(query.audience)
+    decision = decide(query, folded, policy, now_ms, requester=verified.home, owner=owner, law=law)
     if not decision.allowed:
         raise decision.refusal()
     node.throttle(query, "countersign")

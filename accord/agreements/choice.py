@@ -10,12 +10,18 @@ from dataclasses import replace
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import Agreement, Effective, effective
-from accord.agreements.law import Requester
+from accord.agreements.law.rules import Law, Owner, Requester
 from accord.model import Query
 
 
 def relying(
-    query: Query, agreements: Sequence[Agreement], at_ms: int, requester: Requester
+    query: Query,
+    agreements: Sequence[Agreement],
+    at_ms: int,
+    *,
+    requester: Requester,
+    owner: Owner | None,
+    law: Law,
 ) -> tuple[Query, Effective | None]:
     """Return the query with the agreement that it relies on, and that agreement folded.
 
@@ -25,6 +31,7 @@ def relying(
     candidates = [replace(query, agreement_digest=a.manifest.digest) for a in agreements]
     pairs = list(zip(candidates, folded, strict=True))
     for candidate, one in pairs:
-        if decide(candidate, one, None, at_ms, requester=requester).allowed:
+        decision = decide(candidate, one, None, at_ms, requester=requester, owner=owner, law=law)
+        if decision.allowed:
             return candidate, one
     return pairs[0] if pairs else (query, None)

@@ -1,22 +1,23 @@
 """The decision on one query. Pure; the same for home node, broker and owner.
 
-    permission = the law's floor  and  the agreement  and  the owner's policy
+    permission = the law  and  the agreement  and  the owner's policy
 
 Checks for a partner's query, in this order; the first that fails is the
-refusal, with the section of the signed text:
+refusal, with the section of the signed text, or the law's citation:
 
- 1. the floor: known purpose, no prohibited purpose, an eligible agency, whose
-    agency.toml has not expired
+ 1. the law: the floor's rules, then those of the owner's and the requester's
+    states (accord/agreements/law); the requester's agency.toml has not expired
  2. an agreement, held here, between these two, relied on by its digest,
     executed, commenced, neither expired nor replaced
- 3. its direction, kind of data, purpose, onward sharing, case number, reason,
-    what the officer must declare
+ 3. its direction, kind of data, purpose, case number, reason, what the officer
+    must declare
  4. the officer's credential: agency, validity, standing, training, purposes
  5. look-back, row limit, a selector by shared fields only
  6. the owner's policy, where it is known
 
-An agency's own officers ask their own node under its policy alone: floor,
-policy, officer, and no agreement.
+An agency's own officers ask their own node under law and policy alone, and no
+agreement. Nobody is asked whose agency.toml is not held here: which law binds
+its data is not known then.
 
 Broker and home node do not know the owner's policy and pass None: then the
 last check is left out and no terms come back. So whatever they refuse the
@@ -24,11 +25,12 @@ owner refuses too, and a policy never allows more.
 """
 
 import re
-from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, date, timedelta, tzinfo
 
 from accord.agreements.effective import Agreement, Effective, Standing
-from accord.agreements.law import Requester, floor
+from accord.agreements.law.check import Breach, breach, earliest_ms
+from accord.agreements.law.rules import Law, Owner, Requester, Rule
 from accord.agreements.manifest import Manifest
 from accord.agreements.policy import PartnerRule, Policy
 from accord.agreements.reading import DAY_MS, local_date
@@ -55,7 +57,9 @@ class Decision:
 
     ``code`` is None and ``reason`` empty when allowed. ``reason`` and
     ``contact`` are public; ``detail`` is for the owner's audit log only.
-    ``terms`` is there only when allowed with the owner's policy known.
+    ``terms`` is there only when allowed with the owner's policy known. ``law``
+    are the rules of law that bind the two, ``rule`` the key of the one that
+    refused, if one did.
     """
 
     allowed: bool
@@ -65,6 +69,8 @@ class Decision:
     contact: str
     terms: Terms | None
     detail: str = ""
+    law: tuple[Rule, ...] = ()
+    rule: str = ""
 
     def refusal(self) -> Refused:
         """Return the refusal to raise.
@@ -90,23 +96,52 @@ def decide(
     at_ms: int,
     *,
     requester: Requester,
+    owner: Owner | None,
+    law: Law,
 ) -> Decision:
     """Decide on one verified query at ``at_ms`` (UTC ms).
 
     ``effective`` is None where the agreement relied on is not held here, and
     is not looked at when an agency asks its own node. ``policy`` is the
     owner's, or None for a caller that is not the owner. ``requester`` is what
-    the requesting agency's own signed ``agency.toml`` says.
+    the requesting agency's own signed ``agency.toml`` says, ``owner`` what
+    that of the agency asked says, None where it is not held here. Of ``law``
+    those rules count that are in force on the day in the agreement's zone (for
+    an own query the policy's; else UTC).
     """
-    breach = floor(query.purpose, requester, query.requesting_agency)
-    if breach is not None:
-        return _no(breach.code, breach.section, breach.reason)
-    if query.requesting_agency == query.audience:
-        return _own(query, policy, at_ms)
-    if at_ms >= requester.expires_at_ms:
+    own = query.requesting_agency == query.audience
+    day = local_date(at_ms, _zone(query, effective, policy))
+    bound = law.binding(requester, requester if own else owner, day)
+    broken = breach(bound, query, requester)
+    if broken is not None:
+        decision = _by_law(broken)
+    elif own:
+        decision = _own(query, policy, at_ms)
+    elif at_ms >= requester.expires_at_ms:
         reason = "The requesting agency's agency.toml has expired: it must publish a new one."
-        return _no(Code.NODE_UNKNOWN, "", reason)
-    return _partner(query, effective, policy, at_ms)
+        decision = _no(Code.NODE_UNKNOWN, "", reason)
+    else:
+        decision = _partner(query, effective, policy, at_ms, owner)
+    return _within(decision, bound, at_ms)
+
+
+def _zone(query: Query, effective: Effective | None, policy: Policy | None) -> tzinfo:
+    if query.requesting_agency == query.audience:
+        return policy.zone if policy else UTC
+    return effective.agreement.manifest.zone if effective else UTC
+
+
+def _by_law(broken: Breach) -> Decision:
+    return Decision(False, broken.code, broken.section, broken.reason, "", None, rule=broken.rule)
+
+
+def _within(decision: Decision, bound: tuple[Rule, ...], at_ms: int) -> Decision:
+    """Return the decision with the law beside it: it keeps back what is too old to be kept."""
+    terms = decision.terms
+    if terms is not None:
+        kept_ms = max(terms.earliest_ms, earliest_ms(bound, at_ms))
+        terms = replace(terms, earliest_ms=kept_ms)
+    return replace(decision, terms=terms, law=bound)
 
 
 def _no(code: Code, section: str, reason: str, contact: str = "", detail: str = "") -> Decision:
@@ -114,10 +149,17 @@ def _no(code: Code, section: str, reason: str, contact: str = "", detail: str = 
 
 
 def _partner(
-    query: Query, effective: Effective | None, policy: Policy | None, at_ms: int
+    query: Query,
+    effective: Effective | None,
+    policy: Policy | None,
+    at_ms: int,
+    owner: Owner | None,
 ) -> Decision:
     if effective is None:
         return _no_agreement(query)
+    if owner is None or owner.id != query.audience:
+        reason = "No valid agency.toml of the agency asked is held here, so its law is not known."
+        return _no(Code.NODE_UNKNOWN, "", reason)
     manifest = effective.agreement.manifest
     refused = (
         _agreement(query, effective, at_ms)
@@ -225,8 +267,6 @@ def _request(query: Query, effective: Effective) -> Decision | None:
             what = query.purpose if query.purpose in narrowed.purposes else kind.value
             reason = f"{what} is suspended: {narrowed.words}."
             return _no(Code.AGREEMENT_SUSPENDED, narrowed.section, reason, contact)
-    if query.on_behalf_of not in ("", query.requesting_agency):
-        return _onward(manifest.onward_section, contact)
     return _words(
         query,
         case_required=eligibility.case_required,
@@ -242,11 +282,6 @@ def _attested(query: Query, manifest: Manifest, contact: str) -> Decision | None
             reason = f"The officer must declare {clause.id}: {clause.says}"
             return _no(Code.ATTESTATION_REQUIRED, clause.section, reason, contact)
     return None
-
-
-def _onward(section: str, contact: str) -> Decision:
-    reason = "What is shared goes to the parties only: asking for another agency is not allowed."
-    return _no(Code.ONWARD_SHARING, section, reason, contact)
 
 
 def _words(
@@ -375,8 +410,6 @@ def _own(query: Query, policy: Policy | None, at_ms: int) -> Decision:
     if query.purpose not in own.purposes:
         reason = f"The agency's own policy does not hold the purpose {query.purpose}."
         return _no(Code.LOCAL_POLICY, OWN_SECTION, reason)
-    if query.on_behalf_of not in ("", query.requesting_agency):
-        return _onward(OWN_SECTION, "")
     refused = _words(
         query,
         case_required=own.case_required,

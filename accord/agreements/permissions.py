@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from accord.agencies import Agency
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import Agreement, Effective, effective
+from accord.agreements.law.rules import Law, Owner
 from accord.agreements.policy import Policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.stand_ins import STAND_INS, stand_in
@@ -127,6 +128,7 @@ def permissions(
     policy: Policy | None,
     at_ms: int,
     *,
+    law: Law,
     policy_id: str = "",
 ) -> Permissions:
     """Return who may ask ``owner`` for what at ``at_ms``, and why the others may not.
@@ -147,7 +149,7 @@ def permissions(
             found.append(Denial(name, "", (), None, Code.NODE_UNKNOWN, "", reason, ""))
             continue
         for agreement in asked:
-            found += _under(agency, owner, agreement, policy, at_ms)
+            found += _under(agency, owner, agreement, policy, at_ms, agencies.get(owner), law)
         grounds += [_ground(effective(one, name, owner, at_ms)) for one in between]
     return Permissions(
         at_ms,
@@ -160,7 +162,13 @@ def permissions(
 
 
 def _under(
-    agency: Agency, owner: str, agreement: Agreement | None, policy: Policy | None, at_ms: int
+    agency: Agency,
+    owner: str,
+    agreement: Agreement | None,
+    policy: Policy | None,
+    at_ms: int,
+    facts: Owner | None,
+    law: Law,
 ) -> list[Grant | Denial]:
     """Return what the agency may ask under one agreement, and why not the rest."""
     name = agreement.manifest.id if agreement else ""
@@ -174,8 +182,11 @@ def _under(
     refused: dict[tuple[Kind, str], Decision] = {}
     for purpose in map(str, Purpose):
         for what, selector in STAND_INS.items():
-            query = stand_in(agency.id, owner, purpose, what, at_ms, zone=zone, agreement=agreement)
-            decision = decide(query, folded, policy, at_ms, requester=agency)
+            query = stand_in(
+                agency.id, owner, purpose, what, at_ms,
+                zone=zone, agreement=agreement, declared=law.attestations,
+            )  # fmt: skip
+            decision = decide(query, folded, policy, at_ms, requester=agency, owner=facts, law=law)
             kind, terms = kind_of(selector), decision.terms
             if decision.code in _WHOLE:
                 return [_denial(agency.id, name, (), None, decision)]

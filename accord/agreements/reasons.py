@@ -11,12 +11,9 @@ from enum import Enum
 
 from accord.agreements.decide import Decision
 from accord.agreements.effective import Effective
-from accord.agreements.law import ELIGIBLE_SECTION
 from accord.agreements.reading import local_date
 from accord.errors import Code
 from accord.model import Query, kind_of
-
-FLOOR_SECTION = "MOA II.A"
 
 
 class Held(Enum):
@@ -42,9 +39,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """``law`` is the key of a rule of law, which alone tells whether it refused."""
+
     words: str
     section: str
     codes: frozenset[Code]
+    law: str = ""
 
 
 def steps(query: Query, effective: Effective | None, decision: Decision) -> tuple[Step, ...]:
@@ -56,7 +56,7 @@ def steps(query: Query, effective: Effective | None, decision: Decision) -> tupl
         ValueError: the decision is that of an agency asking its own node, or
             refuses with a code that no rule has; a mistake in our own code.
     """
-    rules = [*_floor(query), *_agreement(query, effective)]
+    rules = [*_law(decision), *_agreement(query, effective)]
     refusing = len(rules)
     if decision.code is not None:
         found = [n for n, rule in enumerate(rules) if _refuses(rule, decision)]
@@ -67,9 +67,8 @@ def steps(query: Query, effective: Effective | None, decision: Decision) -> tupl
 
 
 def _refuses(rule: _Rule, decision: Decision) -> bool:
-    """Tell whether the decision is this rule's; the floor shares a code with the agreement."""
-    floor = rule.section == ELIGIBLE_SECTION
-    return decision.code in rule.codes and (decision.section == ELIGIBLE_SECTION or not floor)
+    """Tell whether the decision is this rule's; the law shares codes with the agreement."""
+    return rule.law == decision.rule if rule.law or decision.rule else decision.code in rule.codes
 
 
 def _step(rule: _Rule, distance: int, decision: Decision) -> Step:
@@ -84,21 +83,18 @@ def _rule(words: str, section: str, *codes: Code) -> _Rule:
     return _Rule(words, section, frozenset(codes))
 
 
-def _floor(query: Query) -> Iterator[_Rule]:
-    yield _rule(
-        f"{query.purpose or 'nothing'} is a purpose that Accord knows",
-        FLOOR_SECTION, Code.PURPOSE_UNKNOWN,
-    )  # fmt: skip
-    yield _rule("no law prohibits the purpose", FLOOR_SECTION, Code.PURPOSE_PROHIBITED)
-    yield _rule(
-        f"{query.requesting_agency} is a public law-enforcement agency",
-        ELIGIBLE_SECTION, Code.NO_AGREEMENT,
-    )  # fmt: skip
-    yield _rule(f"the agency.toml of {query.requesting_agency} is not over", "", Code.NODE_UNKNOWN)
+def _law(decision: Decision) -> Iterator[_Rule]:
+    """Yield every rule of law that binds the two, with its citation."""
+    for rule in decision.law:
+        yield _Rule(rule.says, rule.citation, frozenset(), rule.key)
 
 
 def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
+    known = f"the agency.toml of {query.requesting_agency} is not over"
     held = f"an agreement between {query.requesting_agency} and {query.audience} is held here"
+    if effective is not None:
+        known += f", and that of {query.audience} is held here"
+    yield _rule(known, "", Code.NODE_UNKNOWN)
     if effective is None:
         yield _rule(held, "", Code.NO_AGREEMENT, Code.AGREEMENT_INVALID)
         return
@@ -130,10 +126,6 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
     yield _rule(
         f"it holds the purpose {query.purpose}", manifest.purposes.section, Code.PURPOSE_NOT_AGREED
     )
-    yield _rule(
-        "the officer asks for the agency's own purposes",
-        manifest.onward_section, Code.ONWARD_SHARING,
-    )  # fmt: skip
     if eligibility.case_required:
         yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
     if eligibility.reason_required:

@@ -1,9 +1,9 @@
 """What a draft would have said to recorded queries. Pure.
 
 The log names who asked whom what and why, and how it was decided; not the
-facts about the officer. Those are taken as good here, and what was refused for
-the officer's sake, or for a reason that no agreement has (a rate, a replay,
-the owner's own policy), stays refused. The draft is read as if it were in
+facts about the officer and the agencies. Those are taken as good here, and what
+was refused for the officer's sake, by a law, or for a reason that no agreement
+has (a rate, a replay, the owner's own policy), stays refused. The draft is read as if it were in
 force: a signature or a date is nothing that a draft can have.
 """
 
@@ -14,6 +14,7 @@ from enum import Enum
 
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import Agreement, Effective, Standing
+from accord.agreements.law.rules import Law
 from accord.agreements.reading import local_date
 from accord.clock import to_ms
 from accord.errors import Code
@@ -77,14 +78,15 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class _Party:
-    """The requester as the draft has it: a party that may ask."""
+    """A party as the draft has it: one that may ask, of a state without laws of its own."""
 
     id: str
     kind: str = "police"
+    state: str = ""
     expires_at_ms: int = 1 << 60
 
 
-def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Replayed | None:
+def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -> Replayed | None:
     """Return what the draft says to the query that an audit record holds.
 
     ``at_ms`` is when it was recorded, UTC ms. None where the record holds no
@@ -96,8 +98,9 @@ def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Replaye
     if not {requester, owner} <= draft.parties or not fields.get("query_id"):
         return None
     allowed = fields.get("decision") == "allowed"
-    decision = _decide(fields, draft, at_ms)
-    if not allowed and fields.get("code") not in ABOUT_THE_AGREEMENT:
+    decision = _decide(fields, draft, at_ms, law)
+    by_law = fields.get("section", "") in law.citations
+    if not allowed and (by_law or fields.get("code") not in ABOUT_THE_AGREEMENT):
         outcome = Outcome.STAYS_REFUSED
     elif allowed:
         outcome = Outcome.STAYS_ALLOWED if decision.allowed else Outcome.NOW_REFUSED
@@ -110,11 +113,12 @@ def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Replaye
     )  # fmt: skip
 
 
-def _decide(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Decision:
+def _decide(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -> Decision:
     query = _query(fields, draft, at_ms)
     pair = (query.requesting_agency, query.audience)
     folded = Effective(draft, *pair, at_ms, Standing.IN_FORCE, draft.may_ask(*pair))
-    return decide(query, folded, None, at_ms, requester=_Party(query.requesting_agency))
+    requester, owner = map(_Party, pair)
+    return decide(query, folded, None, at_ms, requester=requester, owner=owner, law=law)
 
 
 def _query(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Query:

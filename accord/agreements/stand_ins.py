@@ -1,6 +1,6 @@
 """Queries that nobody asked: what would be said to a good officer's question. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 
 from accord.agreements.decide import GOOD_STANDING
@@ -40,8 +40,12 @@ def stand_in(
     *,
     zone: tzinfo = UTC,
     agreement: Agreement | None = None,
+    declared: Iterable[str] = (),
 ) -> Query:
-    """Return the query of an officer to whom nothing is missing, for one row of today."""
+    """Return the query of an officer to whom nothing is missing, for one row of today.
+
+    ``declared`` are the declarations that a law may ask for.
+    """
     trained_on = local_date(at_ms, zone).isoformat()
     attested = agreement.manifest.attested if agreement else ()
     return Query(
@@ -64,5 +68,5 @@ def stand_in(
         window=Window(at_ms - 1, at_ms),
         fields=tuple(Field),
         row_limit=1,
-        attestations=tuple(clause.id for clause in attested),
+        attestations=(*(clause.id for clause in attested), *declared),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.effects import Narrowing, Stop
-from accord.agreements.law import ELIGIBLE_KINDS
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.manifest_reading import UNDECIDED
 from accord.agreements.templates import template_moa
@@ -95,7 +95,7 @@ def new(
 def _new_party(federation: Path, name: str, pin: str) -> Party:
     folder = federation / "agencies" / name
     agency = load_agency(folder, root=pin)
-    if agency.kind not in ELIGIBLE_KINDS:
+    if agency.kind not in built_in_law().eligible_kinds:
         raise InputError(folder, f"is {agency.kind}: no party of an agreement", "leave it out")
     return Party(agency.id, agency.name, agency.root, agency.contact)
 

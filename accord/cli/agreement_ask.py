@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from accord.agencies import read_plain
+from accord.agencies import Agency, read_plain
 from accord.agreements.choice import relying
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import Agreement
-from accord.agreements.law import Requester
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
@@ -92,10 +92,12 @@ def ask(
         fields=tuple(Field),
         row_limit=rows,
     )  # fmt: skip
-    asked = _requester(loaded, federation, requester)
+    asking, asked = _agency(loaded, federation, requester), loaded.agencies.get(owner)
     known = _policy(policy)
-    query, folded = relying(query, _held(loaded, requester, owner), at_ms, asked)
-    decision = decide(query, folded, known, at_ms, requester=asked)
+    law = built_in_law()
+    held = _held(loaded, requester, owner)
+    query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=law)
+    decision = decide(query, folded, known, at_ms, requester=asking, owner=asked, law=law)
     found = steps(query, folded, decision)
     if known is None and folded is not None:
         found = found[:-1]
@@ -111,12 +113,12 @@ def _held(loaded: Federation, requester: str, owner: str) -> tuple[Agreement, ..
     )
 
 
-def _requester(loaded: Federation, folder: Path, requester: str) -> Requester:
-    agency = loaded.agencies.get(requester)
+def _agency(loaded: Federation, folder: Path, name: str) -> Agency:
+    agency = loaded.agencies.get(name)
     if agency is None:
         problems = "; ".join(str(problem) for problem in loaded.problems)
         raise InputError(
-            folder, f"holds no valid agency.toml of {plain(requester)}", problems or "add it"
+            folder, f"holds no valid agency.toml of {plain(name)}", problems or "add it"
         )
     return agency
 

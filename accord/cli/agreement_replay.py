@@ -11,6 +11,7 @@ from rich.table import Table
 
 from accord.agencies import read_plain
 from accord.agreements.effective import Agreement
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.replay import Outcome, Replayed, replayed
 from accord.audit.reader import Filter
@@ -37,12 +38,12 @@ def replay(
     Facts about officers are not in the log: they are taken as good. No plate is shown.
     """
     manifest = parse_manifest(read_plain(draft), draft)
-    hypothetical = Agreement(manifest, ())
+    hypothetical, law = Agreement(manifest, ()), built_in_law()
     wanted = Filter({}, since_ms=parse_time(since, to_datetime(SystemClock().now_ms())))
     groups: dict[Replayed, list[int]] = defaultdict(list)
     with open_log(config, log, secret, public) as reader:
         for entry in reader.entries(wanted):
-            found = replayed(entry.fields, hypothetical, entry.time_ms)
+            found = replayed(entry.fields, hypothetical, entry.time_ms, law)
             if found is not None:
                 groups[found].append(entry.index)
         origin = reader.origin

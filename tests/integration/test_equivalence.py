@@ -25,6 +25,7 @@ from accord.agreements.instruments import (
     file_name,
     sign_instrument,
 )
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import Question, new_query_id
@@ -137,6 +138,11 @@ def as_ask_does(federation: Federation, query: Query, owner: str, *, choose: boo
     """Decide as `accord agreement ask --policy` does, on the owner's own folder."""
     context = federation.nodes[owner].context
     requester = context.federation.agencies[query.requesting_agency]
+    facts: dict[str, Any] = {
+        "requester": requester,
+        "owner": context.federation.agencies.get(owner),
+        "law": built_in_law(),
+    }
     held = context.federation.between(query.requesting_agency, owner) or tuple(
         a
         for a in context.federation.agreements.values()
@@ -145,8 +151,8 @@ def as_ask_does(federation: Federation, query: Query, owner: str, *, choose: boo
     now = federation.clock.now_ms()
     if not choose:
         held = tuple(a for a in held if a.manifest.digest == query.agreement_digest)
-    relied, folded = relying(query, held, now, requester)
-    return decide(relied, folded, context.policy, now, requester=requester)
+    relied, folded = relying(query, held, now, **facts)
+    return decide(relied, folded, context.policy, now, **facts)
 
 
 class Asking:

@@ -68,7 +68,7 @@ async def test_who_may_ask_and_what_a_suspension_took(tmp_path):
         assert reads["searches"] == ["plate", "partial", "area", "photo"]
         assert hot_list["kind"] == "hot-list"
         (exchange,) = [one for one in found["may_not"] if one["requester"] == "exchange"]
-        assert exchange["code"] == "NO_AGREEMENT"
+        assert exchange["code"] == "LAW_FORBIDS"
         assert found["changes"] == []
         with structlog.testing.capture_logs() as logged:
             instrument(files, InstrumentKind.SUSPENSION, 1, reason="A count that does not agree")

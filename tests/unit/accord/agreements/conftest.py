@@ -9,6 +9,8 @@ from accord.agencies import Agency
 from accord.agreements.counterparts import Counterpart, sign_counterpart, verify_counterpart
 from accord.agreements.decide import Decision, decide
 from accord.agreements.effective import Agreement, effective
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.rules import Law
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
@@ -50,7 +52,7 @@ class World:
     keys: dict[str, PrivateKey] = field(default_factory=dict)
     agencies: dict[str, Agency] = field(default_factory=dict)
 
-    def add(self, name: str, kind: str = "police") -> None:
+    def add(self, name: str, kind: str = "police", state: str = "CA") -> None:
         key = PrivateKey.generate()
         self.keys[name] = key
         self.agencies[name] = Agency(
@@ -58,7 +60,7 @@ class World:
             number=1,
             name=name.title(),
             kind=kind,
-            state="CA",
+            state=state,
             contact=f"alpr@{name}.example",
             root=PrivateKey.generate().public.keyid,
             cas=(),
@@ -149,6 +151,7 @@ class World:
         policy: str | None = "",
         at_ms: int = NOW_MS,
         requester: str = "",
+        law: Law | None = None,
     ) -> Decision:
         """Decide; ``policy`` holds the keys that narrow the partner's rule, None: unknown."""
         folded = None
@@ -159,7 +162,10 @@ class World:
             text = policy if "format" in policy else POLICY.format(narrowing=policy)
             parsed = parse_policy(text.encode(), "policy.toml")
         agency = self.agencies[requester or query.requesting_agency]
-        return decide(query, folded, parsed, at_ms, requester=agency)
+        owner = self.agencies.get(query.audience)
+        return decide(
+            query, folded, parsed, at_ms, requester=agency, owner=owner, law=law or built_in_law()
+        )
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from accord.agreements.differences import Effect
 from accord.agreements.effective import with_replacements
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import shifts
 from accord.agreements.permissions import permissions
 from accord.agreements.policy import parse_policy
@@ -34,6 +35,7 @@ def found(world, *agreements, narrowing="", at_ms=NOW_MS, known=True, policy_id=
         agreements,
         policy(narrowing) if known else None,
         at_ms,
+        law=built_in_law(),
         policy_id=policy_id,
     )
 
@@ -79,7 +81,7 @@ def test_those_who_may_not_are_told_why(world):
     assert (denial.code, denial.agreement) == (Code.LOCAL_POLICY, "city-harbor")
     assert denial.detail == "the requester is not listed as a partner"
     (hub,) = of(looked, "hub")[1]
-    assert (hub.code, hub.agreement) == (Code.NO_AGREEMENT, "")
+    assert (hub.code, hub.agreement) == (Code.LAW_FORBIDS, "")
     assert of(found(world), "city")[1][0].code is Code.NO_AGREEMENT
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import Agreement, Standing, effective
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import (
     Ends,
     Extension,
@@ -128,10 +129,12 @@ def policy_of(rule: PartnerRule | None) -> Policy:
     )
 
 
-def ask(world, query, agreement, policy, at_ms):
+def ask(world, query, agreement, policy, at_ms, law=None):
     folded = effective(agreement, query.requesting_agency, query.audience, at_ms)
-    requester = world.agencies[query.requesting_agency]
-    return decide(query, folded, policy, at_ms, requester=requester)
+    requester, owner = (world.agencies[name] for name in (query.requesting_agency, query.audience))
+    return decide(
+        query, folded, policy, at_ms, requester=requester, owner=owner, law=law or built_in_law()
+    )
 
 
 def in_years(rule: TermRule, at_ms: int) -> bool:

@@ -56,9 +56,9 @@ def test_an_operator_fails_at_the_floor_and_not_at_the_agreement(world):
     query = world.query(agreement, requesting_agency="hub", officer={"agency": "hub"})
     folded = effective(agreement, "hub", "harbor", NOW_MS)
     decision = world.ask(query, agreement)
-    assert decision.code is Code.NO_AGREEMENT
+    assert decision.code is Code.LAW_FORBIDS
     (refused,) = [s for s in steps(query, folded, decision) if s.held is Held.NO]
-    assert refused.rule == "hub is a public law-enforcement agency"
+    assert refused.rule == "Only public law-enforcement agencies may ask."
 
 
 def test_a_code_that_no_rule_has_is_our_own_mistake(world):

@@ -223,7 +223,7 @@ def test_ask_says_yes_with_every_rule(place):
         (("--purpose", "stolen-vehicle", "--trained-on", "2020-01-01"), "training must", "II.A"),
         (("--purpose", "stolen-vehicle", "--back", "366"), "reaches back more than 365", "II.B"),
         (("--purpose", "stolen-vehicle", "--rows", "501"), "At most 500 rows", "II.B"),
-        (("--purpose", "stolen-vehicle", "--on-behalf-of", "x"), "another agency", "II.A"),
+        (("--purpose", "stolen-vehicle", "--on-behalf-of", "x"), "shared onward", "II.A"),
         (("--purpose", "stolen-vehicle", "--owner", "county"), "No agreement allows", ""),
     ],
 )

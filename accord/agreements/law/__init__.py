@@ -1,0 +1,1 @@
+"""Law as data: packs of rules (``*.toml``), read strictly, applied by pure functions."""

@@ -1,0 +1,119 @@
+"""Whether a query keeps the law's rules that bind it. Pure; the first that is broken refuses."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC
+
+from accord.agreements.law.rules import (
+    Binds,
+    Declaration,
+    Documentation,
+    Duty,
+    KnownPurpose,
+    Law,
+    OwnAgency,
+    PermittedPurposes,
+    ProhibitedPurposes,
+    Recipients,
+    Requester,
+    Retention,
+    Rule,
+)
+from accord.agreements.reading import local_date
+from accord.errors import Code
+from accord.model import PROHIBITED, Purpose, Query
+
+FEDERAL = "federal"
+
+_KNOWN = frozenset(purpose.value for purpose in Purpose)
+_CHOICE = ", ".join(purpose for purpose in Purpose if purpose not in PROHIBITED)
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """What the law forbids: code, citation, the words for it, and the rule's key."""
+
+    code: Code
+    section: str
+    reason: str
+    rule: str
+
+
+def floor(query: Query, requester: Requester, law: Law, at_ms: int) -> Breach | None:
+    """Return what forbids the query whomever it asks, or None."""
+    return breach(law.binding(requester, None, local_date(at_ms, UTC)), query, requester)
+
+
+def breach(rules: Iterable[Rule], query: Query, requester: Requester) -> Breach | None:
+    """Return what the first broken rule forbids, or None.
+
+    A purpose counts only letter by letter: another case or a look-alike
+    character makes an unknown purpose. The unknown text is not repeated.
+    """
+    for rule in rules:
+        found = _broken(rule, query, requester)
+        if found is not None:
+            code, reason = found
+            return Breach(code, rule.citation, reason, rule.key)
+    return None
+
+
+def earliest_ms(rules: Iterable[Rule], at_ms: int) -> int:
+    """Return the capture time (UTC ms) before which the rules let no read be given."""
+    kept = [rule.demand.keep_ms for rule in rules if isinstance(rule.demand, Retention)]
+    return at_ms - min(kept) if kept else 0
+
+
+def _broken(rule: Rule, query: Query, requester: Requester) -> tuple[Code, str] | None:
+    """Return code and reason where the query breaks the rule."""
+    match rule.demand:
+        case KnownPurpose():
+            reason = f"The purpose is not on the closed list of purposes: use one of {_CHOICE}."
+            return None if query.purpose in _KNOWN else (Code.PURPOSE_UNKNOWN, reason)
+        case ProhibitedPurposes(purposes):
+            reason = f"No agreement can allow this: {rule.says}"
+            return (Code.PURPOSE_PROHIBITED, reason) if query.purpose in purposes else None
+        case PermittedPurposes(purposes):
+            return None if query.purpose in purposes else (Code.LAW_FORBIDS, rule.says)
+        case OwnAgency():
+            speaks_for = {query.requesting_agency, query.on_behalf_of or requester.id}
+            return None if speaks_for == {requester.id} else (Code.ONWARD_SHARING, rule.says)
+        case Recipients() as allowed:
+            return None if _may_receive(rule, allowed, query, requester) else (
+                Code.LAW_FORBIDS, rule.says,
+            )  # fmt: skip
+        case Declaration() as wanted:
+            if _declared(wanted, query, requester):
+                return None
+            reason = f"The officer must declare {wanted.attestation}: {wanted.words}"
+            return Code.ATTESTATION_REQUIRED, reason
+        case Documentation() as wanted:
+            return _undocumented(rule, wanted, query)
+        case Retention() | Duty():
+            return None
+
+
+def _own(query: Query) -> bool:
+    """Tell whether an agency asks its own node: then nothing goes to anybody."""
+    return query.requesting_agency == query.audience
+
+
+def _may_receive(rule: Rule, allowed: Recipients, query: Query, requester: Requester) -> bool:
+    if _own(query) and rule.binds is Binds.OWNER:
+        return True
+    # A federal agency is of no state, whatever its address.
+    at_home = requester.kind != FEDERAL and requester.state in allowed.states
+    return requester.kind in allowed.kinds and (not allowed.states or at_home)
+
+
+def _declared(wanted: Declaration, query: Query, requester: Requester) -> bool:
+    exempt = requester.kind != FEDERAL and requester.state in wanted.exempt_states
+    return exempt or _own(query) or wanted.attestation in query.attestations
+
+
+def _undocumented(rule: Rule, wanted: Documentation, query: Query) -> tuple[Code, str] | None:
+    if wanted.case_required and not any(map(str.isalnum, query.case_number)):
+        return Code.CASE_NUMBER_REQUIRED, rule.says
+    if wanted.reason_required and not any(map(str.isalnum, query.reason)):
+        return Code.REASON_REQUIRED, rule.says
+    return None
