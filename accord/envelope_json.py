@@ -35,14 +35,16 @@ class _Whole(_Detached):
     payload: str
 
 
-def load_json(data: bytes, where: object) -> Any:
+def load_json(data: bytes, where: object, limit: int = MAX_BYTES) -> Any:
     """Return the content of a JSON file; a key given twice is an error.
+
+    ``limit`` is the largest size in bytes, a multiple of a MiB.
 
     Raises:
         InputError: not JSON, too large, or a key twice.
     """
-    if len(data) > MAX_BYTES:
-        raise InputError(where, "is larger than 1 MiB", "this can't be the right file")
+    if len(data) > limit:
+        raise InputError(where, f"is larger than {limit >> 20} MiB", "this can't be the right file")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):

@@ -28,7 +28,7 @@ Links are refused, and so are files that are too large.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,6 +47,7 @@ from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import AccordError, InputError
 from accord.instrument_files import MISSING, InstrumentFiles
 from accord.model import check_agency
+from accord.pins import Pins
 
 MAX_ENTRIES = 5000
 
@@ -97,43 +98,28 @@ def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
     return commences_ms is None, replaced, -(commences_ms or 0), agreement.manifest.digest
 
 
-@dataclass
-class _Seen:
-    """What was seen while running, so that a rollback is noticed (attack A5).
-
-    The highest number of each agency, revision of each agreement and number of
-    each party's instruments, and when each text first commenced: no party
-    prolongs it alone by signing again.
-    """
-
-    numbers: dict[str, int] = field(default_factory=dict)
-    revisions: dict[Line, int] = field(default_factory=dict)
-    commenced: dict[bytes, int] = field(default_factory=dict)
-    instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
-
-
 def load(folder: Path, roots: Mapping[str, str]) -> Federation:
     """Read and verify the whole folder. ``roots``: agency id -> 64 hex digits.
 
     Raises:
         InputError: the folder itself can't be read.
     """
-    return _load(folder, roots, _Seen())
+    return _load(folder, roots, Pins())
 
 
-def _load(folder: Path, roots: Mapping[str, str], seen: _Seen) -> Federation:
+def _load(folder: Path, roots: Mapping[str, str], pins: Pins) -> Federation:
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "give the federation folder")
-    return _Loader(folder, roots, seen).load()
+    return _Loader(folder, roots, pins).load()
 
 
 class _Loader:
     """One pass over the folder, in the order of the rules above."""
 
-    def __init__(self, folder: Path, roots: Mapping[str, str], seen: _Seen) -> None:
+    def __init__(self, folder: Path, roots: Mapping[str, str], pins: Pins) -> None:
         self._folder = folder
         self._roots = roots
-        self._seen = seen
+        self._pins = pins
         self._problems: list[Problem] = []
         self._agencies: dict[str, Agency] = {}
 
@@ -208,13 +194,14 @@ class _Loader:
             except AccordError as problem:
                 self._problem(problem)
                 continue
-            if agency.number < self._seen.numbers.get(name, 0):
+            seen = self._pins.agencies.get(agency.root, 0)
+            if agency.number < seen:
                 self._problem(
                     f"{self._folder / 'agencies' / name}: number {agency.number} is older than "
-                    f"{self._seen.numbers[name]}, seen before; get the newest agency.toml"
+                    f"{seen}, seen before; get the newest agency.toml"
                 )
                 continue
-            self._seen.numbers[name] = agency.number
+            self._pins.agencies[agency.root] = agency.number
             self._agencies[name] = agency
 
     def _counts(self, path: Path, manifest: Manifest) -> bool:
@@ -288,9 +275,10 @@ class _Loader:
         flaw = found.flaw
         for party, last in found.last.items():
             key = (manifest.digest, party)
-            before = self._seen.instruments.setdefault(key, last)
-            self._seen.instruments[key] = max(before, last)
-            if last < before:
+            before = self._pins.instruments.get(key, 0)
+            if last > before:
+                self._pins.instruments[key] = last
+            elif last < before:
                 flaw = flaw or MISSING
                 self._problem(
                     f"{path}: instrument {before} of {party} was seen before and is gone; "
@@ -310,7 +298,7 @@ class _Loader:
             manifest, commences_ms = agreement.manifest, agreement.term.commences_ms
             if commences_ms is None:
                 kept.append(agreement)
-            elif self._seen.commenced.setdefault(manifest.digest, commences_ms) < commences_ms:
+            elif self._pins.commenced.setdefault(manifest.digest, commences_ms) < commences_ms:
                 self._problem(
                     f"agreement {manifest.id}: a counterpart was replaced by one of a later "
                     "date, which would prolong it; put the first one back"
@@ -324,21 +312,23 @@ class _Loader:
 
     def _of_line(self, line: Line, revisions: Mapping[int, list[Agreement]]) -> list[Agreement]:
         """Return the executed revisions of one agreement that count."""
-        last, seen = max(revisions), self._seen.revisions.get(line, 0)
+        last = max(revisions)
+        seen, digest = self._pins.revisions.get(line, (0, b""))
         if last < seen:
             self._problem(
                 f"agreement {line[0]}: revision {last} is older than {seen}, seen before; "
                 "get the newest"
             )
             return []
-        if len(revisions[last]) > 1:
+        found = revisions[last]
+        if len(found) > 1 or (last == seen and found[0].manifest.digest != digest):
             # Which text counts can't be told, so neither does any earlier one.
             self._problem(
                 f"agreement {line[0]}: two signed texts are both revision {last}; "
-                "remove the one that does not count"
+                "keep the one that was seen first, and give the other a higher revision"
             )
             return []
-        self._seen.revisions[line] = last
+        self._pins.revisions[line] = last, found[0].manifest.digest
         return [found[0] for found in revisions.values() if len(found) == 1]
 
 
@@ -350,23 +340,25 @@ def _nothing(why: str) -> Federation:
 class FederationWatch:
     """The folder as it stands, read again when a file in it changed.
 
-    While it runs, it refuses an ``agency.toml`` or a revision of an agreement
-    older than one it has seen. A folder that became unreadable holds nothing,
+    It refuses an ``agency.toml`` or a revision of an agreement older than one
+    that its pins know: those it has seen while running, and, where the pins
+    have a file, ever before. A folder that became unreadable holds nothing,
     whatever the reason: the last snapshot may hold what was withdrawn since.
     """
 
-    def __init__(self, folder: Path, roots: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> None:
         """Read the folder.
 
         Raises:
-            InputError: the folder can't be read.
+            InputError: the folder can't be read, or the pins can't be written.
         """
         self._folder = folder
         self._roots = dict(roots)
-        self._seen = _Seen()
+        self._pins = pins or Pins()
         # Taken before reading: a change in between shows at the next refresh.
         self._print = fingerprint(folder)
-        self._current = _load(folder, self._roots, self._seen)
+        self._current = _load(folder, self._roots, self._pins)
+        self._pins.save()
 
     @property
     def current(self) -> Federation:
@@ -374,20 +366,29 @@ class FederationWatch:
         return self._current
 
     def refresh(self) -> bool:
-        """Read the folder again if it changed; tell whether it did."""
+        """Read the folder again if it changed; tell whether it did.
+
+        Raises:
+            InputError: the pins can't be written; nothing counts until they are.
+        """
         seen_now = fingerprint(self._folder)
         if seen_now == self._print:
             return False
         try:
-            self._current = _load(self._folder, self._roots, self._seen)
-        except InputError as problem:
-            self._current = _nothing(str(problem))
-        except Exception:
+            found = self._load_again()
+            self._pins.save()
+        except Exception as problem:
             # Not marked as read: it is tried again, and until then nothing counts.
-            self._current = _nothing(f"{self._folder}: could not be read")
+            why = str(problem) if isinstance(problem, InputError) else "could not be read"
+            self._current = _nothing(f"{self._folder}: {why}")
             raise
-        self._print = seen_now
+        self._current, self._print = found, seen_now
         return True
+
+    def _load_again(self) -> Federation:
+        if not self._folder.is_dir():
+            return _nothing(f"{self._folder}: is not a folder; put it back")
+        return _load(self._folder, self._roots, self._pins)
 
 
 def fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:

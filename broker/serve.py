@@ -15,6 +15,7 @@ from accord.clock import Clock
 from accord.errors import InputError
 from accord.federation import FederationWatch
 from accord.keys import PrivateKey, read_secret_32
+from accord.pins import FILE_NAME, Pins
 from accord.processes import every
 from accord.transport.channels import ChannelPool
 from accord.transport.peers import PeerVerifier
@@ -44,7 +45,9 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
     Raises:
         InputError: a file, key or setting that a person must mend.
     """
-    watch = FederationWatch(config.federation, config.roots)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pins = Pins.open(config.data / FILE_NAME)
+    watch = FederationWatch(config.federation, config.roots, pins)
     watch.refresh()
     _report(watch)
     if config.operator not in watch.current.agencies:
@@ -54,7 +57,6 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         )
     tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     with contextlib.ExitStack() as stack:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         audit = AuditLog.open(
             config.data / "audit.db",
             origin=f"{config.operator}/broker",

@@ -53,14 +53,21 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     Raises:
         InputError: a file, key or setting that a person must mend.
     """
-    sources = Sources(config.agency, config.federation, config.roots, config.policy, config.roster)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sources = Sources(
+        config.agency,
+        config.federation,
+        config.roots,
+        config.policy,
+        config.roster,
+        config.data,
+    )
     sources.refresh()
     sources.require()
     tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     signer = config.load_signer()
     _check_published(sources, config, signer)
     with contextlib.ExitStack() as stack:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         guard = ReplayGuard(config.data / "replay.db", clock)
         stack.callback(guard.close)
         audit = AuditLog.open(

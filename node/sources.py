@@ -17,6 +17,7 @@ from accord.agreements.policy import Policy, parse_policy
 from accord.errors import AccordError, InputError
 from accord.federation import Federation, FederationWatch
 from accord.identity import KeyRole
+from accord.pins import FILE_NAME, Pins
 from accord.roster import Roster, load_roster
 
 log = structlog.get_logger()
@@ -72,10 +73,16 @@ class Sources:
         roots: Mapping[str, str],
         policy: Path,
         roster: Path,
+        data: Path,
     ) -> None:
+        """Read the federation folder; ``data`` keeps what was seen of it before.
+
+        Raises:
+            InputError: the folder or the pins can't be used.
+        """
         self._agency = agency
         self._told = False
-        self._watch = FederationWatch(federation, roots)
+        self._watch = FederationWatch(federation, roots, Pins.open(data / FILE_NAME))
         self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
         self._roster = _WatchedFile(roster, self._parse_roster)
 

@@ -92,6 +92,7 @@ NODE: dict[str, tuple[Harm, str]] = {
     "damaged reads": (lambda f, d: garbage(d / "data/reads.db"), "reads.db"),
     "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
     "damaged guard": (lambda f, d: garbage(d / "data/replay.db"), "replay.db"),
+    "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
     "no policy": (lambda f, d: (d / "policy.toml").unlink(), "policy.toml"),
     "unknown key in the policy": (
         lambda f, d: (d / "policy.toml").write_text("allow_everything = true\n"),
@@ -118,6 +119,7 @@ BROKER: dict[str, tuple[Harm, str]] = {
     "unknown key": (lambda f, d: edit(d / "broker.toml", "name =", 'plain = ""\nname ='), "plain"),
     "loose key": (lambda f, d: (d / "keys/audit.pem").chmod(0o644), "keys/audit.pem"),
     "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
+    "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
     "no federation": (lambda f, d: shutil.rmtree(d / "federation"), "federation"),
 }
 

@@ -48,7 +48,9 @@ class Broken(node_pb2_grpc.NodeServicer):
 async def broken(house: House, handler: Handler, address: str = "127.0.0.1:0") -> Target:
     """Start a server as the city's behind the real gate, whose servicer is broken."""
     config = load_config(house.files.folder("city") / "node.toml")
-    sources = Sources(config.agency, config.federation, config.roots, config.policy, config.roster)
+    sources = Sources(
+        config.agency, config.federation, config.roots, config.policy, config.roster, config.data
+    )
     server, port = await build_server(
         address=address,
         credentials=server_credentials(

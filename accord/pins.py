@@ -1,0 +1,161 @@
+"""Pins: what a serving program has seen, so that a rollback is noticed (attack A5).
+
+    <data>/pins.json
+
+    {
+     "format": "accord-pins/1",
+     "agencies": {"<root, 64 hex>": 3},          # highest number of an agency.toml
+     "agreements": [                             # highest executed revision
+      {"agreement": "city-harbor", "parties": {"city": "<root>", "harbor": "<root>"},
+       "revision": 2, "manifest_sha256": "<64 hex>"}
+     ],
+     "texts": {                                  # by SHA-256 of the manifest
+      "<64 hex>": {"commenced_ms": 1772353800000, # first seen; UTC ms
+                   "instruments": {"city": 1}}    # highest number of each party
+     }
+    }
+
+Numbers only grow. The file is on the disk before a folder that made it grow
+counts, so what happens while the program is down is noticed at its next start.
+A damaged file is refused: without it nobody can tell an old folder from a new one.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from accord.agreements.effective import Line
+from accord.durable import replace_file
+from accord.envelope_json import load_json
+from accord.errors import InputError
+from accord.strict_toml import StrictModel
+
+FORMAT = "accord-pins/1"
+FILE_NAME = "pins.json"
+MAX_BYTES = 64 << 20
+
+_HEX = r"^[0-9a-f]{64}$"
+
+
+class _Line(StrictModel):
+    agreement: str
+    parties: dict[str, str] = Field(min_length=1)
+    revision: int = Field(ge=1)
+    manifest_sha256: str = Field(pattern=_HEX)
+
+
+class _Text(StrictModel):
+    commenced_ms: int | None = None
+    instruments: dict[str, int] = Field(default={})
+
+
+class _File(StrictModel):
+    format: str
+    agencies: dict[str, int]
+    agreements: list[_Line]
+    texts: dict[str, _Text]
+
+
+@dataclass
+class Pins:
+    """What was seen: highest numbers, and when each text first commenced (UTC ms).
+
+    ``agencies`` is by root (64 hex digits), ``revisions`` by line: the number
+    and the text's digest. ``commenced`` is by digest, ``instruments`` by digest
+    and party. Without a path they last as long as the program.
+    """
+
+    path: Path | None = None
+    agencies: dict[str, int] = field(default_factory=dict)
+    revisions: dict[Line, tuple[int, bytes]] = field(default_factory=dict)
+    commenced: dict[bytes, int] = field(default_factory=dict)
+    instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
+    _saved: bytes = b""
+
+    @classmethod
+    def open(cls, path: Path) -> "Pins":
+        """Return the pins of a file; a file that is not there yet holds none.
+
+        Raises:
+            InputError: it can't be read, or is damaged.
+        """
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return cls(path)
+        except OSError as error:
+            raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
+        try:
+            file = _File.model_validate(load_json(data, path, MAX_BYTES))
+        except (InputError, ValidationError):
+            raise _damaged(path) from None
+        if file.format != FORMAT:
+            raise _damaged(path)
+        pins = cls(path, dict(file.agencies))
+        for entry in file.agreements:
+            line = entry.agreement, frozenset(entry.parties.items())
+            pins.revisions[line] = entry.revision, bytes.fromhex(entry.manifest_sha256)
+        for digits, text in file.texts.items():
+            digest = _digest(digits, path)
+            if text.commenced_ms is not None:
+                pins.commenced[digest] = text.commenced_ms
+            for party, number in text.instruments.items():
+                pins.instruments[digest, party] = number
+        pins._saved = data
+        return pins
+
+    def save(self) -> None:
+        """Write the file if it would be another one; durable when this returns.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        data = (json.dumps(self._content(), indent=1, sort_keys=True) + "\n").encode()
+        if self.path is not None and data != self._saved:
+            replace_file(self.path, data)
+            self._saved = data
+
+    def _content(self) -> dict[str, Any]:
+        texts: dict[str, dict[str, Any]] = {}
+        for digest, at_ms in self.commenced.items():
+            texts.setdefault(digest.hex(), {})["commenced_ms"] = at_ms
+        for (digest, party), number in self.instruments.items():
+            texts.setdefault(digest.hex(), {}).setdefault("instruments", {})[party] = number
+        lines: list[dict[str, Any]] = [
+            {
+                "agreement": name,
+                "parties": dict(parties),
+                "revision": revision,
+                "manifest_sha256": digest.hex(),
+            }
+            for (name, parties), (revision, digest) in self.revisions.items()
+        ]
+        lines.sort(key=lambda line: (line["agreement"], sorted(line["parties"].items())))
+        return {
+            "format": FORMAT,
+            "agencies": self.agencies,
+            "agreements": lines,
+            "texts": texts,
+        }
+
+
+def _digest(digits: str, path: Path) -> bytes:
+    try:
+        digest = bytes.fromhex(digits)
+    except ValueError:
+        raise _damaged(path) from None
+    if len(digest) != 32:
+        raise _damaged(path)
+    return digest
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        path,
+        "is damaged, so a rollback could not be told",
+        "restore it from the last backup; without one, compare every agreement's text with the "
+        "other parties, then move the file away",
+    )

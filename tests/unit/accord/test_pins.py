@@ -1,0 +1,145 @@
+"""What was seen is kept on disk: a rollback made while the program was down is noticed."""
+
+import json
+import shutil
+import stat
+
+import pytest
+
+from accord import durable
+from accord.agreements.effective import Standing
+from accord.agreements.instruments import InstrumentKind
+from accord.errors import InputError
+from accord.federation import FederationWatch
+from accord.pins import Pins
+from tests.unit.accord.folders import NOW_MS, OWN, PINS, SIGNED_MS, said, standing
+from tests.unit.accord.test_instrument_files import instrument, suspended
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "pins.json"
+
+
+def start(folder, path):
+    """Start as a program does: with what the file says."""
+    return FederationWatch(folder.path, OWN, Pins.open(path)).current
+
+
+def test_a_rollback_to_an_older_text_is_refused_after_a_restart(folder, tmp_path, path):
+    old = folder.agreement("city-harbor", "city", "harbor", look_back_days=3650)
+    kept = tmp_path / "kept"
+    shutil.copytree(old, kept)
+    shutil.rmtree(old)
+    new = folder.agreement("city-harbor", "city", "harbor", revision=2, look_back_days=30)
+    assert standing(new, start(folder, path)) is Standing.IN_FORCE
+    assert standing(new, start(folder, path)) is Standing.IN_FORCE
+    shutil.rmtree(new)
+    shutil.copytree(kept, new)
+    found = start(folder, path)
+    assert not found.agreements
+    assert "revision 1 is older than 2, seen before" in said(found)
+    path.unlink()
+    assert standing(new, start(folder, path)) is Standing.IN_FORCE
+
+
+def test_another_signed_text_with_the_same_revision_is_refused(folder, path):
+    first = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=30)
+    assert standing(first, start(folder, path)) is Standing.IN_FORCE
+    shutil.rmtree(first)
+    other = folder.agreement("two", "city", "harbor", id="city-harbor", look_back_days=3650)
+    found = start(folder, path)
+    assert standing(other, found) is None
+    assert "two signed texts are both revision 1; keep the one that was seen first" in said(found)
+
+
+def test_what_else_is_older_than_what_was_seen_is_noticed(folder, path):
+    agreement = folder.agreement("city-harbor", "city", "harbor")
+    folder.agency("harbor", number=7)
+    first = instrument(agreement, "harbor", 1, kind=InstrumentKind.DISPUTE, reason="a count")
+    assert start(folder, path).agencies["harbor"].number == 7
+    content = first.read_bytes()
+    first.unlink()
+    found = start(folder, path)
+    assert suspended(agreement, found)
+    assert "instrument 1 of harbor was seen before and is gone" in said(found)
+    first.write_bytes(content)
+    assert not suspended(agreement, start(folder, path))
+    folder.sign(agreement, "harbor", NOW_MS)
+    found = start(folder, path)
+    assert standing(agreement, found) is None
+    assert "a counterpart was replaced by one of a later date" in said(found)
+    folder.sign(agreement, "harbor", SIGNED_MS)
+    folder.agency("harbor", number=6)
+    found = start(folder, path)
+    assert "harbor" not in found.agencies
+    assert "number 6 is older than 7" in said(found)
+
+
+def test_the_file_is_private_and_written_only_when_it_grows(folder, path):
+    folder.agreement("city-harbor", "city", "harbor")
+    start(folder, path)
+    status = path.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    start(folder, path)
+    assert path.stat().st_ino == status.st_ino
+    content = json.loads(path.read_bytes())
+    assert content["agencies"][PINS["harbor"]] == 1
+    assert content["agreements"][0]["agreement"] == "city-harbor"
+    folder.agency("harbor", number=2)
+    start(folder, path)
+    assert path.stat().st_ino != status.st_ino
+    assert [entry.name for entry in path.parent.iterdir()] == ["pins.json"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b'"accord-pins/1"', b'"accord-pins/2"'),
+        lambda content: content.replace(b'"revision": 1', b'"revision": "1"'),
+        lambda content: content.replace(b'"agencies"', b'"agency"'),
+        lambda content: content.replace(b'"texts": {\n  "', b'"texts": {\n  "z'),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_refused_with_what_to_do(folder, path, spoil):
+    folder.agreement("city-harbor", "city", "harbor")
+    start(folder, path)
+    content = path.read_bytes()
+    assert spoil(content) != content
+    path.write_bytes(spoil(content))
+    with pytest.raises(InputError, match=r"is damaged.*restore it from the last backup"):
+        start(folder, path)
+    path.write_bytes(content)
+    start(folder, path)
+
+
+def test_nothing_counts_while_what_was_seen_can_not_be_written(folder, path, monkeypatch):
+    first = folder.agreement("city-harbor", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN, Pins.open(path))
+    second = folder.agreement("city-county", "city", "county")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable.os, "fsync", full)
+        for _ in range(2):
+            with pytest.raises(InputError, match="can't be written"):
+                watch.refresh()
+            assert not watch.current.agreements
+            assert "No space left" in said(watch.current)
+    assert watch.refresh()
+    assert standing(first, watch.current) is Standing.IN_FORCE
+    assert standing(second, watch.current) is Standing.IN_FORCE
+
+
+def test_a_file_is_created_once_and_replaced_whole(tmp_path):
+    file = tmp_path / "made" / "one"
+    assert durable.create_file(file, b"1")
+    assert not durable.create_file(file, b"2")
+    assert file.read_bytes() == b"1"
+    durable.replace_file(file, b"3")
+    assert file.read_bytes() == b"3"
+    assert [entry.name for entry in file.parent.iterdir()] == ["one"]
