@@ -12,12 +12,13 @@ Whom it trusts, and why:
    has signed it, or when every party is pinned locally (brokers). One that
    names another root for a pinned agency never counts.
 3. An agreement that counts pins the roots of its other parties. If two of
-   them name different roots for one agency, both are left out.
+   them name different roots for one agency, both are left out, unless the one
+   replaces the other: then the later root is tried first.
 4. An agency counts when its ``agency.toml`` is signed by its pinned root, an
    agreement is executed when each party's counsel has signed its exact bytes.
-5. Of one agreement, a later executed revision replaces the earlier ones; two
-   texts with one revision number that are both executed are left out.
-
+5. Of one agreement, an executed text replaces those of its chain that came
+   before it (:mod:`accord.agreements.chain`); executed texts of one agreement
+   that are not of one chain are left out.
 6. Of each party's instruments none may be missing, up to its last; a file
    among them that can't be verified suspends the agreement, since it may be
    a suspension. They hold under every agreement between the same agencies.
@@ -27,20 +28,20 @@ Links are refused, and so are files that are too large.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from accord.agencies import Agency, load_agency, read_plain
-from accord.agreements.counterparts import Counterpart, verify_counterpart
-from accord.agreements.effective import (
-    Agreement,
-    Line,
-    line_of,
-    with_limits_beside,
+from accord.agreements.chain import (
+    in_chains,
+    link_of,
+    newest_first,
     with_replacements,
 )
+from accord.agreements.counterparts import Counterpart, verify_counterpart
+from accord.agreements.effective import Agreement, with_limits_beside
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
@@ -127,15 +128,9 @@ class _Loader:
         """Return the snapshot."""
         manifests = dict(self._read_manifests())
         present = {path.name for path in self._folders(self._folder / "agencies")}
-        self._load_agencies(present, self._roots)
+        self._load_agencies(present, {name: [root] for name, root in self._roots.items()})
         counting = {path: m for path, m in manifests.items() if self._counts(path, m)}
-        counting = self._without_conflicts(counting)
-        pinned = {
-            party.id: party.root
-            for manifest in counting.values()
-            for party in manifest.parties
-            if party.id not in self._roots
-        }
+        pinned = self._roots_named(counting)
         self._load_agencies(present, pinned)
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
@@ -184,15 +179,12 @@ class _Loader:
             digests[manifest.digest] = path
             yield path, manifest
 
-    def _load_agencies(self, present: Iterable[str], roots: Mapping[str, str]) -> None:
+    def _load_agencies(self, present: Iterable[str], roots: Mapping[str, Sequence[str]]) -> None:
         for name in sorted(present):
             if name not in roots:
                 continue
-            try:
-                check_agency(name, self._folder / "agencies" / name)
-                agency = load_agency(self._folder / "agencies" / name, root=roots[name])
-            except AccordError as problem:
-                self._problem(problem)
+            agency = self._load_agency(name, roots[name])
+            if agency is None:
                 continue
             seen = self._pins.agencies.get(agency.root, 0)
             if agency.number < seen:
@@ -203,6 +195,18 @@ class _Loader:
                 continue
             self._pins.agencies[agency.root] = agency.number
             self._agencies[name] = agency
+
+    def _load_agency(self, name: str, roots: Sequence[str]) -> Agency | None:
+        """Return the agency under the first of its possible roots that signed its file."""
+        found: list[AccordError] = []
+        for root in roots:
+            try:
+                check_agency(name, self._folder / "agencies" / name)
+                return load_agency(self._folder / "agencies" / name, root=root)
+            except AccordError as problem:
+                found.append(problem)
+        self._problem(found[0])
+        return None
 
     def _counts(self, path: Path, manifest: Manifest) -> bool:
         """Apply rule 2."""
@@ -225,23 +229,34 @@ class _Loader:
         self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
         return False
 
-    def _without_conflicts(self, manifests: Mapping[Path, Manifest]) -> dict[Path, Manifest]:
-        """Apply rule 3."""
-        named: dict[str, dict[str, list[Path]]] = {}
+    def _roots_named(self, manifests: dict[Path, Manifest]) -> dict[str, list[str]]:
+        """Apply rule 3: return the roots of the other parties, the newest of a chain first.
+
+        What names different roots is removed from ``manifests``.
+        """
+        links = {manifest.digest: link_of(manifest) for manifest in manifests.values()}
+        named: dict[str, dict[str, dict[bytes, Path]]] = {}
         for path, manifest in manifests.items():
             for party in manifest.parties:
-                named.setdefault(party.id, {}).setdefault(party.root, []).append(path)
-        bad: set[Path] = set()
+                by_root = named.setdefault(party.id, {})
+                by_root.setdefault(party.root, {})[manifest.digest] = path
+        ordered: dict[str, list[str]] = {}
         for agency, by_root in named.items():
-            if len(by_root) > 1:
-                paths = sorted(path for found in by_root.values() for path in found)
-                bad |= set(paths)
-                for path in paths:
-                    self._problem(
-                        f"{path}: agreements name different root keys for {agency}; "
-                        "keep those that name its true one"
-                    )
-        return {path: manifest for path, manifest in manifests.items() if path not in bad}
+            ordered[agency] = newest_first(by_root, links)
+            if ordered[agency]:
+                continue
+            for path in sorted(path for found in by_root.values() for path in found.values()):
+                manifests.pop(path, None)
+                self._problem(
+                    f"{path}: agreements name different root keys for {agency}; "
+                    "keep those that name its true one"
+                )
+        left = {(party.id, party.root) for m in manifests.values() for party in m.parties}
+        return {
+            agency: [root for root in roots if (agency, root) in left]
+            for agency, roots in ordered.items()
+            if agency not in self._roots and any((agency, root) in left for root in roots)
+        }
 
     def _counterpart(self, path: Path, manifest: Manifest, agency: Agency) -> Counterpart | None:
         file = path / "counterparts" / f"{agency.id}.json"
@@ -293,7 +308,7 @@ class _Loader:
     def _without_rollbacks(self, agreements: Iterable[Agreement]) -> list[Agreement]:
         """Apply rule 5, and refuse what is older than what was seen before."""
         kept: list[Agreement] = []
-        lines: dict[Line, dict[int, list[Agreement]]] = {}
+        executed: dict[bytes, Agreement] = {}
         for agreement in agreements:
             manifest, commences_ms = agreement.manifest, agreement.term.commences_ms
             if commences_ms is None:
@@ -304,32 +319,12 @@ class _Loader:
                     "date, which would prolong it; put the first one back"
                 )
             else:
-                revisions = lines.setdefault(line_of(manifest), {})
-                revisions.setdefault(manifest.revision, []).append(agreement)
-        for line, revisions in lines.items():
-            kept += self._of_line(line, revisions)
-        return kept
-
-    def _of_line(self, line: Line, revisions: Mapping[int, list[Agreement]]) -> list[Agreement]:
-        """Return the executed revisions of one agreement that count."""
-        last = max(revisions)
-        seen, digest = self._pins.revisions.get(line, (0, b""))
-        if last < seen:
-            self._problem(
-                f"agreement {line[0]}: revision {last} is older than {seen}, seen before; "
-                "get the newest"
-            )
-            return []
-        found = revisions[last]
-        if len(found) > 1 or (last == seen and found[0].manifest.digest != digest):
-            # Which text counts can't be told, so neither does any earlier one.
-            self._problem(
-                f"agreement {line[0]}: two signed texts are both revision {last}; "
-                "keep the one that was seen first, and give the other a higher revision"
-            )
-            return []
-        self._pins.revisions[line] = last, found[0].manifest.digest
-        return [found[0] for found in revisions.values() if len(found) == 1]
+                executed[manifest.digest] = agreement
+        standing, problems = in_chains(executed, self._pins.texts)
+        for problem in problems:
+            self._problem(problem)
+        self._pins.texts.update({a.manifest.digest: link_of(a.manifest) for a in standing})
+        return [*kept, *standing]
 
 
 def _nothing(why: str) -> Federation:
@@ -340,9 +335,9 @@ def _nothing(why: str) -> Federation:
 class FederationWatch:
     """The folder as it stands, read again when a file in it changed.
 
-    It refuses an ``agency.toml`` or a revision of an agreement older than one
-    that its pins know: those it has seen while running, and, where the pins
-    have a file, ever before. A folder that became unreadable holds nothing,
+    It refuses an ``agency.toml`` older than one that its pins know, and a text
+    that one of those replaced: those it has seen while running, and, where the
+    pins have a file, ever before. A folder that became unreadable holds nothing,
     whatever the reason: the last snapshot may hold what was withdrawn since.
     """
 

@@ -5,12 +5,10 @@
     {
      "format": "accord-pins/1",
      "agencies": {"<root, 64 hex>": 3},          # highest number of an agency.toml
-     "agreements": [                             # highest executed revision
-      {"agreement": "city-harbor", "parties": {"city": "<root>", "harbor": "<root>"},
-       "revision": 2, "manifest_sha256": "<64 hex>"}
-     ],
      "texts": {                                  # by SHA-256 of the manifest
-      "<64 hex>": {"commenced_ms": 1772353800000, # first seen; UTC ms
+      "<64 hex>": {"signed": {"agreement": "city-harbor", "revision": 2, # once it was executed
+                              "parties": ["city", "harbor"], "replaces": "<64 hex>"},
+                   "commenced_ms": 1772353800000, # first seen; UTC ms
                    "instruments": {"city": 1}}    # highest number of each party
      }
     }
@@ -27,7 +25,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from accord.agreements.effective import Line
+from accord.agreements.chain import Link
 from accord.durable import replace_file
 from accord.envelope_json import load_json
 from accord.errors import InputError
@@ -40,14 +38,15 @@ MAX_BYTES = 64 << 20
 _HEX = r"^[0-9a-f]{64}$"
 
 
-class _Line(StrictModel):
+class _Signed(StrictModel):
     agreement: str
-    parties: dict[str, str] = Field(min_length=1)
     revision: int = Field(ge=1)
-    manifest_sha256: str = Field(pattern=_HEX)
+    parties: list[str] = Field(min_length=2)
+    replaces: str | None = Field(default=None, pattern=_HEX)
 
 
 class _Text(StrictModel):
+    signed: _Signed | None = None
     commenced_ms: int | None = None
     instruments: dict[str, int] = Field(default={})
 
@@ -55,7 +54,6 @@ class _Text(StrictModel):
 class _File(StrictModel):
     format: str
     agencies: dict[str, int]
-    agreements: list[_Line]
     texts: dict[str, _Text]
 
 
@@ -63,14 +61,14 @@ class _File(StrictModel):
 class Pins:
     """What was seen: highest numbers, and when each text first commenced (UTC ms).
 
-    ``agencies`` is by root (64 hex digits), ``revisions`` by line: the number
-    and the text's digest. ``commenced`` is by digest, ``instruments`` by digest
-    and party. Without a path they last as long as the program.
+    ``agencies`` is by root (64 hex digits), ``texts`` by digest: each signed
+    text's place in its chain. ``commenced`` is by digest, ``instruments`` by
+    digest and party. Without a path they last as long as the program.
     """
 
     path: Path | None = None
     agencies: dict[str, int] = field(default_factory=dict)
-    revisions: dict[Line, tuple[int, bytes]] = field(default_factory=dict)
+    texts: dict[bytes, Link] = field(default_factory=dict)
     commenced: dict[bytes, int] = field(default_factory=dict)
     instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
     _saved: bytes = b""
@@ -95,11 +93,12 @@ class Pins:
         if file.format != FORMAT:
             raise _damaged(path)
         pins = cls(path, dict(file.agencies))
-        for entry in file.agreements:
-            line = entry.agreement, frozenset(entry.parties.items())
-            pins.revisions[line] = entry.revision, bytes.fromhex(entry.manifest_sha256)
         for digits, text in file.texts.items():
-            digest = _digest(digits, path)
+            digest, signed = _digest(digits, path), text.signed
+            if signed is not None:
+                replaces = bytes.fromhex(signed.replaces or "")
+                parties = frozenset(signed.parties)
+                pins.texts[digest] = Link(signed.agreement, signed.revision, parties, replaces)
             if text.commenced_ms is not None:
                 pins.commenced[digest] = text.commenced_ms
             for party, number in text.instruments.items():
@@ -120,26 +119,18 @@ class Pins:
 
     def _content(self) -> dict[str, Any]:
         texts: dict[str, dict[str, Any]] = {}
+        for digest, link in self.texts.items():
+            signed: dict[str, Any] = {
+                "agreement": link.id, "revision": link.revision, "parties": sorted(link.parties)
+            }  # fmt: skip
+            if link.replaces:
+                signed["replaces"] = link.replaces.hex()
+            texts[digest.hex()] = {"signed": signed}
         for digest, at_ms in self.commenced.items():
             texts.setdefault(digest.hex(), {})["commenced_ms"] = at_ms
         for (digest, party), number in self.instruments.items():
             texts.setdefault(digest.hex(), {}).setdefault("instruments", {})[party] = number
-        lines: list[dict[str, Any]] = [
-            {
-                "agreement": name,
-                "parties": dict(parties),
-                "revision": revision,
-                "manifest_sha256": digest.hex(),
-            }
-            for (name, parties), (revision, digest) in self.revisions.items()
-        ]
-        lines.sort(key=lambda line: (line["agreement"], sorted(line["parties"].items())))
-        return {
-            "format": FORMAT,
-            "agencies": self.agencies,
-            "agreements": lines,
-            "texts": texts,
-        }
+        return {"format": FORMAT, "agencies": self.agencies, "texts": texts}
 
 
 def _digest(digits: str, path: Path) -> bytes:

@@ -156,11 +156,25 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     for section, digest in sorted(set(new.sections) - set(old.sections)):
         text = f"the text of {section} is now {digest or 'not held'}"
         yield Change(everybody, Effect.CHANGES, text, section)
+    yield from _chain(old, new)
     for what, was, now in (
         ("title", old.title, new.title),
         ("time zone", str(old.zone), str(new.zone)),
         ("id", old.id, new.id),
-        ("revision", str(old.revision), str(new.revision)),
     ):
         if was != now:
             yield Change(everybody, Effect.CHANGES, f"{what}: {now}; before: {was}", "")
+
+
+def _chain(old: Manifest, new: Manifest) -> Iterator[Change]:
+    """Say how the one text follows the other; nothing where they are one draft and another."""
+    if (old.revision, old.replaces) == (new.revision, new.replaces):
+        return
+    text = f"revision {new.revision}, "
+    if new.replaces == old.digest:
+        text += "which replaces the old text once every party has signed it"
+    elif new.replaces:
+        text += f"which replaces sha256:{new.replaces.hex()}, not the text compared here"
+    else:
+        text += f"which replaces nothing; before: revision {old.revision}"
+    yield Change("every party", Effect.CHANGES, text, new.execution_section)

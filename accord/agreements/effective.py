@@ -24,8 +24,6 @@ from accord.agreements.instruments import Instrument
 from accord.agreements.manifest import Manifest
 from accord.agreements.term import Term, term_of
 
-Line = tuple[str, frozenset[tuple[str, str]]]
-
 
 class Standing(Enum):
     """How an agreement stands between two agencies at a moment."""
@@ -45,8 +43,8 @@ class Standing(Enum):
 class Agreement:
     """A manifest, its verified counterparts and instruments.
 
-    ``replaced_ms`` is when a later revision between the same parties
-    commenced, UTC ms; None while there is none. ``flaw`` says why its
+    ``replaced_ms`` is when a later text of its chain commenced, UTC ms; None
+    while there is none. ``flaw`` says why its
     instruments can't all be read, and then stops everybody. ``beside`` is what
     other agreements between some of the same parties stop or narrow: whoever
     suspended sharing with another suspended it under every agreement of the two.
@@ -165,31 +163,3 @@ def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
         )
         for agreement in agreements
     )
-
-
-def with_replacements(agreements: tuple[Agreement, ...]) -> tuple[Agreement, ...]:
-    """Return the agreements, each marked with when a later revision replaced it.
-
-    A revision replaces lower ones of the same id between the same parties
-    (same ids, same root keys) once it commences: so an older, wider text that
-    was signed too is worth nothing (attack A5). A draft replaces nothing.
-    """
-    lines: dict[Line, list[Agreement]] = {}
-    for agreement in agreements:
-        lines.setdefault(line_of(agreement.manifest), []).append(agreement)
-    return tuple(_replaced(a, lines[line_of(a.manifest)]) for a in agreements)
-
-
-def line_of(manifest: Manifest) -> Line:
-    """Return what all revisions of one agreement have in common."""
-    return manifest.id, frozenset((party.id, party.root) for party in manifest.parties)
-
-
-def _replaced(agreement: Agreement, line: list[Agreement]) -> Agreement:
-    later = [
-        other.term.commences_ms
-        for other in line
-        if other.manifest.revision > agreement.manifest.revision
-        and other.term.commences_ms is not None
-    ]
-    return replace(agreement, replaced_ms=min(later)) if later else agreement

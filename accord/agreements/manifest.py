@@ -171,6 +171,7 @@ class Manifest:
     """A read and checked ``agreement.toml``.
 
     ``digest`` is SHA-256 of the file's exact bytes: the agreement's identity.
+    ``replaces`` is the digest of the text that it amends, empty at revision 1.
     Three sections are those of rules that have one possible word. ``sections``
     holds each section of the document with the SHA-256 of its text, 64 hex
     digits, or "" where the text is not held.
@@ -198,6 +199,7 @@ class Manifest:
     clauses: tuple[ClauseRule, ...] = ()
     sections: tuple[tuple[str, str], ...] = ()
     disputes: Disputes | None = None
+    replaces: bytes = b""
 
     @cached_property
     def attested(self) -> tuple[ClauseRule, ...]:

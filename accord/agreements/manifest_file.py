@@ -170,6 +170,7 @@ class ManifestFile(StrictModel):
     id: str
     title: _Text
     revision: int = Limit(ge=1, le=1_000_000)
+    replaces: str | None = None
     time_zone: str
     parties: list[PartyEntry] = Limit(min_length=1, max_length=MAX_PARTIES)
     scope: ScopeEntry

@@ -3,7 +3,8 @@
     format = "accord-agreement/1"
     id = "city-harbor"
     title = "Sharing of ALPR information between City and Harbor"
-    revision = 1
+    revision = 1                         # from 2 on with the text that it amends:
+    # replaces = "sha256:<64 hex>"       # its fingerprint, as check prints it
     time_zone = "America/Los_Angeles"
     [[parties]]                          # two or more
     id = "city"
@@ -169,7 +170,26 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         clauses=read_clauses(source, file.clauses),
         sections=read_sections(source, file),
         disputes=_disputes(source, file.disputes),
+        replaces=_replaces(source, file),
     )
+
+
+def _replaces(source: Source, file: ManifestFile) -> bytes:
+    """Return the digest of the text that this one amends; b"" for a first text."""
+    if file.revision == 1:
+        if file.replaces is not None:
+            raise source.error(
+                ["replaces"], "is given at revision 1, which replaces nothing",
+                "remove it, or write revision = 2",
+            )  # fmt: skip
+        return b""
+    if file.replaces is None:
+        raise source.error(
+            ["revision"], f"is {file.revision}, yet nothing says which text it amends",
+            'add replaces = "sha256:..." with the fingerprint of that text, or start from: '
+            "accord agreement amend",
+        )  # fmt: skip
+    return bytes.fromhex(source.fingerprint(["replaces"], file.replaces, "of a text"))
 
 
 def _check_single_words(source: Source, file: ManifestFile) -> None:
@@ -199,14 +219,7 @@ def _parties(source: Source, entries: list[PartyEntry]) -> tuple[Party, ...]:
     for number, entry in enumerate(entries):
         key = ["parties", str(number)]
         agency = source.agency([*key, "id"], entry.id)
-        root = entry.root.removeprefix("sha256:")
-        if root == entry.root or len(root) != 64 or not set(root) <= set("0123456789abcdef"):
-            raise source.error(
-                [*key, "root"],
-                "is not the fingerprint of a key",
-                'write "sha256:" and 64 hex digits in lower case, as the party\'s own '
-                "counsel reads them out",
-            )
+        root = source.fingerprint([*key, "root"], entry.root, "of a key")
         for earlier in parties:
             if agency == earlier.id:
                 raise source.error([*key, "id"], f"names {agency!r} twice", "remove one of them")

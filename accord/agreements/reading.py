@@ -34,6 +34,7 @@ TIME_STEPS: dict[str, int] = {
 MIN_METRES, MAX_METRES = 10, 50_000
 
 _METRES = re.compile(r"([1-9][0-9]{1,4}) m", re.ASCII)
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_+-]+){1,2}", re.ASCII)
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -105,6 +106,20 @@ class Source:
             if value != value.lower():
                 remedy = f"ids are in lower case: write {value.lower()!r}"
             raise self.error(keys, f"holds {value!r}, not {noun}", remedy, value) from None
+
+    def fingerprint(self, keys: Keys, value: str, noun: str) -> str:
+        """Return the 64 hex digits of a fingerprint such as ``sha256:<64 hex>``.
+
+        Raises:
+            InputError: it is not written so.
+        """
+        if not _FINGERPRINT.fullmatch(value):
+            raise self.error(
+                keys,
+                f"is not the fingerprint {noun}",
+                'write "sha256:" and 64 hex digits in lower case, as counsel reads them out',
+            )
+        return value.removeprefix("sha256:")
 
     def purposes(self, keys: Keys, values: Sequence[str]) -> frozenset[str]:
         """Return checked purposes.

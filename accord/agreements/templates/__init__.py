@@ -32,6 +32,7 @@ def template_moa(
     parties: Sequence[Party],
     *,
     revision: int = 1,
+    replaces: bytes = b"",
     time_zone: str = "America/Los_Angeles",
     kinds: Sequence[str] = tuple(Kind),
     purposes: Sequence[str] = MOA_PURPOSES,
@@ -56,6 +57,7 @@ def template_moa(
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
+    ``replaces`` is the digest of the text that a later revision amends.
     ``texts`` are those of the document's sections, as far as they are held.
     ``received_days`` None leaves what was received to the requester's own
     retention policy, as MOA IV reads.
@@ -85,6 +87,8 @@ def template_moa(
         "ends": ends,
     }
     filled = {key: _toml(value) for key, value in keys.items()}
+    if replaces:
+        filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
     filled["extension"] = _toml(extension)
     if extension != "none":
         filled["extension"] += f"\nextension_years = {extension_years}"

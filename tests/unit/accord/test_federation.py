@@ -180,27 +180,6 @@ def test_the_same_text_twice_is_named(folder):
     assert "is the same text as in" in said(found)
 
 
-def test_a_later_revision_replaces_and_comes_first(folder):
-    old = folder.agreement("one", "city", "harbor", id="city-harbor")
-    new = folder.agreement("two", "city", "harbor", id="city-harbor", revision=2, row_limit=10)
-    draft = folder.agreement(
-        "three", "city", "harbor", id="city-harbor", revision=3, signers=("city",)
-    )
-    found = load(folder.path, OWN)
-    assert standing(old, found) is Standing.REPLACED
-    assert standing(new, found) is Standing.IN_FORCE
-    assert standing(draft, found) is Standing.NOT_EXECUTED
-    assert [a.manifest.revision for a in found.scope("city")["harbor"]] == [2, 1, 3]
-
-
-def test_two_signed_texts_with_one_revision_number_do_not_count(folder):
-    one = folder.agreement("one", "city", "harbor", id="city-harbor")
-    two = folder.agreement("two", "city", "harbor", id="city-harbor", row_limit=10)
-    found = load(folder.path, OWN)
-    assert (standing(one, found), standing(two, found)) == (None, None)
-    assert "two signed texts are both revision 1" in said(found)
-
-
 def test_no_folder_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="is not a folder"):
         load(tmp_path / "nothing", OWN)
@@ -291,21 +270,6 @@ def test_a_change_of_the_same_size_is_seen(folder):
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     assert watch.refresh()
     assert standing(path, watch.current) is None
-
-
-def test_rollback_to_an_older_wider_signed_text_is_refused(folder, tmp_path):
-    old = folder.agreement("city-harbor", "city", "harbor", look_back_days=3650)
-    kept = tmp_path / "kept"
-    shutil.copytree(old, kept)
-    shutil.rmtree(old)
-    new = folder.agreement("city-harbor", "city", "harbor", revision=2, look_back_days=30)
-    watch = FederationWatch(folder.path, OWN)
-    assert standing(new, watch.current) is Standing.IN_FORCE
-    shutil.rmtree(new)
-    shutil.copytree(kept, new)
-    assert watch.refresh()
-    assert not watch.current.agreements
-    assert "revision 1 is older than 2, seen before" in said(watch.current)
 
 
 def test_no_party_prolongs_an_agreement_by_signing_again(folder):

@@ -9,6 +9,7 @@ import pytest
 from accord import durable
 from accord.agreements.effective import Standing
 from accord.agreements.instruments import InstrumentKind
+from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
 from accord.federation import FederationWatch
 from accord.pins import Pins
@@ -31,14 +32,17 @@ def test_a_rollback_to_an_older_text_is_refused_after_a_restart(folder, tmp_path
     kept = tmp_path / "kept"
     shutil.copytree(old, kept)
     shutil.rmtree(old)
-    new = folder.agreement("city-harbor", "city", "harbor", revision=2, look_back_days=30)
+    replaces = parse_manifest((kept / "agreement.toml").read_bytes(), "kept").digest
+    new = folder.agreement(
+        "city-harbor", "city", "harbor", revision=2, replaces=replaces, look_back_days=30
+    )
     assert standing(new, start(folder, path)) is Standing.IN_FORCE
     assert standing(new, start(folder, path)) is Standing.IN_FORCE
     shutil.rmtree(new)
     shutil.copytree(kept, new)
     found = start(folder, path)
     assert not found.agreements
-    assert "revision 1 is older than 2, seen before" in said(found)
+    assert "which was seen before and is gone; put it back" in said(found)
     path.unlink()
     assert standing(new, start(folder, path)) is Standing.IN_FORCE
 
@@ -50,7 +54,7 @@ def test_another_signed_text_with_the_same_revision_is_refused(folder, path):
     other = folder.agreement("two", "city", "harbor", id="city-harbor", look_back_days=3650)
     found = start(folder, path)
     assert standing(other, found) is None
-    assert "two signed texts are both revision 1; keep the one that was seen first" in said(found)
+    assert "another signed text of the same agreement, and neither replaces" in said(found)
 
 
 def test_what_else_is_older_than_what_was_seen_is_noticed(folder, path):
@@ -85,7 +89,8 @@ def test_the_file_is_private_and_written_only_when_it_grows(folder, path):
     assert path.stat().st_ino == status.st_ino
     content = json.loads(path.read_bytes())
     assert content["agencies"][PINS["harbor"]] == 1
-    assert content["agreements"][0]["agreement"] == "city-harbor"
+    (text,) = content["texts"].values()
+    assert text["signed"]["agreement"] == "city-harbor"
     folder.agency("harbor", number=2)
     start(folder, path)
     assert path.stat().st_ino != status.st_ino

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accord.agreements.chain import with_replacements
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.decide import OWN_SECTION, decide
-from accord.agreements.effective import Agreement, effective, with_replacements
+from accord.agreements.effective import Agreement, effective
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
@@ -310,8 +311,11 @@ def test_a_fold_for_another_pair_or_moment_is_worth_nothing(world):
 
 def test_a_later_revision_replaces_an_older_wider_one(world):
     wide = world.agreement(world.manifest(look_back_days=3650))
-    narrow = world.agreement(world.manifest(revision=2, look_back_days=30))
-    draft = Agreement(world.manifest(revision=3), ())
+    narrow = world.agreement(
+        world.manifest(revision=2, replaces=wide.manifest.digest, look_back_days=30)
+    )
+    later = world.manifest(revision=3, replaces=narrow.manifest.digest)
+    draft = Agreement(later, ())
     old, new, unsigned = with_replacements((wide, narrow, draft))
     assert unsigned.replaced_ms is None
     assert world.ask(world.query(new), new).allowed
@@ -322,7 +326,7 @@ def test_a_later_revision_replaces_an_older_wider_one(world):
 
 def test_others_with_the_same_id_replace_nothing(world):
     ours = world.agreement()
-    theirs = world.agreement(world.manifest("city", "county", revision=9))
+    theirs = world.agreement(world.manifest("city", "county", revision=9, replaces=bytes(32)))
     assert with_replacements((ours, theirs))[0].replaced_ms is None
 
 

@@ -183,7 +183,7 @@ def test_a_suspension_holds_at_once_in_both_directions_until_its_party_lifts_it(
 def test_a_suspension_holds_under_every_agreement_of_the_two(world):
     stop = notice(K.SUSPENSION, date(2026, 1, 1), reason="an inquiry", party="harbor")
     first = replace(world.agreement(), instruments=(stop,))
-    second = world.agreement(world.manifest(revision=2, row_limit=400))
+    second = world.agreement(world.manifest(row_limit=400))
     with_county = world.agreement(world.manifest("city", "county"))
     stopped = with_limits_beside((first, second, with_county))
     for agreement in stopped[:2]:
@@ -276,7 +276,7 @@ def test_only_its_own_counsel_its_own_text_and_its_own_number_count(world):
             sign_instrument(manifest, one, world.keys["harbor"]), manifest, city, 1, "file"
         )
     with pytest.raises(InputError, match="another text"):
-        verify_instrument(data, world.manifest(revision=2), city, 1, "file")
+        verify_instrument(data, world.manifest(row_limit=9), city, 1, "file")
     with pytest.raises(InputError, match="than its file's name says"):
         verify_instrument(data, manifest, city, 2, "file")
     with pytest.raises((InputError, Unverified)):

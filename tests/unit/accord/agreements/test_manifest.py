@@ -62,6 +62,14 @@ def test_one_way_gives_one_pair(world):
 SLIPS = [
     ("revision = 1", 'revision = "1"', "revision", "revision is not a whole number; write it"),
     ("revision = 1", "revision = 0", "revision", "revision is wrong"),
+    ("revision = 1", "revision = 2", "revision", "nothing says which text it amends; add replaces"),
+    ("revision = 1", 'revision = 1\nreplaces = "sha256:00"', "replaces", "is given at revision 1"),
+    (
+        "revision = 1",
+        'revision = 2\nreplaces = "sha256:00"',
+        "replaces",
+        "is not the fingerprint of a text",
+    ),
     ("revision = 1", "revision = true", "revision", "not a whole number"),
     ('id = "city-harbor"', 'id = "City-Harbor"', "id", "write 'city-harbor'"),
     ('id = "city"', 'id = "City"', 'id = "City"', "ids are in lower case: write 'city'"),

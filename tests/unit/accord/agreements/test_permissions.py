@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accord.agreements.chain import with_replacements
 from accord.agreements.differences import Effect
-from accord.agreements.effective import with_replacements
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import shifts
@@ -205,7 +205,7 @@ def test_another_policy_shifts_and_is_named(world, old, new, effect, words):
 
 def test_a_text_that_replaces_another_is_named(world):
     first = world.agreement()
-    second = world.agreement(revision=2, look_back_days=30)
+    second = world.agreement(revision=2, replaces=first.manifest.digest, look_back_days=30)
     both = with_replacements((first, second))
     (change,) = shifts(found(world, first), found(world, *both))
     assert change.effect is Effect.LOSES

@@ -252,3 +252,23 @@ def test_ask_needs_a_question_that_can_be_asked(place, more, words):
     _, _, error = ask(place, *more)
     assert isinstance(error, InputError)
     assert words in str(error)
+
+
+def test_amend_writes_a_draft_that_names_the_old_text(place):
+    old = place / "federation/agreements/city-harbor/agreement.toml"
+    out = place / "federation/agreements/two/agreement.toml"
+    said = run("amend", old, "--out", out)
+    assert "revision 2" in said
+    assert run("diff", old, out).count("replaces the old text") == 1
+    fails("amend", old, "--out", out)
+    third = place / "three.toml"
+    run("amend", out, "--out", third)
+    assert third.read_text().count("replaces = ") == 1
+    assert "revision = 3" in third.read_text()
+    for file, party in ((old, "city"), (old, "harbor"), (out, "city"), (out, "harbor")):
+        run("sign", file, *sign(place, party)[2:])
+    assert "replaced by a later revision" in run(*status(place))
+    assert "Amended by: sha256:" in run(*status(place))
+    newest = ("status", out.parent, *status(place)[2:])
+    assert "In force now: yes" in run(*newest)
+    assert "revision 1, held here" in run(*newest)
