@@ -24,7 +24,7 @@ from accord.envelope_json import detached_from_content, detached_to_json, load_j
 from accord.errors import InputError, Unverified
 from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import PublicKey, Signer
-from accord.model import check_agency
+from accord.model import Certification, check_agency
 from accord.pki import certificate_pem, load_certificates
 from accord.strict_toml import StrictModel, parse_toml
 
@@ -73,6 +73,7 @@ class Agency:
     issued_at_ms: int
     expires_at_ms: int
     revoked: frozenset[int]
+    certifications: tuple[Certification, ...] = ()
 
     def keys_for(self, role: KeyRole | str) -> tuple[PublicKey, ...]:
         """Return the published keys of a role; empty where there is none."""
@@ -93,6 +94,11 @@ class _Endpoint(StrictModel):
     address: str
 
 
+class _Certification(StrictModel):
+    id: str = Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    until: datetime
+
+
 class _File(StrictModel):
     format: str
     id: str
@@ -108,6 +114,7 @@ class _File(StrictModel):
     revoked_serials: list[str] = Field(default_factory=list)
     keys: list[_Key] = Field(default_factory=list)
     endpoints: list[_Endpoint] = Field(default_factory=list)
+    certifications: list[_Certification] = Field(default_factory=list, max_length=50)
 
 
 def render_agency(
@@ -124,6 +131,7 @@ def render_agency(
     issued_at_ms: int,
     expires_at_ms: int,
     revoked: Sequence[int] = (),
+    certifications: Sequence[Certification] = (),
 ) -> bytes:
     """Return the text of an ``agency.toml``."""
     lines = [
@@ -153,6 +161,9 @@ def render_agency(
     for endpoint in endpoints:
         lines += ["", "[[endpoints]]", f'id = "{endpoint.spiffe}"']
         lines.append(f"address = {_quote(endpoint.address)}")
+    for one in certifications:
+        lines += ["", "[[certifications]]", f"id = {_quote(one.id)}"]
+        lines.append(f"until = {_toml_time(one.until_ms)}")
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -177,8 +188,9 @@ def parse_agency(data: bytes, where: object, root: str) -> Agency:
         raise InputError(f"{where}: format", "is not one that this version reads", FORMAT)
     if file.kind not in KINDS:
         raise InputError(f"{where}: kind", "is not a known kind", f"use one of {', '.join(KINDS)}")
-    if file.issued_at.tzinfo is None or file.expires_at.tzinfo is None:
-        raise InputError(f"{where}: issued_at, expires_at", "lack a zone", 'end them with "Z"')
+    times = (file.issued_at, file.expires_at, *(one.until for one in file.certifications))
+    if any(time.tzinfo is None for time in times):
+        raise InputError(f"{where}: issued_at, expires_at, until", "lack a zone", 'end with "Z"')
     keys: dict[str, tuple[PublicKey, ...]] = {}
     for key in file.keys:
         if key.role not in set(KeyRole) - {KeyRole.ROOT}:
@@ -200,6 +212,7 @@ def parse_agency(data: bytes, where: object, root: str) -> Agency:
         issued_at_ms=to_ms(file.issued_at),
         expires_at_ms=to_ms(file.expires_at),
         revoked=frozenset(_serial(text, where) for text in file.revoked_serials),
+        certifications=tuple(Certification(c.id, to_ms(c.until)) for c in file.certifications),
     )
 
 

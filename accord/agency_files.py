@@ -19,7 +19,7 @@ from accord.agencies import KINDS, Agency, Endpoint, render_agency, sign_agency,
 from accord.errors import InputError
 from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import ED25519, PrivateKey, write_secret
-from accord.model import check_agency
+from accord.model import Certification, check_agency
 from accord.pki import (
     certificate_pem,
     issue,
@@ -182,6 +182,7 @@ def publish_agency(
     number: int,
     now_ms: int,
     revoked: Sequence[int] = (),
+    certifications: Sequence[Certification] = (),
 ) -> None:
     """Write and sign ``agency.toml``; the root's key must be there for it.
 
@@ -202,6 +203,7 @@ def publish_agency(
         issued_at_ms=now_ms,
         expires_at_ms=now_ms + _YEAR_MS,
         revoked=revoked,
+        certifications=certifications,
     )
     files.public.mkdir(parents=True, exist_ok=True)
     (files.public / "agency.toml").write_bytes(data)

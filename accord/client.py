@@ -40,6 +40,7 @@ from accord.federation import Federation, load
 from accord.merge import order
 from accord.model import (
     AnswerBody,
+    Approval,
     Field,
     OutcomeKind,
     PhotoOf,
@@ -69,7 +70,9 @@ class Question:
     ``agencies`` None asks every agency that an agreement in the client's own
     folder allows asking; naming agencies narrows or, where no agreement
     exists, shows the refusal. ``attestations`` are ids of clauses that the
-    officer declares by asking; an agreement's text says which it wants.
+    officer declares by asking; an agreement's text says which it wants, and
+    whether it wants the class of offence or an approval. ``export`` must be
+    True where the answer goes into a file or to another program.
     """
 
     selector: Selector
@@ -81,6 +84,9 @@ class Question:
     fields: tuple[Field, ...] = ALL_FIELDS
     on_behalf_of: str = ""
     attestations: tuple[str, ...] = ()
+    offence: str = ""
+    approval: Approval | None = None
+    export: bool = False
     agencies: tuple[str, ...] | None = None
 
 
@@ -246,6 +252,9 @@ class AccordClient:
             row_limit=question.row_limit,
             cursor=cursor,
             attestations=question.attestations,
+            offence=question.offence,
+            approval=question.approval,
+            export=question.export,
         )
         own = audience == self.agency
         held = () if own else self._federation.scope(self.agency).get(audience, ())

@@ -102,6 +102,8 @@ def encode_credential(credential: model.Credential) -> bytes:
             trained_on=credential.trained_on,
             standing=credential.standing,
             purposes=sorted(set(credential.purposes)),
+            course=credential.course,
+            employment=credential.employment,
         )
     )
 
@@ -116,6 +118,8 @@ def decode_credential(payload: bytes) -> model.Credential:
     purposes = tuple(wire.purposes)
     if purposes != tuple(sorted(set(purposes))) or not wire.officer or not wire.agency:
         raise Unverified(Code.MALFORMED, "the credential's purposes, officer or agency are wrong")
+    if wire.employment not in set(model.Employment):
+        raise Unverified(Code.MALFORMED, "the credential's employment is not a known one")
     return model.Credential(
         wire.agency,
         wire.officer,
@@ -127,6 +131,8 @@ def decode_credential(payload: bytes) -> model.Credential:
         wire.trained_on,
         wire.standing,
         purposes,
+        wire.course,
+        wire.employment,
     )
 
 
@@ -148,28 +154,36 @@ def _selector_to_wire(selector: model.Selector) -> query_pb2.Selector:
 
 def encode_query(query: model.Query, credential: bytes) -> bytes:
     """Return the payload of a query; ``credential`` is the signed envelope's bytes."""
-    return canonical(
-        query_pb2.Query(
-            query_id=query.query_id,
-            nonce=query.nonce,
-            issued_at_ms=query.issued_at_ms,
-            not_after_ms=query.not_after_ms,
-            requesting_agency=query.requesting_agency,
-            audience=query.audience,
-            credential=credential,
-            purpose=query.purpose,
-            case_number=query.case_number,
-            reason=query.reason,
-            on_behalf_of=query.on_behalf_of,
-            agreement_digest=query.agreement_digest,
-            selector=_selector_to_wire(query.selector),
-            window=query_pb2.TimeWindow(from_ms=query.window.from_ms, to_ms=query.window.to_ms),
-            fields=sorted(_FIELD_NUMBERS[field] for field in set(query.fields)),
-            row_limit=query.row_limit,
-            cursor=query.cursor,
-            attestations=sorted(set(query.attestations)),
-        )
+    wire = query_pb2.Query(
+        query_id=query.query_id,
+        nonce=query.nonce,
+        issued_at_ms=query.issued_at_ms,
+        not_after_ms=query.not_after_ms,
+        requesting_agency=query.requesting_agency,
+        audience=query.audience,
+        credential=credential,
+        purpose=query.purpose,
+        case_number=query.case_number,
+        reason=query.reason,
+        on_behalf_of=query.on_behalf_of,
+        agreement_digest=query.agreement_digest,
+        selector=_selector_to_wire(query.selector),
+        window=query_pb2.TimeWindow(from_ms=query.window.from_ms, to_ms=query.window.to_ms),
+        fields=sorted(_FIELD_NUMBERS[field] for field in set(query.fields)),
+        row_limit=query.row_limit,
+        cursor=query.cursor,
+        attestations=sorted(set(query.attestations)),
+        offence=query.offence,
+        export=query.export,
     )
+    if query.approval is not None:
+        said = query.approval
+        wire.approval.CopyFrom(
+            query_pb2.Approval(
+                kind=said.kind, by=said.by, reference=said.reference, given_on=said.given_on
+            )
+        )
+    return canonical(wire)
 
 
 def _bad(text: str) -> Refused:
@@ -269,6 +283,7 @@ def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
         "case number": wire.case_number,
         "reason": wire.reason,
         "agency asked for": wire.on_behalf_of,
+        "offence": wire.offence,
     }
     for name, text in texts.items():
         _check_text(name, text)
@@ -299,4 +314,29 @@ def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
         row_limit=wire.row_limit,
         cursor=wire.cursor,
         attestations=attestations,
+        offence=wire.offence,
+        approval=_approval_from_wire(wire.approval) if wire.HasField("approval") else None,
+        export=wire.export,
     )
+
+
+def check_approval(approval: model.Approval) -> model.Approval:
+    """Return the approval if it says by whom, by which number and when.
+
+    Raises:
+        Refused: ``BAD_QUERY``.
+    """
+    for name, text in (("approval's author", approval.by), ("reference", approval.reference)):
+        _check_text(name, text, 200)
+        if not any(map(str.isalnum, text)):
+            raise _bad(f"An approval names its author and its number; the {name} is empty.")
+    if model.day_of(approval.given_on) is None:
+        raise _bad("The day of an approval is written as 2026-03-01.")
+    return approval
+
+
+def _approval_from_wire(wire: query_pb2.Approval) -> model.Approval:
+    if wire.kind not in set(model.ApprovalKind):
+        raise _bad("An approval is a supervisor's or a court's.")
+    kind = model.ApprovalKind(wire.kind)
+    return check_approval(model.Approval(kind, wire.by, wire.reference, wire.given_on))

@@ -114,7 +114,11 @@ def encode_body(body: model.AnswerBody) -> bytes:
         )
     if body.duty is not None:
         wire.duty.CopyFrom(
-            answer_pb2.Duty(delete_by_ms=body.duty.delete_by_ms, section=body.duty.section)
+            answer_pb2.Duty(
+                delete_by_ms=body.duty.delete_by_ms,
+                section=body.duty.section,
+                capture_days=body.duty.capture_days,
+            )
         )
     return canonical(wire)
 
@@ -148,7 +152,7 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
         p = body.photo
         photo = model.Photo(p.read_id, p.media_type, p.content)
     if body.HasField("duty"):
-        duty = model.Duty(body.duty.delete_by_ms, body.duty.section)
+        duty = model.Duty(body.duty.delete_by_ms, body.duty.section, body.duty.capture_days)
     decoded = model.AnswerBody(
         query_digest=body.query_digest,
         query_id=body.query_id,

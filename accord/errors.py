@@ -71,6 +71,12 @@ class Code(StrEnum):
     CASE_NUMBER_REQUIRED = "CASE_NUMBER_REQUIRED"
     REASON_REQUIRED = "REASON_REQUIRED"
     ATTESTATION_REQUIRED = "ATTESTATION_REQUIRED"
+    APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
+    OFFENCE_NOT_AGREED = "OFFENCE_NOT_AGREED"
+    AGENCY_NOT_ELIGIBLE = "AGENCY_NOT_ELIGIBLE"
+    OFFICER_NOT_ELIGIBLE = "OFFICER_NOT_ELIGIBLE"
+    EXPORT_NOT_AGREED = "EXPORT_NOT_AGREED"
+    OPERATOR_NOT_AGREED = "OPERATOR_NOT_AGREED"
     ONWARD_SHARING = "ONWARD_SHARING"
     LOOK_BACK_EXCEEDED = "LOOK_BACK_EXCEEDED"
     ROW_LIMIT_EXCEEDED = "ROW_LIMIT_EXCEEDED"
@@ -148,6 +154,20 @@ CATALOGUE: dict[Code, Spec] = {
     Code.CASE_NUMBER_REQUIRED: Spec(_DENIED, "A case number is required."),
     Code.REASON_REQUIRED: Spec(_DENIED, "A reason in words is required."),
     Code.ATTESTATION_REQUIRED: Spec(_DENIED, "The officer must declare more than the query does."),
+    Code.APPROVAL_REQUIRED: Spec(_DENIED, "A written approval is required."),
+    Code.OFFENCE_NOT_AGREED: Spec(
+        _DENIED, "The agreement does not share for this class of offence."
+    ),
+    Code.AGENCY_NOT_ELIGIBLE: Spec(
+        _DENIED, "The agreement does not admit agencies of this kind, state or certification."
+    ),
+    Code.OFFICER_NOT_ELIGIBLE: Spec(
+        _DENIED, "The agreement does not admit officers of this role, employment or training."
+    ),
+    Code.EXPORT_NOT_AGREED: Spec(_DENIED, "The agreement does not let answers be exported."),
+    Code.OPERATOR_NOT_AGREED: Spec(
+        _DENIED, "The agreement does not name the operator of this broker.", Mark.ALERT
+    ),
     Code.ONWARD_SHARING: Spec(
         _DENIED, "Asking on behalf of another agency is not allowed.", Mark.ALERT
     ),

@@ -6,10 +6,12 @@ lengths metres. Nothing here knows of the wire, a database or a file.
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum, StrEnum
 
 from accord.errors import Code, InputError, Refused
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 MAX_AGENCY = 40
 MAX_ROWS = 1000
@@ -28,6 +30,14 @@ def check_agency(text: str, where: object = "agency") -> str:
             'use lower-case letters, digits and hyphens, such as "harbor-police"',
         )
     return text
+
+
+def day_of(text: str) -> date | None:
+    """Return the day of a text such as 2026-03-01; None where there is no such day."""
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 class Purpose(StrEnum):
@@ -59,6 +69,44 @@ PROHIBITED: dict[Purpose, str] = {
     Purpose.COMMERCIAL: "MOA II.A; Cal. Civ. Code 1798.90.55",
     Purpose.PERSONAL: "MOA II.A",
 }
+
+
+class Offence(StrEnum):
+    """Classes of offences to which an agreement can restrict a purpose."""
+
+    HOMICIDE = "homicide"
+    SEXUAL_ASSAULT = "sexual-assault"
+    KIDNAPPING = "kidnapping"
+    HUMAN_TRAFFICKING = "human-trafficking"
+    ROBBERY = "robbery"
+    ASSAULT = "assault"
+    WEAPONS = "weapons"
+    ARSON = "arson"
+    BURGLARY = "burglary"
+    VEHICLE_THEFT = "vehicle-theft"
+    OTHER_THEFT = "other-theft"
+    DRUG_TRAFFICKING = "drug-trafficking"
+    MONEY_LAUNDERING = "money-laundering"
+    FRAUD = "fraud"
+    TERRORISM = "terrorism"
+    OTHER_FELONY = "other-felony"
+    MISDEMEANOUR = "misdemeanour"
+
+
+class Employment(StrEnum):
+    """How an officer belongs to the agency (MOA II.A: "currently employed by")."""
+
+    EMPLOYEE = "employee"
+    RESERVE = "reserve"
+    TASK_FORCE = "task-force"
+    CONTRACTOR = "contractor"
+
+
+class ApprovalKind(StrEnum):
+    """Whose written approval an officer relies on, the lesser first."""
+
+    SUPERVISOR = "supervisor"
+    COURT = "court"
 
 
 class Kind(StrEnum):
@@ -149,11 +197,51 @@ class Credential:
     trained_on: str
     standing: str
     purposes: tuple[str, ...]
+    course: str = ""
+    employment: str = Employment.EMPLOYEE
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """What somebody has certified of an agency, by its id; it counts before ``until_ms``."""
+
+    id: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A written approval: by a supervisor of the officer's own agency, or a court.
+
+    ``by`` is the supervisor's id on the roster, or the court's name;
+    ``given_on`` is YYYY-MM-DD.
+    """
+
+    kind: ApprovalKind
+    by: str
+    reference: str
+    given_on: str
+
+    def __str__(self) -> str:
+        """Return kind, author, number and day, set off by bars; as audit records hold it."""
+        parts = (self.kind, self.by, self.reference, self.given_on)
+        return "|".join(part.replace("|", "/") for part in parts)
+
+    @classmethod
+    def parse(cls, text: str) -> "Approval | None":
+        """Return the approval in such a text; None where there is none."""
+        match text.split("|"):
+            case [kind, by, reference, given_on] if kind in set(ApprovalKind):
+                return cls(ApprovalKind(kind), by, reference, given_on)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query to one node, every limit signed. ``credential`` is parsed."""
+    """One query to one node, every limit signed. ``credential`` is parsed.
+
+    ``export`` says that the answer leaves the client, as a file or to a program.
+    """
 
     query_id: bytes
     nonce: bytes
@@ -173,6 +261,9 @@ class Query:
     row_limit: int
     cursor: bytes = b""
     attestations: tuple[str, ...] = ()
+    offence: str = ""
+    approval: Approval | None = None
+    export: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +354,15 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Received rows must be deleted by then, says that section."""
+    """Received rows must be deleted by then, says that section.
+
+    Where ``capture_days`` is not 0, each read goes so many days after its
+    capture already, and ``delete_by_ms`` is when the last of them goes.
+    """
 
     delete_by_ms: int
     section: str
+    capture_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

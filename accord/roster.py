@@ -23,7 +23,15 @@ from accord.envelope import Envelope, SignedBy, sign
 from accord.envelope_json import from_json, load_json, to_json
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PublicKey, Signer
-from accord.model import PROHIBITED, Credential, Purpose, check_agency
+from accord.model import (
+    PROHIBITED,
+    Approval,
+    ApprovalKind,
+    Credential,
+    Employment,
+    Purpose,
+    check_agency,
+)
 from accord.strict_toml import StrictModel, read_toml
 
 FORMAT = "accord-roster/1"
@@ -41,6 +49,9 @@ class _Officer(StrictModel):
     standing: str = Field(min_length=1, max_length=60)
     trained_on: date
     purposes: list[str] = Field(min_length=1)
+    employment: str
+    course: str = Field(default="", max_length=120)
+    may_approve: bool = False
 
 
 class _File(StrictModel):
@@ -54,12 +65,15 @@ class _Published(StrictModel):
     agency: str
     number: int = Field(ge=1)
     as_of_ms: int
-    officers: list[dict[str, str | list[str]]]
+    officers: list[dict[str, str | bool | list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """One officer as the personnel desk knows them. ``trained_on`` is YYYY-MM-DD."""
+    """One officer as the personnel desk knows them. ``trained_on`` is YYYY-MM-DD.
+
+    ``may_approve`` says that this supervisor's written approval counts.
+    """
 
     id: str
     name: str
@@ -67,6 +81,9 @@ class Officer:
     standing: str
     trained_on: str
     purposes: frozenset[str]
+    employment: str = Employment.EMPLOYEE
+    course: str = ""
+    may_approve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,12 @@ def read_roster(path: Path) -> Roster:
                 f"{unknown[0]!r} is not a purpose that anybody can be authorised for",
                 f"use some of {', '.join(_ALLOWED)}",
             )
+        if entry.employment not in set(Employment):
+            raise InputError(
+                f"{path}: officers.employment",
+                f"{entry.employment!r} is not one that Accord knows",
+                f"use one of {', '.join(Employment)}",
+            )
         officers[entry.id] = Officer(
             entry.id,
             entry.name,
@@ -107,6 +130,9 @@ def read_roster(path: Path) -> Roster:
             entry.standing,
             entry.trained_on.isoformat(),
             frozenset(entry.purposes),
+            entry.employment,
+            entry.course,
+            entry.may_approve,
         )
     return Roster(agency, 0, 0, officers)
 
@@ -121,6 +147,9 @@ def publish(roster: Roster, number: int, as_of_ms: int, key: Signer) -> bytes:
             "standing": o.standing,
             "trained_on": o.trained_on,
             "purposes": sorted(o.purposes),
+            "employment": o.employment,
+            "course": o.course,
+            "may_approve": o.may_approve,
         }
         for o in roster.officers.values()
     ]
@@ -153,14 +182,18 @@ def load_roster(data: bytes, keys: Iterable[PublicKey], agency: str) -> Roster:
     return Roster(agency, file.number, file.as_of_ms, officers)
 
 
-def _officer(entry: Mapping[str, str | list[str]]) -> Officer:
+def _officer(entry: Mapping[str, str | bool | list[str]]) -> Officer:
+    purposes = entry["purposes"]
     return Officer(
         str(entry["id"]),
         str(entry["name"]),
         str(entry["role"]),
         str(entry["standing"]),
         str(entry["trained_on"]),
-        frozenset(entry["purposes"]),
+        frozenset(purposes if isinstance(purposes, list) else ()),
+        str(entry["employment"]),
+        str(entry["course"]),
+        entry["may_approve"] is True,
     )
 
 
@@ -179,8 +212,9 @@ def check_officer(roster: Roster, credential: Credential, purpose: str, now_ms: 
         raise Refused(Code.OFFICER_UNKNOWN, section="II.A")
     if officer.standing != GOOD_STANDING:
         raise Refused(Code.OFFICER_NOT_IN_GOOD_STANDING, section="II.A")
-    facts = (officer.trained_on, officer.name, officer.role)
-    if facts != (credential.trained_on, credential.name, credential.role):
+    facts = (officer.trained_on, officer.name, officer.role, officer.course, officer.employment)
+    said = (credential.trained_on, credential.name, credential.role, credential.course)
+    if facts != (*said, credential.employment):
         raise Refused(
             Code.CREDENTIAL_EXPIRED,
             section="II.A",
@@ -188,6 +222,26 @@ def check_officer(roster: Roster, credential: Credential, purpose: str, now_ms: 
         )
     if purpose not in officer.purposes:
         raise Refused(Code.OFFICER_PURPOSE, section="II.A")
+
+
+def check_approver(roster: Roster, approval: Approval | None, officer: str) -> None:
+    """Check a supervisor's approval against the roster; a court's stands in no roster.
+
+    The supervisor is on it, in good standing, may approve, and is not the
+    officer who asks.
+
+    Raises:
+        Refused: ``APPROVAL_REQUIRED``.
+    """
+    if approval is None or approval.kind is not ApprovalKind.SUPERVISOR:
+        return
+    found = roster.officers.get(approval.by)
+    good = found is not None and found.may_approve and found.standing == GOOD_STANDING
+    if not good or approval.by == officer:
+        raise Refused(
+            Code.APPROVAL_REQUIRED,
+            text="The approval is by nobody on the roster who may approve this officer's query.",
+        )
 
 
 def issue_credential(
@@ -212,6 +266,8 @@ def issue_credential(
         trained_on=officer.trained_on,
         standing=officer.standing,
         purposes=tuple(sorted(officer.purposes)),
+        course=officer.course,
+        employment=officer.employment,
     )
     return sign(dsse.CREDENTIAL, encode_credential(credential), key)
 

@@ -42,6 +42,9 @@ def _roster_toml(agency: str, officers: Mapping[str, Officer]) -> str:
             f"standing = {json.dumps(officer.standing)}",
             f"trained_on = {officer.trained_on}",
             f"purposes = {json.dumps(sorted(officer.purposes))}",
+            f"employment = {json.dumps(officer.employment)}",
+            f"course = {json.dumps(officer.course)}",
+            f"may_approve = {json.dumps(officer.may_approve)}",
         ]
     return "\n".join(lines) + "\n"
 

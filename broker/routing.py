@@ -37,8 +37,13 @@ class Route:
         return self.verified.query.audience if self.verified else ""
 
 
-def route(envelope: Envelope, peer: SpiffeId, federation: Federation, at_ms: int) -> Route:
-    """Decide on one envelope; never raises for what is in it."""
+def route(
+    envelope: Envelope, peer: SpiffeId, federation: Federation, at_ms: int, operator: str
+) -> Route:
+    """Decide on one envelope; never raises for what is in it.
+
+    ``operator`` is the agency id of whoever runs this broker.
+    """
     try:
         verified = verify_query(envelope, federation.agencies, at_ms)
     except Unverified as problem:
@@ -47,13 +52,15 @@ def route(envelope: Envelope, peer: SpiffeId, federation: Federation, at_ms: int
     except Refused as refused:
         return Route(envelope, digest(envelope), None, "", refused)
     try:
-        section = _decide(verified, peer, federation, at_ms)
+        section = _decide(verified, peer, federation, at_ms, operator)
     except Refused as refused:
         return Route(envelope, verified.digest, verified, refused.section, refused)
     return Route(envelope, verified.digest, verified, section, None)
 
 
-def _decide(verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_ms: int) -> str:
+def _decide(
+    verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_ms: int, operator: str
+) -> str:
     query = verified.query
     if peer.agency != query.requesting_agency:
         raise Refused(Code.METHOD_NOT_ALLOWED, detail="a client sends its own agency's queries")
@@ -67,7 +74,14 @@ def _decide(verified: VerifiedQuery, peer: SpiffeId, federation: Federation, at_
     )
     owner = federation.agencies.get(query.audience)
     decision = decide(
-        query, folded, None, at_ms, requester=verified.home, owner=owner, law=built_in_law()
+        query,
+        folded,
+        None,
+        at_ms,
+        requester=verified.home,
+        owner=owner,
+        law=built_in_law(),
+        via=operator,
     )
     if not decision.allowed:
         raise decision.refusal()

@@ -66,7 +66,9 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         )
         stack.callback(audit.close)
         pool = ChannelPool(tls.current())
-        service = BrokerService(watch, audit, Fanout(pool), clock, config.node_deadline_s)
+        service = BrokerService(
+            watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator
+        )
         server, port = await build_server(
             address=config.listen,
             credentials=server_credentials(

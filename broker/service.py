@@ -39,12 +39,14 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         fanout: Fanout,
         clock: Clock,
         node_deadline_s: float,
+        operator: str,
     ) -> None:
         self._watch = watch
         self._audit = audit
         self._fanout = fanout
         self._clock = clock
         self._node_deadline_s = node_deadline_s
+        self._operator = operator
 
     async def Query(
         self, request: broker_pb2.QueryRequest, context: Any
@@ -55,7 +57,10 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
             raise Refused(Code.BAD_QUERY, text=f"Send 1 to {MAX_QUERIES} queries at once.")
         federation = self._watch.current
         now_ms = self._clock.now_ms()
-        routes = [route(envelope_from_wire(q), peer, federation, now_ms) for q in request.queries]
+        routes = [
+            route(envelope_from_wire(q), peer, federation, now_ms, self._operator)
+            for q in request.queries
+        ]
         ids = {r.verified.query.query_id for r in routes if r.verified}
         audiences = [r.agency for r in routes if r.verified]
         if len(ids) > 1 or len(set(audiences)) != len(audiences):

@@ -11,11 +11,14 @@ data: nothing that the broker says is believed.
 import asyncio
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import effective
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.provisions import Stale
 from accord.agreements.terms import PhotoSharing, Terms
 from accord.audit.fields import query_fields
 from accord.codec_answer import encode_answer, encode_body
@@ -39,7 +42,8 @@ from accord.model import (
 from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_query
 from node.context import Context
 from node.ids import Names
-from node.redaction import redact
+from node.rates import Bound, agreed_bounds
+from node.redaction import is_shared, redact, shared_entry
 from node.refusals import refuse, refuse_unverified
 from node.replay import Claim
 from node.store.base import Page, Search, StoredRead
@@ -68,8 +72,8 @@ async def _answer_verified(node: Context, verified: VerifiedQuery, peer: SpiffeI
     query = verified.query
     _check_caller(node, query, peer)
     node.guard.check_issued(query.issued_at_ms)
-    decision = _decide(node, verified)
-    node.throttle(query, "answer")
+    decision = _decide(node, verified, peer)
+    node.throttle(query, "answer", _agreed(query, decision))
     claim = await node.guard.claim(verified.digest, query.nonce, query.not_after_ms + SKEW_MS)
     if claim is not Claim.NEW:
         return await _answer_again(node, verified, claim, peer)
@@ -93,7 +97,11 @@ async def _answer_once(
         "section": decision.section,
     }
     await node.record("query", common)
-    body, withheld = await _search(node, verified, _terms(decision), node.names(query))
+    terms = _terms(decision)
+    body, withheld = await _search(node, verified, terms, node.names(query))
+    if not terms.in_flight:
+        # The text drops what was asked before the end and would be answered after it.
+        _decide(node, verified, peer)
     body_bytes = encode_body(body)
     found = {
         "count": str(body.count),
@@ -123,7 +131,15 @@ def _check_caller(node: Context, query: Query, peer: SpiffeId) -> None:
         raise Refused(Code.WRONG_AUDIENCE)
 
 
-def _decide(node: Context, verified: VerifiedQuery) -> Decision:
+def _agreed(query: Query, decision: Decision) -> tuple[Bound, ...]:
+    terms = _terms(decision)
+    if terms.rates is None:
+        return ()
+    officer, agency = query.credential.officer, query.requesting_agency
+    return agreed_bounds(query.agreement_digest, agency, officer, terms.rates)
+
+
+def _decide(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Decision:
     """Apply agreement, law and our own policy at this moment."""
     query = verified.query
     now_ms = node.clock.now_ms()
@@ -142,6 +158,7 @@ def _decide(node: Context, verified: VerifiedQuery) -> Decision:
         requester=verified.home,
         owner=node.federation.agencies.get(node.agency),
         law=built_in_law(),
+        via=peer.agency if peer.role is PeerRole.BROKER else "",
     )
     if not decision.allowed:
         raise decision.refusal()
@@ -183,7 +200,7 @@ async def _search(
         requesting_agency=query.requesting_agency,
         agreement_digest=query.agreement_digest,
         answered_at_ms=now_ms,
-        duty=_duty(terms, now_ms),
+        duty=_duty(terms, now_ms, ()),
     )
     match query.selector:
         case HotListPlate():
@@ -278,9 +295,11 @@ def _page_body(
     step = terms.redaction.time_step_ms
     cursor = b"" if page.cursor is None else names.seal_cursor(page.cursor, question)
     frontier = 0 if page.cursor is None else page.cursor.bucket * step
+    captured = [row.captured_ms for row in rows]
     return replace(
         empty,
         reads=tuple(sorted(rows, key=shared_order)),
+        duty=_duty(terms, empty.answered_at_ms, captured),
         complete=page.complete,
         next_cursor=cursor,
         frontier_ms=frontier,
@@ -295,9 +314,14 @@ def _hot_list(
     entries = node.store.hot_list(
         selector.plate, selector.state, earliest_ms=node.earliest_entry_ms()
     )
-    shown = [e for e in entries if e.plate not in terms.withholding.plates][: terms.max_rows]
-    body = replace(empty, entries=tuple((e, e.stale_at(now_ms)) for e in shown))
-    return body, len(entries) - len(shown)
+    rule = terms.hot_lists
+    kept = [e for e in entries if e.plate not in terms.withholding.plates]
+    given = kept if rule is None else [shared_entry(e, rule) for e in kept if is_shared(e, rule)]
+    shown = [(entry, entry.stale_at(now_ms)) for entry in given]
+    if rule is not None and rule.stale is Stale.WITHHELD:
+        shown = [(entry, stale) for entry, stale in shown if not stale]
+    body = replace(empty, entries=tuple(shown[: terms.max_rows]))
+    return body, len(entries) - body.count
 
 
 async def _photo(
@@ -331,14 +355,24 @@ async def _photo(
     bands = node.bands_of(row.read.camera)
     content = await asyncio.to_thread(node.photos.given, row.read.photo, masked, bands)
     photo = Photo(selector.read_id, "image/jpeg", content) if content else None
-    return replace(empty, photo=photo), 0
+    step = terms.redaction.time_step_ms
+    captured = [row.read.captured_ms // step * step] if photo else []
+    return replace(empty, photo=photo, duty=_duty(terms, empty.answered_at_ms, captured)), 0
 
 
-def _duty(terms: Terms, now_ms: int) -> Duty | None:
-    """Return when the requester must delete what it receives (MOA IV)."""
-    if terms.keep_days is None:
-        return None
-    return Duty(now_ms + terms.keep_days * _DAY_MS, terms.keep_section)
+def _duty(terms: Terms, now_ms: int, captured: Sequence[int]) -> Duty | None:
+    """Return when the requester must delete what it receives (MOA IV).
+
+    ``captured`` are the times of the reads that are given, as they are shared.
+    """
+    days, until_ms = terms.keep_days, terms.keep_until_ms
+    if days is None:
+        return None if until_ms is None else Duty(until_ms, terms.keep_section)
+    from_ms = max(captured, default=now_ms) if terms.from_capture else now_ms
+    delete_by_ms = from_ms + days * _DAY_MS
+    if until_ms is not None:
+        delete_by_ms = min(delete_by_ms, until_ms)
+    return Duty(delete_by_ms, terms.keep_section, days if terms.from_capture else 0)
 
 
 def _question(query: Query) -> bytes:

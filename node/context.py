@@ -1,6 +1,6 @@
 """What the node's decisions stand on, in one place and handed to each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import structlog
@@ -15,7 +15,7 @@ from accord.keys import Signer
 from accord.model import Query, Read
 from node.ids import Names
 from node.photos import Photos
-from node.rates import Throttle, bounds
+from node.rates import Bound, Throttle, bounds
 from node.replay import ReplayGuard
 from node.sources import Sources
 from node.store.base import ReadStore
@@ -101,8 +101,10 @@ class Context:
             raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
         return policy.retention
 
-    def throttle(self, query: Query, use: str) -> None:
+    def throttle(self, query: Query, use: str, agreed: Iterable[Bound] = ()) -> None:
         """Count a query against the limits of our policy, as home or as owner (MOA II.B).
+
+        ``agreed`` are those of the agreement, beside them.
 
         Raises:
             Refused: ``RATE_EXCEEDED``.
@@ -111,7 +113,8 @@ class Context:
         if policy is None:
             raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
         officer, agency = query.credential.officer, query.requesting_agency
-        self._throttle.admit(bounds(use, agency, officer, query.audience, policy.rates))
+        own = bounds(use, agency, officer, query.audience, policy.rates)
+        self._throttle.admit((*own, *agreed))
 
     def bands_of(self, camera: str) -> Bands:
         """Return the overlay bands of a camera: fractions of height, top and bottom."""

@@ -20,7 +20,7 @@ from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified
 from accord.identity import PeerRole, SpiffeId
 from accord.model import OutcomeKind
-from accord.roster import check_officer
+from accord.roster import check_approver, check_officer
 from accord.verification import (
     VerifiedQuery,
     verify_answer,
@@ -96,6 +96,7 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     decision = decide(query, folded, policy, now_ms, requester=verified.home, owner=owner, law=law)
     if not decision.allowed:
         raise decision.refusal()
+    check_approver(roster, query.approval, query.credential.officer)
     node.throttle(query, "countersign")
     return decision.section
 

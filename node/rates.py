@@ -8,6 +8,8 @@ query would give. The bounds are the owner's own, in ``policy.toml``:
     officer_per_day = 2000
     agency_per_minute = 600
 
+An agreement may have bounds of its own, which count beside them.
+
 Counted in windows that begin with the minute or day (UTC) and held in memory:
 a restart starts at nought, and in the worst case twice the bound passes about
 a window's edge. No library: those we know bring their own clock.
@@ -15,16 +17,25 @@ a window's edge. No library: those we know bring their own clock.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from accord.agreements.policy import Rates
+from accord.agreements.provisions import RateLimits
 from accord.clock import Clock
 from accord.errors import Code, Refused
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
-Bound = tuple[tuple[str, ...], int, int]
-"""Who (a key of texts), the window's length in milliseconds, and how many in it."""
+
+class Bound(NamedTuple):
+    """Who (a key of texts), the window's length in milliseconds, how many in it, whose rule."""
+
+    who: tuple[str, ...]
+    length_ms: int
+    most: int
+    section: str = "II.B"
+    whose: str = "the owner's policy"
 
 
 def bounds(use: str, agency: str, officer: str, owner: str, rates: Rates) -> tuple[Bound, ...]:
@@ -35,9 +46,27 @@ def bounds(use: str, agency: str, officer: str, owner: str, rates: Rates) -> tup
     """
     who = (use, agency, officer, owner)
     return (
-        (who, MINUTE_MS, rates.officer_per_minute),
-        (who, DAY_MS, rates.officer_per_day),
-        ((use, agency, owner), MINUTE_MS, rates.agency_per_minute),
+        Bound(who, MINUTE_MS, rates.officer_per_minute),
+        Bound(who, DAY_MS, rates.officer_per_day),
+        Bound((use, agency, owner), MINUTE_MS, rates.agency_per_minute),
+    )
+
+
+def agreed_bounds(
+    agreement: bytes, agency: str, officer: str, rates: RateLimits
+) -> tuple[Bound, ...]:
+    """Return the bounds that the agreement itself sets for one query."""
+    of_agency = ("agreed", agreement.hex(), agency)
+    of_officer = (*of_agency, officer)
+    bounds = (
+        (of_officer, DAY_MS, rates.officer_per_day),
+        (of_agency, DAY_MS, rates.agency_per_day),
+        (of_agency, MINUTE_MS, rates.agency_per_minute),
+    )
+    return tuple(
+        Bound(who, length_ms, most, rates.section, "the agreement")
+        for who, length_ms, most in bounds
+        if most is not None
     )
 
 
@@ -64,16 +93,16 @@ class Throttle:
         now_ms = self._clock.now_ms()
         self._forget(now_ms)
         windows = []
-        for key, length_ms, most in wanted:
-            window = self._windows.setdefault((key, length_ms), _Window(0, 0))
+        for who, length_ms, most, section, whose in wanted:
+            window = self._windows.setdefault((who, length_ms), _Window(0, 0))
             if window.number != now_ms // length_ms:
                 window.number, window.count = now_ms // length_ms, 0
             if window.count >= most:
                 span = "day" if length_ms == DAY_MS else "minute"
                 raise Refused(
                     Code.RATE_EXCEEDED,
-                    section="II.B",
-                    text=f"Too many queries: the owner's policy allows {most} in one {span}.",
+                    section=section,
+                    text=f"Too many queries: {whose} allows {most} in one {span}.",
                 )
             windows.append(window)
         for window in windows:

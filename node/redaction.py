@@ -1,7 +1,10 @@
 """Redaction: what the agreement lets the requester see of a read. Pure."""
 
+from dataclasses import replace
+
+from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
-from accord.model import Field, Place, Read, SharedRead
+from accord.model import Field, HotListEntry, Place, Read, SharedRead
 from node.grid import snap
 from node.ids import Names
 
@@ -34,12 +37,29 @@ def redact(
             Field.CAMERA in wanted and redaction.camera is CameraSharing.PSEUDONYM
         ),
         vehicle=read.vehicle if redaction.vehicle and Field.VEHICLE in wanted else None,
-        confidence_pm=read.confidence_pm,
+        confidence_pm=read.confidence_pm if redaction.confidence else 0,
         photo_digest=(
             photo_digest
             if redaction.photo is not PhotoSharing.NONE and Field.PHOTO in wanted
             else b""
         ),
+    )
+
+
+def is_shared(entry: HotListEntry, rule: HotListRule) -> bool:
+    """Tell whether the agreement shares hot lists of this entry's source."""
+    return rule.sources is None or entry.source in rule.sources
+
+
+def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
+    """Return the entry as shared, with the shorter of its own and the agreed maximum age."""
+    age_s = entry.max_age_s if rule.max_age_s is None else min(entry.max_age_s, rule.max_age_s)
+    return replace(
+        entry,
+        list=entry.list if rule.list else "",
+        source=entry.source if rule.source else "",
+        category=entry.category if rule.category else "",
+        max_age_s=age_s,
     )
 
 

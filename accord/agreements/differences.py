@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from accord.agreements.manifest import Manifest
+from accord.agreements.provision_words import (
+    limits_words,
+    officer_words,
+    onward_words,
+    provision_clauses,
+)
 from accord.agreements.terms import Redaction
 from accord.agreements.words import clause_words, kept_words, notice_words, seen_words, term_words
 
@@ -58,7 +64,24 @@ def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
         if was != now:
             text = f"needs {word}" if now else f"needs no {word.removeprefix('a ')} any longer"
             yield Change(who, Effect.LOSES if now else Effect.GAINS, text, after.section)
+    for words, was_set, now_set in (
+        ("may ask who is", before.employment, after.employment),
+        ("may ask with the role", before.roles, after.roles),
+    ):
+        if was_set and now_set:
+            yield from _sets(who, words, was_set, now_set, after.section)
+    facts = ("course", "approval")
+    roles = bool(before.roles) is bool(after.roles)
+    if not roles or any(getattr(before, name) != getattr(after, name) for name in facts):
+        text = f"{officer_words(after)} Before: {officer_words(before)}"
+        yield Change(who, Effect.CHANGES, text, after.section)
+    if old.purposes.offences != new.purposes.offences:
+        text = "is held to other classes of offences: see explain"
+        yield Change(who, Effect.CHANGES, text, new.purposes.section)
     was_limits, limits = old.limits, new.limits
+    if (was_limits.by_purpose, was_limits.rates) != (limits.by_purpose, limits.rates):
+        text = f"{limits_words(limits)} Before: {limits_words(was_limits)}"
+        yield Change(who, Effect.CHANGES, text, limits.section)
     yield from _number(
         who, "searches reach back {} days", was_limits.look_back_days, limits.look_back_days,
         limits.section,
@@ -67,9 +90,10 @@ def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
         who, "gets {} rows at once", was_limits.row_limit, limits.row_limit, limits.section
     )
     yield from field_changes(who, old.fields.redaction, new.fields.redaction, new.fields.section)
-    if old.retention.received_days != new.retention.received_days:
+    if kept_words(old) != kept_words(new):
         # Their own policy may say anything: neither more nor less.
         known = old.retention.received_days is not None and new.retention.received_days is not None
+        known = known and old.retention.from_capture is new.retention.from_capture
         effect = Effect.CHANGES
         if known:
             more = (new.retention.received_days or 0) > (old.retention.received_days or 0)
@@ -105,6 +129,22 @@ def field_changes(who: str, old: Redaction, new: Redaction, section: str) -> Ite
         if was != now:
             effect = Effect.LOSES if now == least else Effect.GAINS
             yield Change(who, effect, f"sees {now}, before: {was}", section)
+
+
+def _provisions(old: Manifest, new: Manifest) -> Iterator[Change]:
+    """Compare what the texts have beside their basic tables, by name."""
+    was_onward, onward = onward_words(old.onward), onward_words(new.onward)
+    if was_onward != onward:
+        text = f"onward sharing: {onward} Before: {was_onward}"
+        yield Change("every party", Effect.CHANGES, text, new.onward.section)
+    were = {(name, text): section for name, section, text, _ in provision_clauses(old.provisions)}
+    are = {(name, text): section for name, section, text, _ in provision_clauses(new.provisions)}
+    for (name, text), section in are.items():
+        if (name, text) not in were:
+            yield Change("every party", Effect.CHANGES, f"{name}: {text}", section)
+    for (name, text), section in were.items():
+        if (name, text) not in are:
+            yield Change("every party", Effect.CHANGES, f"no longer: {name}: {text}", section)
 
 
 def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
@@ -146,6 +186,7 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
         text += f"{new.disputes.meeting_days} business days" if new.disputes else "no set time"
         section = (new.disputes or old.disputes or new.term).section
         yield Change(everybody, Effect.CHANGES, text, section)
+    yield from _provisions(old, new)
     were, are = ({rule.id: rule for rule in side.clauses} for side in (old, new))
     for name in sorted(were.keys() | are.keys()):
         if were.get(name) != are.get(name):

@@ -9,8 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 
 from accord.agreements.manifest_file import Channel
+from accord.agreements.provisions import ApprovalRule, Onward, Provisions, RateLimits
 from accord.agreements.terms import Redaction
-from accord.model import Kind
+from accord.model import Employment, Kind
+
+NO_RATES = RateLimits()
+NO_PROVISIONS = Provisions()
 
 
 class Ends(StrEnum):
@@ -54,29 +58,56 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Purposes:
-    """The closed list of purposes."""
+    """The closed list of purposes.
+
+    ``offences`` are (purpose, classes of offences): for such a purpose a query
+    must name one of its classes.
+    """
 
     section: str
     allowed: frozenset[str]
+    offences: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def offences_of(self, purpose: str) -> frozenset[str] | None:
+        """Return the classes to which a purpose is restricted; None: to none."""
+        return next((classes for name, classes in self.offences if name == purpose), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """What officer and query must show. ``training_within_days`` are calendar days."""
+    """What officer and query must show. ``training_within_days`` are calendar days.
+
+    ``course`` "" takes any course, ``roles`` empty any role. MOA II.A says
+    "employed by": unless a text names others, employees alone may ask.
+    """
 
     section: str
     training_within_days: int
     case_required: bool
     reason_required: bool
+    course: str = ""
+    employment: frozenset[str] = frozenset({Employment.EMPLOYEE.value})
+    roles: frozenset[str] = frozenset()
+    approval: ApprovalRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far back, and how many rows at once."""
+    """How far back, how many rows at once, how many queries.
+
+    ``by_purpose`` are (purpose, days): fewer than ``look_back_days``.
+    """
 
     section: str
     look_back_days: int
     row_limit: int
+    by_purpose: tuple[tuple[str, int], ...] = ()
+    rates: RateLimits = NO_RATES
+
+    def days_back(self, purpose: str) -> int:
+        """Return how many days a search for a purpose may reach back."""
+        found = (days for name, days in self.by_purpose if name == purpose)
+        return next(found, self.look_back_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +120,14 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Days that received rows may be kept; None: the requester's own policy."""
+    """Days that received rows may be kept; None: the requester's own policy.
+
+    They are counted from the receipt, or from each read's capture.
+    """
 
     section: str
     received_days: int | None
+    from_capture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +207,7 @@ class Manifest:
 
     ``digest`` is SHA-256 of the file's exact bytes: the agreement's identity.
     ``replaces`` is the digest of the text that it amends, empty at revision 1.
-    Three sections are those of rules that have one possible word. ``sections``
+    Two sections are those of rules that have one possible word. ``sections``
     holds each section of the document with the SHA-256 of its text, 64 hex
     digits, or "" where the text is not held.
     """
@@ -191,7 +226,7 @@ class Manifest:
     term: TermRule
     termination: NoticeRule | None
     non_extension: NoticeRule | None
-    onward_section: str
+    onward: Onward
     policy_section: str
     execution_section: str
     digest: bytes
@@ -200,6 +235,7 @@ class Manifest:
     sections: tuple[tuple[str, str], ...] = ()
     disputes: Disputes | None = None
     replaces: bytes = b""
+    provisions: Provisions = NO_PROVISIONS
 
     @cached_property
     def attested(self) -> tuple[ClauseRule, ...]:

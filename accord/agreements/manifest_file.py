@@ -5,45 +5,42 @@ What the words in it mean, and whether they go together, is for
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, StringConstraints
 from pydantic import Field as Limit
-from pydantic_core import PydanticCustomError
 
+from accord.agreements.provisions_file import (
+    AuditsEntry,
+    ContactEntry,
+    ExportEntry,
+    HotListsEntry,
+    PolicyEntry,
+    RenegotiationEntry,
+    RequestersEntry,
+    RoleEntry,
+    SurvivalEntry,
+    TerritoryEntry,
+)
+from accord.agreements.shapes import Days, Says, Section, Text
 from accord.model import MAX_ROWS
 from accord.strict_toml import StrictModel
 
 MAX_PARTIES = 64
-MAX_DAYS = 36_500
-
-
-def _plain(text: str) -> str:
-    """Refuse line breaks and control characters: these texts reach screens and logs."""
-    if not text.isprintable() or not text.strip():
-        raise PydanticCustomError("plain", "it is blank, or holds a control character")
-    return text
-
-
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_plain)]
-_Section = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_plain)]
-_Says = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_plain)]
-_Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
 
 
 class PartyEntry(StrictModel):
     """One [[parties]]."""
 
     id: str
-    name: _Text
+    name: Text
     root: str
-    contact: _Text
+    contact: Text
 
 
 class ScopeEntry(StrictModel):
     """The table ``[scope]``."""
 
-    section: _Section
+    section: Section
     kinds: list[str] = Limit(min_length=1)
     direction: str
     owner: str | None = None
@@ -53,63 +50,78 @@ class ScopeEntry(StrictModel):
 class PurposesEntry(StrictModel):
     """The table ``[purposes]``."""
 
-    section: _Section
+    section: Section
     allowed: list[str] = Limit(min_length=1)
+    offences: dict[str, list[str]] = Limit(default={}, max_length=20)
+    criminal_immigration: str = "off"
 
 
 class EligibilityEntry(StrictModel):
     """The table ``[eligibility]``."""
 
-    section: _Section
-    training_within_days: _Days
+    section: Section
+    training_within_days: Days
     case_number: str
     reason: str
+    training_course: Text | None = None
+    employment: list[str] | None = Limit(default=None, min_length=1)
+    roles: list[Text] | None = Limit(default=None, min_length=1, max_length=50)
+    approval: str | None = None
+    approval_beyond_days: Days | None = None
 
 
 class OnwardEntry(StrictModel):
     """The table ``[onward]``."""
 
-    section: _Section
+    section: Section
     sharing: str
+    recipients: list[str] | None = Limit(default=None, min_length=1)
+    legal_process: str | None = None
 
 
 class LocalPolicyEntry(StrictModel):
     """The table ``[local_policy]``."""
 
-    section: _Section
+    section: Section
     effect: str
 
 
 class LimitsEntry(StrictModel):
     """The table ``[limits]``."""
 
-    section: _Section
-    look_back_days: _Days
+    section: Section
+    look_back_days: Days
     row_limit: int = Limit(ge=1, le=MAX_ROWS)
+    by_purpose: dict[str, Days] = Limit(default={}, max_length=20)
+    officer_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)
+    agency_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)
+    agency_per_minute: int | None = Limit(default=None, ge=1, le=10_000_000)
 
 
 class FieldsEntry(StrictModel):
     """The table ``[fields]``."""
 
-    section: _Section
+    section: Section
     time: str
     place: str
     camera: str
     vehicle: str
     photo: str
+    confidence: str = "none"
 
 
 class RetentionEntry(StrictModel):
     """The table ``[retention]``."""
 
-    section: _Section
+    section: Section
     received_days: Any  # a number or one word; checked below, in better words
+    counted_from: str = "receipt"
 
 
 class TermEntry(StrictModel):
     """The table ``[term]``."""
 
-    section: _Section
+    section: Section
     commencement: str
     length_years: int = Limit(ge=1, le=99)
     ends: str
@@ -132,7 +144,7 @@ class Channel(StrEnum):
 class NoticeEntry(StrictModel):
     """The tables ``[termination]`` and ``[non_extension]``."""
 
-    section: _Section
+    section: Section
     notice_days: int = Limit(ge=0, le=3650)
     channels: list[str] = Limit(min_length=1)
     counted_from: str
@@ -141,7 +153,7 @@ class NoticeEntry(StrictModel):
 class DisputesEntry(StrictModel):
     """The table ``[disputes]``."""
 
-    section: _Section
+    section: Section
     meeting_business_days: int = Limit(ge=1, le=60)
     holidays: str
 
@@ -150,16 +162,16 @@ class ClauseEntry(StrictModel):
     """One ``[[clauses]]``: what no table above says."""
 
     id: str
-    section: _Section
+    section: Section
     state: str
-    says: _Says
+    says: Says
     by: str | None = None
 
 
 class ExecutionEntry(StrictModel):
     """The table ``[execution]``."""
 
-    section: _Section
+    section: Section
     counterparts: str
 
 
@@ -168,7 +180,7 @@ class ManifestFile(StrictModel):
 
     format: str
     id: str
-    title: _Text
+    title: Text
     revision: int = Limit(ge=1, le=1_000_000)
     replaces: str | None = None
     time_zone: str
@@ -185,6 +197,16 @@ class ManifestFile(StrictModel):
     termination: NoticeEntry | None = None
     non_extension: NoticeEntry | None = None
     disputes: DisputesEntry | None = None
+    requesters: RequestersEntry | None = None
+    territory: TerritoryEntry | None = None
+    hot_lists: HotListsEntry | None = None
+    export: ExportEntry | None = None
+    audits: AuditsEntry | None = None
+    survival: SurvivalEntry | None = None
+    renegotiation: RenegotiationEntry | None = None
+    roles: list[RoleEntry] = Limit(default=[], max_length=50)
+    contacts: list[ContactEntry] = Limit(default=[], max_length=100)
+    policies: list[PolicyEntry] = Limit(default=[], max_length=64)
     execution: ExecutionEntry
     clauses: list[ClauseEntry] = Limit(default=[], max_length=200)
     sections: dict[str, str] = Limit(min_length=1, max_length=200)

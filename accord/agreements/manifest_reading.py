@@ -17,15 +17,24 @@
     direction = "both"                   # or "one-way", with owner and requester
     [purposes]
     section = "II.A"
-    allowed = ["stolen-vehicle"]
+    allowed = ["stolen-vehicle", "criminal-investigation"]
+    [purposes.offences]                  # may be left out, as all that is marked *
+    criminal-investigation = ["homicide", "robbery"]
     [eligibility]
     section = "II.A"
     training_within_days = 730
+    training_course = "ALPR basics"      # * left out: any
+    employment = ["employee"]            # * this if left out; or reserve, task-force, contractor
+    roles = ["detective"]                # * left out: any
     case_number = "required"             # or "optional"
     reason = "required"
+    approval = "supervisor"              # * or "none", "court"
+    approval_beyond_days = 90            # * only for searches that reach back further
     [onward]
     section = "II.A"
-    sharing = "none"
+    sharing = "none"                     # or "listed": persons may hand on, outside Accord,
+    recipients = ["prosecutor"]          # to these, and never to anybody else
+    legal_process = "required"           # or "not-required"
     [local_policy]
     section = "II.B"
     effect = "narrows"
@@ -33,6 +42,9 @@
     section = "Annex 1"
     look_back_days = 365
     row_limit = 500
+    officer_per_day = 200                # * queries; also agency_per_day, agency_per_minute
+    [limits.by_purpose]                  # * days, fewer than look_back_days
+    criminal-investigation = 90
     [fields]                             # the plate is always shared
     section = "I.C"
     time = "minute"
@@ -40,9 +52,11 @@
     camera = "pseudonym"
     vehicle = "shared"
     photo = "masked"
+    confidence = "none"                  # * the recogniser's own; or "shared"
     [retention]
     section = "IV"
     received_days = 30                   # or "own-policy"
+    counted_from = "receipt"             # * or "capture"
     [term]
     section = "V"
     commencement = "last-signature"
@@ -79,57 +93,54 @@
     "III" = "sha256:<64 hex>"            # of its text, in the file sections/III.txt
     "V" = "not held"
 
+The tables that may be left out stand in :mod:`accord.agreements.provisions_reading`.
 Rules with one possible word are written out all the same: counsel sees that
 the point is settled, and a later version can offer more words. A question that
-counsel has not answered yet is written "undecided" (term.ends, term.extension,
-and what a notice is counted from); such a text can be read and checked, but not signed, and it is
-never in force.
+counsel has not answered yet is written "undecided", for the keys that
+:mod:`accord.agreements.questions` lists; such a text can be read and checked,
+but not signed, and it is never in force.
 """
 
 import hashlib
-from collections.abc import Iterator
 
 from accord.agreements.business_days import NO_HOLIDAYS, is_calendar
 from accord.agreements.clause_reading import read_clauses, read_sections
 from accord.agreements.manifest import (
     CountedFrom,
     Disputes,
-    Eligibility,
     Ends,
     Extension,
-    Fields,
-    Limits,
     Manifest,
     NoticeRule,
     Party,
-    Purposes,
-    Retention,
     Scope,
     TermRule,
-    Undecided,
 )
 from accord.agreements.manifest_file import (
-    MAX_DAYS,
     Channel,
     DisputesEntry,
-    EligibilityEntry,
-    FieldsEntry,
     ManifestFile,
     NoticeEntry,
     PartyEntry,
-    RetentionEntry,
     ScopeEntry,
     TermEntry,
 )
+from accord.agreements.provisions_reading import read_onward, read_provisions
+from accord.agreements.questions import UNDECIDED, undecided
 from accord.agreements.reading import Source
-from accord.agreements.terms import PhotoSharing
+from accord.agreements.rules_reading import (
+    read_eligibility,
+    read_fields,
+    read_limits,
+    read_purposes,
+    read_retention,
+)
 from accord.errors import InputError
 from accord.model import Kind
 from accord.strict_toml import decode, parse_toml
 
 FORMAT = "accord-agreement/1"
 MAX_BYTES = 256 * 1024
-UNDECIDED = "undecided"
 
 
 def parse_manifest(data: bytes, where: object) -> Manifest:
@@ -152,25 +163,24 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         zone=source.zone(["time_zone"], file.time_zone),
         parties=parties,
         scope=_scope(source, file.scope, parties),
-        purposes=Purposes(
-            file.purposes.section, source.purposes(["purposes", "allowed"], file.purposes.allowed)
-        ),
-        eligibility=_eligibility(source, file.eligibility),
-        limits=Limits(file.limits.section, file.limits.look_back_days, file.limits.row_limit),
-        fields=_fields(source, file.fields),
-        retention=_retention(source, file.retention),
+        purposes=read_purposes(source, file.purposes),
+        eligibility=read_eligibility(source, file.eligibility),
+        limits=read_limits(source, file.limits, file.purposes),
+        fields=read_fields(source, file.fields),
+        retention=read_retention(source, file.retention),
         term=_term(source, file.term),
         termination=_notice(source, "termination", file.termination),
         non_extension=_non_extension(source, file),
-        onward_section=file.onward.section,
+        onward=read_onward(source, file.onward),
         policy_section=file.local_policy.section,
         execution_section=file.execution.section,
         digest=hashlib.sha256(data).digest(),
-        undecided=tuple(_undecided(file)),
+        undecided=tuple(undecided(file)),
         clauses=read_clauses(source, file.clauses),
         sections=read_sections(source, file),
         disputes=_disputes(source, file.disputes),
         replaces=_replaces(source, file),
+        provisions=read_provisions(source, file, [party.id for party in parties]),
     )
 
 
@@ -194,7 +204,6 @@ def _replaces(source: Source, file: ManifestFile) -> bytes:
 
 def _check_single_words(source: Source, file: ManifestFile) -> None:
     """Check the keys that have one possible word in this format."""
-    source.word(["onward", "sharing"], file.onward.sharing, ["none"], "a rule that is known")
     source.word(
         ["local_policy", "effect"], file.local_policy.effect, ["narrows"], "a rule that is known"
     )
@@ -258,40 +267,6 @@ def _scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Sco
     if owner == requester:
         raise source.error(["scope", "owner"], "is the requester too", "name two parties")
     return Scope(entry.section, kinds, frozenset({(requester, owner)}))
-
-
-def _eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
-    words = ("required", "optional")
-    case = source.word(["eligibility", "case_number"], entry.case_number, words, "a rule")
-    reason = source.word(["eligibility", "reason"], entry.reason, words, "a rule")
-    return Eligibility(
-        entry.section, entry.training_within_days, case == "required", reason == "required"
-    )
-
-
-_QUESTIONS = {
-    "ends": "Is the last day in force the anniversary, or the day before it?",
-    "extension": "Is the term extended not at all, once, so many times, or again and again?",
-}
-
-
-_COUNTED = "Do the days of a notice run from its sending, or from its receipt?"
-
-
-def _undecided(file: ManifestFile) -> Iterator[Undecided]:
-    for key, question in _QUESTIONS.items():
-        if getattr(file.term, key) == UNDECIDED:
-            yield Undecided(f"term.{key}", file.term.section, question)
-    for name in ("termination", "non_extension"):
-        notice = getattr(file, name)
-        if notice is not None and notice.counted_from == UNDECIDED:
-            yield Undecided(f"{name}.counted_from", notice.section, _COUNTED)
-    if file.disputes is not None and file.disputes.holidays == UNDECIDED:
-        question = "By which calendar of holidays are business days counted?"
-        yield Undecided("disputes.holidays", file.disputes.section, question)
-    for clause in file.clauses:
-        if clause.state == UNDECIDED:
-            yield Undecided(clause.id, clause.section, clause.says)
 
 
 def _notice(source: Source, name: str, entry: NoticeEntry | None) -> NoticeRule | None:
@@ -361,36 +336,3 @@ def _term(source: Source, entry: TermEntry) -> TermRule:
         entry.extension_years or 0,
         times.get(rule, 0),
     )
-
-
-def _retention(source: Source, entry: RetentionEntry) -> Retention:
-    days = entry.received_days
-    if days == "own-policy":
-        return Retention(entry.section, None)
-    # A bool is an int to Python, not to counsel.
-    if type(days) is not int or not 1 <= days <= MAX_DAYS:
-        raise source.error(
-            ["retention", "received_days"],
-            "is neither a number of days nor the word for the requester's own policy",
-            'write such as 30, or "own-policy"',
-        )
-    return Retention(entry.section, days)
-
-
-def _fields(source: Source, entry: FieldsEntry) -> Fields:
-    redaction = source.redaction(
-        ["fields"],
-        time=entry.time,
-        place=entry.place,
-        camera=entry.camera,
-        vehicle=entry.vehicle,
-        photo=entry.photo,
-    )
-    if redaction != redaction.without_leaks():
-        raise source.error(
-            ["fields", "photo"],
-            f'is "{PhotoSharing.SHARED}" although time, place or camera is not exact: '
-            "cameras burn all three into the picture",
-            'write "masked" or "none"',
-        )
-    return Fields(entry.section, redaction)

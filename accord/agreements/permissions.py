@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accord.agencies import Agency
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, Effective, effective
 from accord.agreements.law.rules import Law, Owner
 from accord.agreements.policy import Policy
@@ -30,6 +31,7 @@ _WHOLE = frozenset(
         Code.AGREEMENT_EXPIRED,
         Code.AGREEMENT_INVALID,
         Code.DIRECTION_NOT_AGREED,
+        Code.AGENCY_NOT_ELIGIBLE,
         Code.NODE_UNKNOWN,
     }
 )

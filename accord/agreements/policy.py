@@ -45,6 +45,7 @@ MOA II.B: the agreement does not overrule a party's own policy. What would be
 wider than the agreement has no effect.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -53,8 +54,8 @@ from typing import Annotated
 
 from pydantic import Field as Limit
 
-from accord.agreements.manifest_file import MAX_DAYS
 from accord.agreements.reading import Source
+from accord.agreements.shapes import MAX_DAYS
 from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Refused
 from accord.model import MAX_ROWS, AreaBox, Kind
@@ -114,7 +115,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A read and checked ``policy.toml``."""
+    """A read and checked ``policy.toml``; ``digest`` is SHA-256 of its exact bytes."""
 
     agency: str
     version: int
@@ -124,6 +125,7 @@ class Policy:
     withhold: Withholding
     retention: RetentionDays
     rates: Rates
+    digest: bytes = b""
 
 
 class _Own(StrictModel):
@@ -211,6 +213,7 @@ def parse_policy(data: bytes, where: object) -> Policy:
             file.rates.officer_per_day,
             file.rates.agency_per_minute,
         ),
+        digest=hashlib.sha256(data).digest(),
     )
 
 

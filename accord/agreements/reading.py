@@ -5,6 +5,7 @@ place = "exact" | "none" | "500 m"
 camera = "exact" | "pseudonym" | "none"
 vehicle = "shared" | "none"
 photo = "shared" | "masked" | "none"
+confidence = "shared" | "none"
 """
 
 import difflib
@@ -187,9 +188,12 @@ class Source:
         camera: str = "exact",
         vehicle: str = "shared",
         photo: str = "shared",
+        confidence: str = "shared",
     ) -> Redaction:
         """Return how fields are shared; raises as the single readers do."""
         vehicle = self.word([*section, "vehicle"], vehicle, ("shared", "none"), "shared or none")
+        key = [*section, "confidence"]
+        confidence = self.word(key, confidence, ("shared", "none"), "shared or none")
         return Redaction(
             time_step_ms=self.time_step([*section, "time"], time),
             place_within_m=self.place([*section, "place"], place),
@@ -198,4 +202,5 @@ class Source:
             ),
             vehicle=vehicle == "shared",
             photo=self.choice([*section, "photo"], photo, PhotoSharing, "a way to share photos"),
+            confidence=confidence == "shared",
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from accord.agreements.decide import Decision
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Effective
 from accord.agreements.reading import local_date
 from accord.errors import Code
@@ -116,6 +116,15 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         "no party and no law has suspended it, or the part that is asked for",
         manifest.policy_section, Code.AGREEMENT_SUSPENDED,
     )  # fmt: skip
+    operators, requesters = manifest.provisions.operators, manifest.provisions.requesters
+    if operators:
+        names = ", ".join(sorted(role.name for role in operators))
+        yield _rule(f"the broker is one of {names}", operators[0].section, Code.OPERATOR_NOT_AGREED)
+    if requesters:
+        yield _rule(
+            f"it admits agencies such as {query.requesting_agency}",
+            requesters.section, Code.AGENCY_NOT_ELIGIBLE,
+        )  # fmt: skip
     yield _rule(
         f"it lets {query.requesting_agency} ask {query.audience}",
         manifest.scope.section, Code.DIRECTION_NOT_AGREED,
@@ -130,11 +139,30 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
     if eligibility.reason_required:
         yield _rule("there is a reason in words", eligibility.section, Code.REASON_REQUIRED)
+    classes = manifest.purposes.offences_of(query.purpose)
+    if classes is not None:
+        yield _rule(
+            f"it names one of the classes of offences {', '.join(sorted(classes))}",
+            manifest.purposes.section, Code.OFFENCE_NOT_AGREED,
+        )  # fmt: skip
     if manifest.attested:
         ids = ", ".join(clause.id for clause in manifest.attested)
         yield _rule(
             f"the officer declares {ids}", manifest.attested[0].section, Code.ATTESTATION_REQUIRED
         )
+    approval, export = eligibility.approval, manifest.provisions.export
+    if approval is not None:
+        beyond = f", if it reaches back more than {approval.beyond_days} days"
+        yield _rule(
+            f"it has the written approval of a {approval.kind}"
+            f"{beyond if approval.beyond_days else ''}",
+            eligibility.section, Code.APPROVAL_REQUIRED,
+        )  # fmt: skip
+    if export is not None:
+        yield _rule(
+            "its answer stays in the client, or may leave it",
+            export.section, Code.EXPORT_NOT_AGREED,
+        )  # fmt: skip
     yield _rule(
         "the officer's credential is the agency's, and valid",
         eligibility.section, Code.OFFICER_UNKNOWN, Code.CREDENTIAL_EXPIRED,
@@ -143,6 +171,12 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         "the officer is in good standing", eligibility.section, Code.OFFICER_NOT_IN_GOOD_STANDING
     )
     yield _rule(
+        f"the officer is {' or '.join(sorted(eligibility.employment))}"
+        + f", in the role of {' or '.join(sorted(eligibility.roles))}" * bool(eligibility.roles)
+        + f", with the course {eligibility.course}" * bool(eligibility.course),
+        eligibility.section, Code.OFFICER_NOT_ELIGIBLE,
+    )  # fmt: skip
+    yield _rule(
         f"the officer was trained within the last {eligibility.training_within_days} days",
         eligibility.section, Code.TRAINING_LAPSED,
     )  # fmt: skip
@@ -150,7 +184,7 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         "the officer is authorised for the purpose", eligibility.section, Code.OFFICER_PURPOSE
     )
     yield _rule(
-        f"the time window reaches back no more than {limits.look_back_days} days",
+        f"the time window reaches back no more than {limits.days_back(query.purpose)} days",
         limits.section, Code.LOOK_BACK_EXCEEDED,
     )  # fmt: skip
     yield _rule(

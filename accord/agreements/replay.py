@@ -1,10 +1,11 @@
 """What a draft would have said to recorded queries. Pure.
 
-The log names who asked whom what and why, and how it was decided; not the
-facts about the officer and the agencies. Those are taken as good here, and what
-was refused for the officer's sake, by a law, or for a reason that no agreement
-has (a rate, a replay, the owner's own policy), stays refused. The draft is read as if it were in
-force: a signature or a date is nothing that a draft can have.
+The log names who asked whom what and why, and how it was decided; of officers
+and agencies only role, employment and course. Their other facts are taken as
+good here, and what was refused for the officer's sake, by a law, or for a reason
+that no agreement has (a rate, a replay, the owner's own policy), stays refused.
+The draft is read as if it were in force: a signature or a date is nothing that
+a draft can have.
 """
 
 from collections.abc import Mapping
@@ -12,14 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, Effective, Standing
 from accord.agreements.law.rules import Law
 from accord.agreements.reading import local_date
 from accord.clock import to_ms
 from accord.errors import Code
 from accord.model import (
+    Approval,
     AreaBox,
+    Certification,
     Credential,
     ExactPlate,
     HotListPlate,
@@ -44,6 +48,9 @@ ABOUT_THE_AGREEMENT = frozenset(
         Code.CASE_NUMBER_REQUIRED,
         Code.REASON_REQUIRED,
         Code.ATTESTATION_REQUIRED,
+        Code.OFFENCE_NOT_AGREED,
+        Code.APPROVAL_REQUIRED,
+        Code.EXPORT_NOT_AGREED,
         Code.ONWARD_SHARING,
         Code.LOOK_BACK_EXCEEDED,
         Code.ROW_LIMIT_EXCEEDED,
@@ -83,7 +90,17 @@ class _Party:
     id: str
     kind: str = "police"
     state: str = ""
+    certifications: tuple[Certification, ...] = ()
     expires_at_ms: int = 1 << 60
+
+
+def _requester(name: str, draft: Agreement) -> _Party:
+    """Return a requester as the draft's table ``[requesters]`` wants it."""
+    rule = draft.manifest.provisions.requesters
+    if rule is None:
+        return _Party(name)
+    certified = tuple(Certification(one, 1 << 60) for one in rule.certifications)
+    return _Party(name, min(rule.kinds, default="police"), min(rule.states, default=""), certified)
 
 
 def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -> Replayed | None:
@@ -117,16 +134,19 @@ def _decide(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -
     query = _query(fields, draft, at_ms)
     pair = (query.requesting_agency, query.audience)
     folded = Effective(draft, *pair, at_ms, Standing.IN_FORCE, draft.may_ask(*pair))
-    requester, owner = map(_Party, pair)
+    requester, owner = _requester(pair[0], draft), _Party(pair[1])
     return decide(query, folded, None, at_ms, requester=requester, owner=owner, law=law)
 
 
 def _query(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Query:
     agency, purpose = fields["agency"], fields.get("purpose", "")
     trained_on = local_date(at_ms, draft.manifest.zone).isoformat()
+    needs = draft.manifest.eligibility
+    role, employment = fields.get("officer_role", ""), fields.get("officer_employment", "")
     credential = Credential(
-        agency, "", "", "", b"", at_ms, at_ms + 1, trained_on, "good", (purpose,)
-    )
+        agency, "", "", role, b"", at_ms, at_ms + 1, trained_on, "good", (purpose,),
+        fields.get("officer_course", "") or needs.course, employment or min(needs.employment),
+    )  # fmt: skip
     return Query(
         query_id=bytes(16),
         nonce=bytes(16),
@@ -145,6 +165,9 @@ def _query(fields: Mapping[str, str], draft: Agreement, at_ms: int) -> Query:
         fields=(),
         row_limit=int(fields["row_limit"]),
         attestations=tuple(filter(None, fields.get("attested", "").split(","))),
+        offence=fields.get("offence", ""),
+        approval=Approval.parse(fields.get("approval", "")),
+        export=fields.get("export") == "yes",
     )
 
 

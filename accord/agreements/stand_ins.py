@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 
-from accord.agreements.decide import GOOD_STANDING
 from accord.agreements.effective import Agreement
+from accord.agreements.officers import GOOD_STANDING
 from accord.agreements.reading import local_date
 from accord.model import (
+    Approval,
+    ApprovalKind,
     AreaBox,
     Credential,
+    Employment,
     ExactPlate,
     Field,
     HotListPlate,
@@ -46,8 +49,10 @@ def stand_in(
 
     ``declared`` are the declarations that a law may ask for.
     """
-    trained_on = local_date(at_ms, zone).isoformat()
+    today = local_date(at_ms, zone).isoformat()
     attested = agreement.manifest.attested if agreement else ()
+    needs = agreement.manifest.eligibility if agreement else None
+    classes = agreement.manifest.purposes.offences_of(purpose) if agreement else None
     return Query(
         query_id=bytes(16),
         nonce=bytes(16),
@@ -56,8 +61,10 @@ def stand_in(
         requesting_agency=requester,
         audience=owner,
         credential=Credential(
-            requester, "", "", "", b"", at_ms - _HOUR_MS, at_ms + _HOUR_MS, trained_on,
-            GOOD_STANDING, (purpose,),
+            requester, "", "", min(needs.roles, default="") if needs else "", b"",
+            at_ms - _HOUR_MS, at_ms + _HOUR_MS, today, GOOD_STANDING, (purpose,),
+            needs.course if needs else "",
+            min(needs.employment) if needs else Employment.EMPLOYEE,
         ),
         purpose=purpose,
         case_number="1",
@@ -69,4 +76,6 @@ def stand_in(
         fields=tuple(Field),
         row_limit=1,
         attestations=(*(clause.id for clause in attested), *declared),
+        offence=min(classes, default="") if classes else "",
+        approval=Approval(ApprovalKind.COURT, "x", "1", today),
     )  # fmt: skip

@@ -7,6 +7,7 @@ node's search share. Narrowing is the only operation: nothing here widens.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from accord.agreements.provisions import HotListRule, RateLimits
 from accord.model import AreaBox
 
 
@@ -46,6 +47,7 @@ class Redaction:
     camera: CameraSharing = CameraSharing.EXACT
     vehicle: bool = True
     photo: PhotoSharing = PhotoSharing.SHARED
+    confidence: bool = True
 
     def narrowed_by(self, other: "Redaction") -> "Redaction":
         """Return the stricter of the two, field by field."""
@@ -55,7 +57,14 @@ class Redaction:
         camera = max(self.camera, other.camera, key=_CAMERA_ORDER.index)
         photo = max(self.photo, other.photo, key=_PHOTO_ORDER.index)
         step = max(self.time_step_ms, other.time_step_ms)
-        return Redaction(step, place, camera, self.vehicle and other.vehicle, photo)
+        return Redaction(
+            step,
+            place,
+            camera,
+            self.vehicle and other.vehicle,
+            photo,
+            self.confidence and other.confidence,
+        )
 
     def without_leaks(self) -> "Redaction":
         """Return the same, with photos masked where they would show what is redacted.
@@ -81,12 +90,15 @@ class Withholding:
     """What the owner keeps back from others (MOA II.A): never told apart from nothing.
 
     Plates are normalised; areas are boxes; cases are the owner's case tags.
+    Where ``within`` holds boxes, what was read outside all of them, or nobody
+    knows where, is kept back too: an agreement's territory.
     """
 
     plates: frozenset[str] = frozenset()
     cameras: frozenset[str] = frozenset()
     areas: tuple[AreaBox, ...] = ()
     cases: frozenset[str] = frozenset()
+    within: tuple[AreaBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,10 @@ class Terms:
     ``earliest_ms`` is the look-back limit at the time of the decision;
     ``keep_days`` is how long the requester may keep what it receives, None
     where the agreement leaves it to the requester's own policy;
-    ``keep_section`` is the section that says so.
+    ``keep_section`` is the section that says so. The days run from each read's
+    capture where ``from_capture``, and not past ``keep_until_ms``. ``rates``
+    are the agreement's own bounds. A query whose agreement ends while it is
+    answered is dropped unless ``in_flight``.
     """
 
     redaction: Redaction
@@ -105,3 +120,8 @@ class Terms:
     withholding: Withholding
     keep_days: int | None
     keep_section: str
+    from_capture: bool = False
+    keep_until_ms: int | None = None
+    hot_lists: HotListRule | None = None
+    rates: RateLimits | None = None
+    in_flight: bool = True

@@ -18,6 +18,12 @@ from accord.agreements.manifest import (
     TermRule,
 )
 from accord.agreements.manifest_file import Channel
+from accord.agreements.provision_words import (
+    limits_words,
+    officer_words,
+    onward_words,
+    provision_clauses,
+)
 from accord.agreements.reading import TIME_STEPS
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 
@@ -68,15 +74,15 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause(
         "Purposes",
         manifest.purposes.section,
-        f"Only for {', '.join(sorted(manifest.purposes.allowed))}. For nothing else.",
+        f"Only for {', '.join(sorted(manifest.purposes.allowed))}. For nothing else."
+        + "".join(
+            f" For {purpose} the query names one of these classes of offences: "
+            f"{', '.join(sorted(classes))}."
+            for purpose, classes in manifest.purposes.offences
+        ),
     )
-    words = [f"in good standing and trained within the last {needs.training_within_days} days"]
-    words += ["with a case number"] * needs.case_required
-    words += ["with a reason in words"] * needs.reason_required
-    yield Clause("Who may ask", needs.section, f"An officer {', '.join(words)}.")
-    yield Clause(
-        "Onward sharing", manifest.onward_section, "What is received goes to the parties only."
-    )
+    yield Clause("Who may ask", needs.section, officer_words(needs))
+    yield Clause("Onward sharing", manifest.onward.section, onward_words(manifest.onward))
     yield Clause(
         "Local policy",
         manifest.policy_section,
@@ -85,8 +91,7 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause(
         "Limits",
         limits.section,
-        f"Searches reach back {limits.look_back_days} days at most and give {limits.row_limit} "
-        "rows at once.",
+        limits_words(limits),
     )
     yield Clause("What is seen", manifest.fields.section, f"{_seen(manifest.fields.redaction)}.")
     yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
@@ -107,6 +112,8 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
+    for provision in provision_clauses(manifest.provisions):
+        yield Clause(*provision)
     for rule in manifest.clauses:
         name = rule.id.replace("-", " ").capitalize()
         yield Clause(name, rule.section, clause_words(rule), rule.state)
@@ -145,13 +152,14 @@ def _seen(redaction: Redaction) -> str:
 
 
 def seen_words(redaction: Redaction) -> tuple[str, ...]:
-    """Return how time, place, camera, vehicle and photo are shared, in this order."""
+    """Return how time, place, camera, vehicle, photo and confidence are shared, in this order."""
     return (
         _time(redaction),
         _place(redaction),
         _CAMERA[redaction.camera],
         "the vehicle's make and colour" if redaction.vehicle else "nothing of the vehicle",
         _PHOTO[redaction.photo],
+        "the recogniser's confidence" if redaction.confidence else "no confidence",
     )
 
 
@@ -172,7 +180,8 @@ def kept_words(manifest: Manifest) -> str:
     days = manifest.retention.received_days
     if days is None:
         return "What is received is kept as the receiving agency's own policy says"
-    return f"What is received is deleted after {days} days"
+    counted = "its capture" if manifest.retention.from_capture else "its receipt"
+    return f"What is received is deleted {days} days after {counted}"
 
 
 def extension_words(term: TermRule) -> str:

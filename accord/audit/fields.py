@@ -6,7 +6,15 @@ itself adds the time. Values are text; every filter of the query is there.
 """
 
 from accord.clock import iso
-from accord.model import AreaBox, ExactPlate, HotListPlate, PhotoOf, Query, Selector, WildcardPlate
+from accord.model import (
+    AreaBox,
+    ExactPlate,
+    HotListPlate,
+    PhotoOf,
+    Query,
+    Selector,
+    WildcardPlate,
+)
 
 
 def selector_fields(selector: Selector) -> dict[str, str]:
@@ -32,6 +40,8 @@ def query_fields(query: Query, digest: bytes) -> dict[str, str]:
         "officer": officer.officer,
         "officer_name": officer.name,
         "officer_role": officer.role,
+        "officer_course": officer.course,
+        "officer_employment": officer.employment,
         "agency": query.requesting_agency,
         "audience": query.audience,
         "on_behalf_of": query.on_behalf_of,
@@ -42,6 +52,9 @@ def query_fields(query: Query, digest: bytes) -> dict[str, str]:
         "query_digest": digest.hex(),
         "agreement": query.agreement_digest.hex(),
         "attested": ",".join(query.attestations),
+        "offence": query.offence,
+        "approval": str(query.approval or ""),
+        "export": "yes" if query.export else "",
         "from": iso(query.window.from_ms),
         "to": iso(query.window.to_ms),
         "fields": ",".join(query.fields),

@@ -16,7 +16,7 @@ from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest, Party
-from accord.agreements.manifest_reading import UNDECIDED
+from accord.agreements.questions import UNDECIDED
 from accord.agreements.templates import template_moa
 from accord.agreements.words import clauses
 from accord.cli.agreement_ask import ask

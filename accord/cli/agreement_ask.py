@@ -14,7 +14,8 @@ from rich.table import Table
 
 from accord.agencies import Agency, read_plain
 from accord.agreements.choice import relying
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.policy import Policy, parse_policy
@@ -23,12 +24,12 @@ from accord.agreements.reasons import Held, Step, steps
 from accord.agreements.stand_ins import STAND_INS
 from accord.cli.cells import plain, shown
 from accord.cli.pins import Roots, pinned
-from accord.cli.query import parse_time
+from accord.cli.query import parse_approval, parse_time
 from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import InputError
 from accord.federation import Federation, load
-from accord.model import Credential, Field, Query, Window
+from accord.model import Credential, Employment, Field, Query, Window
 from accord.processes import EXIT_OK, EXIT_REFUSED
 
 _HOUR_MS = 3_600_000
@@ -49,6 +50,17 @@ def ask(
         list[str] | None,
         typer.Option(help="A purpose the officer may ask for (repeat); the one asked if left out."),
     ] = None,
+    role: Annotated[str, typer.Option(help="The officer's role, such as detective.")] = "",
+    employment: Annotated[
+        Employment, typer.Option(help="How the officer belongs to the agency.")
+    ] = Employment.EMPLOYEE,
+    course: Annotated[str, typer.Option(help="The course of the officer's training.")] = "",
+    offence: Annotated[str, typer.Option(help="The class of offence.")] = "",
+    approval: Annotated[
+        str, typer.Option(help="As in accord query: supervisor|HP-7|2026-114|2026-03-01.")
+    ] = "",
+    export: Annotated[bool, typer.Option(help="The answer goes to a file or program.")] = False,
+    via: Annotated[str, typer.Option(help="The operator whose broker carries it.")] = "",
     on_behalf_of: Annotated[str, typer.Option(help="Another agency that it is for.")] = "",
     attest: Annotated[
         list[str], typer.Option(help="A clause that the officer declares (repeat for more).")
@@ -78,14 +90,17 @@ def ask(
         requesting_agency=requester,
         audience=owner,
         credential=Credential(
-            requester, "", "", "", b"", at_ms - _HOUR_MS, at_ms + _HOUR_MS, trained_on, standing,
-            tuple(authorised) if authorised else (purpose,),
+            requester, "", "", role, b"", at_ms - _HOUR_MS, at_ms + _HOUR_MS, trained_on, standing,
+            tuple(authorised) if authorised else (purpose,), course, employment,
         ),
         purpose=purpose,
         case_number=case,
         reason=reason,
         on_behalf_of=on_behalf_of,
         attestations=tuple(attest),
+        offence=offence,
+        approval=parse_approval(approval),
+        export=export,
         agreement_digest=b"",
         selector=STAND_INS[what],
         window=Window(at_ms - back * DAY_MS, at_ms),
@@ -97,7 +112,7 @@ def ask(
     law = built_in_law()
     held = _held(loaded, requester, owner)
     query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=law)
-    decision = decide(query, folded, known, at_ms, requester=asking, owner=asked, law=law)
+    decision = decide(query, folded, known, at_ms, requester=asking, owner=asked, law=law, via=via)
     found = steps(query, folded, decision)
     if known is None and folded is not None:
         found = found[:-1]

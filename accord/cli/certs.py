@@ -1,5 +1,7 @@
 """``accord certs``: an agency's own keys, CA, certificates and published files."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +11,10 @@ from rich.table import Table
 from accord.agencies import Endpoint
 from accord.agency_files import AgencyFiles, issue_peer, make_agency, publish_agency
 from accord.cli.show import console
-from accord.clock import SystemClock, iso
+from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
 from accord.identity import PeerRole, SpiffeId
+from accord.model import Certification, day_of
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -76,6 +79,9 @@ def publish(
     revoke: Annotated[
         list[str] | None, typer.Option(help="Serial number (hex) of a certificate to deny.")
     ] = None,
+    certify: Annotated[
+        list[str], typer.Option(help="A certification and its last day, such as x=2027-06-30.")
+    ] = [],  # noqa: B006 - typer makes a new list for each call
 ) -> None:
     """Sign agency.toml again under the next number; the root's key must be there."""
     files = AgencyFiles(agency, folder)
@@ -98,8 +104,22 @@ def publish(
         number=old.number + 1,
         now_ms=SystemClock().now_ms(),
         revoked=revoked,
+        certifications=_certified(old.certifications, certify),
     )
     console().print(f"agency.toml number {old.number + 1} is signed.")
+
+
+def _certified(old: Iterable[Certification], texts: Iterable[str]) -> list[Certification]:
+    """Return the certifications as they were, with those given now (UTC days)."""
+    found = {one.id: one for one in old}
+    for text in texts:
+        name, _, day = text.partition("=")
+        last = day_of(day)
+        if last is None:
+            raise InputError("certify", f"{text!r} names no last day", "write x=2027-06-30")
+        ends = datetime.combine(last + timedelta(days=1), time(), UTC)
+        found[name] = Certification(name, to_ms(ends))
+    return list(found.values())
 
 
 @app.command()
@@ -119,6 +139,8 @@ def show(agency: Agency, folder: Folder) -> None:
     table.add_row("Number", str(published.number))
     table.add_row("Valid until", iso(published.expires_at_ms))
     table.add_row("Root", f"sha256:{published.root}")
+    for certified in published.certifications:
+        table.add_row(f"Certified until {iso(certified.until_ms)}", certified.id)
     for endpoint in published.endpoints:
         table.add_row(str(endpoint.spiffe), endpoint.address)
     for role, keys in sorted(published.keys.items()):

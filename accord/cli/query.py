@@ -17,10 +17,11 @@ from typing import Annotated
 
 import typer
 
+from accord import model
 from accord.cli import show
 from accord.client import AccordClient, Question
 from accord.clock import SystemClock, to_datetime, to_ms
-from accord.codec import check_area, check_window
+from accord.codec import check_approval, check_area, check_window
 from accord.errors import Code, InputError, Refused
 from accord.model import (
     AreaBox,
@@ -49,6 +50,11 @@ Agencies = Annotated[
     list[str] | None, typer.Option("--from", help="Ask this agency only (repeat for more).")
 ]
 OnBehalf = Annotated[str, typer.Option(help="The agency you ask for, if not your own.")]
+Offence = Annotated[str, typer.Option(help="The class of offence, where the text wants one.")]
+Approval = Annotated[
+    str,
+    typer.Option(help="Written approval: supervisor|ID|NUMBER|DAY, or court|NAME|NUMBER|DAY."),
+]
 Attest = Annotated[
     list[str] | None,
     typer.Option("--attest", help="A clause that you declare by asking (repeat for more)."),
@@ -77,6 +83,26 @@ def parse_time(text: str, now: datetime) -> int:
         raise InputError(
             "time", f"{text!r} is not a time with a zone", "write 2026-03-01T08:00Z or 30d"
         ) from None
+
+
+def parse_approval(text: str) -> model.Approval | None:
+    """Return the approval that an option gives; None for none.
+
+    Raises:
+        InputError: it does not name kind, author, number and day.
+    """
+    if not text:
+        return None
+    found = model.Approval.parse(text)
+    try:
+        if found is not None:
+            return check_approval(found)
+    except Refused:
+        pass
+    raise InputError(
+        "--approval", "does not name kind, author, number and day",
+        'write "supervisor|HP-7|2026-114|2026-03-01" or "court|Superior Court|W-114|2026-03-01"',
+    )  # fmt: skip
 
 
 def _checked(selector: Selector, since: str, until: str) -> tuple[Selector, Window]:
@@ -120,6 +146,8 @@ def _ask(
     agencies: list[str] | None,
     on_behalf_of: str,
     attest: list[str] | None,
+    offence: str,
+    approval: str,
     as_json: bool,
     as_csv: bool,
     every_page: bool = False,
@@ -141,6 +169,10 @@ def _ask(
         row_limit=limit,
         on_behalf_of=on_behalf_of,
         attestations=tuple(attest or ()),
+        offence=offence,
+        approval=parse_approval(approval),
+        # What a program or a file gets has left the client.
+        export=as_json or as_csv or photo_out is not None,
         agencies=tuple(agencies) if agencies else None,
     )
     result = asyncio.run(_run(config, question, every_page=every_page))
@@ -209,6 +241,8 @@ def plate(
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
     attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -217,7 +251,7 @@ def plate(
     """Ask for the reads of one plate."""
     _ask(config, ("plate", plate, state), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
-         attest=attest, as_json=as_json,
+         attest=attest, offence=offence, approval=approval, as_json=as_json,
          as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -234,6 +268,8 @@ def partial(
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
     attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -242,7 +278,7 @@ def partial(
     """Ask for plates of which a part is known."""
     _ask(config, ("partial", pattern, state), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
-         attest=attest,
+         attest=attest, offence=offence, approval=approval,
          as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -258,6 +294,8 @@ def area(
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
     attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
     every_page: All = False,
     config: Config = DEFAULT,
     as_json: AsJson = False,
@@ -266,7 +304,7 @@ def area(
     """Ask for the reads in an area."""
     _ask(config, ("area", box), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
-         attest=attest, as_json=as_json,
+         attest=attest, offence=offence, approval=approval, as_json=as_json,
          as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
@@ -280,6 +318,8 @@ def hotlist(
     agency: Agencies = None,
     on_behalf_of: OnBehalf = "",
     attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -287,7 +327,7 @@ def hotlist(
     """Ask whether a plate is on the agencies' hot lists."""
     _ask(config, ("hotlist", plate, state), purpose=purpose, case=case, reason=reason,
          since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
-         attest=attest,
+         attest=attest, offence=offence, approval=approval,
          as_json=as_json, as_csv=as_csv)  # fmt: skip
 
 
@@ -301,13 +341,15 @@ def photo(
     reason: Reason = "",
     on_behalf_of: OnBehalf = "",
     attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
     config: Config = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Ask for the photo of one read: a signed query of its own."""
     _ask(config, ("photo", read_id), purpose=purpose, case=case, reason=reason, since="30d",
          until="now", limit=1, agencies=[agency], on_behalf_of=on_behalf_of,
-         attest=attest, as_json=as_json,
+         attest=attest, offence=offence, approval=approval, as_json=as_json,
          as_csv=False, photo_out=out)  # fmt: skip
 
 

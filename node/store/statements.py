@@ -68,11 +68,11 @@ def plan(search: Search, snapshot: int) -> Plan:
     step = search.redaction.time_step_ms
     first, end = _buckets(search)
     kept = withheld_values(search.withholding)
-    areas = len(search.withholding.areas)
+    areas, within = len(search.withholding.areas), len(search.withholding.within)
     match, match_values = _match(selector, within_m)
     base: Values = (*match_values, first * step, end * step, snapshot)
     after = search.after
-    texts = _texts(match, step > 1, after is not None, areas, exact_box is not None)
+    texts = _texts(match, step > 1, after is not None, areas, within, exact_box is not None)
     kept_base = page_values = base + kept
     if after is not None:
         # The coarse bound is what the index can use; the exact one follows it.
@@ -91,17 +91,20 @@ def one_read(
 ) -> Statement:
     """Return the statement for one read by its row number."""
     first_ms = -(-earliest_ms // time_step_ms) * time_step_ms
-    text = _one_read(len(withholding.areas))
+    text = _one_read(len(withholding.areas), len(withholding.within))
     return text, (row_id, first_ms, *withheld_values(withholding))
 
 
 @lru_cache(maxsize=256)
 def withheld_values(withholding: Withholding) -> Values:
-    """Return the values of the withholding rules: three JSON lists, then the boxes."""
+    """Return the values of the withholding rules: three JSON lists, then the boxes.
+
+    First those that are kept back, then those outside which all is.
+    """
     lists = (withholding.plates, withholding.cameras, withholding.cases)
     boxes = [
         edge
-        for box in withholding.areas
+        for box in (*withholding.areas, *withholding.within)
         for edge in (box.south_e7, box.north_e7, box.west_e7, box.east_e7)
     ]
     return (*(json.dumps(sorted(names)) for names in lists), *boxes)
@@ -161,23 +164,26 @@ def _area_values(box: AreaBox, within_m: int) -> Values:
     return json.dumps(cells), south, north, west, east
 
 
-def _withheld(areas: int) -> str:
+def _withheld(areas: int, within: int) -> str:
     """Return the condition for a row that the owner withholds; never NULL."""
     one_of = "IN (SELECT value FROM json_each(?))"
     lists = f'plate {one_of} OR camera {one_of} OR "case" {one_of}'
     box = " OR ifnull(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, 0)"
-    return f"({lists}{box * areas})"
+    outside = f" OR NOT (0{box * within})" if within else ""
+    return f"({lists}{box * areas}{outside})"
 
 
 @lru_cache(maxsize=512)
-def _texts(match: str, rounded: bool, paged: bool, areas: int, boxed: bool) -> Sequence[str]:
+def _texts(
+    match: str, rounded: bool, paged: bool, areas: int, within: int, boxed: bool
+) -> Sequence[str]:
     """Return page, withheld and bound text of one shape."""
     index = "reads_by_cell" if match == _AREA else "reads_by_plate"
     common = (
         f"FROM reads INDEXED BY {index} WHERE {match} "
         "AND captured_ms >= ? AND captured_ms < ? AND row_id <= ?"
     )
-    withheld = _withheld(areas)
+    withheld = _withheld(areas, within)
     bucket = "captured_ms / ?" if rounded else "captured_ms"
     page = f"SELECT {COLUMNS} {common} AND NOT {withheld}"
     if paged:
@@ -197,9 +203,9 @@ def _texts(match: str, rounded: bool, paged: bool, areas: int, boxed: bool) -> S
 
 
 @lru_cache(maxsize=64)
-def _one_read(areas: int) -> str:
+def _one_read(areas: int, within: int) -> str:
     return (
         f"SELECT {COLUMNS} FROM reads "  # noqa: S608 - texts of this module
         "WHERE row_id = ? AND captured_ms >= ? "
-        f"AND NOT {_withheld(areas)}"
+        f"AND NOT {_withheld(areas, within)}"
     )

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from accord.agreements.choice import relying
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.instruments import (
     Details,
     Instrument,
@@ -205,7 +206,7 @@ class Asking:
         whole = add_signature(
             signed, sign(QUERY, signed.payload, self.homes[requester]).signatures[0]
         )
-        routed = route(whole, client, self.broker.current, federation.clock.now_ms())
+        routed = route(whole, client, self.broker.current, federation.clock.now_ms(), "exchange")
         node = federation.nodes[query.audience].context
         try:
             await answer(node, whole, SpiffeId.parse(next(iter(node.brokers))))

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Protocol
 
 from accord.agreements.manifest import State
+from accord.model import Certification
 
 EVERY_STATE = "every-state"
 FLOOR = "floor"
@@ -37,6 +38,10 @@ class Owner(Protocol):
 
 class Requester(Owner, Protocol):
     """The facts about the asking agency that decide."""
+
+    @property
+    def certifications(self) -> tuple[Certification, ...]:
+        """What is certified of the agency, as its own signed file says."""
 
     @property
     def expires_at_ms(self) -> int:

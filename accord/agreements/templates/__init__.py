@@ -39,6 +39,7 @@ def template_moa(
     training_within_days: int = 730,
     case_number: str = "required",
     reason: str = "required",
+    approval: str = "none",
     look_back_days: int = 365,
     row_limit: int = 500,
     time: str = "minute",
@@ -54,11 +55,14 @@ def template_moa(
     counted_from: str = "receipt",
     holidays: str = "US-CA",
     texts: Mapping[str, bytes] | None = None,
+    tables: str = "",
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
     ``replaces`` is the digest of the text that a later revision amends.
     ``texts`` are those of the document's sections, as far as they are held.
+    ``tables`` are more tables of a manifest, as TOML; see
+    :mod:`accord.agreements.provisions_reading`.
     ``received_days`` None leaves what was received to the requester's own
     retention policy, as MOA IV reads.
 
@@ -75,6 +79,7 @@ def template_moa(
         "training_within_days": training_within_days,
         "case_number": case_number,
         "reason": reason,
+        "approval": approval,
         "look_back_days": look_back_days,
         "row_limit": row_limit,
         "time": time,
@@ -94,6 +99,7 @@ def template_moa(
         filled["extension"] += f"\nextension_years = {extension_years}"
     filled["holidays"] = _toml(holidays)
     filled["sections"] = _sections(texts or {})
+    filled["tables"] = f"\n{tables}" if tables else ""
     filled["counted_from"] = _toml(counted_from)
     filled["non_extension"] = _non_extension(counted_from) if extension != "none" else ""
     filled["parties"] = "".join(_party(party) for party in parties)

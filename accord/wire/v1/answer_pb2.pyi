@@ -227,19 +227,25 @@ class Duty(_message.Message):
 
     DELETE_BY_MS_FIELD_NUMBER: _builtins.int
     SECTION_FIELD_NUMBER: _builtins.int
+    CAPTURE_DAYS_FIELD_NUMBER: _builtins.int
     delete_by_ms: _builtins.int
     """Rows must be deleted by then; milliseconds UTC."""
     section: _builtins.str
     """Section of the agreement that says so."""
+    capture_days: _builtins.int
+    """Where it is not 0: each read must be deleted so many days after its
+    capture, and delete_by_ms is when the last of them goes.
+    """
     def __init__(
         self,
         *,
         delete_by_ms: _builtins.int = ...,
         section: _builtins.str = ...,
+        capture_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_by_ms", b"delete_by_ms", "section", b"section"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capture_days", b"capture_days", "delete_by_ms", b"delete_by_ms", "section", b"section"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

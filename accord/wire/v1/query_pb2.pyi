@@ -61,6 +61,8 @@ class Credential(_message.Message):
     TRAINED_ON_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     PURPOSES_FIELD_NUMBER: _builtins.int
+    COURSE_FIELD_NUMBER: _builtins.int
+    EMPLOYMENT_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     officer: _builtins.str
     """The agency's own identifier of the officer, such as a serial number."""
@@ -75,6 +77,10 @@ class Credential(_message.Message):
     """Day of the last ALPR training, "YYYY-MM-DD"."""
     standing: _builtins.str
     """"good" or what the desk says instead."""
+    course: _builtins.str
+    """Name of the course of that training; empty where the desk does not say."""
+    employment: _builtins.str
+    """"employee", "reserve", "task-force" or "contractor"."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Purposes that the agency allows this officer, sorted, each once."""
@@ -92,14 +98,52 @@ class Credential(_message.Message):
         trained_on: _builtins.str = ...,
         standing: _builtins.str = ...,
         purposes: _abc.Iterable[_builtins.str] | None = ...,
+        course: _builtins.str = ...,
+        employment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "issued_at_ms", b"issued_at_ms", "name", b"name", "not_after_ms", b"not_after_ms", "officer", b"officer", "public_key", b"public_key", "purposes", b"purposes", "role", b"role", "standing", b"standing", "trained_on", b"trained_on"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "course", b"course", "employment", b"employment", "issued_at_ms", b"issued_at_ms", "name", b"name", "not_after_ms", b"not_after_ms", "officer", b"officer", "public_key", b"public_key", "purposes", b"purposes", "role", b"role", "standing", b"standing", "trained_on", b"trained_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Credential: _TypeAlias = Credential  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """A written approval that the officer relies on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    GIVEN_ON_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"supervisor" or "court"."""
+    by: _builtins.str
+    """The supervisor's identifier on the roster of the officer's own agency, or
+    the court's name.
+    """
+    reference: _builtins.str
+    """Number of the approval, warrant or order."""
+    given_on: _builtins.str
+    """Day on which it was given, "YYYY-MM-DD"."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        by: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        given_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "given_on", b"given_on", "kind", b"kind", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
 
 @_typing.final
 class TimeWindow(_message.Message):
@@ -312,6 +356,9 @@ class Query(_message.Message):
     ROW_LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     ATTESTATIONS_FIELD_NUMBER: _builtins.int
+    OFFENCE_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    EXPORT_FIELD_NUMBER: _builtins.int
     query_id: _builtins.bytes
     """UUIDv7, 16 bytes; the same in every envelope of one question."""
     nonce: _builtins.bytes
@@ -337,6 +384,10 @@ class Query(_message.Message):
     """1 to 1000."""
     cursor: _builtins.bytes
     """Empty for the first page, else next_cursor of the node's last answer."""
+    offence: _builtins.str
+    """Class of the offence that is investigated; empty where none is named."""
+    export: _builtins.bool
+    """True where the answer leaves the client: a file, another program."""
     @_builtins.property
     def selector(self) -> Global___Selector: ...
     @_builtins.property
@@ -353,6 +404,8 @@ class Query(_message.Message):
         query, sorted, each once.
         """
 
+    @_builtins.property
+    def approval(self) -> Global___Approval: ...
     def __init__(
         self,
         *,
@@ -374,11 +427,16 @@ class Query(_message.Message):
         row_limit: _builtins.int = ...,
         cursor: _builtins.bytes = ...,
         attestations: _abc.Iterable[_builtins.str] | None = ...,
+        offence: _builtins.str = ...,
+        approval: Global___Approval | None = ...,
+        export: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_approval", b"_approval", "approval", b"approval", "selector", b"selector", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_digest", b"agreement_digest", "attestations", b"attestations", "audience", b"audience", "case_number", b"case_number", "credential", b"credential", "cursor", b"cursor", "fields", b"fields", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "not_after_ms", b"not_after_ms", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "query_id", b"query_id", "reason", b"reason", "requesting_agency", b"requesting_agency", "row_limit", b"row_limit", "selector", b"selector", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_approval", b"_approval", "agreement_digest", b"agreement_digest", "approval", b"approval", "attestations", b"attestations", "audience", b"audience", "case_number", b"case_number", "credential", b"credential", "cursor", b"cursor", "export", b"export", "fields", b"fields", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "not_after_ms", b"not_after_ms", "offence", b"offence", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "query_id", b"query_id", "reason", b"reason", "requesting_agency", b"requesting_agency", "row_limit", b"row_limit", "selector", b"selector", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__approval: _TypeAlias = _typing.Literal["approval"]  # noqa: Y015
+    _WhichOneofArgType__approval: _TypeAlias = _typing.Literal["_approval", b"_approval"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__approval) -> _WhichOneofReturnType__approval | None: ...
 
 Global___Query: _TypeAlias = Query  # noqa: Y015

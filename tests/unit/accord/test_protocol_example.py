@@ -26,7 +26,7 @@ from accord.envelope import Envelope, Signature, pae
 from accord.errors import CATALOGUE, Unverified
 from accord.identity import METHODS, PeerRole
 from accord.keys import ECDSA, ED25519, PublicKey
-from accord.model import PROHIBITED, Purpose
+from accord.model import PROHIBITED, Employment, Offence, Purpose
 from accord.verification import verify_answer, verify_query, verify_refusal
 
 DOC = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
@@ -106,6 +106,7 @@ def credential_by_hand() -> bytes:
         (9, "good"),
         (10, "missing-person"),
         (10, "stolen-vehicle"),
+        (12, "employee"),
     )
 
 
@@ -126,6 +127,9 @@ def query_by_hand() -> bytes:
         (15, message((1, 1789395200000), (2, 1790000000000))),
         (16, bytes([1, 2])),
         (17, 100),
+        (21, "vehicle-theft"),
+        (22, message((1, "supervisor"), (2, "O-9"), (3, "A-17"), (4, "2026-09-20"))),
+        (23, 1),
     )
 
 
@@ -364,6 +368,12 @@ def test_every_purpose_is_told():
     assert set(re.findall(r"`([a-z-]+)`", refused)) == set(PROHIBITED)
 
 
+@pytest.mark.parametrize(("word", "members"), [("offence", Offence), ("employment", Employment)])
+def test_every_word_of_a_closed_list_is_told(word, members):
+    (text,) = re.findall(rf"^`{word}` is one of (.*?)\.$", DOC, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"`([a-z-]+)`", text)) == set(members)
+
+
 def test_limits_are_told():
     assert f"at most {MAX_SPAN_MS // 86_400_000} days" in DOC
     assert f"1 to {model.MAX_ROWS}" in DOC
@@ -394,6 +404,12 @@ LITERALS = [
     "records@city.example",
     "city/node",
     "41",
+    "employee",
+    "vehicle-theft",
+    "supervisor",
+    "O-9",
+    "A-17",
+    "2026-09-20",
 ]
 
 

@@ -10,11 +10,12 @@ from accord.envelope import ROSTER, sign
 from accord.envelope_json import to_json
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PrivateKey
-from accord.model import Credential
+from accord.model import Approval, ApprovalKind, Credential
 from accord.roster import (
     MAX_STATUS_AGE_MS,
     Officer,
     Roster,
+    check_approver,
     check_officer,
     issue_credential,
     load_roster,
@@ -26,12 +27,13 @@ from accord.roster import (
 T = 1_790_000_000_000
 DESK, OFFICER_KEY = PrivateKey.generate(), PrivateKey.generate()
 OFFICER = Officer(
-    "O-1", "Officer One", "detective", "good", "2026-01-01", frozenset({"stolen-vehicle"})
-)
+    "O-1", "Officer One", "detective", "good", "2026-01-01", frozenset({"stolen-vehicle"}),
+    "employee", "ALPR basics", may_approve=True,
+)  # fmt: skip
 ROSTER_NOW = Roster("harbor", 3, T, {"O-1": OFFICER})
 CREDENTIAL = Credential(
     "harbor", "O-1", "Officer One", "detective", OFFICER_KEY.public.der, T, T + 1,
-    "2026-01-01", "good", ("stolen-vehicle",),
+    "2026-01-01", "good", ("stolen-vehicle",), "ALPR basics", "employee",
 )  # fmt: skip
 
 TEXT = """\
@@ -44,6 +46,9 @@ role = "detective"
 standing = "good"
 trained_on = 2026-01-01
 purposes = ["stolen-vehicle"]
+employment = "employee"
+course = "ALPR basics"
+may_approve = true
 """
 OFFICERS = TEXT[TEXT.index("[[officers]]") :]
 
@@ -68,6 +73,8 @@ def on(**changes: object) -> Roster:
         (on(trained_on="2026-02-01"), "stolen-vehicle", T, Code.CREDENTIAL_EXPIRED),
         (on(role="chief"), "stolen-vehicle", T, Code.CREDENTIAL_EXPIRED),
         (on(name="Officer Two"), "stolen-vehicle", T, Code.CREDENTIAL_EXPIRED),
+        (on(course=""), "stolen-vehicle", T, Code.CREDENTIAL_EXPIRED),
+        (on(employment="contractor"), "stolen-vehicle", T, Code.CREDENTIAL_EXPIRED),
         (ROSTER_NOW, "hit-and-run", T, Code.OFFICER_PURPOSE),
     ],
 )
@@ -77,6 +84,38 @@ def test_an_officer_who_is_not_is_refused(
     with pytest.raises(Refused) as refused:
         check_officer(roster, CREDENTIAL, purpose, now_ms)
     assert (refused.value.code, refused.value.section) == (code, "II.A")
+
+
+CHIEF = replace(OFFICER, id="O-9")
+WITH_CHIEF = replace(ROSTER_NOW, officers={"O-1": OFFICER, "O-9": CHIEF})
+
+
+def approval(kind: ApprovalKind, by: str) -> Approval:
+    return Approval(kind, by, "A-17", "2026-09-20")
+
+
+def test_an_approval_counts_by_who_may_approve() -> None:
+    check_approver(WITH_CHIEF, approval(ApprovalKind.SUPERVISOR, "O-9"), "O-1")
+    # A court stands on no roster, and not every query needs an approval.
+    check_approver(WITH_CHIEF, approval(ApprovalKind.COURT, "Superior Court"), "O-1")
+    check_approver(WITH_CHIEF, None, "O-1")
+
+
+@pytest.mark.parametrize(
+    ("chief", "by", "officer"),
+    [
+        (CHIEF, "O-1", "O-1"),
+        (CHIEF, "O-8", "O-1"),
+        (CHIEF, "o-9", "O-1"),
+        (replace(CHIEF, may_approve=False), "O-9", "O-1"),
+        (replace(CHIEF, standing="suspended"), "O-9", "O-1"),
+    ],
+)
+def test_nobody_else_approves(chief: Officer, by: str, officer: str) -> None:
+    roster = replace(WITH_CHIEF, officers={"O-1": OFFICER, "O-9": chief})
+    with pytest.raises(Refused) as refused:
+        check_approver(roster, approval(ApprovalKind.SUPERVISOR, by), officer)
+    assert refused.value.code == Code.APPROVAL_REQUIRED
 
 
 def test_a_published_roster_comes_back(tmp_path: Path) -> None:
@@ -114,6 +153,7 @@ def test_what_the_desk_signed_must_still_be_a_roster(content: object) -> None:
         ("2026-01-01", '"soon"', "trained_on"),
         ('id = "O-1"', 'id = "O 1"', "id"),
         ('role = "detective"', 'rank = "detective"', "rank"),
+        ('employment = "employee"', 'employment = "friend"', "use one of employee, reserve"),
         ("accord-roster/1", "accord-roster/9", "format"),
         ("[[officers]]", OFFICERS + "[[officers]]", "stands there twice"),
     ],

@@ -1,13 +1,16 @@
 """The owner's bounds on how much one officer and one agency may ask."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.policy import Rates
+from accord.agreements.provisions import RateLimits
 from accord.errors import Code, Refused
 from accord.testing import FixedClock
-from node.rates import DAY_MS, MINUTE_MS, Throttle, bounds
+from node.rates import DAY_MS, MINUTE_MS, Throttle, agreed_bounds, bounds
 
 RATES = Rates(officer_per_minute=3, officer_per_day=5, agency_per_minute=4)
 
@@ -42,6 +45,25 @@ def test_the_refusal_tells_the_bound() -> None:
         assert ask(throttle)
     with pytest.raises(Refused, match="3 in one minute"):
         throttle.admit(bounds("answer", "harbor", "O-1", "city", RATES))
+
+
+def test_an_agreement_has_bounds_of_its_own() -> None:
+    throttle = Throttle(FixedClock(0))
+    rates = RateLimits("II.B", officer_per_day=2, agency_per_day=3)
+
+    def agreed(officer: str, agreement: bytes = b"a") -> bool:
+        with contextlib.suppress(Refused):
+            throttle.admit(agreed_bounds(agreement, "harbor", officer, rates))
+            return True
+        return False
+
+    assert [agreed("O-1") for _ in range(3)] == [True, True, False]
+    with pytest.raises(Refused, match="the agreement allows 2 in one day") as caught:
+        throttle.admit(agreed_bounds(b"a", "harbor", "O-1", rates))
+    assert (caught.value.code, caught.value.section) == (Code.RATE_EXCEEDED, "II.B")
+    assert [agreed("O-2") for _ in range(2)] == [True, False]
+    assert agreed("O-1", b"b")
+    throttle.admit(agreed_bounds(b"a", "harbor", "O-1", RateLimits()))
 
 
 def test_a_query_to_the_own_node_is_counted_once_in_each_of_its_roles() -> None:

@@ -1,13 +1,16 @@
 """Redaction, and the names that recipients see: no more than the agreement says."""
 
+from dataclasses import replace
+
 import pytest
 
+from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 from accord.errors import Code, Refused
-from accord.model import Field, Place, Read, SharedRead, Vehicle
+from accord.model import Field, HotListEntry, Place, Read, SharedRead, Vehicle
 from node.grid import snap
 from node.ids import Names
-from node.redaction import redact
+from node.redaction import is_shared, redact, shared_entry
 from node.store.base import Cursor
 
 SECRET = bytes(32)
@@ -117,3 +120,28 @@ def test_a_cursor_is_good_for_its_question_alone() -> None:
         with pytest.raises(Refused) as refused:
             names.open_cursor(data, question)
         assert refused.value.code is Code.BAD_QUERY
+
+
+def test_confidence_only_where_it_is_shared() -> None:
+    assert shared(Redaction()).confidence_pm == 912
+    assert shared(Redaction(confidence=False)).confidence_pm == 0
+
+
+ENTRY = HotListEntry("stolen", "State bureau", "9TST001", "CA", "stolen-vehicle", 0, 7200)
+EVERYTHING = HotListRule("III", None, None, Stale.MARKED, list=True, source=True, category=True)
+
+
+def test_of_a_hot_list_only_what_is_shared() -> None:
+    assert shared_entry(ENTRY, EVERYTHING) == ENTRY
+    nothing = replace(EVERYTHING, list=False, source=False, category=False, max_age_s=60)
+    bare = shared_entry(ENTRY, nothing)
+    assert (bare.list, bare.source, bare.category) == ("", "", "")
+    assert (bare.plate, bare.state, bare.max_age_s) == ("9TST001", "CA", 60)
+    # The shorter age counts, whosever it is.
+    assert shared_entry(ENTRY, replace(EVERYTHING, max_age_s=86_400)).max_age_s == 7200
+
+
+def test_hot_lists_of_named_sources_only() -> None:
+    assert is_shared(ENTRY, EVERYTHING)
+    assert is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"State bureau"})))
+    assert not is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"state bureau"})))

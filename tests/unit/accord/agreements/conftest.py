@@ -7,7 +7,8 @@ import pytest
 
 from accord.agencies import Agency
 from accord.agreements.counterparts import Counterpart, sign_counterpart, verify_counterpart
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, effective
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.rules import Law
@@ -166,6 +167,15 @@ class World:
         return decide(
             query, folded, parsed, at_ms, requester=agency, owner=owner, law=law or built_in_law()
         )
+
+    def decide_as(self, query: Query, agreement: Agreement, agency: Agency, via: str) -> Decision:
+        """Decide without the owner's policy, for a requester with these facts.
+
+        The owner is of a state whose law does not come first.
+        """
+        folded = effective(agreement, query.requesting_agency, query.audience, NOW_MS)
+        owner, law = replace(self.agencies[query.audience], state="NV"), built_in_law()
+        return decide(query, folded, None, NOW_MS, requester=agency, owner=owner, law=law, via=via)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agencies import KINDS
-from accord.agreements.decide import Decision
+from accord.agreements.decision import Decision
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.reading import fewest_days
 from accord.agreements.law.rules import (

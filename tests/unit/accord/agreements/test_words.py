@@ -82,7 +82,7 @@ BOTH = "city, harbor"
         (('camera = "pseudonym"', 'camera = "exact"'), BOTH, Effect.GAINS, "own name", "I.C"),
         (('vehicle = "shared"', 'vehicle = "none"'), BOTH, Effect.LOSES, "nothing of", "I.C"),
         (('photo = "masked"', 'photo = "none"'), BOTH, Effect.LOSES, "sees no photo", "I.C"),
-        (("received_days = 60", "received_days = 90"), BOTH, Effect.GAINS, "after 90 days", "IV"),
+        (("received_days = 60", "received_days = 90"), BOTH, Effect.GAINS, "deleted 90 days", "IV"),
         (("received_days = 60", 'received_days = "own-policy"'), BOTH, Effect.CHANGES,
          "own policy", "IV"),
         (("length_years = 3", "length_years = 2"), "every party", Effect.CHANGES,

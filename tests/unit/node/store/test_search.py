@@ -364,3 +364,29 @@ def test_exact_searches_use_the_index_for_their_order(store: SqliteStore) -> Non
     steps = [row[3] for row in sql.execute("EXPLAIN QUERY PLAN " + text, values)]
     assert any("reads_by_plate (plate=? AND captured_ms>" in step for step in steps)
     assert not any("ORDER BY" in step for step in steps)
+
+
+GROUND = AreaBox(330_000_000, -1_190_000_000, 340_000_000, -1_180_000_000)
+FAR = AreaBox(100_000_000, 0, 110_000_000, 10_000_000)
+
+
+@pytest.mark.parametrize("redaction", [OPEN, replace(HOURLY, place_within_m=500)])
+def test_only_what_was_read_in_the_territory_is_seen(
+    store: SqliteStore, make_read: Make, redaction: Redaction
+) -> None:
+    inside = {"lat_e7": 335_000_000, "lon_e7": -1_185_000_000}
+    outside = {"lat_e7": 345_000_000, "lon_e7": -1_185_000_000}
+    spots = [inside, outside, {"lat_e7": None, "lon_e7": None}]
+    store.add([make_read(captured_ms=START + n, **spot) for n, spot in enumerate(spots)])
+    search = replace(BASE, redaction=redaction)
+    assert len(store.search(search).rows) == 3
+    for boxes, seen in (((GROUND,), 1), ((FAR,), 0), ((FAR, GROUND), 1)):
+        page = store.search(replace(search, withholding=Withholding(within=boxes)))
+        assert len(page.rows) == seen
+        assert page.withheld == 3 - seen
+        assert all(row.read.lat_e7 == 335_000_000 for row in page.rows)
+    both = Withholding(within=(GROUND,), areas=(GROUND,))
+    assert store.search(replace(search, withholding=both)).rows == ()
+    row_id = store.search(replace(BASE, withholding=Withholding(within=(GROUND,)))).rows[0].row_id
+    assert store.read(row_id, Withholding(within=(GROUND,)), 0) is not None
+    assert store.read(row_id, Withholding(within=(FAR,)), 0) is None

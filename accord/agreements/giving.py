@@ -1,0 +1,88 @@
+"""What an allowed query may be given: of agreement and policy the narrower, in each. Pure."""
+
+from dataclasses import replace
+
+from accord.agreements.asking import reaches_back
+from accord.agreements.manifest import Manifest
+from accord.agreements.policy import PartnerRule, Policy
+from accord.agreements.provisions import NamedPolicy
+from accord.agreements.reading import DAY_MS
+from accord.agreements.terms import OPEN, PhotoSharing, Terms, Withholding
+from accord.model import AreaBox, PhotoOf, Query, kind_of
+
+_NO_LIMIT = 1 << 40
+
+
+def policy_detail(query: Query, manifest: Manifest, policy: Policy) -> str:
+    """Return why the policy is not one that counts here, for the owner's log; "" if it is."""
+    if policy.agency != query.audience:
+        return "the policy is another agency's"
+    if query.requesting_agency not in policy.partners:
+        return "the requester is not listed as a partner"
+    for named in manifest.provisions.policies:
+        if named.party == policy.agency and not _is_named(policy, named):
+            return "the agreement names another version of the policy"
+    return ""
+
+
+def _is_named(policy: Policy, named: NamedPolicy) -> bool:
+    if policy.version > named.version:
+        return named.later
+    same = not named.digest or policy.digest.hex() == named.digest
+    return policy.version == named.version and same
+
+
+def partner_detail(query: Query, rule: PartnerRule, at_ms: int) -> str:
+    """Return what in a partner's rule forbids the query, for the owner's log; "" if nothing."""
+    if rule.kinds is not None and kind_of(query.selector) not in rule.kinds:
+        return "kinds"
+    if rule.purposes is not None and query.purpose not in rule.purposes:
+        return "purposes"
+    if rule.look_back_days is not None and reaches_back(query, rule.look_back_days, at_ms):
+        return "look_back_days"
+    if isinstance(query.selector, AreaBox) and rule.redaction.place_within_m is None:
+        return "place"
+    if isinstance(query.selector, PhotoOf) and rule.redaction.photo is PhotoSharing.NONE:
+        return "photo"
+    return ""
+
+
+def partner_terms(
+    query: Query,
+    manifest: Manifest,
+    rule: PartnerRule,
+    policy: Policy,
+    at_ms: int,
+    expires_ms: int | None,
+) -> Terms:
+    """Return what a partner's allowed query may be given.
+
+    ``expires_ms`` is when the agreement is over, UTC ms; None: no end is known.
+    """
+    provisions, retention = manifest.provisions, manifest.retention
+    days = min(manifest.limits.days_back(query.purpose), rule.look_back_days or _NO_LIMIT)
+    if retention.from_capture and retention.received_days is not None:
+        # What would have to be deleted already is not given.
+        days = min(days, retention.received_days)
+    territory, survival = provisions.territory, provisions.survival
+    ends = expires_ms if survival is not None and not survival.received else None
+    return Terms(
+        redaction=manifest.fields.redaction.narrowed_by(rule.redaction).without_leaks(),
+        max_rows=min(manifest.limits.row_limit, rule.row_limit or _NO_LIMIT),
+        earliest_ms=at_ms - days * DAY_MS,
+        withholding=replace(policy.withhold, within=territory.areas)
+        if territory
+        else policy.withhold,
+        keep_days=retention.received_days,
+        keep_section=survival.section if survival and ends is not None else retention.section,
+        from_capture=retention.from_capture,
+        keep_until_ms=ends,
+        hot_lists=provisions.hot_lists,
+        rates=manifest.limits.rates,
+        in_flight=survival is None or survival.in_flight,
+    )
+
+
+def own_terms(row_limit: int, look_back_days: int, at_ms: int) -> Terms:
+    """Return what an agency's own officer is given: everything, within its own limits."""
+    return Terms(OPEN, row_limit, at_ms - look_back_days * DAY_MS, Withholding(), None, "")

@@ -1,0 +1,157 @@
+"""What a text may have beside its basic tables, in plain English. Pure."""
+
+from collections.abc import Iterator
+
+from accord.agreements.manifest import Eligibility, Limits, State
+from accord.agreements.provisions import (
+    Export,
+    HotListRule,
+    NamedPolicy,
+    Onward,
+    Provisions,
+    Requesters,
+    Role,
+    RoleKind,
+    Stale,
+    Survival,
+    Territory,
+)
+from accord.model import ApprovalKind
+
+Words = tuple[str, str, str, State]
+"""Name, section, text and state."""
+
+_EXPORT = {
+    Export.FREE: "An answer may leave the client, as a file or to another program.",
+    Export.CASE_NUMBER: "An answer may leave the client only where the query names a case number.",
+    Export.NEVER: "No answer may leave the client, as a file or to another program.",
+}
+
+
+def officer_words(needs: Eligibility) -> str:
+    """Return what officer and query must show."""
+    words = [f"in good standing and trained within the last {needs.training_within_days} days"]
+    words += [f"by the course {needs.course}"] * bool(needs.course)
+    words += [f"who is {' or '.join(sorted(needs.employment))}"]
+    words += [f"with the role {' or '.join(sorted(needs.roles))}"] * bool(needs.roles)
+    words += ["with a case number"] * needs.case_required
+    words += ["with a reason in words"] * needs.reason_required
+    text = f"An officer {', '.join(words)}."
+    rule = needs.approval
+    if rule is not None:
+        whose = "a court's" if rule.kind is ApprovalKind.COURT else "a supervisor's or a court's"
+        text += f" With {whose} written approval"
+        beyond = f" where a search reaches back more than {rule.beyond_days} days"
+        text += f"{beyond if rule.beyond_days else ''}."
+    return text
+
+
+def limits_words(limits: Limits) -> str:
+    """Return how far back, how many rows, how many queries."""
+    text = f"Searches reach back {limits.look_back_days} days at most"
+    text += "".join(f", for {purpose} {days}" for purpose, days in limits.by_purpose)
+    text += f" and give {limits.row_limit} rows at once."
+    rates = limits.rates
+    for count, whom in (
+        (rates.officer_per_day, "an officer a day"),
+        (rates.agency_per_day, "an agency a day"),
+        (rates.agency_per_minute, "an agency a minute"),
+    ):
+        if count is not None:
+            text += f" At most {count} queries of {whom}."
+    return text
+
+
+def onward_words(onward: Onward) -> str:
+    """Return what may be handed on, and to whom."""
+    if not onward.recipients:
+        return "What is received goes to the parties only."
+    who = ", ".join(sorted(onward.recipients))
+    process = "; an order or subpoena is on record first" * onward.legal_process
+    return (
+        f"No node answers with what it received. A person may hand it on to {who} and to "
+        f"nobody else{process}: no machine sees that."
+    )
+
+
+def provision_clauses(provisions: Provisions) -> Iterator[Words]:
+    """Yield what the text has beside its basic tables, in words."""
+    enforced, recorded = State.ENFORCED, State.RECORDED
+    if provisions.requesters:
+        text = _requesters(provisions.requesters)
+        yield "Agencies that may ask", provisions.requesters.section, text, enforced
+    if provisions.territory:
+        yield "Territory", provisions.territory.section, _territory(provisions.territory), enforced
+    if provisions.hot_lists:
+        yield "Hot lists", provisions.hot_lists.section, _hot_lists(provisions.hot_lists), enforced
+    if provisions.export:
+        yield "Export", provisions.export.section, _EXPORT[provisions.export.allowed], enforced
+    for role in provisions.roles:
+        kept = role.kind in (RoleKind.OPERATOR, RoleKind.VENDOR)
+        state = enforced if kept else recorded
+        yield role.kind.value.capitalize(), role.section, _role(role), state
+    for policy in provisions.policies:
+        yield f"Policy of {policy.party}", policy.section, _policy(policy), enforced
+    for contact in provisions.contacts:
+        text = f"{contact.name}, {contact.address}."
+        yield f"{contact.party}, for {contact.matter}", contact.section, text, recorded
+    if provisions.audits:
+        to = f", and reports to {provisions.audits.report_to}" * bool(provisions.audits.report_to)
+        text = f"Each party audits every {provisions.audits.every_months} months{to}."
+        yield "Audits", provisions.audits.section, text, recorded
+    if provisions.renegotiation:
+        days = provisions.renegotiation.days_before_end
+        text = f"The terms may be negotiated anew until {days} days before a period ends."
+        yield "Time to renegotiate", provisions.renegotiation.section, text, recorded
+    if provisions.survival:
+        yield "After the end", provisions.survival.section, _survival(provisions.survival), enforced
+
+
+def _requesters(rule: Requesters) -> str:
+    words = []
+    for what, allowed in (("kinds", rule.kinds), ("states", rule.states)):
+        words += [f"of the {what} {', '.join(sorted(allowed))}"] * bool(allowed)
+    certified = ", ".join(sorted(rule.certifications))
+    words += [f"certified as {certified}"] * bool(certified)
+    return f"Only agencies {' and '.join(words)}."
+
+
+def _territory(rule: Territory) -> str:
+    boxes = [
+        ", ".join(f"{edge / 10**7:.4f}" for edge in (b.south_e7, b.west_e7, b.north_e7, b.east_e7))
+        for b in rule.areas
+    ]
+    return f"Only reads made inside south, west, north, east: {'; '.join(boxes)}."
+
+
+def _hot_lists(rule: HotListRule) -> str:
+    texts = (("list", rule.list), ("source", rule.source), ("category", rule.category))
+    shown = [name for name, shared in texts if shared]
+    what = f"the {', '.join(shown)} of an entry" if shown else "only that there is an entry"
+    sources = "any source" if rule.sources is None else " and ".join(sorted(rule.sources))
+    age = (
+        "" if rule.max_age_s is None else f" An entry is too old after {rule.max_age_s // 3600} h."
+    )
+    stale = "withheld" if rule.stale is Stale.WITHHELD else "marked"
+    return f"From {sources}: {what}.{age} What is too old is {stale}."
+
+
+def _role(role: Role) -> str:
+    who = f"{role.name} ({role.agency})" if role.agency else role.name
+    of = f" for {role.of}" if role.of else ""
+    return f"{who}{of} sees {role.sees.value.replace('-', ' ')}."
+
+
+def _policy(policy: NamedPolicy) -> str:
+    later = "or a later one" if policy.later else "and no other"
+    text = f"sha256:{policy.digest}" if policy.digest else "text not held"
+    return f"Version {policy.version} ({text}) {later}: under another, its node shares nothing."
+
+
+def _survival(rule: Survival) -> str:
+    flight = "is answered" if rule.in_flight else "is refused"
+    kept = "is kept as agreed" if rule.received else "is deleted by the end"
+    return (
+        f"A query under way at the end {flight}; what was received {kept}; "
+        f"logs are kept {rule.logs_years} years."
+    )

@@ -1,0 +1,282 @@
+"""The tables that an ``agreement.toml`` may have or leave out. Strict, pure.
+
+[requesters]                         # which agencies may ask at all
+section = "II.A"
+kinds = ["police", "sheriff"]        # one of the three, or more
+states = ["CA"]
+certifications = ["recognised"]      # in the requester's agency.toml, unexpired
+[territory]                          # only reads made in one of these boxes
+section = "Annex 2"
+areas = [{south = 33.7, west = -118.3, north = 33.8, east = -118.2}]
+[hot_lists]
+section = "III"
+shared = ["list", "source", "category"]
+sources = ["State bureau"]           # left out: any
+max_age_hours = 24                   # left out: as the list says itself
+stale = "withheld"                   # or "marked"
+[export]
+section = "II.A"
+allowed = "case-number"              # or "free", "never"
+[[roles]]                            # who else has to do with the data
+section = "I.C"
+role = "operator"                    # owner, custodian, operator, vendor, recipient
+name = "Regional Exchange"
+agency = "exchange"                  # where Accord knows it
+of = "city"                          # whom it serves; left out: everybody
+sees = "answers"                     # nothing, routing, queries, answers, own-data
+[[contacts]]
+section = "V"
+party = "city"
+matter = "notices"
+name = "City Attorney"
+address = "200 Example Street"
+[audits]
+section = "III"
+every_months = 12
+report_to = "City Council"
+[[policies]]                         # each party's own, as it is at signing
+section = "II.B"
+party = "city"
+version = 3
+text = "sha256:<64 hex>"             # or "not held"
+later_versions = "allowed"           # or "refused"
+[survival]
+section = "V"
+queries_in_flight = "refused"        # or "answered"
+received = "kept-as-agreed"          # or "deleted-at-end"
+logs_years = 5
+[renegotiation]
+section = "V"
+days_before_end = 30
+"""
+
+import re
+from collections.abc import Sequence
+
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.manifest_file import ManifestFile, OnwardEntry
+from accord.agreements.provisions import (
+    Audits,
+    Contact,
+    Export,
+    ExportRule,
+    HotListRule,
+    Matter,
+    NamedPolicy,
+    Onward,
+    Provisions,
+    Recipient,
+    Renegotiation,
+    Requesters,
+    Role,
+    RoleKind,
+    Sees,
+    Stale,
+    Survival,
+    Territory,
+)
+from accord.agreements.provisions_file import (
+    ExportEntry,
+    HotListsEntry,
+    PolicyEntry,
+    RequestersEntry,
+    RoleEntry,
+    SurvivalEntry,
+    TerritoryEntry,
+)
+from accord.agreements.questions import UNDECIDED, decided
+from accord.agreements.reading import Source
+from accord.model import AreaBox
+
+NOT_HELD = "not held"
+CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+
+_STATE = re.compile(r"[A-Z]{2}", re.ASCII)
+_HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_HOT_LIST_TEXTS = ("list", "source", "category")
+
+
+def read_provisions(source: Source, file: ManifestFile, parties: Sequence[str]) -> Provisions:
+    """Return the checked tables; ``parties`` are the ids of the agreement's parties.
+
+    Raises:
+        InputError: naming line and key.
+    """
+    audits, renegotiation = file.audits, file.renegotiation
+    return Provisions(
+        requesters=_requesters(source, file.requesters) if file.requesters else None,
+        territory=_territory(source, file.territory) if file.territory else None,
+        hot_lists=_hot_lists(source, file.hot_lists) if file.hot_lists else None,
+        export=_export(source, file.export) if file.export else None,
+        audits=Audits(audits.section, audits.every_months, audits.report_to or "")
+        if audits
+        else None,
+        survival=_survival(source, file.survival) if file.survival else None,
+        renegotiation=Renegotiation(renegotiation.section, renegotiation.days_before_end)
+        if renegotiation
+        else None,
+        roles=tuple(_role(source, n, entry, parties) for n, entry in enumerate(file.roles)),
+        contacts=_contacts(source, file, parties),
+        policies=_policies(source, file.policies, parties),
+    )
+
+
+def read_onward(source: Source, entry: OnwardEntry) -> Onward:
+    """Return to whom rows may be handed on by a person.
+
+    Raises:
+        InputError: naming line and key.
+    """
+    words = ("none", "listed", UNDECIDED)
+    sharing = source.word(["onward", "sharing"], entry.sharing, words, "a rule that is known")
+    key = ["onward", "recipients"]
+    if sharing != "listed":
+        for name in ("recipients", "legal_process"):
+            if getattr(entry, name) is not None:
+                problem = f'is given although onward.sharing is "{sharing}"'
+                raise source.error(["onward", name], problem, 'remove it, or write "listed"')
+        return Onward(entry.section)
+    if entry.recipients is None or entry.legal_process is None:
+        raise source.error(
+            ["onward", "sharing"], 'is "listed", yet recipients or legal_process is missing',
+            'add recipients = ["prosecutor"] and legal_process = "required" or "not-required"',
+        )  # fmt: skip
+    source.unique(key, entry.recipients)
+    found = [source.choice(key, text, Recipient, "a recipient") for text in entry.recipients]
+    words = ("required", "not-required", UNDECIDED)
+    process = source.word(["onward", "legal_process"], entry.legal_process, words, "a rule")
+    return Onward(entry.section, frozenset(found), process != "not-required")
+
+
+def _requesters(source: Source, entry: RequestersEntry) -> Requesters:
+    if entry.kinds is None and entry.states is None and entry.certifications is None:
+        raise source.error(
+            ["requesters"], "restricts nothing", "add kinds, states or certifications"
+        )
+    for name in ("kinds", "states", "certifications"):
+        source.unique(["requesters", name], getattr(entry, name) or [])
+    for kind in entry.kinds or ():
+        key, kinds = ["requesters", "kinds"], sorted(built_in_law().eligible_kinds)
+        source.word(key, kind, kinds, "a kind of agency that may ask")
+    for name, form, remedy in (
+        ("states", _STATE, 'write two capital letters, such as "CA"'),
+        ("certifications", CERTIFICATION, "write lower-case words with hyphens"),
+    ):
+        for text in getattr(entry, name) or ():
+            if not form.fullmatch(text):
+                raise source.error(["requesters", name], f"holds {text!r}", remedy, text)
+    return Requesters(
+        entry.section,
+        frozenset(entry.kinds or ()),
+        frozenset(entry.states or ()),
+        frozenset(entry.certifications or ()),
+    )
+
+
+def _territory(source: Source, entry: TerritoryEntry) -> Territory:
+    boxes = []
+    for number, box in enumerate(entry.areas):
+        if box.south >= box.north or box.west >= box.east:
+            raise source.error(
+                ["territory", "areas", str(number)],
+                "is empty: south must be less than north, west less than east",
+                "swap them",
+            )
+        # Rounded inwards or not matters less than a hand's breadth: 10^-7 degrees.
+        boxes.append(
+            AreaBox(*(round(edge * 10**7) for edge in (box.south, box.west, box.north, box.east)))
+        )
+    return Territory(entry.section, tuple(boxes))
+
+
+def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
+    key = ["hot_lists", "shared"]
+    source.unique(key, entry.shared)
+    for text in entry.shared:
+        source.word(key, text, _HOT_LIST_TEXTS, "a text of an entry")
+    source.unique(["hot_lists", "sources"], entry.sources or [])
+    words = [*(member.value for member in Stale), UNDECIDED]
+    stale = source.word(["hot_lists", "stale"], entry.stale, words, "a rule")
+    return HotListRule(
+        section=entry.section,
+        sources=None if entry.sources is None else frozenset(entry.sources),
+        max_age_s=None if entry.max_age_hours is None else entry.max_age_hours * 3600,
+        stale=Stale(decided(stale, Stale.WITHHELD)),
+        list="list" in entry.shared,
+        source="source" in entry.shared,
+        category="category" in entry.shared,
+    )
+
+
+def _export(source: Source, entry: ExportEntry) -> ExportRule:
+    words = [*(member.value for member in Export), UNDECIDED]
+    word = source.word(["export", "allowed"], entry.allowed, words, "a rule on exports")
+    return ExportRule(entry.section, Export(decided(word, Export.NEVER)))
+
+
+def _survival(source: Source, entry: SurvivalEntry) -> Survival:
+    words = ("answered", "refused", UNDECIDED)
+    key = ["survival", "queries_in_flight"]
+    in_flight = source.word(key, entry.queries_in_flight, words, "a rule")
+    words = ("kept-as-agreed", "deleted-at-end", UNDECIDED)
+    received = source.word(["survival", "received"], entry.received, words, "a rule")
+    return Survival(
+        entry.section, in_flight == "answered", received == "kept-as-agreed", entry.logs_years
+    )
+
+
+def _role(source: Source, number: int, entry: RoleEntry, parties: Sequence[str]) -> Role:
+    key = ["roles", str(number)]
+    kind = source.choice([*key, "role"], entry.role, RoleKind, "a role")
+    sees = source.choice([*key, "sees"], entry.sees, Sees, "what a role may see")
+    agency = source.agency([*key, "agency"], entry.agency) if entry.agency else ""
+    of = source.word([*key, "of"], entry.of, parties, "a party") if entry.of else ""
+    if kind is RoleKind.OPERATOR and not agency:
+        raise source.error(
+            [*key, "role"], "is an operator's, yet agency is missing",
+            "add the id that its brokers have in Accord",
+        )  # fmt: skip
+    if kind is RoleKind.OPERATOR and sees is not Sees.ANSWERS:
+        # Queries and answers pass a broker in the clear: a text must not say otherwise.
+        raise source.error(
+            [*key, "sees"], f"is {sees.value!r}, yet queries and answers pass an operator's broker",
+            'write "answers", or name no operator and use no broker',
+        )  # fmt: skip
+    if kind is RoleKind.VENDOR and sees is not Sees.NOTHING:
+        raise source.error(
+            [*key, "sees"], "lets a vendor see data: no node gives a vendor anything",
+            'write "nothing"; who runs a broker is an operator',
+        )  # fmt: skip
+    return Role(entry.section, kind, entry.name, sees, agency, of)
+
+
+def _contacts(source: Source, file: ManifestFile, parties: Sequence[str]) -> tuple[Contact, ...]:
+    found: list[Contact] = []
+    for number, entry in enumerate(file.contacts):
+        key = ["contacts", str(number)]
+        party = source.word([*key, "party"], entry.party, parties, "a party")
+        matter = source.choice([*key, "matter"], entry.matter, Matter, "a matter")
+        found.append(Contact(entry.section, party, matter, entry.name, entry.address))
+    return tuple(found)
+
+
+def _policies(
+    source: Source, entries: Sequence[PolicyEntry], parties: Sequence[str]
+) -> tuple[NamedPolicy, ...]:
+    found: list[NamedPolicy] = []
+    for number, entry in enumerate(entries):
+        key = ["policies", str(number)]
+        party = source.word([*key, "party"], entry.party, parties, "a party")
+        if party in {policy.party for policy in found}:
+            raise source.error([*key, "party"], f"names {party!r} twice", "keep one")
+        if entry.text != NOT_HELD and not _HASH.fullmatch(entry.text):
+            raise source.error(
+                [*key, "text"], f"holds {entry.text!r}, which is no hash",
+                f'write "{NOT_HELD}", or "sha256:" and 64 hex digits in lower case',
+            )  # fmt: skip
+        digest = "" if entry.text == NOT_HELD else entry.text.removeprefix("sha256:")
+        later = source.word(
+            [*key, "later_versions"], entry.later_versions, ("allowed", "refused"), "a rule"
+        )
+        found.append(NamedPolicy(entry.section, party, entry.version, digest, later == "allowed"))
+    return tuple(found)

@@ -1,0 +1,382 @@
+"""What a text may have beside its basic tables: read, decided, told; each with its refusal."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from accord.agreements.differences import differences
+from accord.agreements.effective import Agreement, effective
+from accord.agreements.manifest import Manifest
+from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.reasons import Held, steps
+from accord.agreements.words import clauses
+from accord.clock import to_ms
+from accord.errors import Code, InputError
+from accord.model import (
+    Approval,
+    ApprovalKind,
+    AreaBox,
+    Certification,
+    HotListPlate,
+    Query,
+    Window,
+)
+
+NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
+DAY_MS = 86_400_000
+
+REQUESTERS = """
+[requesters]
+section = "II.A"
+kinds = ["police", "sheriff"]
+states = ["CA"]
+certifications = ["recognised"]
+"""
+TERRITORY = """
+[territory]
+section = "I.C"
+areas = [{south = 33.5, west = -118.5, north = 34.0, east = -118.0}]
+"""
+HOT_LISTS = """
+[hot_lists]
+section = "III"
+shared = ["list", "category"]
+sources = ["State bureau"]
+max_age_hours = 24
+stale = "withheld"
+"""
+EXPORT = '[export]\nsection = "II.A"\nallowed = "{}"\n'
+OPERATOR = """
+[[roles]]
+section = "I.C"
+role = "operator"
+name = "Regional Exchange"
+agency = "exchange"
+sees = "answers"
+"""
+POLICY = """
+[[policies]]
+section = "II.B"
+party = "harbor"
+version = {}
+text = "{}"
+later_versions = "{}"
+"""
+SURVIVAL = """
+[survival]
+section = "V"
+queries_in_flight = "refused"
+received = "{}"
+logs_years = 5
+"""
+
+
+def manifest(world, more: str = "", *swaps: tuple[str, str], **options: object) -> Manifest:
+    # Written in at the end, where the template's own check comes before it.
+    text = world.text(**options).decode().replace("[execution]", f"{more}\n[execution]")
+    for old, new in swaps:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return parse_manifest(text.encode(), "agreement.toml")
+
+
+def signed(world, found: Manifest) -> Agreement:
+    return Agreement(found, tuple(world.counterpart(found, p.id) for p in found.parties))
+
+
+def decision(world, found: Manifest, policy="", officer=None, **changes: object):
+    agreement = signed(world, found)
+    return world.ask(world.query(agreement, officer=officer, **changes), agreement, policy)
+
+
+def approval(kind: str, given_on: str = "2026-02-28") -> Approval:
+    return Approval(ApprovalKind(kind), "O-9", "A-1", given_on)
+
+
+NONE = 'approval = "none"'
+ELIGIBLE = 'reason = "required"'
+FIVE_AGO = Window(NOW_MS - 5 * DAY_MS, NOW_MS)
+
+
+# What the text says, and a query that it allows or refuses by it.
+CASES = [
+    ("course", "", (ELIGIBLE, ELIGIBLE + '\ntraining_course = "ALPR"'), {},
+     {"officer": {"course": "ALPR"}}, Code.OFFICER_NOT_ELIGIBLE, "II.A"),
+    ("employment", "", (ELIGIBLE, ELIGIBLE + '\nemployment = ["reserve"]'), {},
+     {"officer": {"employment": "reserve"}}, Code.OFFICER_NOT_ELIGIBLE, "II.A"),
+    ("role", "", (ELIGIBLE, ELIGIBLE + '\nroles = ["sergeant"]'), {},
+     {"officer": {"role": "sergeant"}}, Code.OFFICER_NOT_ELIGIBLE, "II.A"),
+    ("supervisor", "", (NONE, 'approval = "supervisor"'), {},
+     {"approval": approval("supervisor")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("a court for a supervisor", "", (NONE, 'approval = "supervisor"'), {},
+     {"approval": approval("court")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("no supervisor for a court", "", (NONE, 'approval = "court"'),
+     {"approval": approval("supervisor")},
+     {"approval": approval("court")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("an approval of tomorrow", "", (NONE, 'approval = "court"'),
+     {"approval": approval("court", "2026-03-02")},
+     {"approval": approval("court", "2026-03-01")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("approval beyond", "",
+     (NONE, 'approval = "supervisor"\napproval_beyond_days = 10'), {},
+     {"window": FIVE_AGO}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("offences", '[purposes.offences]\nstolen-vehicle = ["robbery"]', None,
+     {"offence": "Robbery"}, {"offence": "robbery"}, Code.OFFENCE_NOT_AGREED, "II.A"),
+    ("look-back by purpose", "[limits.by_purpose]\nstolen-vehicle = 10", None, {},
+     {"window": FIVE_AGO}, Code.LOOK_BACK_EXCEEDED, "II.B"),
+    ("export never", EXPORT.format("never"), None, {"export": True}, {},
+     Code.EXPORT_NOT_AGREED, "II.A"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "swap", "refused", "allowed", "code", "section"),
+    [case[1:] for case in CASES], ids=[case[0] for case in CASES],
+)  # fmt: skip
+def test_a_provision_allows_and_refuses(world, more, swap, refused, allowed, code, section):
+    found = manifest(world, more, *([swap] if swap else []))
+    good = decision(world, found, **allowed)
+    assert good.allowed, good.reason
+    agreement = signed(world, found)
+    query = world.query(agreement, **refused)
+    bad = world.ask(query, agreement)
+    assert (bad.code, bad.section) == (code, section)
+    # And `ask` names it in its place, with what came before it held.
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    told = steps(query, folded, bad)
+    assert [s.section for s in told if s.held is Held.NO] == [section]
+    # Without the provision nothing speaks against it.
+    assert decision(world, manifest(world), **refused).allowed
+
+
+def test_an_export_needs_a_case_number_where_the_text_says_so(world):
+    optional = ('case_number = "required"', 'case_number = "optional"')
+    found = manifest(world, EXPORT.format("case-number"), optional)
+    assert decision(world, found, export=True).allowed
+    assert decision(world, found, export=False, case_number="").allowed
+    bad = decision(world, found, export=True, case_number=" - ")
+    assert bad.code is Code.EXPORT_NOT_AGREED
+    assert decision(world, manifest(world, EXPORT.format("free")), export=True).allowed
+
+
+def ask_as(world, found: Manifest, via: str = "", **facts: object):
+    agreement = signed(world, found)
+    query = world.query(agreement)
+    agency = replace(world.agencies["city"], **facts)
+    return world.decide_as(query, agreement, agency, via)
+
+
+RECOGNISED = (Certification("recognised", NOW_MS + 1),)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"kind": "transit-police", "certifications": RECOGNISED}, "kinds"),
+        ({"state": "NV", "certifications": RECOGNISED}, "states"),
+        ({}, "recognised"),
+        ({"certifications": (Certification("recognised", NOW_MS),)}, "or it is over"),
+    ],
+)
+def test_agencies_that_the_text_does_not_admit(world, facts, words):
+    found = manifest(world, REQUESTERS)
+    assert ask_as(world, found, certifications=RECOGNISED).allowed
+    bad = ask_as(world, found, **facts)
+    assert (bad.code, bad.section) == (Code.AGENCY_NOT_ELIGIBLE, "II.A")
+    assert words in bad.reason
+
+
+def test_only_named_operators_forward(world):
+    found = manifest(world, OPERATOR)
+    assert ask_as(world, found, via="exchange").allowed
+    assert ask_as(world, found, via="").allowed
+    bad = ask_as(world, found, via="other")
+    assert (bad.code, bad.section) == (Code.OPERATOR_NOT_AGREED, "I.C")
+    assert ask_as(world, manifest(world), via="other").allowed
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "later", "allowed"),
+    [
+        (1, "not held", "refused", True),
+        (1, "not held", "allowed", True),
+        (2, "not held", "allowed", False),
+        (1, "sha256:" + "0" * 64, "allowed", False),
+    ],
+)
+def test_the_owner_shares_under_the_policy_that_was_named(world, version, text, later, allowed):
+    found = manifest(world, POLICY.format(version, text, later))
+    said = decision(world, found)
+    assert said.allowed is allowed
+    if not allowed:
+        # What the policy says is the owner's own affair: the public text is generic.
+        assert said.code is Code.LOCAL_POLICY
+        assert "version" not in said.reason
+        assert "names another version" in said.detail
+
+
+def test_a_later_policy_counts_only_where_the_text_lets_it(world):
+    later = decision(world, manifest(world)).terms
+    assert later is not None
+    policy = """format = "accord-policy/1"
+agency = "harbor"
+version = 2
+[own]
+purposes = ["stolen-vehicle"]
+look_back_days = 1
+row_limit = 1
+training_within_days = 1
+[[partner]]
+agency = "city"
+[retention]
+reads_days = 1
+photos_days = 1
+hot_list_days = 1
+"""
+    for word, allowed in (("allowed", True), ("refused", False)):
+        found = manifest(world, POLICY.format(1, "not held", word))
+        assert decision(world, found, policy).allowed is allowed
+
+
+def test_the_terms_carry_territory_hot_lists_rates_and_duties(world):
+    found = manifest(
+        world, TERRITORY + HOT_LISTS + SURVIVAL.format("deleted-at-end"),
+        ("row_limit = 500", "row_limit = 500\nofficer_per_day = 7"),
+        ("received_days = 60", 'received_days = 60\ncounted_from = "capture"'),
+    )  # fmt: skip
+    terms = decision(world, found).terms
+    assert terms.withholding.within == (AreaBox(335000000, -1185000000, 340000000, -1180000000),)
+    assert terms.withholding.cameras == {"LOT-7"}
+    assert (terms.hot_lists.sources, terms.hot_lists.max_age_s) == ({"State bureau"}, 86_400)
+    assert (terms.hot_lists.list, terms.hot_lists.source) == (True, False)
+    assert (terms.rates.officer_per_day, terms.rates.section) == (7, "II.B")
+    assert terms.from_capture
+    assert terms.earliest_ms == NOW_MS - 60 * DAY_MS
+    assert (terms.keep_until_ms, terms.keep_section) == (signed(world, found).term.expires_ms, "V")
+    assert not terms.in_flight
+    plain = decision(world, manifest(world)).terms
+    assert plain.withholding.within == ()
+    assert (plain.hot_lists, plain.keep_until_ms, plain.from_capture) == (None, None, False)
+    assert plain.in_flight
+
+
+def test_confidence_is_shared_only_where_the_text_says_so(world):
+    assert not manifest(world).fields.redaction.confidence
+    shared = manifest(world, "", ('photo = "masked"', 'photo = "masked"\nconfidence = "shared"'))
+    assert shared.fields.redaction.confidence
+    assert decision(world, shared).terms.redaction.confidence
+
+
+# A slip of the hand, the line that is meant, and what to say.
+SLIPS = [
+    (REQUESTERS.replace("police", "polise"), 'write "police"'),
+    (REQUESTERS.replace('"CA"', '"Ca"'), "write two capital letters"),
+    (REQUESTERS.replace('["recognised"]', '["Recognised!"]'), "lower-case words with hyphens"),
+    ('[requesters]\nsection = "II.A"\n', "requesters restricts nothing; add kinds"),
+    (TERRITORY.replace("33.5", "35.5"), "territory.areas.0 is empty"),
+    (TERRITORY.replace("33.5", "133.5"), "territory.areas.0.south"),
+    (HOT_LISTS.replace("withheld", "hidden"), "use one of marked, withheld"),
+    (HOT_LISTS.replace('"category"', '"plate"'), "use one of list, source, category"),
+    (HOT_LISTS.replace('["State bureau"]', "[]"), "hot_lists.sources is empty"),
+    (EXPORT.format("always"), "use one of free, case-number, never"),
+    (OPERATOR.replace('agency = "exchange"\n', ""), "yet agency is missing"),
+    (OPERATOR.replace('"answers"', '"nothing"'), "queries and answers pass"),
+    (OPERATOR.replace("operator", "vendor"), "no node gives a vendor anything"),
+    (OPERATOR.replace("operator", "owners"), 'write "owner"'),
+    (POLICY.format(1, "sha256:12", "allowed"), "which is no hash"),
+    (POLICY.format(1, "not held", "allowed") * 2, "names 'harbor' twice"),
+    (POLICY.format(1, "not held", "allowed").replace("harbor", "port"), "is not a party"),
+    (SURVIVAL.format("kept"), "kept-as-agreed"),
+    ('[purposes.offences]\nstolen-vehicle = ["murder"]', "which is not a class of offences"),
+    ('[purposes.offences]\nstolen-vehicle = []', "is empty; name a class"),
+    ('[purposes.offences]\nhit-and-run = ["robbery"]', "not a purpose that is allowed here"),
+    ("[limits.by_purpose]\nstolen-vehicle = 365", "is not less than limits.look_back_days"),
+    ("[limits.by_purpose]\nhit-and-run = 3", "not a purpose that is allowed here"),
+    ('[[contacts]]\nsection = "V"\nparty = "city"\nmatter = "notice"\nname = "x"\naddress = "y"',
+     'write "notices"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "words"), SLIPS)
+def test_a_slip_in_a_provision_is_one_line(world, more, words):
+    with pytest.raises(InputError) as caught:
+        manifest(world, more)
+    told = str(caught.value)
+    assert words in told
+    assert "\n" not in told
+    assert told.startswith("agreement.toml, line ")
+
+
+SWAPS = [
+    ('sharing = "none"', 'sharing = "listed"', "recipients or legal_process is missing"),
+    ('sharing = "none"', 'sharing = "none"\nrecipients = ["court"]', 'write "listed"'),
+    (ELIGIBLE, ELIGIBLE + "\napproval_beyond_days = 9", "no approval is needed"),
+    (ELIGIBLE, ELIGIBLE + '\nemployment = ["friend"]', "is not a way to belong"),
+    ("received_days = 60", 'received_days = "own-policy"\ncounted_from = "capture"', "no days"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), SWAPS)
+def test_rules_that_contradict_each_other(world, old, new, words):
+    with pytest.raises(InputError) as caught:
+        manifest(world, "", (old, new))
+    assert words in str(caught.value)
+
+
+QUESTIONS = [
+    ("purposes.criminal_immigration", 'section = "II.A"\nallowed', None),
+    ("eligibility.case_number", 'case_number = "required"', 'case_number = "undecided"'),
+    ("eligibility.reason", ELIGIBLE, 'reason = "undecided"'),
+    ("eligibility.approval", NONE, 'approval = "undecided"'),
+    ("onward.sharing", 'sharing = "none"', 'sharing = "undecided"'),
+    ("retention.received_days", "received_days = 60", 'received_days = "undecided"'),
+    ("retention.counted_from", "received_days = 60",
+     'received_days = 60\ncounted_from = "undecided"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "old", "new"), QUESTIONS)
+def test_a_question_left_open_allows_nothing(world, key, old, new):
+    swap = (old, new or f'criminal_immigration = "undecided"\n{old}')
+    found = manifest(world, "", swap)
+    assert [one.key for one in found.undecided] == [key]
+    agreement = Agreement(found, ())
+    assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_NOT_COMMENCED
+    assert decision(world, manifest(world)).allowed
+
+
+def test_recipients_are_shown_and_nothing_is_answered_onward(world):
+    listed = (
+        'sharing = "none"',
+        'sharing = "listed"\nrecipients = ["prosecutor", "court"]\nlegal_process = "required"',
+    )
+    found = manifest(world, "", listed)
+    (text,) = [clause.text for clause in clauses(found) if clause.name == "Onward sharing"]
+    assert "court, prosecutor" in text
+    assert "order or subpoena" in text
+    assert decision(world, found, on_behalf_of="county").code is Code.ONWARD_SHARING
+
+
+def test_every_provision_is_told_in_words_and_so_is_its_absence(world):
+    more = REQUESTERS + TERRITORY + HOT_LISTS + EXPORT.format("never") + OPERATOR
+    more += POLICY.format(3, "not held", "allowed") + SURVIVAL.format("kept-as-agreed")
+    more += '[audits]\nsection = "III"\nevery_months = 12\n'
+    more += '[renegotiation]\nsection = "V"\ndays_before_end = 30\n'
+    more += '[[contacts]]\nsection = "V"\nparty = "city"\nmatter = "notices"\n'
+    more += 'name = "N"\naddress = "A"'
+    new, old = manifest(world, more), manifest(world)
+    told = {clause.name for clause in clauses(new)} - {clause.name for clause in clauses(old)}
+    assert told == {
+        "Agencies that may ask", "Territory", "Hot lists", "Export", "Operator",
+        "Policy of harbor", "After the end", "Audits", "Time to renegotiate", "city, for notices",
+    }  # fmt: skip
+    gained = [change.text for change in differences(old, new)]
+    lost = [change.text for change in differences(new, old)]
+    assert len(gained) == len(lost) == len(told)
+    assert all(text.startswith("no longer: ") for text in lost)
+
+
+def test_hot_lists_are_asked_by_the_same_rules(world):
+    found = manifest(world, HOT_LISTS)
+    query: Query = world.query(signed(world, found), selector=HotListPlate("7ABC123"))
+    assert world.ask(query, signed(world, found)).terms.hot_lists is not None
