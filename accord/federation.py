@@ -135,7 +135,10 @@ class _Loader:
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
-        kept = with_replacements(tuple(self._without_rollbacks(with_limits_beside(agreements))))
+        kept = with_replacements(self._without_rollbacks(agreements))
+        # What a text stops it stops, even where the text itself is left out.
+        out = [a for a in agreements if a.manifest.digest not in {k.manifest.digest for k in kept}]
+        kept = tuple(with_limits_beside([*kept, *out])[: len(kept)])
         return Federation(
             MappingProxyType(self._agencies),
             MappingProxyType({a.manifest.digest: a for a in kept}),

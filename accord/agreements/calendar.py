@@ -7,6 +7,7 @@ from datetime import UTC, date, timedelta, tzinfo
 from accord.agencies import Agency
 from accord.agreements.business_days import add_business_days
 from accord.agreements.effective import Agreement
+from accord.agreements.effects import last_interim_day, lifts
 from accord.agreements.instruments import Instrument, InstrumentKind
 from accord.agreements.reading import local_date
 from accord.agreements.term import period_end
@@ -91,23 +92,26 @@ def _ends(agreement: Agreement, now_ms: int) -> Iterator[Event]:
 
 def _later(agreement: Agreement) -> Iterator[Event]:
     """Yield the days that instruments bring."""
-    lifted = {
-        (one.party, one.details.of)
-        for one in agreement.instruments
-        if one.kind is InstrumentKind.RESUMPTION
-    }
     for one in agreement.instruments:
-        if (one.party, one.number) not in lifted:
+        if not any(lifts(one, other) for other in agreement.instruments):
             yield from _of(agreement, one)
 
 
 def _of(agreement: Agreement, one: Instrument) -> Iterator[Event]:
     manifest, disputes = agreement.manifest, agreement.manifest.disputes
-    if one.kind is InstrumentKind.INTERIM_DECISION and one.details.until is not None:
-        text = f"the interim decision of {one.party} ends, unless it is reviewed before"
-        yield Event(one.details.until, manifest.id, "", text)
+    last_day = last_interim_day(manifest, one)
+    if one.kind is InstrumentKind.INTERIM_DECISION and last_day is not None:
+        text = f"the interim decision of {one.party} (number {one.number}) ends"
+        if not any(_reviews(other, one) for other in agreement.instruments):
+            text += "; its review is due"
+        yield Event(last_day, manifest.id, disputes.section if disputes else "", text)
     if one.kind is InstrumentKind.DISPUTE and disputes is not None:
         opened = local_date(one.signed_at_ms, manifest.zone)
         day = add_business_days(opened, disputes.meeting_days, disputes.holidays)
         text = f"the parties must have met on the dispute that {one.party} opened on {opened}"
         yield Event(day, manifest.id, disputes.section, text)
+
+
+def _reviews(one: Instrument, decision: Instrument) -> bool:
+    its = (one.party, one.details.of) == (decision.party, decision.number)
+    return its and one.kind is InstrumentKind.REVIEW

@@ -52,6 +52,14 @@ def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
     yield from _sets(
         who, "may ask about", old.purposes.allowed, new.purposes.allowed, new.purposes.section
     )
+    were, are = old.purposes.prohibited, new.purposes.prohibited
+    for effect, words, some in (
+        (Effect.LOSES, "may ask under no agreement about", are - were),
+        (Effect.GAINS, "may ask under other agreements again about", were - are),
+    ):
+        if some:
+            text = f"{words} {', '.join(sorted(some))}"
+            yield Change(who, effect, text, new.purposes.section)
     before, after = old.eligibility, new.eligibility
     yield from _number(
         who, "needs training within the last {} days", before.training_within_days,
@@ -184,6 +192,7 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     if old.disputes != new.disputes:
         text = "a meeting in a dispute is due within "
         text += f"{new.disputes.meeting_days} business days" if new.disputes else "no set time"
+        text += f"; a watch commander's decision lasts {new.interim_days} days at most"
         section = (new.disputes or old.disputes or new.term).section
         yield Change(everybody, Effect.CHANGES, text, section)
     yield from _provisions(old, new)

@@ -5,7 +5,7 @@ owner before anything is decided. Notices and suspensions are folded in here:
 each can only replace a value by a narrower one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -145,9 +145,10 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
 
 
 def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
-    """Return the agreements, each with what the others stop or narrow between its parties."""
+    """Return the agreements, each with what the others stop, narrow or prohibit for its parties."""
     limits: list[tuple[Agreement, Stop | Narrowing]] = []
     for agreement in agreements:
+        limits += [(agreement, prohibition) for prohibition in _prohibitions(agreement)]
         limits += [(agreement, stop) for stop in agreement.effects.stops]
         limits += [(agreement, narrowing) for narrowing in agreement.effects.narrowings]
     if not limits:
@@ -162,4 +163,21 @@ def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
             ),
         )
         for agreement in agreements
+    )
+
+
+def _prohibitions(agreement: Agreement) -> Iterator[Narrowing]:
+    """Yield what the text prohibits under every agreement of its parties, while it runs."""
+    manifest, term = agreement.manifest, agreement.term
+    if term.commences_ms is None or not manifest.purposes.prohibited:
+        return
+    ends = [ms for ms in (term.expires_ms, agreement.replaced_ms) if ms is not None]
+    yield Narrowing(
+        agreement.parties,
+        term.commences_ms,
+        min(ends, default=None),
+        manifest.purposes.prohibited,
+        frozenset(),
+        manifest.purposes.section,
+        f"the agreement {manifest.id} prohibits it",
     )

@@ -2,8 +2,12 @@
 
 An ending moves the end of the term forward, never back. A stop forbids every
 query between the party that made it and the others; a narrowing takes purposes
-or kinds of data away from everybody. A resumption ends the stops and
-narrowings of its own party from its signature on, and no others. A notice that
+or kinds of data away from everybody. A resumption ends a suspension of its own
+party, or what its own party held suspended by law, from its signature on, and
+nothing else. A watch commander's decision ends with its last day, or as many
+days after its signature as the text lets it last; the review of it, by its own
+party, ends it earlier or lets it stand up to then. What the law suspends is
+gone and the rest stands, unless counsel holds the essential purpose impaired. A notice that
 is not what the text demands (too late, on too few channels) does nothing, and
 is told as a defect: whoever wants out at once signs a suspension.
 
@@ -15,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from accord.agreements.instruments import Instrument, InstrumentKind
+from accord.agreements.instruments import Instrument, InstrumentKind, ReviewOutcome
 from accord.agreements.manifest import CountedFrom, Manifest, NoticeRule
 from accord.agreements.manifest_file import Channel
 from accord.agreements.reading import local_date
@@ -90,6 +94,8 @@ def effects_of(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
             defects.append(f"{one.kind} of {one.party} (number {one.number}): {ended}")
         elif ended is not None:
             endings.append(ended)
+        elif idle := _lifts_nothing(one, instruments):
+            defects.append(f"{one.kind} of {one.party} (number {one.number}): {idle}")
     endings += _mutual(manifest, instruments)
     narrowings, stops = [], []
     for one, until_ms in _lifted(instruments):
@@ -198,24 +204,47 @@ def _over(manifest: Manifest, last_day: date, section: str, words: str) -> Endin
     return Ending(at_ms, section, words)
 
 
-_LIMITING = {
-    InstrumentKind.SUSPENSION,
-    InstrumentKind.SUPERSEDED_BY_LAW,
-    InstrumentKind.INTERIM_DECISION,
+_LIFTED_BY = {
+    InstrumentKind.SUSPENSION: InstrumentKind.RESUMPTION,
+    InstrumentKind.SUPERSEDED_BY_LAW: InstrumentKind.RESUMPTION,
+    InstrumentKind.INTERIM_DECISION: InstrumentKind.REVIEW,
 }
+
+
+def lifts(one: Instrument, other: Instrument) -> bool:
+    """Tell whether ``other`` ends what ``one`` limits: its own party's, by the right kind."""
+    return (
+        other.kind is _LIFTED_BY.get(one.kind)
+        and (other.party, other.details.of) == (one.party, one.number)
+        and other.details.outcome is not ReviewOutcome.CONFIRMS
+    )
+
+
+def _lifts_nothing(one: Instrument, instruments: Iterable[Instrument]) -> str:
+    """Return what is wrong with one that is to lift another; "" for other kinds."""
+    if one.kind not in _LIFTED_BY.values():
+        return ""
+    for other in instruments:
+        if (other.party, other.number) == (one.party, one.details.of):
+            fits = _LIFTED_BY.get(other.kind) is one.kind
+            return "" if fits else f"number {other.number} is a {other.kind}, which it can't lift"
+    return f"there is no number {one.details.of}"
+
+
+def last_interim_day(manifest: Manifest, one: Instrument) -> date | None:
+    """Return the last day of an interim decision: no later than the text lets it last."""
+    if one.details.until is None:
+        return None
+    signed_on = local_date(one.signed_at_ms, manifest.zone)
+    return min(one.details.until, signed_on + timedelta(days=manifest.interim_days))
 
 
 def _lifted(instruments: Sequence[Instrument]) -> Iterator[tuple[Instrument, int | None]]:
     """Yield each that limits, with the moment at which its own party lifted it."""
     for one in instruments:
-        if one.kind not in _LIMITING:
+        if one.kind not in _LIFTED_BY:
             continue
-        lifted = [
-            other.signed_at_ms
-            for other in instruments
-            if other.kind is InstrumentKind.RESUMPTION
-            and (other.party, other.details.of) == (one.party, one.number)
-        ]
+        lifted = [other.signed_at_ms for other in instruments if lifts(one, other)]
         yield one, min(lifted, default=None)
 
 
@@ -227,12 +256,15 @@ def _limits(manifest: Manifest, one: Instrument, until_ms: int | None) -> list[S
         return [Stop(one.party, parties, one.signed_at_ms, until_ms, section, words)]
     if one.kind is InstrumentKind.SUPERSEDED_BY_LAW:
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
+        if said.impairs_essential_purpose:
+            words += ", which impairs its essential purpose"
     else:
         words, section = f"{said.decided_by} of {one.party} decided so", manifest.policy_section
-        if said.until is not None:
-            ends_ms = start_of(said.until + timedelta(days=1), manifest.zone)
+        last_day = last_interim_day(manifest, one)
+        if last_day is not None:
+            ends_ms = start_of(last_day + timedelta(days=1), manifest.zone)
             until_ms = ends_ms if until_ms is None else min(until_ms, ends_ms)
-    if said.all:
+    if said.all or said.impairs_essential_purpose:
         # Whoever says so: what the law suspends is suspended for every pair.
         return [
             Stop(party, parties, one.signed_at_ms, until_ms, section, words)

@@ -21,8 +21,8 @@ payload is JSON: these keys, and those of its kind::
     }
 
 What each does is for :mod:`accord.agreements.effects` to say. Whatever they
-do, they narrow: the one that lifts something, a resumption, lifts only what
-its own party stopped before.
+do, they narrow. Two lift something, and only what their own party stopped
+before: a resumption, and the review of an interim decision.
 """
 
 import json
@@ -68,7 +68,15 @@ class InstrumentKind(StrEnum):
     RESUMPTION = "resumption"  # of one's own suspension
     SUPERSEDED_BY_LAW = "superseded-by-law"  # VI: what the law suspends
     INTERIM_DECISION = "interim-decision"  # VII.B: a watch commander's, until review
+    REVIEW = "review"  # VII.B: of an interim decision, at a higher level
     DISPUTE = "dispute"  # VII.A: opened, and the meeting is due
+
+
+class ReviewOutcome(StrEnum):
+    """What a review makes of an interim decision: it stands up to its end, or is over."""
+
+    CONFIRMS = "confirms"
+    ENDS = "ends"
 
 
 _K = InstrumentKind
@@ -80,12 +88,13 @@ _NEEDED: dict[InstrumentKind, frozenset[str]] = {
     _K.RESUMPTION: frozenset({"of"}),
     _K.SUPERSEDED_BY_LAW: frozenset({"citation", "reason"}),
     _K.INTERIM_DECISION: frozenset({"decided_by", "reason", "until"}),
+    _K.REVIEW: frozenset({"of", "outcome", "decided_by", "reason"}),
     _K.DISPUTE: frozenset({"reason"}),
 }
 _POSSIBLE: dict[InstrumentKind, frozenset[str]] = {
     _K.TERMINATION: frozenset({"received_on"}),
     _K.NON_EXTENSION: frozenset({"received_on"}),
-    _K.SUPERSEDED_BY_LAW: frozenset({"purposes", "kinds", "all"}),
+    _K.SUPERSEDED_BY_LAW: frozenset({"purposes", "kinds", "impairs_essential_purpose"}),
     _K.INTERIM_DECISION: frozenset({"purposes", "kinds", "all"}),
 }
 
@@ -94,9 +103,10 @@ _POSSIBLE: dict[InstrumentKind, frozenset[str]] = {
 class Details:
     """What the kinds say beyond the common keys. Dates are days in the agreement's zone.
 
-    ``sent`` tells on which channel the notice went on which day. ``all`` stops
-    every query, ``purposes`` and ``kinds`` those named. ``of`` is the number of
-    the party's own instrument that is lifted. ``until`` is the last day.
+    ``sent`` tells on which channel the notice went on which day. ``all`` and
+    ``impairs_essential_purpose`` stop every query, ``purposes`` and ``kinds``
+    those named. ``of`` is the number of the party's own instrument that is
+    lifted or reviewed. ``until`` is the last day.
     """
 
     last_day: date | None = None
@@ -110,6 +120,8 @@ class Details:
     purposes: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
     all: bool = False
+    impairs_essential_purpose: bool = False
+    outcome: ReviewOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,8 @@ class _Payload(StrictModel):
     purposes: list[str] | None = None
     kinds: list[str] | None = None
     all: bool | None = None
+    impairs_essential_purpose: bool | None = None
+    outcome: str | None = None
 
 
 _COMMON = frozenset({"format", "agreement", "manifest_sha256", "party", "number", "kind"}) | {
@@ -196,6 +210,8 @@ def sign_instrument(manifest: Manifest, instrument: Instrument, key: Signer) -> 
         "purposes": sorted(said.purposes) or None,
         "kinds": sorted(said.kinds) or None,
         "all": said.all or None,
+        "impairs_essential_purpose": said.impairs_essential_purpose or None,
+        "outcome": said.outcome.value if said.outcome else None,
     }
     content = {name: value for name, value in content.items() if value is not None}
     payload = (json.dumps(content, indent=1) + "\n").encode()
@@ -263,11 +279,11 @@ def _check_keys(content: _Payload, kind: InstrumentKind, where: object) -> None:
         raise InputError(where, f"a {kind} lacks {', '.join(missing)}", "say it when you sign")
     if strange := sorted(given - needed - possible):
         raise InputError(where, f"a {kind} has no {', '.join(strange)}", "leave it out")
-    narrows = {"purposes", "kinds", "all"}
-    if narrows & possible and not narrows & given and kind is _K.SUPERSEDED_BY_LAW:
+    if kind is _K.SUPERSEDED_BY_LAW and not possible & given:
         raise InputError(
-            where, "does not say what the law suspends", "name purposes or kinds of data, or all"
-        )
+            where, "does not say what the law suspends",
+            "name purposes or kinds of data, or say that it impairs the essential purpose",
+        )  # fmt: skip
 
 
 def _details(content: _Payload, where: object) -> Details:
@@ -289,10 +305,14 @@ def _details(content: _Payload, where: object) -> Details:
             purposes=frozenset(Purpose(p).value for p in content.purposes or ()),
             kinds=frozenset(Kind(k) for k in content.kinds or ()),
             all=bool(content.all),
+            impairs_essential_purpose=bool(content.impairs_essential_purpose),
+            outcome=ReviewOutcome(content.outcome) if content.outcome is not None else None,
         )
     except ValueError:
         raise InputError(
-            where, "has a date, a channel, a purpose or a kind of data that is none", "sign again"
+            where,
+            "has a date, a channel, a purpose, a kind of data or an outcome that is none",
+            "sign again",
         ) from None
 
 

@@ -58,7 +58,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Purposes:
-    """The closed list of purposes.
+    """The closed list of purposes, and those that no agreement of the parties may serve.
 
     ``offences`` are (purpose, classes of offences): for such a purpose a query
     must name one of its classes.
@@ -67,6 +67,7 @@ class Purposes:
     section: str
     allowed: frozenset[str]
     offences: tuple[tuple[str, frozenset[str]], ...] = ()
+    prohibited: frozenset[str] = frozenset()
 
     def offences_of(self, purpose: str) -> frozenset[str] | None:
         """Return the classes to which a purpose is restricted; None: to none."""
@@ -163,13 +164,21 @@ class NoticeRule:
     counted_from: CountedFrom
 
 
+INTERIM_DAYS = 7
+"""How long a watch commander's decision lasts at most where the text does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disputes:
-    """In how many business days the parties meet, by which calendar of holidays."""
+    """In how many business days the parties meet, by which calendar of holidays.
+
+    ``interim_days`` is how many calendar days a watch commander's decision lasts at most.
+    """
 
     section: str
     meeting_days: int
     holidays: str
+    interim_days: int
 
 
 class State(StrEnum):
@@ -241,6 +250,11 @@ class Manifest:
     def attested(self) -> tuple[ClauseRule, ...]:
         """The clauses that the officer declares in each query."""
         return tuple(clause for clause in self.clauses if clause.state is State.ATTESTED)
+
+    @property
+    def interim_days(self) -> int:
+        """How many days a watch commander's decision lasts at most."""
+        return INTERIM_DAYS if self.disputes is None else self.disputes.interim_days
 
     def party(self, agency: str) -> Party | None:
         """Return the party with that id, or None."""

@@ -54,6 +54,7 @@ class PurposesEntry(StrictModel):
     allowed: list[str] = Limit(min_length=1)
     offences: dict[str, list[str]] = Limit(default={}, max_length=20)
     criminal_immigration: str = "off"
+    prohibited: list[str] | None = Limit(default=None, min_length=1)
 
 
 class EligibilityEntry(StrictModel):
@@ -156,6 +157,7 @@ class DisputesEntry(StrictModel):
     section: Section
     meeting_business_days: int = Limit(ge=1, le=60)
     holidays: str
+    interim_days: int | None = Limit(default=None, ge=1, le=90)
 
 
 class ClauseEntry(StrictModel):

@@ -18,6 +18,7 @@
     [purposes]
     section = "II.A"
     allowed = ["stolen-vehicle", "criminal-investigation"]
+    prohibited = ["hit-and-run"]         # * under no agreement between the parties
     [purposes.offences]                  # may be left out, as all that is marked *
     criminal-investigation = ["homicide", "robbery"]
     [eligibility]
@@ -79,6 +80,7 @@
     section = "VII.A"
     meeting_business_days = 5
     holidays = "US-CA"                   # country and subdivision; or "none"
+    interim_days = 7                     # how long a watch commander's decision lasts at most
     [execution]
     section = "VIII"
     counterparts = "every-party"
@@ -106,6 +108,7 @@ import hashlib
 from accord.agreements.business_days import NO_HOLIDAYS, is_calendar
 from accord.agreements.clause_reading import read_clauses, read_sections
 from accord.agreements.manifest import (
+    INTERIM_DAYS,
     CountedFrom,
     Disputes,
     Ends,
@@ -296,7 +299,8 @@ def _disputes(source: Source, entry: DisputesEntry | None) -> Disputes | None:
             'write country and subdivision such as "US-CA", or "none" for weekends alone',
         )
     holidays = NO_HOLIDAYS if entry.holidays == UNDECIDED else entry.holidays
-    return Disputes(entry.section, entry.meeting_business_days, holidays)
+    days = INTERIM_DAYS if entry.interim_days is None else entry.interim_days
+    return Disputes(entry.section, entry.meeting_business_days, holidays, days)
 
 
 def _non_extension(source: Source, file: ManifestFile) -> NoticeRule | None:

@@ -16,7 +16,7 @@ from accord.agreements.questions import UNDECIDED, decided
 from accord.agreements.reading import Source
 from accord.agreements.shapes import MAX_DAYS
 from accord.agreements.terms import PhotoSharing
-from accord.model import ApprovalKind, Employment, Offence
+from accord.model import ApprovalKind, Employment, Offence, Purpose
 
 
 def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
@@ -35,7 +35,22 @@ def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
         source.unique(key, classes)
         found = [source.choice(key, text, Offence, "a class of offences") for text in classes]
         offences.append((purpose, frozenset(one.value for one in found)))
-    return Purposes(entry.section, allowed, tuple(sorted(offences)))
+    return Purposes(
+        entry.section, allowed, tuple(sorted(offences)), _prohibited(source, entry, allowed)
+    )
+
+
+def _prohibited(source: Source, entry: PurposesEntry, allowed: frozenset[str]) -> frozenset[str]:
+    key, prohibited = ["purposes", "prohibited"], entry.prohibited or []
+    source.unique(key, prohibited)
+    for purpose in prohibited:
+        source.word(key, purpose, [p.value for p in Purpose], "a purpose that Accord knows")
+        if purpose in allowed:
+            raise source.error(
+                key, f"holds {purpose!r}, which purposes.allowed holds too",
+                "remove it from one of them", purpose,
+            )  # fmt: skip
+    return frozenset(prohibited)
 
 
 def read_limits(source: Source, entry: LimitsEntry, purposes: PurposesEntry) -> Limits:

@@ -81,6 +81,13 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
             for purpose, classes in manifest.purposes.offences
         ),
     )
+    if manifest.purposes.prohibited:
+        prohibited = ", ".join(sorted(manifest.purposes.prohibited))
+        yield Clause(
+            "Prohibited purposes",
+            manifest.purposes.section,
+            f"While this runs, under no agreement between the parties for {prohibited}.",
+        )
     yield Clause("Who may ask", needs.section, officer_words(needs))
     yield Clause("Onward sharing", manifest.onward.section, onward_words(manifest.onward))
     yield Clause(
@@ -107,7 +114,8 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     disputes = manifest.disputes
     if disputes is not None:
         days = f"{disputes.meeting_days} business days (holidays: {disputes.holidays})"
-        text = f"Once a party opens a dispute, the parties meet within {days}."
+        text = f"Once a party opens a dispute, the parties meet within {days}. "
+        text += f"A watch commander's decision lasts {disputes.interim_days} days at most."
         yield Clause("Disputes", disputes.section, text)
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."

@@ -19,6 +19,7 @@ from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
+    ReviewOutcome,
     file_name,
     named,
     sign_instrument,
@@ -140,11 +141,14 @@ def superseded(
     citation: Annotated[str, typer.Option(help="The law or the ruling.")],
     purpose: Purposes = [],  # noqa: B006 - typer makes a new list for each call
     kind: Kinds = [],  # noqa: B006
-    everything: All = False,
+    impairs_essential_purpose: Annotated[
+        bool, typer.Option("--impairs-essential-purpose", help="Then the whole is suspended.")
+    ] = False,
 ) -> None:  # fmt: skip
-    """Say what a law or a court suspends; the rest stands unless you say --all."""
+    """Say what a law or a court suspends; the rest stands unless the essential purpose does not."""
     said = Details(reason=reason, citation=citation, purposes=_purposes(purpose),
-                   kinds=_kinds(kind), all=everything)  # fmt: skip
+                   kinds=_kinds(kind),
+                   impairs_essential_purpose=impairs_essential_purpose)  # fmt: skip
     who = _Signer(party, key, signer, capacity)
     _sign(folder, _read(folder), InstrumentKind.SUPERSEDED_BY_LAW, said, who)
 
@@ -159,10 +163,30 @@ def interim(
     everything: All = False,
 ) -> None:  # fmt: skip
     """Record a watch commander's decision until review: it narrows or confirms."""
-    said = Details(reason=reason, decided_by=decided_by, until=_day("--until", until),
+    manifest, last_day = _read(folder), _day("--until", until)
+    today = local_date(SystemClock().now_ms(), manifest.zone)
+    if not 0 <= (last_day - today).days <= manifest.interim_days:
+        raise InputError(
+            "--until", f"is not within {manifest.interim_days} days, as long as it may last",
+            "give an earlier day, and have it reviewed before: notice review",
+        )  # fmt: skip
+    said = Details(reason=reason, decided_by=decided_by, until=last_day,
                    purposes=_purposes(purpose), kinds=_kinds(kind), all=everything)  # fmt: skip
     who = _Signer(party, key, signer, capacity)
-    _sign(folder, _read(folder), InstrumentKind.INTERIM_DECISION, said, who)
+    _sign(folder, manifest, InstrumentKind.INTERIM_DECISION, said, who)
+
+
+@app.command()
+def review(
+    folder: Folder, party: For, key: Key, signer: Name, capacity: Capacity, reason: Why,
+    of: Annotated[int, typer.Option(help="The number of your interim decision.")],
+    decided_by: Annotated[str, typer.Option(help="Who reviewed it, by office.")],
+    outcome: Annotated[ReviewOutcome, typer.Option(help="What becomes of it.")],
+) -> None:  # fmt: skip
+    """Review an interim decision of your own party: it is over, or stands up to its end."""
+    said = Details(reason=reason, decided_by=decided_by, of=of, outcome=outcome)
+    who = _Signer(party, key, signer, capacity)
+    _sign(folder, _read(folder), InstrumentKind.REVIEW, said, who)
 
 
 @app.command()

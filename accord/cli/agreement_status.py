@@ -94,9 +94,10 @@ def _instruments_table(agreement: Agreement) -> Table:
     for one in agreement.instruments:
         said, moment = one.details, to_datetime(one.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
         words = [f"last day {said.last_day}"] * (said.last_day is not None)
-        words += [f"lifts number {said.of}"] * bool(said.of)
+        words += [f"{said.outcome or 'lifts'} number {said.of}"] * bool(said.of)
         words += [f"until {said.until}"] * (said.until is not None)
         words += [*sorted(said.purposes), *sorted(said.kinds), *["everything"] * said.all]
+        words += ["the essential purpose is impaired"] * said.impairs_essential_purpose
         words += [text for text in (said.citation, said.decided_by, said.reason) if text]
         cells = (f"{one.kind}, number {one.number}", one.party, one.signer)
         table.add_row(*map(shown, cells), moment, shown("; ".join(words)))

@@ -10,7 +10,7 @@ import pytest
 from accord.agreements.business_days import add_business_days, is_calendar
 from accord.agreements.calendar import ahead, due, events
 from accord.agreements.effective import Agreement
-from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
 from accord.agreements.manifest_file import Channel
 from accord.cli.agreement_calendar import as_icalendar
 from accord.clock import to_ms
@@ -77,11 +77,14 @@ def test_a_dispute_and_an_interim_decision_bring_days(world):
         agreement, K.INTERIM_DECISION, opened, 2, decided_by="w", reason="x",
         until=date(2026, 3, 9),
     )  # fmt: skip
-    assert ("2026-03-09", "the interim decision of city ends, unless it is reviewed before") in (
-        days(interim)
-    )
-    lifted = signed(interim, K.RESUMPTION, opened, 3, of=2)
-    assert "2026-03-09" not in dict(days(lifted))
+    # No longer than the seven days after its signature that the text allows.
+    text = "the interim decision of city (number 2) ends"
+    assert ("2026-02-19", f"{text}; its review is due") in days(interim, before)
+    said = {"of": 2, "decided_by": "Chief", "reason": "x"}
+    stands = signed(interim, K.REVIEW, opened, 3, outcome=ReviewOutcome.CONFIRMS, **said)
+    assert ("2026-02-19", text) in days(stands, before)
+    over = signed(interim, K.REVIEW, opened, 3, outcome=ReviewOutcome.ENDS, **said)
+    assert "2026-02-19" not in dict(days(over, before))
 
 
 @pytest.mark.parametrize(

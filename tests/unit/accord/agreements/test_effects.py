@@ -13,10 +13,12 @@ from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
+    ReviewOutcome,
     sign_instrument,
     verify_instrument,
 )
 from accord.agreements.manifest_file import Channel
+from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import to_ms
 from accord.errors import Code, InputError, Unverified
 from accord.model import HotListPlate, Kind
@@ -210,14 +212,20 @@ def test_what_the_law_suspends_is_gone_and_the_rest_stands(world):
     assert world.ask(world.query(agreement), agreement).allowed
     hot_list = world.query(agreement, selector=HotListPlate("7ABC123"))
     assert world.ask(hot_list, agreement).code is Code.AGREEMENT_SUSPENDED
-    everything = replace(one, details=replace(one.details, purposes=frozenset(), all=True))
+    everything = replace(
+        one, details=replace(one.details, purposes=frozenset(), impairs_essential_purpose=True)
+    )
     agreement = replace(agreement, instruments=(everything,))
     assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_SUSPENDED
 
 
+def interim(day: date, until: date, **said: object) -> Instrument:
+    said = {"decided_by": "Watch Commander, Harbor", "reason": "a pursuit", "all": True} | said
+    return notice(K.INTERIM_DECISION, day, until=until, **said)
+
+
 def test_an_interim_decision_ends_with_its_last_day(world):
-    said = {"decided_by": "Watch Commander, Harbor", "reason": "a pursuit", "all": True}
-    one = notice(K.INTERIM_DECISION, date(2026, 2, 20), until=date(2026, 2, 28), **said)
+    one = interim(date(2026, 2, 24), date(2026, 2, 28))
     agreement = replace(world.agreement(), instruments=(one,))
     # NOW is 1 March 2026, 4 in the morning in Los Angeles.
     assert world.ask(world.query(agreement), agreement).allowed
@@ -228,6 +236,72 @@ def test_an_interim_decision_ends_with_its_last_day(world):
     assert "Watch Commander, Harbor of city decided so" in refused.reason
     confirms = replace(longer, details=replace(longer.details, all=False))
     assert world.ask(world.query(agreement), replace(agreement, instruments=(confirms,))).allowed
+
+
+@pytest.mark.parametrize(("days", "holds"), [(5, False), (8, True)])
+def test_no_interim_decision_lasts_longer_than_the_text_says(world, days, holds):
+    text = world.text().replace(
+        b'holidays = "US-CA"', b'holidays = "none"\ninterim_days = %d' % days
+    )
+    manifest = parse_manifest(text, "x")
+    one = interim(date(2026, 2, 21), date(2027, 1, 1))
+    agreement = replace(world.agreement(manifest), instruments=(one,))
+    assert world.ask(world.query(agreement), agreement).allowed is not holds
+
+
+@pytest.mark.parametrize(
+    ("other", "allowed"),
+    [
+        (notice(K.REVIEW, date(2026, 2, 26), number=2, of=1, outcome=ReviewOutcome.ENDS), True),
+        (notice(K.REVIEW, date(2026, 2, 26), number=2, of=1,
+                outcome=ReviewOutcome.CONFIRMS), False),
+        (notice(K.REVIEW, date(2026, 2, 26), number=2, of=1, outcome=ReviewOutcome.ENDS,
+                party="harbor"), False),
+        (notice(K.RESUMPTION, date(2026, 2, 26), number=2, of=1), False),
+    ],
+    ids=["ended", "confirmed", "another party's", "resumed"],
+)  # fmt: skip
+def test_only_its_own_partys_review_ends_an_interim_decision(world, other, allowed):
+    agreement = replace(
+        world.agreement(), instruments=(interim(date(2026, 2, 24), date(2026, 3, 1)), other)
+    )
+    assert world.ask(world.query(agreement), agreement).allowed is allowed
+
+
+def test_a_review_lifts_no_suspension(world):
+    stop = notice(K.SUSPENSION, date(2026, 1, 1), reason="x")
+    review = notice(K.REVIEW, date(2026, 1, 2), number=2, of=1, outcome=ReviewOutcome.ENDS)
+    agreement = replace(world.agreement(), instruments=(stop, review))
+    assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_SUSPENDED
+    assert "number 1 is a suspension, which it can't lift" in agreement.effects.defects[0]
+
+
+def prohibiting(world, *parties: str, **options: object) -> Agreement:
+    text = world.text(*parties, purposes=["wanted-person"], **options)
+    text = text.replace(
+        b'allowed = ["wanted-person"]',
+        b'allowed = ["wanted-person"]\nprohibited = ["stolen-vehicle"]',
+    )
+    return world.agreement(parse_manifest(text, "x"))
+
+
+def test_what_one_agreement_prohibits_no_other_of_the_two_allows_while_it_runs(world):
+    ours, strict = world.agreement(), prohibiting(world)
+    held, _ = with_limits_beside((ours, strict))
+    refused = world.ask(world.query(held), held)
+    assert (refused.code, refused.section) == (Code.AGREEMENT_SUSPENDED, "II.A")
+    assert "the agreement city-harbor prohibits it" in refused.reason
+    assert world.ask(world.query(held, purpose="wanted-person"), held).allowed
+    others = prohibiting(world, "city", "county")
+    ended = prohibiting(world, length_years=1)
+    unsigned = replace(strict, counterparts=strict.counterparts[:1])
+    replaced = replace(strict, replaced_ms=at(date(2026, 1, 1)))
+    for free in (others, unsigned, replaced):
+        held, _ = with_limits_beside((ours, free))
+        assert world.ask(world.query(held), held).allowed
+    held, _ = with_limits_beside((ours, ended))
+    assert allowed(world, held, date(2026, 6, 2))
+    assert not allowed(world, held, date(2026, 5, 31))
 
 
 def test_a_dispute_alone_changes_nothing(world):
@@ -299,8 +373,11 @@ details = st.builds(
     purposes=st.frozensets(st.sampled_from(["stolen-vehicle", "wanted-person"])),
     kinds=st.frozensets(st.sampled_from(Kind)),
     all=st.booleans(),
+    impairs_essential_purpose=st.booleans(),
+    outcome=st.none() | st.sampled_from(ReviewOutcome),
 )
-narrowing = [kind for kind in K if kind is not K.RESUMPTION]
+LIFTING = {K.RESUMPTION, K.REVIEW}
+narrowing = [kind for kind in K if kind not in LIFTING]
 
 
 def any_of(kinds):
@@ -336,7 +413,7 @@ def allowed(world, agreement, day: date) -> bool:
     extension=st.sampled_from(["none", "once", "repeating"]),
 )
 def test_more_instruments_never_allow_more(world, held, more, day, extension):
-    """But for a resumption; and the order of the files decides nothing."""
+    """But for a resumption and a review; and the order of the files decides nothing."""
     agreement = world.agreement(world.manifest(extension=extension))
     one = replace(agreement, instruments=tuple(held))
     if not allowed(world, agreement, day):

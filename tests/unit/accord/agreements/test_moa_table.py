@@ -150,7 +150,8 @@ class Case:
             kind, said = K.SUPERSEDED_BY_LAW, taken(words[1], citation=LAW)
         elif what == "interim":
             until = date.fromisoformat(words[3])
-            kind, said = K.INTERIM_DECISION, taken(words[1], decided_by="Commander", until=until)
+            kind, signed = K.INTERIM_DECISION, "2026-02-24"
+            said = taken(words[1], decided_by="Commander", until=until)
         else:
             assert what == "dispute", what
         number = sum(one.party == party for one in self.instruments) + 1

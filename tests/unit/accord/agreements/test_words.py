@@ -85,6 +85,8 @@ BOTH = "city, harbor"
         (("received_days = 60", "received_days = 90"), BOTH, Effect.GAINS, "deleted 90 days", "IV"),
         (("received_days = 60", 'received_days = "own-policy"'), BOTH, Effect.CHANGES,
          "own policy", "IV"),
+        (("[eligibility]", 'prohibited = ["hit-and-run"]\n[eligibility]'), BOTH, Effect.LOSES,
+         "under no agreement about hit-and-run", "II.A"),
         (("length_years = 3", "length_years = 2"), "every party", Effect.CHANGES,
          "2 years from", "V"),
         (("revision = 1", f'revision = 2\nreplaces = "sha256:{"0" * 64}"'), "every party",

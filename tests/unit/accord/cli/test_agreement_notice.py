@@ -67,9 +67,18 @@ def test_what_the_law_and_a_watch_commander_suspend(in_force):
     out = run(*status(in_force))
     assert "In force now: yes" in out
     assert "Suspended in it: stolen-vehicle: city holds it suspended by Example Act" in out
-    decided = ("--decided-by", "Watch Commander", "--until", LATER, "--reason", "a pursuit")
-    run(*notice(in_force, "interim", *decided, "--all", party="harbor"))
+    decided = ("--decided-by", "Watch Commander", "--reason", "a pursuit", "--until")
+    assert "is not within 7 days" in fails(*notice(in_force, "interim", *decided, LATER, "--all"))
+    soon = TODAY + timedelta(days=5)
+    run(*notice(in_force, "interim", *decided, soon, "--all", party="harbor"))
     assert "suspended: Watch Commander of harbor decided so" in run(*status(in_force))
+    reviewed = ("--of", 1, "--decided-by", "Chief", "--reason", "over", "--outcome", "ends")
+    run(*notice(in_force, "review", *reviewed, party="harbor"))
+    out = run(*status(in_force))
+    assert "In force now: yes" in out
+    assert "ends number 1" in " ".join(out.split())
+    run(*notice(in_force, "superseded", *law, "--impairs-essential-purpose"))
+    assert "which impairs its essential purpose" in run(*status(in_force))
 
 
 def test_ended_together_once_both_have_signed(in_force):
