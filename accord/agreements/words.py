@@ -102,21 +102,26 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     )
     yield Clause("What is seen", manifest.fields.section, f"{_seen(manifest.fields.redaction)}.")
     yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
-    yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.")
-    yield Clause("Early end", *_early_end(manifest))
+    term_state = _state(manifest, "term")
+    yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.", term_state)
+    yield Clause("Early end", *_early_end(manifest), _state(manifest, "termination"))
     prevented = manifest.non_extension
     if prevented is not None:
-        text = f"A party prevents the extension by {notice_words(prevented)}."
-        yield Clause("Non-extension", prevented.section, text)
+        state = _state(manifest, "non_extension")
+        said = notice_words(prevented, undecided=state is State.UNDECIDED)
+        text = f"A party prevents the extension by {said}."
+        yield Clause("Non-extension", prevented.section, text, state)
     elif manifest.term.extension is not Extension.NONE:
         text = "No party alone prevents the extension."
         yield Clause("Non-extension", manifest.term.section, text)
     disputes = manifest.disputes
     if disputes is not None:
-        days = f"{disputes.meeting_days} business days (holidays: {disputes.holidays})"
+        state = _state(manifest, "disputes")
+        holidays = "undecided" if state is State.UNDECIDED else disputes.holidays
+        days = f"{disputes.meeting_days} business days (holidays: {holidays})"
         text = f"Once a party opens a dispute, the parties meet within {days}. "
         text += f"A watch commander's decision lasts {disputes.interim_days} days at most."
-        yield Clause("Disputes", disputes.section, text)
+        yield Clause("Disputes", disputes.section, text, state)
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
@@ -125,6 +130,12 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     for rule in manifest.clauses:
         name = rule.id.replace("-", " ").capitalize()
         yield Clause(name, rule.section, clause_words(rule), rule.state)
+
+
+def _state(manifest: Manifest, table: str) -> State:
+    """Return what becomes of a table of the file: enforced, once nothing in it is open."""
+    open_keys = (one.key.partition(".")[0] for one in manifest.undecided)
+    return State.UNDECIDED if table in open_keys else State.ENFORCED
 
 
 def clause_words(rule: ClauseRule) -> str:
@@ -146,13 +157,17 @@ def _early_end(manifest: Manifest) -> tuple[str, str]:
     rule = manifest.termination
     if rule is None:
         return manifest.term.section, f"{together}. No party ends it alone."
-    return rule.section, f"{together}. A party alone ends it by {notice_words(rule)}."
+    said = notice_words(rule, undecided=_state(manifest, "termination") is State.UNDECIDED)
+    return rule.section, f"{together}. A party alone ends it by {said}."
 
 
-def notice_words(rule: NoticeRule) -> str:
+def notice_words(rule: NoticeRule, *, undecided: bool = False) -> str:
     """Return what a notice must be, such as "a notice of 30 days, by ..."."""
     channels = " and ".join(_CHANNELS[channel] for channel in sorted(rule.channels))
-    return f"a notice of {rule.days} days, {channels}, counted from its {rule.counted_from.value}"
+    counted = f"counted from its {rule.counted_from.value}"
+    if undecided:
+        counted = "from when its days are counted is undecided"
+    return f"a notice of {rule.days} days, {channels}, {counted}"
 
 
 def _seen(redaction: Redaction) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.effects import Narrowing, Stop
+from accord.agreements.instrument_words import instrument_words
 from accord.agreements.manifest import Manifest
 from accord.agreements.term import period_end
 from accord.agreements.words import extension_words
@@ -92,15 +93,9 @@ def _verified_table(agreement: Agreement) -> Table:
 def _instruments_table(agreement: Agreement) -> Table:
     table = Table("instrument", "of", "signed by", "signed at (UTC)", "what it says")
     for one in agreement.instruments:
-        said, moment = one.details, to_datetime(one.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
-        words = [f"last day {said.last_day}"] * (said.last_day is not None)
-        words += [f"{said.outcome or 'lifts'} number {said.of}"] * bool(said.of)
-        words += [f"until {said.until}"] * (said.until is not None)
-        words += [*sorted(said.purposes), *sorted(said.kinds), *["everything"] * said.all]
-        words += ["the essential purpose is impaired"] * said.impairs_essential_purpose
-        words += [text for text in (said.citation, said.decided_by, said.reason) if text]
+        moment = to_datetime(one.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
         cells = (f"{one.kind}, number {one.number}", one.party, one.signer)
-        table.add_row(*map(shown, cells), moment, shown("; ".join(words)))
+        table.add_row(*map(shown, cells), moment, shown(instrument_words(one)))
     return table
 
 

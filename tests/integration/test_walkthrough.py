@@ -52,7 +52,7 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 13, tmp_path)
+    out, err = run_page("for-counsel.md", 14, tmp_path)
     slip, notice = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
     assert "In force now: no, suspended: harbor has suspended it" in out
@@ -62,3 +62,5 @@ def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     assert out.count("In force now: yes") == 2
     assert "\nYes.\n" in out
     assert "\nNo: The agreement does not hold the purpose hit-and-run" in out
+    assert "no signature was looked at" in (tmp_path / "to-read.html").read_text()
+    assert (tmp_path / "in-force.html").read_text().count("signature verified") == 2
