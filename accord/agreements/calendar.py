@@ -3,14 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
+from itertools import count
 
 from accord.agencies import Agency
 from accord.agreements.business_days import add_business_days
 from accord.agreements.effective import Agreement
 from accord.agreements.effects import last_interim_day, lifts
 from accord.agreements.instruments import Instrument, InstrumentKind
+from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
-from accord.agreements.term import period_end
+from accord.agreements.term import months_after, period_end
 
 AHEAD_DAYS = (90, 60, 30)
 """So many days before it a person is told."""
@@ -35,7 +37,7 @@ def events(agreement: Agreement, now_ms: int) -> tuple[Event, ...]:
     if agreement.term.commences_ms is None:
         return ()
     today = local_date(now_ms, manifest.zone)
-    found = [*_ends(agreement, now_ms), *_later(agreement)]
+    found = [*_ends(agreement, now_ms), *_audits(agreement, now_ms), *_later(agreement)]
     ahead = (event for event in found if event.day >= today)
     return tuple(sorted(ahead, key=lambda event: (event.day, event.text)))
 
@@ -82,12 +84,37 @@ def _ends(agreement: Agreement, now_ms: int) -> Iterator[Event]:
     if end_ms == term.expires_ms:
         yield Event(last, name, section, "the last day in force")
         return
+    yield from _renegotiation(manifest, last)
     yield Event(last, name, section, "a period ends; the agreement is extended from the next day")
     prevented = manifest.non_extension
     if prevented is not None:
         day = last - timedelta(days=prevented.days)
         text = f"the last day for a notice that prevents the extension of {last}"
         yield Event(day, name, prevented.section, text)
+
+
+def _renegotiation(manifest: Manifest, last: date) -> Iterator[Event]:
+    rule = manifest.provisions.renegotiation
+    if rule is not None:
+        day = last - timedelta(days=rule.days_before_end)
+        text = f"the last day on which terms may be negotiated anew, before {last}"
+        yield Event(day, manifest.id, rule.section, text)
+
+
+def _audits(agreement: Agreement, now_ms: int) -> Iterator[Event]:
+    """Yield the day by which each party must have audited next: months from the first day."""
+    manifest, begun_ms = agreement.manifest, agreement.term.commences_ms
+    rule = manifest.provisions.audits
+    if rule is None or begun_ms is None:
+        return
+    start, today = local_date(begun_ms, manifest.zone), local_date(now_ms, manifest.zone)
+    for number in count(1):
+        day = months_after(start, number * rule.every_months)
+        if day >= today:
+            to = f" and reported to {rule.report_to}" if rule.report_to else ""
+            text = f"each party must have audited{to}, every {rule.every_months} months"
+            yield Event(day, manifest.id, rule.section, text)
+            return
 
 
 def _later(agreement: Agreement) -> Iterator[Event]:

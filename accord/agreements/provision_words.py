@@ -101,7 +101,7 @@ def provision_clauses(provisions: Provisions) -> Iterator[Words]:
         yield "Audits", provisions.audits.section, text, recorded
     if provisions.renegotiation:
         days = provisions.renegotiation.days_before_end
-        text = f"The terms may be negotiated anew until {days} days before a period ends."
+        text = f"The terms may be negotiated anew until {days} days before a renewal."
         yield "Time to renegotiate", provisions.renegotiation.section, text, recorded
     if provisions.survival:
         yield "After the end", provisions.survival.section, _survival(provisions.survival), enforced
@@ -151,7 +151,5 @@ def _policy(policy: NamedPolicy) -> str:
 def _survival(rule: Survival) -> str:
     flight = "is answered" if rule.in_flight else "is refused"
     kept = "is kept as agreed" if rule.received else "is deleted by the end"
-    return (
-        f"A query under way at the end {flight}; what was received {kept}; "
-        f"logs are kept {rule.logs_years} years."
-    )
+    logs = f"; logs are kept {rule.logs_years} years" if rule.logs_years else ""
+    return f"A query under way at the end {flight}; what was received {kept}{logs}."

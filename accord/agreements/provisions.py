@@ -199,7 +199,7 @@ class Survival:
 
     ``in_flight``: a query that was taken before is still answered. ``received``
     is kept as agreed (True) or must be deleted by the end (False).
-    ``logs_years``: how long the books are kept, recorded.
+    ``logs_years``: how long the books are kept, recorded; 0: the text does not say.
     """
 
     section: str
@@ -210,7 +210,7 @@ class Survival:
 
 @dataclass(frozen=True, slots=True)
 class Renegotiation:
-    """The terms may be negotiated anew until so many days before a period ends."""
+    """The terms may be negotiated anew until so many days before a renewal."""
 
     section: str
     days_before_end: int

@@ -98,7 +98,7 @@ class SurvivalEntry(StrictModel):
     section: Section
     queries_in_flight: str
     received: str
-    logs_years: int = Limit(ge=1, le=99)
+    logs_years: int | None = Limit(default=None, ge=1, le=99)
 
 
 class RenegotiationEntry(StrictModel):

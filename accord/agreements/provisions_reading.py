@@ -221,7 +221,7 @@ def _survival(source: Source, entry: SurvivalEntry) -> Survival:
     words = ("kept-as-agreed", "deleted-at-end", UNDECIDED)
     received = source.word(["survival", "received"], entry.received, words, "a rule")
     return Survival(
-        entry.section, in_flight == "answered", received == "kept-as-agreed", entry.logs_years
+        entry.section, in_flight == "answered", received == "kept-as-agreed", entry.logs_years or 0
     )
 
 

@@ -1,8 +1,9 @@
 """What real texts leave open, and counsel must answer before anybody can sign. Pure.
 
-A key that is listed here may be written ``"undecided"``. Such a text can be
-read, checked and explained, is never signed and never in force; wherever it
-must be read as something, it is read as the narrowest word there is.
+A key that is listed here may be written ``"undecided"``, a list
+``["undecided"]``. Such a text can be read, checked and explained, is never
+signed and never in force; wherever it must be read as something, it is read as
+the narrowest word there is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ QUESTIONS: Mapping[str, str] = {
     "purposes.criminal_immigration": "May anybody ask in criminal immigration matters?",
     "eligibility.case_number": "Must a query name a case number?",
     "eligibility.reason": "Must a query say its reason in words?",
+    "eligibility.employment": "Who may ask besides employees: reserves, task forces, contractors?",
     "eligibility.approval": "Does a query need a supervisor's or a court's written approval?",
     "onward.sharing": "May a person hand on to anybody outside what was received?",
     "onward.legal_process": "Must an order or subpoena be on record before rows are handed on?",
@@ -41,7 +43,7 @@ def undecided(file: ManifestFile) -> Iterator[Undecided]:
     for path, question in QUESTIONS.items():
         table, key = path.split(".")
         entry = getattr(file, table)
-        if entry is not None and getattr(entry, key) == UNDECIDED:
+        if entry is not None and getattr(entry, key) in (UNDECIDED, [UNDECIDED]):
             yield Undecided(path, entry.section, question)
     for clause in file.clauses:
         if clause.state == UNDECIDED:

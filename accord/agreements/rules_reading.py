@@ -26,6 +26,8 @@ def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
         InputError: naming line and key.
     """
     allowed = source.purposes(["purposes", "allowed"], entry.allowed)
+    key = ["purposes", "criminal_immigration"]
+    source.word(key, entry.criminal_immigration, ("off", UNDECIDED), "an answer that is known")
     offences: list[tuple[str, frozenset[str]]] = []
     for purpose, classes in entry.offences.items():
         key = ["purposes", "offences", purpose]
@@ -85,6 +87,8 @@ def read_eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
     reason = source.word(["eligibility", "reason"], entry.reason, words, "a rule")
     key = ["eligibility", "employment"]
     employment = entry.employment or [Employment.EMPLOYEE]
+    if employment == [UNDECIDED]:
+        employment = [Employment.EMPLOYEE]
     source.unique(key, employment)
     for text in employment:
         source.choice(key, text, Employment, "a way to belong to an agency")

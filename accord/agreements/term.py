@@ -13,6 +13,7 @@ before: three years and an extension from 29 February 2024 are four years from
 it. Each is automatic; a manifest says none, one, so many, or no end.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
@@ -89,6 +90,13 @@ def anniversary(start: date, years: int) -> date:
         return start.replace(year=start.year + years)
     except ValueError:
         return start.replace(year=start.year + years, day=28)
+
+
+def months_after(start: date, months: int) -> date:
+    """Return the same day so many months later, or the month's last where there is none."""
+    years, month = divmod(start.month - 1 + months, 12)
+    year = start.year + years
+    return date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
 
 
 def start_of(day: date, zone: tzinfo) -> int:

@@ -16,9 +16,9 @@ from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest, Party
-from accord.agreements.questions import UNDECIDED
-from accord.agreements.templates import template_moa
+from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
+from accord.cli.agreement_answer import answer
 from accord.cli.agreement_ask import ask
 from accord.cli.agreement_calendar import calendar
 from accord.cli.agreement_explain import diff, explain, read_manifest
@@ -38,6 +38,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 File = Annotated[Path, typer.Argument(help="The agreement.toml.")]
 
 
+app.command()(answer)
 app.command()(ask)
 app.command()(calendar)
 app.command()(explain)
@@ -54,6 +55,7 @@ def new(
     id: Annotated[str, typer.Option(help="The agreement's id, such as city-harbor.")],
     title: Annotated[str, typer.Option(help="Its title.")],
     out: Annotated[Path, typer.Option(help="Where to write; never overwritten.")],
+    like: Annotated[str, typer.Option(help="The template: moa, the memorandum.")] = "moa",
     zone: Annotated[str, typer.Option(help="Its time zone.")] = "America/Los_Angeles",
     texts: Annotated[
         Path | None, typer.Option(help="A folder with the text of each section, such as II.A.txt.")
@@ -65,6 +67,8 @@ def new(
     go beside it into the folder ``sections``. What the memorandum leaves open
     stands in it as "undecided".
     """
+    if like != "moa":
+        raise InputError("--like", f"{like!r} is not a template", "write moa")
     held = section_texts(texts) if texts is not None else {}
     parties = [_new_party(federation, name, pin) for name, pin in pinned(root).items()]
     data = template_moa(
@@ -72,10 +76,7 @@ def new(
         title,
         parties,
         time_zone=zone,
-        ends=UNDECIDED,
-        extension=UNDECIDED,
-        counted_from=UNDECIDED,
-        holidays=UNDECIDED,
+        undecided=MOA_QUESTIONS,
         texts=held,
     )
     write_new(out, data)

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from string import Template
 
 from accord.agreements.clause_reading import NOT_HELD
 from accord.agreements.manifest import Party
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.questions import QUESTIONS, UNDECIDED
 from accord.model import Kind, Purpose
 
 MOA_PURPOSES = (
@@ -24,6 +25,12 @@ MOA_SECTIONS = ("I.C", "II.A", "II.B", "III", "IV", "V", "VI", "VII.A", "VII.B",
 
 MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
 """What an officer declares under the MOA (II.A, III)."""
+
+
+MOA_QUESTIONS = tuple(
+    path for path in QUESTIONS if path not in ("onward.legal_process", "export.allowed")
+)
+"""What the memorandum leaves open: each must be answered before anybody signs."""
 
 
 def template_moa(
@@ -56,6 +63,7 @@ def template_moa(
     holidays: str = "US-CA",
     texts: Mapping[str, bytes] | None = None,
     tables: str = "",
+    undecided: Collection[str] = (),
 ) -> bytes:
     """Return a manifest on the MOA's terms, checked.
 
@@ -64,7 +72,9 @@ def template_moa(
     ``tables`` are more tables of a manifest, as TOML; see
     :mod:`accord.agreements.provisions_reading`.
     ``received_days`` None leaves what was received to the requester's own
-    retention policy, as MOA IV reads.
+    retention policy, as MOA IV reads. ``undecided`` are keys of
+    :data:`accord.agreements.questions.QUESTIONS`, left to counsel whatever the
+    other arguments say.
 
     Raises:
         InputError: a value that no manifest can hold.
@@ -77,9 +87,6 @@ def template_moa(
         "kinds": [str(kind) for kind in kinds],
         "purposes": [str(purpose) for purpose in purposes],
         "training_within_days": training_within_days,
-        "case_number": case_number,
-        "reason": reason,
-        "approval": approval,
         "look_back_days": look_back_days,
         "row_limit": row_limit,
         "time": time,
@@ -87,26 +94,80 @@ def template_moa(
         "camera": camera,
         "vehicle": vehicle,
         "photo": photo,
-        "received_days": "own-policy" if received_days is None else received_days,
         "length_years": length_years,
-        "ends": ends,
     }
+    opened = frozenset(undecided)
+
+    def said(path: str, value: str | int | Sequence[str]) -> str:
+        """Return a value in TOML, or that it is undecided."""
+        return _toml(UNDECIDED if path in opened else value)
+
     filled = {key: _toml(value) for key, value in keys.items()}
     if replaces:
         filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
-    filled["extension"] = _toml(extension)
-    if extension != "none":
+    extended = extension != "none" or "term.extension" in opened
+    filled["ends"] = said("term.ends", ends)
+    filled["extension"] = said("term.extension", extension)
+    if extended:
         filled["extension"] += f"\nextension_years = {extension_years}"
-    filled["holidays"] = _toml(holidays)
+    filled["holidays"] = said("disputes.holidays", holidays)
+    filled["case_number"] = said("eligibility.case_number", case_number)
+    filled["reason"] = said("eligibility.reason", reason)
+    filled["approval"] = said("eligibility.approval", approval)
+    filled["sharing"] = said("onward.sharing", "none")
+    days = "own-policy" if received_days is None else received_days
+    filled["received_days"] = said("retention.received_days", days)
     filled["sections"] = _sections(texts or {})
-    filled["tables"] = f"\n{tables}" if tables else ""
-    filled["counted_from"] = _toml(counted_from)
-    filled["non_extension"] = _non_extension(counted_from) if extension != "none" else ""
+    filled["counted_from"] = said("termination.counted_from", counted_from)
+    prevented = said("non_extension.counted_from", counted_from)
+    filled["non_extension"] = _non_extension(prevented) if extended else ""
+    opening = {name: _opened(name, opened) for name in _OPENED}
+    filled |= {"criminal_immigration": "", "employment": "", "retained_from": ""} | opening
+    filled["tables"] = _opened_tables(opened) + (f"\n{tables}" if tables else "")
     filled["parties"] = "".join(_party(party) for party in parties)
     text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")
     data = Template(text).substitute(filled).encode()
     parse_manifest(data, f"the template filled in for {id}")
     return data
+
+
+_OPENED: Mapping[str, tuple[str, str]] = {
+    "criminal_immigration": ("purposes.criminal_immigration", f'"{UNDECIDED}"'),
+    "employment": ("eligibility.employment", f'["{UNDECIDED}"]'),
+    "retained_from": ("retention.counted_from", f'"{UNDECIDED}"'),
+}
+"""Lines that are there only where their question is open: place, key and value."""
+
+_OPENED_TABLES = {
+    "hot_lists": (
+        "# Hot lists must be the newest; the memorandum names no age and no source:\n"
+        "# add max_age_hours and sources if you agree on them. What is too old is\n"
+        "# marked or withheld.\n",
+        ('section = "III"', 'shared = ["list", "source", "category"]'),
+    ),
+    "survival": (
+        "# After the end. A query under way is answered or refused; what was received\n"
+        "# is kept-as-agreed or deleted-at-end. Add logs_years if you agree on it.\n",
+        ('section = "V"',),
+    ),
+}
+"""Tables that the memorandum does not have, but whose questions it leaves open."""
+
+
+def _opened(name: str, opened: frozenset[str]) -> str:
+    path, value = _OPENED[name]
+    return f"{path.partition('.')[2]} = {value}\n" if path in opened else ""
+
+
+def _opened_tables(opened: frozenset[str]) -> str:
+    text = ""
+    for table, (remark, lines) in _OPENED_TABLES.items():
+        keys = [path.partition(".")[2] for path in QUESTIONS if path.startswith(f"{table}.")]
+        keys = [key for key in keys if f"{table}.{key}" in opened]
+        if keys:
+            said = [f'{key} = "{UNDECIDED}"' for key in keys]
+            text += f"\n{remark}[{table}]\n" + "\n".join((*lines, *said)) + "\n"
+    return text
 
 
 def _sections(texts: Mapping[str, bytes]) -> str:
@@ -118,7 +179,7 @@ def _sections(texts: Mapping[str, bytes]) -> str:
 def _non_extension(counted_from: str) -> str:
     lines = ["", "# The extension is prevented by a written notice; no channel is named."]
     lines += ["[non_extension]", 'section = "V"', "notice_days = 30"]
-    lines += ['channels = ["any-writing"]', f"counted_from = {_toml(counted_from)}", ""]
+    lines += ['channels = ["any-writing"]', f"counted_from = {counted_from}", ""]
     return "\n".join(lines)
 
 

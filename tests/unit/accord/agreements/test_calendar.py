@@ -12,6 +12,7 @@ from accord.agreements.calendar import ahead, due, events
 from accord.agreements.effective import Agreement
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
 from accord.agreements.manifest_file import Channel
+from accord.agreements.term import months_after
 from accord.cli.agreement_calendar import as_icalendar
 from accord.clock import to_ms
 from accord.errors import InputError
@@ -43,6 +44,7 @@ def test_a_period_has_a_last_day_for_the_notice_against_its_extension(world):
     agreement = world.agreement(world.manifest(extension="once"))
     assert days(agreement) == [
         ("2028-05-01", "the last day for a notice that prevents the extension of 2028-05-31"),
+        ("2028-05-01", "the last day on which terms may be negotiated anew, before 2028-05-31"),
         ("2028-05-31", "a period ends; the agreement is extended from the next day"),
     ]
     assert days(agreement, to_ms(datetime(2028, 5, 2, tzinfo=ZONE))) == [
@@ -60,6 +62,31 @@ def test_a_notice_on_that_last_day_still_counts_and_the_next_day_does_not(world)
         sent = {Channel.E_MAIL: day}
         ended = signed(agreement, K.NON_EXTENSION, day, sent=sent, received_on=day)
         assert days(ended) == [(expected, "the last day in force, not extended, by notice of city")]
+
+
+def test_each_audit_has_its_day_counted_from_the_first(world):
+    """Signed on 1 June 2025: by the 1st of June and of December."""
+    audits = '[audits]\nsection = "III"\nevery_months = 6\nreport_to = "the council"\n'
+    agreement = world.agreement(world.manifest(tables=audits))
+    (found,) = [event for event in days(agreement) if "audited" in event[1]]
+    assert found == (
+        "2026-06-01", "each party must have audited and reported to the council, every 6 months"
+    )  # fmt: skip
+    assert days(agreement, to_ms(datetime(2026, 6, 2, tzinfo=ZONE)))[0][0] == "2026-12-01"
+    assert not [event for event in days(world.agreement()) if "audited" in event[1]]
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "expected"),
+    [
+        (date(2026, 1, 31), 1, date(2026, 2, 28)),
+        (date(2024, 2, 29), 12, date(2025, 2, 28)),
+        (date(2026, 12, 1), 1, date(2027, 1, 1)),
+        (date(2026, 6, 15), 18, date(2027, 12, 15)),
+    ],
+)
+def test_months_end_with_the_month(start, months, expected):
+    assert months_after(start, months) == expected
 
 
 def test_an_agreement_that_never_commenced_has_no_days(world):

@@ -323,6 +323,9 @@ def test_rules_that_contradict_each_other(world, old, new, words):
     assert words in str(caught.value)
 
 
+RENEGOTIATION = '[renegotiation]\nsection = "V"\ndays_before_end = 30\n'
+
+
 QUESTIONS = [
     ("purposes.criminal_immigration", 'section = "II.A"\nallowed', None),
     ("eligibility.case_number", 'case_number = "required"', 'case_number = "undecided"'),
@@ -361,10 +364,11 @@ def test_every_provision_is_told_in_words_and_so_is_its_absence(world):
     more = REQUESTERS + TERRITORY + HOT_LISTS + EXPORT.format("never") + OPERATOR
     more += POLICY.format(3, "not held", "allowed") + SURVIVAL.format("kept-as-agreed")
     more += '[audits]\nsection = "III"\nevery_months = 12\n'
-    more += '[renegotiation]\nsection = "V"\ndays_before_end = 30\n'
+    more += RENEGOTIATION.replace("30", "31")
     more += '[[contacts]]\nsection = "V"\nparty = "city"\nmatter = "notices"\n'
     more += 'name = "N"\naddress = "A"'
-    new, old = manifest(world, more), manifest(world)
+    old = manifest(world, "", (RENEGOTIATION, ""))
+    new = manifest(world, more, (RENEGOTIATION, ""))
     told = {clause.name for clause in clauses(new)} - {clause.name for clause in clauses(old)}
     assert told == {
         "Agencies that may ask", "Territory", "Hot lists", "Export", "Operator",

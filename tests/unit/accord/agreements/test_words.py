@@ -26,7 +26,7 @@ def test_every_table_of_the_file_is_told_with_its_section(world):
         "Parties": "", "Scope": "II.A", "Purposes": "II.A", "Who may ask": "II.A",
         "Onward sharing": "II.A", "Local policy": "II.B", "Limits": "II.B",
         "What is seen": "I.C", "Retention": "IV", "Term": "V", "Early end": "V",
-        "Disputes": "VII.A", "Execution": "VIII",
+        "Disputes": "VII.A", "Execution": "VIII", "Vendor": "II.A", "Time to renegotiate": "V",
     }  # fmt: skip
     assert told["Term"][1] == (
         "3 years from the last signature; the last day is the day before the anniversary; "

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from accord.agreements.templates import MOA_ATTESTATIONS
+from accord.agreements.templates import MOA_ATTESTATIONS, MOA_QUESTIONS
 from accord.cli.agreement import app
 from accord.errors import InputError
 from tests.unit.accord.cli.kit import fails, run, sign, status
@@ -24,17 +24,46 @@ def new(place, out, *more):
     return (*words, "--root", roots[0], "--root", roots[1], "--out", out, *more)
 
 
+ANSWERS = (
+    "term.ends=anniversary", "term.extension=once", "termination.counted_from=receipt",
+    "non_extension.counted_from=sending", "disputes.holidays=none",
+    "purposes.criminal_immigration=off", "eligibility.case_number=required",
+    "eligibility.reason=optional", "eligibility.approval=none",
+    "eligibility.employment=employee, reserve", "onward.sharing=none",
+    "retention.received_days=60", "retention.counted_from=capture", "hot_lists.stale=withheld",
+    "survival.queries_in_flight=refused", "survival.received=deleted-at-end",
+)  # fmt: skip
+
+
+def test_an_answer_goes_in_its_own_place_and_no_other(place):
+    file = place / "drafts" / "agreement.toml"
+    run(*new(place, file))
+    before = file.read_text()
+    assert 'or "own-policy"' in fails("answer", file, "retention.received_days=many")
+    assert "UNDECIDED still" in run("answer", file, "retention.received_days=60")
+    assert file.read_text() == before.replace('received_days = "undecided"', "received_days = 60")
+    for bad, words in (
+        ("term.ends=soon", "use one of anniversary, day-before"),
+        ("eligibility.employment=friend", "is not a way to belong"),
+        ("retention.received_days=30", "not a question that this text leaves open"),
+        ("scope.direction=both", "not a question that this text leaves open"),
+        ("term.end=anniversary", "not a question that this text leaves open"),
+        ("term.ends", "is no key with its answer"),
+    ):
+        after = file.read_bytes()
+        assert words in fails("answer", file, bad)
+        assert file.read_bytes() == after
+
+
 def test_from_a_new_draft_to_an_agreement_in_force(place):
     """Nothing is signed before counsel has answered; the answers are four words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == 5
+    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 16
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
-    text = file.read_text().replace('ends = "undecided"', 'ends = "anniversary"')
-    text = text.replace('counted_from = "undecided"', 'counted_from = "receipt"')
-    text = text.replace('holidays = "undecided"', 'holidays = "none"')
-    file.write_text(text.replace('extension = "undecided"', 'extension = "once"'))
+    assert "UNDECIDED still" in run("answer", file, *ANSWERS[:3])
+    assert "UNDECIDED" not in run("answer", file, *ANSWERS[3:])
     assert "UNDECIDED" not in run("check", file)
     for party in ("city", "harbor"):
         run("sign", file, "--party", party, "--key", place / f"{party}.pem", *key[2:])

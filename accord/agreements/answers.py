@@ -1,0 +1,49 @@
+"""Counsel's answers written into a draft: each in the place of its "undecided". Pure.
+
+Nothing else in the file changes, remarks included; the result is checked as
+any text is, so that an answer which can't be is told in the words of ``check``.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+
+from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.questions import QUESTIONS, UNDECIDED
+from accord.errors import InputError
+from accord.strict_toml import decode, find_line
+
+_OPEN = re.compile(rf'(=\s*)\[?"{UNDECIDED}"\]?')
+
+
+def answered(data: bytes, where: object, answers: Mapping[str, str]) -> bytes:
+    """Return the draft with these answers, by their keys such as ``term.ends``.
+
+    Raises:
+        InputError: a key that is not open in this text, or an answer that its
+            key can't have.
+    """
+    parse_manifest(data, where)
+    lines = decode(data, where).splitlines(keepends=True)
+    for key, answer in answers.items():
+        number = find_line("".join(lines), key.split(".")) if key in QUESTIONS else 0
+        line = lines[number - 1] if number else ""
+        found = _OPEN.search(line)
+        if found is None:
+            raise InputError(
+                f"{where}: {key}", "is not a question that this text leaves open",
+                "accord agreement explain lists them",
+            )  # fmt: skip
+        lines[number - 1] = line[: found.end(1)] + _value(key, answer) + line[found.end() :]
+    changed = "".join(lines).encode()
+    parse_manifest(changed, where)
+    return changed
+
+
+def _value(key: str, answer: str) -> str:
+    """Return the answer in TOML: a number, a list where the key has one, else a text."""
+    if key == "eligibility.employment":
+        return json.dumps([part.strip() for part in answer.split(",")])
+    if key == "retention.received_days" and answer.isascii() and answer.isdigit():
+        return str(int(answer))
+    return json.dumps(answer)
