@@ -88,11 +88,11 @@ def test_what_stops_every_pair_is_one_stretch(world):
 
 def test_days_are_numbered_in_order_and_past_ones_known(world):
     line = timeline(world.agreement(extension="once"), NOW_MS)
-    assert [day.number for day in line.days] == [1, 2, 3, 4]
-    assert [day.past for day in line.days] == [True, True, False, False]
+    assert [day.number for day in line.days] == [1, 2, 3, 4, 5]
+    assert [day.past for day in line.days] == [True, True, False, False, False]
     assert sum("so the agreement commences" in day.text for day in line.days) == 1
     assert [(day.day, day.section) for day in line.days[2:]] == [
-        (date(2028, 5, 1), "V"), (date(2028, 5, 31), "V"),
+        (date(2028, 5, 1), "V"), (date(2028, 5, 1), "V"), (date(2028, 5, 31), "V"),
     ]  # fmt: skip
     assert "last day for a notice that prevents the extension" in line.days[2].text
 
