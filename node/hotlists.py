@@ -7,6 +7,7 @@ from accord.errors import InputError, Refused
 from accord.model import PROHIBITED, HotListEntry, Purpose
 from accord.plates import check_state, normalise
 
+MAX_NAME = 100
 _ALLOWED = sorted(set(Purpose) - set(PROHIBITED))
 
 
@@ -16,8 +17,11 @@ def read_hot_list(
     """Return the entries of a hot list, all or none: a part of a list misleads.
 
     Raises:
-        InputError: naming the line; immigration categories are never taken.
+        InputError: naming the line or the option; immigration categories are never taken.
     """
+    for what, text in (("name", name), ("source", source)):
+        if not 1 <= len(text) <= MAX_NAME or not text.isprintable():
+            raise InputError(what, f"is not 1 to {MAX_NAME} printable characters", "shorten it")
     entries: dict[tuple[str, str, str], HotListEntry] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -32,12 +32,10 @@ from accord.errors import InputError, Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
 from accord.strict_toml import StrictModel, read_toml
-from node.ingest.report import Parsed, Passed, Rejected
+from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Rejected
 
 FORMAT = "accord-csv-mapping/1"
 MAX_LINE = 16_384
-MAX_CAMERA = 100
-MAX_LOOK = 60
 _PICTURE_BYTES = 8 << 20
 
 

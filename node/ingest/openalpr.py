@@ -14,7 +14,7 @@ from accord.errors import Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
 from node.ingest.json_records import json_records
-from node.ingest.report import Parsed, Passed, Rejected
+from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Rejected
 
 MAX_RECORD = 16 << 20
 
@@ -50,6 +50,9 @@ def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
     at_ms = int(record["epoch_start"])
     if not 946_684_800_000 <= at_ms < 4_102_444_800_000:
         return Rejected(number, "the time is not between 2000 and 2100")
+    camera = str(record["camera_id"])
+    if not 1 <= len(camera) <= MAX_CAMERA or not camera.isprintable():
+        return Rejected(number, "no camera, or not a name of at most 100 printable characters")
     source = str(record.get("best_uuid") or f"{record.get('agent_uid')}/{at_ms}/{raw}")
     lat_e7, lon_e7 = _place(record, notes)
     read = Read(
@@ -57,7 +60,7 @@ def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
         raw_plate=raw,
         state=_state(record.get("best_region", ""), notes),
         captured_ms=at_ms,
-        camera=str(record["camera_id"]),
+        camera=camera,
         source_id=hashlib.sha256(b"openalpr\0" + source.encode()).digest()[:16],
         lat_e7=lat_e7,
         lon_e7=lon_e7,
@@ -95,7 +98,9 @@ def _vehicle(content: Any) -> Vehicle | None:
 
     def top(name: str) -> str:
         guesses = content.get(name) or [{}]
-        return str(guesses[0].get("name", ""))[:60]
+        name = str(guesses[0].get("name", ""))
+        # Half a surrogate pair, for one, is JSON but no text that can be stored.
+        return "".join(c for c in name if c.isprintable())[:MAX_LOOK]
 
     looks = Vehicle(top("make"), top("make_model"), top("color"), top("body_type"))
     return looks if looks != Vehicle() else None

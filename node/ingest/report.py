@@ -9,6 +9,11 @@ from pathlib import Path
 from accord.errors import InputError
 from accord.model import Read
 
+# Longest names of cameras, and words on a vehicle: who receives an answer takes
+# none with a text over 500 characters (docs/protocol.md).
+MAX_CAMERA = 100
+MAX_LOOK = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:

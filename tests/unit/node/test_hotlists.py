@@ -66,3 +66,14 @@ def test_a_refused_list_leaves_the_old_one_in_place(tmp_path: Path, store: Sqlit
     with pytest.raises(InputError):
         store.replace_hot_list("stolen", entries(path, HEADER + "TEST002,CA,personal\n"))
     assert [entry.plate for entry in store.hot_list("TEST001", "CA")] == ["TEST001"]
+
+
+@pytest.mark.parametrize("option", ["name", "source"])
+@pytest.mark.parametrize("text", ["", "x" * 101, "a\x1bb", "a\udcff"])
+def test_a_list_has_a_name_that_answers_can_carry(tmp_path: Path, option: str, text: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(HEADER + "TEST001,CA,stolen-vehicle\n")
+    names = {"name": "x" * 100, "source": "x" * 100}
+    read_hot_list(path, published_ms=PUBLISHED, max_age_s=60, **names)
+    with pytest.raises(InputError, match=f"^{option}: is not 1 to 100"):
+        read_hot_list(path, published_ms=PUBLISHED, max_age_s=60, **(names | {option: text}))

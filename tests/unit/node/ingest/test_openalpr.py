@@ -218,3 +218,26 @@ def test_an_event_of_a_real_agent(store: SqliteStore) -> None:
     (row,) = parse(path.read_bytes())
     assert isinstance(row, Parsed)
     assert (row.read.state, row.read.captured_ms) == ("MA", 1_634_475_947_845)
+
+
+@pytest.mark.parametrize("camera", ["c" * 101, "", "cam\ud800", "cam\x1b[2J"])
+def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
+    camera: str, store: SqliteStore, tmp_path: Path
+) -> None:
+    """One such row would make every answer that holds it one that nobody believes."""
+    lines = [json.dumps(group(1, camera_id=camera)), json.dumps(group(2, camera_id="c" * 100))]
+    records = parse_openalpr(io.BytesIO("\n".join(lines).encode()))
+    report = ingest(records, store, Photos(tmp_path))
+    assert (report.taken, [r.row for r in report.rejected]) == (1, [1])
+    assert "camera" in report.rejected[0].reason
+
+
+def test_words_on_a_vehicle_that_are_no_text_are_left_out(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    vehicle = {"make": [{"name": "b\ud800mw\x1b"}], "make_model": [{"name": "x" * 900}]}
+    records = parse_openalpr(io.BytesIO(json.dumps(group(vehicle=vehicle)).encode()))
+    assert ingest(records, store, Photos(tmp_path)).taken == 1
+    look = one(vehicle=vehicle).read.vehicle
+    assert look is not None
+    assert (look.make, look.model) == ("bmw", "x" * 60)
