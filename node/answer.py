@@ -204,7 +204,7 @@ async def _search(
     )
     match query.selector:
         case HotListPlate():
-            return _hot_list(node, query.selector, terms, empty)
+            return _hot_list(node, query.selector, query.row_limit, terms, empty)
         case PhotoOf():
             return await _photo(node, query, query.selector, terms, names, empty)
         case ExactPlate() | WildcardPlate() | AreaBox():
@@ -307,7 +307,7 @@ def _page_body(
 
 
 def _hot_list(
-    node: Context, selector: HotListPlate, terms: Terms, empty: AnswerBody
+    node: Context, selector: HotListPlate, row_limit: int, terms: Terms, empty: AnswerBody
 ) -> tuple[AnswerBody, int]:
     """Look the plate up on the hot lists; each entry says whether it is stale (MOA III)."""
     now_ms = node.clock.now_ms()
@@ -320,8 +320,12 @@ def _hot_list(
     shown = [(entry, entry.stale_at(now_ms)) for entry in given]
     if rule is not None and rule.stale is Stale.WITHHELD:
         shown = [(entry, stale) for entry, stale in shown if not stale]
-    body = replace(empty, entries=tuple(shown[: terms.max_rows]))
-    return body, len(entries) - body.count
+    if len(shown) > min(row_limit, terms.max_rows):
+        # Entries have no pages, and some of them would look like all of them.
+        text = "The plate has more hot-list entries than rows may be given: ask for more rows."
+        raise Refused(Code.SEARCH_TOO_WIDE, text=text)
+    body = replace(empty, entries=tuple(shown))
+    return body, len(entries) - len(shown)
 
 
 async def _photo(

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from accord.codec_answer import decode_answer
+from accord.agreements.terms import PhotoSharing
+from accord.codec_answer import decode_answer, decode_refusal
 from accord.errors import Code
-from accord.model import AnswerBody, Field, HotListEntry, HotListPlate, PhotoOf, Window
+from accord.model import AnswerBody, ExactPlate, Field, HotListEntry, HotListPlate, PhotoOf, Window
 from accord.transport.server import refusal_from
 from node.ids import Names
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
@@ -106,3 +107,68 @@ async def test_a_broker_does_not_get_an_agencys_own_question_answered(
         now = federation.clock.now_ms()
         question = federation.question(agencies=("harbor",), window=Window(now - DAY_MS, now))
         assert (await client.ask(question)).complete
+
+
+async def of_hot_list(federation: Federation, row_limit: int) -> Any:
+    envelope = forge(federation, "city", selector=HotListPlate(PLATE, "CA"), row_limit=row_limit)
+    return await to_node(federation, "city", envelope)
+
+
+async def test_more_hot_list_entries_than_rows_are_no_answer(federation: Federation) -> None:
+    """Entries have no pages: two of three would look like all there are."""
+    now = federation.clock.now_ms()
+    for name in ("one", "two", "three"):
+        entry = HotListEntry(name, "bureau", PLATE, "CA", "stolen-vehicle", now, 60)
+        federation.nodes["city"].context.store.replace_hot_list(name, [entry])
+    assert len(body(await of_hot_list(federation, 3)).entries) == 3
+    refusal = refusal_from(await of_hot_list(federation, 2))
+    assert refusal is not None
+    assert decode_refusal(refusal.payload).code is Code.SEARCH_TOO_WIDE
+
+
+def with_policy(federation: Federation, agency: str, old: str, new: str) -> None:
+    path = federation.files.folder(agency) / "policy.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    federation.nodes[agency].context.sources.refresh()
+
+
+async def test_a_withheld_plate_is_on_no_hot_list(federation: Federation) -> None:
+    now = federation.clock.now_ms()
+    entry = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", now, 60)
+    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    assert len(body(await of_hot_list(federation, 3)).entries) == 1
+    with_policy(federation, "city", "plates = []", f'plates = ["{PLATE}"]')
+    assert body(await of_hot_list(federation, 3)).entries == ()
+    # Not even as too many to give.
+    assert body(await of_hot_list(federation, 1)).entries == ()
+
+
+async def test_a_photo_past_its_own_retention_is_not_given(federation: Federation) -> None:
+    """Its read is kept for longer: the row stays, the photo is neither given nor named."""
+    county, plate = federation.nodes["county"].context, "9TST779"
+    digest = county.photos.keep(jpeg())
+    county.store.add([read_at(federation.clock.now_ms() - 2 * DAY_MS, plate, photo=digest)])
+    (agreement,) = county.federation.between("harbor", "county")
+
+    async def given() -> tuple[bool, bool]:
+        """Tell whether the row names its photo, and whether that is given."""
+        now = federation.clock.now_ms()
+        row = forge(
+            federation,
+            "county",
+            selector=ExactPlate(plate, "CA"),
+            fields=(Field.PHOTO,),
+            window=Window(now - 5 * DAY_MS, now),
+        )
+        (read,) = body(await to_node(federation, "county", row)).reads
+        envelope = forge(federation, "county", selector=PhotoOf(read.read_id))
+        photo = body(await to_node(federation, "county", envelope)).photo
+        return bool(read.photo_digest), photo is not None
+
+    assert agreement.manifest.fields.redaction.photo is not PhotoSharing.NONE
+    assert await given() == (True, True)
+    old = f"photos_days = {retention(federation, 'county').photos_days}"
+    with_policy(federation, "county", old, "photos_days = 1")
+    assert await given() == (False, False)
