@@ -29,6 +29,8 @@ from accord.agreements.law.packs import built_in_law
 from accord.client_config import ClientConfig, load_client_config
 from accord.clock import Clock, SystemClock
 from accord.codec import (
+    check_approval,
+    check_texts,
     encode_query,
     envelope_from_wire,
     envelope_to_bytes,
@@ -166,7 +168,8 @@ class AccordClient:
         """Ask every agency in scope once and return the verified, merged result.
 
         Raises:
-            InputError: nobody is in scope, or a photo is asked of several agencies.
+            InputError: nobody is in scope, a text is not acceptable, an agency is named
+                twice, or a photo is asked of several agencies.
             Refused: the home node or the broker can't be reached or refuses the call.
         """
         result, _ = await self._ask(question, {})
@@ -209,6 +212,7 @@ class AccordClient:
         if isinstance(question.selector, PhotoOf) and len(question.agencies or ()) != 1:
             # Any other agency could pass off a picture as the one of this read.
             raise InputError("photo", "is asked of one agency", "name the one that gave the read")
+        _check_question(question)
         targets = question.agencies if question.agencies is not None else self.scope()
         if not targets:
             raise InputError(
@@ -424,6 +428,30 @@ class AccordClient:
             f"holds no valid agency.toml with an address of {broker}",
             "ask the broker's operator for agency.toml and agency.sig",
         )
+
+
+def _check_question(question: Question) -> None:
+    """Find slips before anything is signed, recorded or sent.
+
+    Raises:
+        InputError: with what to mend.
+    """
+    try:
+        check_texts(
+            question.purpose,
+            question.case_number,
+            question.reason,
+            question.on_behalf_of,
+            question.offence,
+            question.attestations,
+        )
+        if question.approval is not None:
+            check_approval(question.approval)
+    except Refused as refused:
+        raise InputError("query", refused.text) from None
+    named = question.agencies or ()
+    if len(set(named)) != len(named):
+        raise InputError("agencies", "one of them is named twice", "name each once")
 
 
 def _batched(asked: Sequence[_Asked]) -> list[Sequence[_Asked]]:

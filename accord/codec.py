@@ -7,6 +7,7 @@ order in one rule, so that what was signed has one meaning only
 (docs/protocol.md, "Canonical bytes").
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -249,6 +250,30 @@ def _check_text(name: str, text: str, limit: int = MAX_TEXT) -> None:
         raise _bad(f"The {name} is longer than {limit} characters or holds control characters.")
 
 
+def check_texts(
+    purpose: str,
+    case_number: str,
+    reason: str,
+    on_behalf_of: str,
+    offence: str,
+    attestations: Sequence[str],
+) -> None:
+    """Check what an officer writes into a query.
+
+    Raises:
+        Refused: ``BAD_QUERY`` for what is too long, too much, or can't be printed.
+    """
+    _check_text("purpose", purpose)
+    _check_text("case number", case_number)
+    _check_text("reason", reason)
+    _check_text("agency asked for", on_behalf_of)
+    _check_text("offence", offence)
+    if len(attestations) > MAX_ATTESTATIONS:
+        raise _bad(f"The attestations are at most {MAX_ATTESTATIONS}.")
+    for text in attestations:
+        _check_text("attestation", text, 64)
+
+
 def credential_bytes(payload: bytes) -> bytes:
     """Return the embedded credential envelope of a query payload.
 
@@ -278,23 +303,14 @@ def decode_query(payload: bytes, credential: model.Credential) -> model.Query:
         raise _bad(f"The row limit is 1 to {model.MAX_ROWS}.")
     if len(wire.cursor) > 200:
         raise _bad("The cursor is not one that this node gave.")
-    texts = {
-        "purpose": wire.purpose,
-        "case number": wire.case_number,
-        "reason": wire.reason,
-        "agency asked for": wire.on_behalf_of,
-        "offence": wire.offence,
-    }
-    for name, text in texts.items():
-        _check_text(name, text)
+    attestations = tuple(wire.attestations)
+    texts = (wire.purpose, wire.case_number, wire.reason, wire.on_behalf_of, wire.offence)
+    check_texts(*texts, attestations)
     numbers = tuple(wire.fields)
     if numbers != tuple(sorted(set(numbers))) or any(n not in _FIELDS for n in numbers):
         raise _bad("The wanted fields are known ones, ascending, each once.")
-    attestations = tuple(wire.attestations)
-    if attestations != tuple(sorted(set(attestations))) or len(attestations) > MAX_ATTESTATIONS:
-        raise _bad(f"The attestations are at most {MAX_ATTESTATIONS} ids, sorted, each once.")
-    for text in attestations:
-        _check_text("attestation", text, 64)
+    if attestations != tuple(sorted(set(attestations))):
+        raise _bad("The attestations are sorted ids, each once.")
     return model.Query(
         query_id=wire.query_id,
         nonce=wire.nonce,

@@ -189,3 +189,24 @@ async def test_a_photo_that_is_not_there_is_told(query: Run) -> None:
     ran = await query("photo", read_id, "--from", "county", "--out", "none.jpg")
     assert ran.status == 0
     assert ran.err == "There is no photo to give.\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--reason", "x" * 501), "The reason is longer than 500 characters"),
+        (("--case", "\udcff"), "The case number is longer"),
+        (("--attest", "\udcff"), "The attestation is longer"),
+        (("--purpose", "\udcff"), "The purpose is longer"),
+        (("--from", "city", "--from", "city"), "named twice"),
+    ],
+)
+async def test_a_slip_is_found_before_anything_is_asked(
+    query: Run, federation: Federation, more: tuple[str, ...], said: str
+) -> None:
+    """Bytes that are no text come as arguments too, and nobody gets a traceback."""
+    before = federation.kinds("harbor")
+    ran = await query("plate", PLATE, why=(*WHY, *more))
+    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert said in ran.err
+    assert federation.kinds("harbor") == before
