@@ -7,6 +7,8 @@ from accord.codec import MAX_TEXT, canonical, parse
 from accord.errors import Code, Unverified
 from accord.wire.v1 import answer_pb2
 
+# A refusal quotes the clause that it rests on, of up to 600 characters.
+MAX_REASON = 1000
 # The year 9999 ends: no calendar of ours goes on.
 END_OF_TIME_MS = 253_402_300_800_000
 
@@ -190,12 +192,14 @@ def _check_bounds(body: answer_pb2.AnswerBody) -> None:
     _check("the answer", moments, texts)
 
 
-def _check(what: str, moments: Iterable[int], texts: Iterable[str]) -> None:
+def _check(
+    what: str, moments: Iterable[int], texts: Iterable[str], longest: int = MAX_TEXT
+) -> None:
     """Check what others would stumble over: texts of any length, times of no calendar."""
     if not all(0 <= moment < END_OF_TIME_MS for moment in moments):
         raise Unverified(Code.MALFORMED, f"{what} holds a time outside the calendar")
-    if any(len(text) > MAX_TEXT for text in texts):
-        raise Unverified(Code.MALFORMED, f"{what} holds a text over {MAX_TEXT} characters")
+    if any(len(text) > longest for text in texts):
+        raise Unverified(Code.MALFORMED, f"{what} holds a text over {longest} characters")
 
 
 def encode_refusal(refusal: model.RefusalBody) -> bytes:
@@ -222,7 +226,7 @@ def decode_refusal(payload: bytes) -> model.RefusalBody:
     """
     wire = parse(answer_pb2.Refusal, payload)
     texts = (wire.agency, wire.requesting_agency, wire.section, wire.text, wire.contact)
-    _check("the refusal", (wire.refused_at_ms,), texts)
+    _check("the refusal", (wire.refused_at_ms,), texts, MAX_REASON)
     try:
         code = Code(wire.code)
     except ValueError:

@@ -28,6 +28,9 @@ INSTRUMENT = "application/vnd.accord.instrument.v1+json"
 ROSTER = "application/vnd.accord.roster.v1+json"
 
 MAX_SIGNATURES = 4
+# P-256 in DER takes up to 72 bytes, Ed25519 64; a key's id is 64 hex digits. More
+# than that is a load that nobody checks and everybody has to carry.
+MAX_SIGNATURE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,8 @@ def verify(envelope: Envelope, payload_type: str, requirement: Requirement) -> b
     """Return the payload once its type and signatures are as required.
 
     Raises:
-        Unverified: ``MALFORMED`` for an empty payload, no signature, too many
-            or one twice; ``SIGNATURE_INVALID`` for another type or a signature
+        Unverified: ``MALFORMED`` for an empty payload, no signature, too many,
+            too long or one twice; ``SIGNATURE_INVALID`` for another type or a signature
             that does not fit.
     """
     keyids = [signature.keyid for signature in envelope.signatures]
@@ -132,6 +135,8 @@ def verify(envelope: Envelope, payload_type: str, requirement: Requirement) -> b
         raise Unverified(Code.MALFORMED, "an empty payload, or no signature")
     if len(keyids) > MAX_SIGNATURES or len(set(keyids)) != len(keyids):
         raise Unverified(Code.MALFORMED, "too many signatures, or one key twice")
+    if any(len(s.sig) > MAX_SIGNATURE or len(s.keyid) > MAX_SIGNATURE for s in envelope.signatures):
+        raise Unverified(Code.MALFORMED, "a signature that is too long")
     if envelope.payload_type != payload_type:
         raise Unverified(Code.SIGNATURE_INVALID, f"the payload is not a {payload_type}")
     requirement.check(pae(payload_type, envelope.payload), envelope.signatures)

@@ -70,7 +70,10 @@ class Paging:
         pages = self._held.setdefault(name, [])
         known = {read.read_id for page in pages for read in page.reads}
         stuck = any(read.read_id in known for read in answer.reads)
-        if pages and (stuck or answer.frontier_ms > pages[-1].frontier_ms):
+        # A truncated answer says: whatever is later than its frontier is in it.
+        newest = max((read.captured_ms for read in answer.reads), default=0)
+        latest = max(answer.frontier_ms, newest)
+        if pages and (stuck or latest > pages[-1].frontier_ms):
             text = "Not shown: a page that does not go on from the last one."
             self._outcomes[name] = AgencyOutcome(
                 name, OutcomeKind.UNVERIFIED, False, code=Code.ANSWER_UNVERIFIED, text=text

@@ -19,6 +19,7 @@ from accord.audit.reader import Filter, Shown
 from accord.audit.report import line, locate
 from accord.cli import show
 from accord.client import Question
+from accord.clock import iso
 from accord.demo import data, real, story
 from accord.demo.processes import Processes
 from accord.demo.setting import AGENCIES, OPERATOR, build, take_in
@@ -76,7 +77,7 @@ def demo(
             _print_log(name, log)
         out("The plate stands in each log too, encrypted: accord audit show opens it with the key.")
         if keep is not None:
-            _go_on(federation, steps, out)
+            _go_on(federation, steps, own, out)
 
 
 @contextmanager
@@ -212,7 +213,10 @@ def _print_log(name: str, log: _Log) -> None:
 
 
 def _go_on(
-    federation: FederationSimulator, steps: Sequence[story.Step], out: Callable[[str], None]
+    federation: FederationSimulator,
+    steps: Sequence[story.Step],
+    own: real.Reads | None,
+    out: Callable[[str], None],
 ) -> None:
     """Print the commands by which a person goes on in the folder that was kept."""
     base = federation.base
@@ -227,11 +231,12 @@ def _go_on(
         f"  {accord} officer publish --roster {harbor / 'roster.toml'} "
         f"--key {harbor / 'keys' / 'personnel.pem'} --out {harbor / 'roster.json'} --every 300 &"
     )
-    out("and ask, look at a picture, read the log, see what the agreement says:")
+    what = "ask" if own is not None else "ask, look at a picture"
+    out(f"and {what}, read the log, see what the agreement says:")
     client = federation.client_toml("harbor", "HP-101")
     why = "--purpose stolen-vehicle --case 26-004711 --reason 'Stolen vehicle' "
     why += " ".join(f"--attest {clause}" for clause in MOA_ATTESTATIONS)
-    out(f"  {accord} query plate {data.TARGET} --state CA {why} --config {client}")
+    out(f"  {accord} query {_same_question(own)} {why} --config {client}")
     with_photo = [read for read in steps[0].reads if read.photo_digest]
     if with_photo:
         read = with_photo[0]
@@ -249,6 +254,14 @@ def _go_on(
         f"  {accord} agreement status {folder / 'agreements' / 'city-harbor'} "
         f"--federation {folder} {roots}"
     )
+
+
+def _same_question(own: real.Reads | None) -> str:
+    """Return the arguments that ask what the story asked."""
+    if own is None:
+        return f"plate {data.TARGET} --state CA"
+    since, until = iso(own.window.from_ms), iso(own.window.to_ms)
+    return f"plate {own.target()} --since {since} --until {until}"
 
 
 def _program(name: str) -> str:

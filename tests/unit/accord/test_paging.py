@@ -76,8 +76,17 @@ def test_an_agency_that_fails_later_holds_nobody_back() -> None:
         page("city", 5, 8, more=True),
         page("city", 3, 4, more=True),
         replace(page("city", 3, more=False), frontier_ms=T),
+        page("city", 3, 8, more=True),
+        page("city", 3, more=False),
     ],
-    ids=["the same page", "a known row", "going back", "complete and going back"],
+    ids=[
+        "the same page",
+        "a known row",
+        "going back",
+        "complete and going back",
+        "a row left out before",
+        "complete with a row left out before",
+    ],
 )
 def test_a_page_that_does_not_go_on_is_not_shown(second: AnswerBody) -> None:
     taking = Paging()

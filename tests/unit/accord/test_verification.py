@@ -10,7 +10,17 @@ from accord.agencies import Agency
 from accord.audit.leaf import commit, new_salts
 from accord.codec import encode_credential, encode_query, envelope_to_bytes
 from accord.codec_answer import encode_answer, encode_body, encode_refusal
-from accord.envelope import ANSWER, CREDENTIAL, QUERY, REFUSAL, Envelope, digest, sign
+from accord.envelope import (
+    ANSWER,
+    CREDENTIAL,
+    QUERY,
+    REFUSAL,
+    Envelope,
+    Signature,
+    add_signature,
+    digest,
+    sign,
+)
 from accord.errors import Code, Refused, Unverified
 from accord.keys import PrivateKey
 from accord.model import (
@@ -484,7 +494,7 @@ def test_a_refusal_of_something_else_is_not(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"text": "x" * 501}, {"contact": "x" * 501}, {"refused_at_ms": LONG_AFTER}]
+    "changes", [{"text": "x" * 1001}, {"contact": "x" * 1001}, {"refused_at_ms": LONG_AFTER}]
 )
 def test_a_refusal_has_bounds_too(changes: dict[str, object]) -> None:
     changed = replace(REFUSAL_BODY, **changes)  # type: ignore[arg-type]
@@ -499,3 +509,18 @@ def test_a_refusal_is_no_answer_and_an_answer_no_refusal() -> None:
     envelope = sign(REFUSAL, encode_refusal(REFUSAL_BODY), CITY.node)
     with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
         verify_answer(envelope, ASKED, DIGEST, CITY.agency)
+
+
+@pytest.mark.parametrize("load", [Signature("f" * 64, b"x" * 129), Signature("f" * 129, b"x")])
+def test_signatures_carry_no_load(load: Signature) -> None:
+    """A node could make its answer too large for the requester's own book."""
+    answer = answered(body(ASKED, DIGEST))
+    verify_answer(add_signature(answer, Signature("f" * 64, b"x")), ASKED, DIGEST, CITY.agency)
+    with pytest.raises(Unverified, match="too long"):
+        verify_answer(add_signature(answer, load), ASKED, DIGEST, CITY.agency)
+
+
+def test_a_refusal_may_quote_the_longest_clause() -> None:
+    changed = replace(REFUSAL_BODY, text="The officer must declare that: " + "x" * 600)
+    envelope = sign(REFUSAL, encode_refusal(changed), CITY.node)
+    assert verify_refusal(envelope, ASKED, DIGEST, CITY.agency).text == changed.text
