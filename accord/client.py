@@ -231,7 +231,7 @@ class AccordClient:
         warnings = [warning for _, told in parts for warning in told]
         came = {c.outcome.agency: c for c in (*refused, *(c for some, _ in parts for c in some))}
         ordered = [came[target] for target in targets]
-        return _result(query_id, ordered, warnings), [
+        return _result(query_id, self.agency, ordered, warnings), [
             c.answer.body for c in ordered if c.answer is not None
         ]
 
@@ -467,7 +467,9 @@ def new_query_id(clock: Clock) -> bytes:
     return value.to_bytes(16, "big")
 
 
-def _result(query_id: bytes, came: Sequence[_Came], warnings: Sequence[str]) -> Result:
+def _result(
+    query_id: bytes, recipient: str, came: Sequence[_Came], warnings: Sequence[str]
+) -> Result:
     bodies = [c.answer.body for c in came if c.answer is not None]
     reads, waiting = merge_pages([[body] for body in bodies])
     entries = [Entry(b.agency, entry, stale) for b in bodies for entry, stale in b.entries]
@@ -479,6 +481,7 @@ def _result(query_id: bytes, came: Sequence[_Came], warnings: Sequence[str]) -> 
     return Result(
         query_id=query_id.hex(),
         outcomes=tuple(c.outcome for c in came),
+        recipient=recipient,
         reads=tuple(reads),
         entries=tuple(entries),
         photo=photos[0] if photos else None,

@@ -11,6 +11,7 @@ from accord.model import (
     RefusalBody,
     SharedRead,
 )
+from accord.received import delete_by_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,12 @@ class Result:
     ``reads`` are merged over agencies, newest first. ``waiting`` counts reads
     received that may still be joined by an agency's next page; ask for more
     pages to see them in their place. ``warnings`` are for the person who asks.
+    ``recipient`` is the agency that asked.
     """
 
     query_id: str
     outcomes: tuple[AgencyOutcome, ...]
+    recipient: str = ""
     reads: tuple[SharedRead, ...] = ()
     entries: tuple[Entry, ...] = ()
     photo: Photo | None = None
@@ -88,6 +91,11 @@ class Result:
     def complete(self) -> bool:
         """Tell whether every agency in scope answered with all it has."""
         return bool(self.outcomes) and all(outcome.final for outcome in self.outcomes)
+
+    def delete_by_ms(self, read: SharedRead) -> int | None:
+        """Return when a read of it must be deleted, UTC ms; None where nothing says so."""
+        duties = (one.duty for one in self.outcomes if one.agency == read.originator)
+        return delete_by_ms(read, next(duties, None))
 
     @property
     def refused(self) -> bool:

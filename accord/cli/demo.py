@@ -155,7 +155,7 @@ def _print_step(number: int, step: story.Step) -> None:
     out = show.console()
     out.print(f"[bold]{number}. {step.title}[/bold]")
     if step.shown:
-        show.people(Result("", step.shown, step.reads), out)
+        show.people(Result("", step.shown, reads=step.reads), out)
     elif step.refusal:
         out.print(f"Refused: {step.refusal.text}")
     out.print()

@@ -16,6 +16,7 @@ from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
 from accord.model import READ_NOTICE, Photo, SharedRead
+from accord.received import MARKS
 from accord.results import AgencyOutcome, Result
 
 
@@ -26,13 +27,17 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True, width=150)
 
 
-def read_json(read: SharedRead) -> dict[str, Any]:
+def read_json(
+    read: SharedRead, recipient: str = "", delete_by_ms: int | None = None
+) -> dict[str, Any]:
     """Return a read as JSON content; what is not shared is null."""
     place = read.place
     vehicle = read.vehicle
     return {
         "read_id": read.read_id.hex(),
         "agency": read.originator,
+        "recipient": recipient,
+        "delete_by": None if delete_by_ms is None else iso(delete_by_ms),
         "plate": read.plate,
         "state": read.state,
         "captured_at": iso(read.captured_ms),
@@ -78,14 +83,19 @@ def outcome_json(outcome: AgencyOutcome) -> dict[str, Any]:
 
 def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON content."""
+    outcomes = {o.agency: outcome_json(o) for o in result.outcomes}
     return {
         "query_id": result.query_id,
         "complete": result.complete,
-        "outcomes": {o.agency: outcome_json(o) for o in result.outcomes},
-        "reads": [read_json(read) for read in result.reads],
+        "outcomes": outcomes,
+        "reads": [
+            read_json(read, result.recipient, result.delete_by_ms(read)) for read in result.reads
+        ],
         "hot_list": [
             {
                 "agency": e.agency,
+                "recipient": result.recipient,
+                "delete_by": outcomes[e.agency]["delete_by"],
                 "list": e.entry.list,
                 "source": e.entry.source,
                 "plate": e.entry.plate,
@@ -113,12 +123,12 @@ def result(result: Result, *, as_json: bool, as_csv: bool) -> None:
 
 
 _READ_COLUMNS = (
-    "read_id", "agency", "plate", "state", "captured_at", "time_step_s", "latitude", "longitude",
+    "read_id", *MARKS, "plate", "state", "captured_at", "time_step_s", "latitude", "longitude",
     "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour", "body", "confidence",
     "photo",
 )  # fmt: skip
 _ENTRY_COLUMNS = (
-    "agency", "list", "source", "plate", "state", "category", "published_at", "stale",
+    *MARKS, "list", "source", "plate", "state", "category", "published_at", "stale",
 )  # fmt: skip
 
 

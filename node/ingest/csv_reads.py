@@ -31,6 +31,7 @@ from accord.clock import to_ms
 from accord.errors import InputError, Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
+from accord.received import NOT_OWN, is_received
 from accord.strict_toml import StrictModel, read_toml
 from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Rejected
 
@@ -92,10 +93,13 @@ def parse_csv(
     ``folder`` is where the photo column's relative paths start.
 
     Raises:
-        InputError: a column of the mapping is not there.
+        InputError: a column of the mapping is not there, or the file holds what
+            was received from other agencies.
     """
     lines = _lines(stream)
     header = next(lines, None) or []
+    if is_received(header):
+        raise InputError("CSV", f"is not taken in: {NOT_OWN}", "take in your own cameras' reads")
     wanted = [mapping.plate, mapping.time, mapping.camera]
     wanted += [getattr(mapping, name) for name in _OPTIONAL if getattr(mapping, name)]
     missing = [name for name in wanted if name not in header]

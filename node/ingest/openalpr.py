@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from accord.errors import Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
+from accord.received import NOT_OWN, is_answer
 from node.ingest.json_records import json_records
 from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Rejected
 
@@ -35,6 +36,8 @@ def parse_openalpr(stream: BinaryIO) -> Iterator[Parsed | Rejected | Passed]:
 
 
 def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
+    if isinstance(record, dict) and is_answer(record):
+        return Rejected(number, NOT_OWN)
     if not isinstance(record, dict) or record.get("data_type") != "alpr_group":
         kind = record.get("data_type") if isinstance(record, dict) else None
         known = kind if kind in ("heartbeat", "alpr_results", "alpr_alert", "vehicle") else "other"

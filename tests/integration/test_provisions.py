@@ -1,17 +1,23 @@
 """What a text has beside its basic tables, kept by real servers."""
 
+import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from accord.clock import SystemClock
-from accord.errors import Code
+from accord.cli import show
+from accord.clock import SystemClock, iso
+from accord.errors import Code, InputError
 from accord.model import Approval, ApprovalKind, HotListEntry, HotListPlate
 from accord.results import AgencyOutcome
 from accord.roster import Officer
 from accord.testing import FederationSimulator
+from node.ingest.csv_reads import Mapping, parse_csv
+from node.ingest.openalpr import parse_openalpr
+from node.ingest.report import Rejected
 from tests.conftest import EVERY_PURPOSE, HOUR_MS, PLATE, Federation, make_files, read_at, running
 
 TABLES = """
@@ -107,6 +113,37 @@ async def test_a_broker_whose_operator_is_not_named_forwards_nothing(tmp_path: P
         refused = await outcome(built)
         assert refused.code == Code.OPERATOR_NOT_AGREED
         assert "query" not in built.kinds("city")
+
+
+async def test_what_was_received_is_marked_and_never_taken_in(
+    federation: Federation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """(MOA II.A) What an agency received is not its own, whatever form it has."""
+    async with federation.client() as client:
+        result = await client.ask(federation.question(agencies=("city",)))
+    assert len(result.reads) == 4
+    show.result(result, as_json=True, as_csv=False)
+    as_json = capsys.readouterr().out
+    show.result(result, as_json=False, as_csv=True)
+    as_csv = capsys.readouterr().out
+    rows = json.loads(as_json)["reads"]
+    assert {(row["agency"], row["recipient"]) for row in rows} == {("city", "harbor")}
+    duty = result.outcomes[0].duty
+    assert duty is not None
+    assert {row["delete_by"] for row in rows} == {iso(duty.delete_by_ms)}
+    mapping = Mapping(
+        format="accord-csv-mapping/1", plate="plate", time="captured_at", time_format="iso",
+        camera="camera",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="received from another agency"):
+        list(parse_csv(io.BytesIO(as_csv.encode()), mapping, None))
+    # The same rows under other names are what a person claims to be its own.
+    own = as_csv.replace("recipient", "note", 1)
+    assert len(list(parse_csv(io.BytesIO(own.encode()), mapping, None))) == 4
+    for text in (as_json, json.dumps(rows), json.dumps(rows[0])):
+        (found, *_) = parse_openalpr(io.BytesIO(text.encode()))
+        assert isinstance(found, Rejected)
+        assert "received from another agency" in found.reason
 
 
 async def test_what_was_received_goes_so_many_days_after_its_capture(tmp_path: Path) -> None:
