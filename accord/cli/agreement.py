@@ -15,6 +15,7 @@ from accord.agreements.amending import amended
 from accord.agreements.clause_reading import check_texts
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.lint import Severity, findings
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
@@ -111,7 +112,7 @@ def amend(
 
 @app.command()
 def check(file: File) -> None:
-    """Check an agreement.toml and say in a table what it allows."""
+    """Check an agreement.toml: what it allows, and what it says badly, the worst first."""
     manifest = read_manifest(file)
     out = console()
     out.print(f"OK: {file}", markup=False)
@@ -121,6 +122,7 @@ def check(file: File) -> None:
     if held:
         out.print(shown(f"The text of these sections is held here, as named: {', '.join(held)}."))
     print_undecided(manifest)
+    _print_findings(manifest)
     out.print("Compare this fingerprint with the other parties before anyone signs:")
     out.print(f"sha256:{manifest.digest.hex()}")
 
@@ -147,6 +149,18 @@ def sign(
     screen.print(f"Signed for {party}: {what}", markup=False)
     screen.print(f"Text: sha256:{manifest.digest.hex()}")
     screen.print(f"Counterpart: {path}. Send this file to every other party.", markup=False)
+
+
+def _print_findings(manifest: Manifest) -> None:
+    """Print warnings and notes; what blocks signing is told question by question."""
+    found = [one for one in findings(manifest) if one.severity is not Severity.BLOCKS]
+    if not found:
+        return
+    table = Table("severity", "key", "section", "what is the matter", "what to do")
+    for one in found:
+        cells = (one.severity.value, one.key, one.section, one.text, one.remedy)
+        table.add_row(*map(shown, cells))
+    console().print(table)
 
 
 def _summary(manifest: Manifest) -> Table:

@@ -1,0 +1,106 @@
+"""What a text that can be read still says badly: open, wide, or unsaid. Pure.
+
+A text that can't be read is an error with line and remedy, told by the reader
+itself. What is here is readable: a question that blocks signing, a warning
+where both sides might regret what they sign, a note where the text is silent.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from accord.agreements.manifest import Extension, Manifest
+from accord.agreements.provisions import Export
+from accord.agreements.terms import CameraSharing
+
+WIDE_DAYS = 730
+"""Longer than this, a look-back or a retention is told as long (two years)."""
+
+
+class Severity(Enum):
+    """How much a finding matters, the worst first."""
+
+    BLOCKS = "blocks signing"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding: the key it is about, its section, what is the matter, what to do."""
+
+    severity: Severity
+    key: str
+    section: str
+    text: str
+    remedy: str
+
+
+def findings(manifest: Manifest) -> tuple[Finding, ...]:
+    """Return the findings, the worst first, each in the order of the file."""
+    found = [*_open(manifest), *_wide(manifest), *_unsaid(manifest)]
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+
+
+def _open(manifest: Manifest) -> Iterator[Finding]:
+    for one in manifest.undecided:
+        remedy = f"accord agreement answer FILE {one.key}=..."
+        yield Finding(Severity.BLOCKS, one.key, one.section, one.question, remedy)
+
+
+def _wide(manifest: Manifest) -> Iterator[Finding]:
+    limits, retention, needs = manifest.limits, manifest.retention, manifest.eligibility
+    redaction, onward = manifest.fields.redaction, manifest.onward
+    warn = Severity.WARNING
+    if limits.look_back_days > WIDE_DAYS:
+        text = f"Searches reach back {limits.look_back_days} days, more than two years."
+        yield Finding(warn, "limits.look_back_days", limits.section, text, "agree on fewer")
+    if retention.received_days is not None and retention.received_days > WIDE_DAYS:
+        text = f"What is received is kept {retention.received_days} days, more than two years."
+        yield Finding(warn, "retention.received_days", retention.section, text, "agree on fewer")
+    if retention.received_days is None:
+        text = "How long what is received is kept is left to the receiving agency alone."
+        yield Finding(
+            warn, "retention.received_days", retention.section, text, "agree on a number of days"
+        )
+    exact = redaction.time_step_ms == 1 and redaction.place_within_m == 0
+    if exact and redaction.camera is CameraSharing.EXACT:
+        text = "Time, place and camera are all shared exactly: movements can be followed."
+        yield Finding(warn, "fields", manifest.fields.section, text, "round one of the three")
+    if not (needs.case_required or needs.reason_required):
+        text = "Neither a case number nor a reason is asked for: nobody can audit why."
+        yield Finding(warn, "eligibility", needs.section, text, "require one of the two")
+    if onward.recipients and not onward.legal_process:
+        text = "Rows may be handed on without an order or subpoena on record."
+        yield Finding(warn, "onward.legal_process", onward.section, text, 'write "required"')
+    if manifest.term.extension is Extension.REPEATING and manifest.non_extension is None:
+        text = "It is extended again and again, and no party alone can prevent it."
+        yield Finding(warn, "non_extension", manifest.term.section, text, "add [non_extension]")
+
+
+def _unsaid(manifest: Manifest) -> Iterator[Finding]:
+    said, note = manifest.provisions, Severity.NOTE
+    if manifest.termination is None:
+        text = "No party alone can end it before its term."
+        yield Finding(note, "termination", manifest.term.section, text, "add [termination]")
+    if not said.operators:
+        text = "Any broker that a node authorises may forward."
+        yield Finding(
+            note, "roles", "", text, 'add [[roles]] with role = "operator" to name who may'
+        )
+    if said.export is None or said.export.allowed is Export.FREE:
+        text = "Answers may leave the client as files, or go to other programs."
+        yield Finding(note, "export", "", text, 'add [export] with "case-number" or "never"')
+    if said.audits is None:
+        yield Finding(
+            note, "audits", "", "No number of months between audits is agreed.", "add [audits]"
+        )
+    held = {party.id for party in manifest.parties} - {one.party for one in said.policies}
+    if held:
+        text = f"The policy of {', '.join(sorted(held))} is not named by version and hash."
+        yield Finding(note, "policies", manifest.policy_section, text, "add [[policies]]")
+    unheld = sorted(name for name, digest in manifest.sections if not digest)
+    if unheld:
+        text = f"The text of {', '.join(unheld)} is not held: nobody can compare it."
+        yield Finding(note, "sections", "", text, "accord agreement new --texts, or add hashes")
