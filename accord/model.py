@@ -64,8 +64,6 @@ class Purpose(StrEnum):
 
 PROHIBITED: dict[Purpose, str] = {
     Purpose.CIVIL_IMMIGRATION: "MOA II.A; Cal. Gov. Code 7284.6",
-    # Off until counsel has answered the question that the MOA leaves open.
-    Purpose.CRIMINAL_IMMIGRATION: "MOA II.A",
     Purpose.COMMERCIAL: "MOA II.A; Cal. Civ. Code 1798.90.55",
     Purpose.PERSONAL: "MOA II.A",
 }
@@ -107,6 +105,10 @@ class ApprovalKind(StrEnum):
 
     SUPERVISOR = "supervisor"
     COURT = "court"
+
+
+COUNSEL_ONLY = frozenset({Purpose.CRIMINAL_IMMIGRATION})
+"""Off until counsel has answered, in the agreement, the question that MOA II.A leaves open."""
 
 
 class Kind(StrEnum):

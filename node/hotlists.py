@@ -4,11 +4,11 @@ import csv
 from pathlib import Path
 
 from accord.errors import InputError, Refused
-from accord.model import PROHIBITED, HotListEntry, Purpose
+from accord.model import COUNSEL_ONLY, PROHIBITED, HotListEntry, Purpose
 from accord.plates import check_state, normalise
 
 MAX_NAME = 100
-_ALLOWED = sorted(set(Purpose) - set(PROHIBITED))
+_ALLOWED = sorted(set(Purpose) - set(PROHIBITED) - COUNSEL_ONLY)
 
 
 def read_hot_list(

@@ -75,7 +75,7 @@ def decide(
     own = query.requesting_agency == query.audience
     day = local_date(at_ms, _zone(query, effective, policy))
     bound = law.binding(requester, requester if own else owner, day)
-    broken = breach(bound, query, requester)
+    broken = breach(bound, query, requester, _answered(effective, own=own))
     if broken is not None:
         decision = _by_law(broken)
     elif own:
@@ -94,6 +94,13 @@ def _zone(query: Query, effective: Effective | None, policy: Policy | None) -> t
     if query.requesting_agency == query.audience:
         return policy.zone if policy else UTC
     return effective.agreement.manifest.zone if effective else UTC
+
+
+def _answered(effective: Effective | None, *, own: bool) -> frozenset[str]:
+    """Return the purposes that counsel has answered for in the agreement; own queries have none."""
+    if own or effective is None:
+        return frozenset()
+    return effective.agreement.manifest.purposes.answered
 
 
 def _by_law(broken: Breach) -> Decision:

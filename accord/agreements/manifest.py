@@ -61,12 +61,14 @@ class Purposes:
     """The closed list of purposes, and those that no agreement of the parties may serve.
 
     ``offences`` are (purpose, classes of offences): for such a purpose a query
-    must name one of its classes.
+    must name one of its classes. ``answered`` are those for which counsel of
+    every party has answered that they are allowed.
     """
 
     section: str
     allowed: frozenset[str]
     offences: tuple[tuple[str, frozenset[str]], ...] = ()
+    answered: frozenset[str] = frozenset()
     prohibited: frozenset[str] = frozenset()
 
     def offences_of(self, purpose: str) -> frozenset[str] | None:

@@ -243,7 +243,8 @@ def _partners(source: Source, file: _File) -> Mapping[str, PartnerRule]:
             agency=agency,
             purposes=None
             if entry.purposes is None
-            else source.purposes([*key, "purposes"], entry.purposes),
+            # It only narrows: what counsel has not answered for is off all the same.
+            else source.purposes([*key, "purposes"], entry.purposes, answered=True),
             kinds=_kinds(source, [*key, "kinds"], entry.kinds),
             look_back_days=entry.look_back_days,
             row_limit=entry.row_limit,

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 from accord.errors import InputError
-from accord.model import PROHIBITED, Purpose, check_agency
+from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, check_agency
 from accord.strict_toml import find_line
 
 DAY_MS = 86_400_000
@@ -122,8 +122,10 @@ class Source:
             )
         return value.removeprefix("sha256:")
 
-    def purposes(self, keys: Keys, values: Sequence[str]) -> frozenset[str]:
-        """Return checked purposes.
+    def purposes(
+        self, keys: Keys, values: Sequence[str], *, answered: bool = False
+    ) -> frozenset[str]:
+        """Return checked purposes; ``answered`` lets in those that counsel must answer for.
 
         Raises:
             InputError: an unknown one, one twice, or one that no agreement
@@ -137,6 +139,14 @@ class Source:
                     keys,
                     f"holds {value!r}, which can never be allowed ({PROHIBITED[Purpose(value)]})",
                     "remove it",
+                    value,
+                )
+            if value in COUNSEL_ONLY and not answered:
+                raise self.error(
+                    keys,
+                    f"holds {value!r}, which is off until counsel of every party has answered",
+                    "remove it, or where an agreement is to allow it write there "
+                    'criminal_immigration = "allowed" too',
                     value,
                 )
             self.word(keys, value, allowed, "a purpose that Accord knows")

@@ -25,9 +25,9 @@ def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
     Raises:
         InputError: naming line and key.
     """
-    allowed = source.purposes(["purposes", "allowed"], entry.allowed)
-    key = ["purposes", "criminal_immigration"]
-    source.word(key, entry.criminal_immigration, ("off", UNDECIDED), "an answer that is known")
+    answered = _answered(source, entry)
+    key = ["purposes", "allowed"]
+    allowed = source.purposes(key, entry.allowed, answered=bool(answered))
     offences: list[tuple[str, frozenset[str]]] = []
     for purpose, classes in entry.offences.items():
         key = ["purposes", "offences", purpose]
@@ -38,8 +38,26 @@ def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
         found = [source.choice(key, text, Offence, "a class of offences") for text in classes]
         offences.append((purpose, frozenset(one.value for one in found)))
     return Purposes(
-        entry.section, allowed, tuple(sorted(offences)), _prohibited(source, entry, allowed)
+        entry.section,
+        allowed,
+        tuple(sorted(offences)),
+        answered,
+        _prohibited(source, entry, allowed),
     )
+
+
+def _answered(source: Source, entry: PurposesEntry) -> frozenset[str]:
+    """Return what counsel of every party has answered is allowed, by signing it so."""
+    key, words = ["purposes", "criminal_immigration"], ("off", "allowed", UNDECIDED)
+    word = source.word(key, entry.criminal_immigration, words, "an answer that is known")
+    if word != "allowed":
+        return frozenset()
+    if Purpose.CRIMINAL_IMMIGRATION not in entry.allowed:
+        raise source.error(
+            key, 'is "allowed", yet purposes.allowed does not hold criminal-immigration',
+            'add it there, or write "off"',
+        )  # fmt: skip
+    return frozenset({Purpose.CRIMINAL_IMMIGRATION.value})
 
 
 def _prohibited(source: Source, entry: PurposesEntry, allowed: frozenset[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from datetime import UTC
 
 from accord.agreements.law.rules import (
     Binds,
+    CounselAnswered,
     Declaration,
     Documentation,
     Duty,
@@ -21,12 +22,12 @@ from accord.agreements.law.rules import (
 )
 from accord.agreements.reading import local_date
 from accord.errors import Code
-from accord.model import PROHIBITED, Purpose, Query
+from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Query
 
 FEDERAL = "federal"
 
 _KNOWN = frozenset(purpose.value for purpose in Purpose)
-_CHOICE = ", ".join(purpose for purpose in Purpose if purpose not in PROHIBITED)
+_CHOICE = ", ".join(sorted(set(Purpose) - set(PROHIBITED) - COUNSEL_ONLY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,22 @@ class Breach:
 
 
 def floor(query: Query, requester: Requester, law: Law, at_ms: int) -> Breach | None:
-    """Return what forbids the query whomever it asks, or None."""
-    return breach(law.binding(requester, None, local_date(at_ms, UTC)), query, requester)
+    """Return what forbids the query whomever it asks and under whatever agreement, or None."""
+    bound = law.binding(requester, None, local_date(at_ms, UTC))
+    return breach(bound, query, requester, frozenset({query.purpose}))
 
 
-def breach(rules: Iterable[Rule], query: Query, requester: Requester) -> Breach | None:
+def breach(
+    rules: Iterable[Rule], query: Query, requester: Requester, answered: frozenset[str]
+) -> Breach | None:
     """Return what the first broken rule forbids, or None.
 
-    A purpose counts only letter by letter: another case or a look-alike
+    ``answered`` are the purposes that counsel has answered for in the
+    agreement relied on. A purpose counts only letter by letter: another case or a look-alike
     character makes an unknown purpose. The unknown text is not repeated.
     """
     for rule in rules:
-        found = _broken(rule, query, requester)
+        found = _broken(rule, query, requester, answered)
         if found is not None:
             code, reason = found
             return Breach(code, rule.citation, reason, rule.key)
@@ -64,7 +69,9 @@ def earliest_ms(rules: Iterable[Rule], at_ms: int) -> int:
     return at_ms - min(kept) if kept else 0
 
 
-def _broken(rule: Rule, query: Query, requester: Requester) -> tuple[Code, str] | None:
+def _broken(
+    rule: Rule, query: Query, requester: Requester, answered: frozenset[str]
+) -> tuple[Code, str] | None:
     """Return code and reason where the query breaks the rule."""
     match rule.demand:
         case KnownPurpose():
@@ -73,6 +80,9 @@ def _broken(rule: Rule, query: Query, requester: Requester) -> tuple[Code, str] 
         case ProhibitedPurposes(purposes):
             reason = f"No agreement can allow this: {rule.says}"
             return (Code.PURPOSE_PROHIBITED, reason) if query.purpose in purposes else None
+        case CounselAnswered(purposes):
+            off = query.purpose in purposes - answered
+            return (Code.PURPOSE_PROHIBITED, rule.says) if off else None
         case PermittedPurposes(purposes):
             return None if query.purpose in purposes else (Code.LAW_FORBIDS, rule.says)
         case OwnAgency():

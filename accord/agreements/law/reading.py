@@ -23,6 +23,7 @@
 | --- | --- |
 | known-purpose | |
 | prohibited-purposes | purposes |
+| counsel-answered | purposes |
 | permitted-purposes | purposes |
 | own-agency | |
 | recipients | agency_kinds, and requester_states unless every state may receive |
@@ -49,6 +50,7 @@ from accord.agreements.law.rules import (
     FLOOR,
     Binds,
     Confidence,
+    CounselAnswered,
     Declaration,
     Demand,
     Documentation,
@@ -124,6 +126,7 @@ _OPTIONAL = frozenset({"requester_states"})
 _KEYS: Mapping[RuleKind, tuple[str, ...]] = {
     RuleKind.KNOWN_PURPOSE: (),
     RuleKind.PROHIBITED_PURPOSES: ("purposes",),
+    RuleKind.COUNSEL_ANSWERED: ("purposes",),
     RuleKind.PERMITTED_PURPOSES: ("purposes",),
     RuleKind.OWN_AGENCY: (),
     RuleKind.RECIPIENTS: ("agency_kinds", "requester_states"),
@@ -287,6 +290,9 @@ def fewest_days(months: int) -> int:
 
 _DEMANDS: Mapping[RuleKind, Callable[[Source, list[str], _Rule], Demand]] = {
     RuleKind.KNOWN_PURPOSE: lambda source, key, entry: KnownPurpose(),
+    RuleKind.COUNSEL_ANSWERED: lambda source, key, entry: CounselAnswered(
+        _purposes(source, key, entry)
+    ),
     RuleKind.PROHIBITED_PURPOSES: lambda source, key, entry: ProhibitedPurposes(
         _purposes(source, key, entry)
     ),

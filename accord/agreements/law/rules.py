@@ -53,6 +53,7 @@ class RuleKind(StrEnum):
 
     KNOWN_PURPOSE = "known-purpose"
     PROHIBITED_PURPOSES = "prohibited-purposes"
+    COUNSEL_ANSWERED = "counsel-answered"
     PERMITTED_PURPOSES = "permitted-purposes"
     OWN_AGENCY = "own-agency"
     RECIPIENTS = "recipients"
@@ -86,6 +87,13 @@ class KnownPurpose:
 @dataclass(frozen=True, slots=True)
 class ProhibitedPurposes:
     """None of these purposes."""
+
+    purposes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CounselAnswered:
+    """These purposes only under an agreement in which counsel has answered that they may be."""
 
     purposes: frozenset[str]
 
@@ -146,6 +154,7 @@ class Duty:
 Demand = (
     KnownPurpose
     | ProhibitedPurposes
+    | CounselAnswered
     | PermittedPurposes
     | OwnAgency
     | Recipients

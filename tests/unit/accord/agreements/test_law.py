@@ -16,6 +16,7 @@ from accord.agreements.law.rules import (
     EVERY_STATE,
     Binds,
     Confidence,
+    CounselAnswered,
     Declaration,
     Documentation,
     Law,
@@ -31,7 +32,7 @@ from accord.agreements.manifest import State
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import to_ms
 from accord.errors import Code
-from accord.model import PROHIBITED, Purpose, Window
+from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Window
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, World
 
 CIVIL = "Cal. Civ. Code 1798.90.55(b)"
@@ -224,6 +225,8 @@ def test_the_floor_says_what_files_can_not_hold():
         for purpose in rule.demand.purposes
     }
     assert prohibited == PROHIBITED
+    (answered,) = (rule for rule in floor.rules if isinstance(rule.demand, CounselAnswered))
+    assert answered.demand == CounselAnswered(COUNSEL_ONLY)
     assert built_in_law().eligible_kinds == set(KINDS) - {"operator"}
     assert {rule.state for rule in floor.rules} == {State.ENFORCED}
 
@@ -243,6 +246,7 @@ some_kinds = st.frozensets(st.sampled_from(KINDS), min_size=1)
 states = st.sampled_from(["CA", "NV", "IL", "VA", "NE", "NH"])
 demands = st.one_of(
     st.builds(ProhibitedPurposes, purposes),
+    st.builds(CounselAnswered, purposes),
     st.builds(PermittedPurposes, purposes),
     st.builds(Recipients, some_kinds, st.frozensets(states)),
     st.builds(Declaration, st.just("declared"), st.just("I declare."), st.frozensets(states)),
