@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node.config import NodeConfig
 from node.context import Context
+from node.leap import Leap
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
 from node.photos import Photos
@@ -149,7 +151,12 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
     async def look() -> None:
         await look_again(context.agency, context.sources, history, context.clock, changed)
 
+    leap = Leap(context.clock, lambda: time.monotonic_ns() // 1_000_000)
+
     async def purge_due() -> None:
+        if leap.leapt():
+            log.error("alert: the clock has leapt ahead, so nothing is purged until a restart")
+            return
         await purge_and_record(context)
 
     told: set[date] = set()

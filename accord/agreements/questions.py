@@ -23,6 +23,7 @@ QUESTIONS: Mapping[str, str] = {
     "eligibility.approval": "Does a query need a supervisor's or a court's written approval?",
     "onward.sharing": "May a person hand on to anybody outside what was received?",
     "onward.legal_process": "Must an order or subpoena be on record before rows are handed on?",
+    "fields.vehicle": "Are the vehicle's make and colour shared beside the plate?",
     "retention.received_days": "How many days may the asking party keep what it received?",
     "retention.counted_from": "Are these days counted from the capture, or from the receipt?",
     "hot_lists.stale": "Are entries of a hot list that is too old marked, or withheld?",

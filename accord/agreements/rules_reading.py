@@ -176,7 +176,7 @@ def read_fields(source: Source, entry: FieldsEntry) -> Fields:
         time=entry.time,
         place=entry.place,
         camera=entry.camera,
-        vehicle=entry.vehicle,
+        vehicle=decided(entry.vehicle, "none"),
         photo=entry.photo,
         confidence=entry.confidence,
     )

@@ -92,7 +92,6 @@ def template_moa(
         "time": time,
         "place": place,
         "camera": camera,
-        "vehicle": vehicle,
         "photo": photo,
         "length_years": length_years,
     }
@@ -110,6 +109,7 @@ def template_moa(
     filled["extension"] = said("term.extension", extension)
     if extended:
         filled["extension"] += f"\nextension_years = {extension_years}"
+    filled["vehicle"] = said("fields.vehicle", vehicle)
     filled["holidays"] = said("disputes.holidays", holidays)
     filled["case_number"] = said("eligibility.case_number", case_number)
     filled["reason"] = said("eligibility.reason", reason)

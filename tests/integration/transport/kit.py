@@ -205,7 +205,9 @@ async def relayed(port: int, context: ssl.SSLContext) -> AsyncIterator[aio.Chann
         yield channel
     server.close()
     for writer in writers:
-        writer.transport.abort()
+        # Python 3.11's TLS transport forgets its protocol once the other side has closed.
+        with contextlib.suppress(AttributeError):
+            writer.transport.abort()
     await asyncio.gather(*pipes, return_exceptions=True)
 
 

@@ -29,7 +29,7 @@ ANSWERS = (
     "non_extension.counted_from=sending", "disputes.holidays=none",
     "purposes.criminal_immigration=off", "eligibility.case_number=required",
     "eligibility.reason=optional", "eligibility.approval=none",
-    "eligibility.employment=employee, reserve", "onward.sharing=none",
+    "eligibility.employment=employee, reserve", "onward.sharing=none", "fields.vehicle=none",
     "retention.received_days=60", "retention.counted_from=capture", "hot_lists.stale=withheld",
     "survival.queries_in_flight=refused", "survival.received=deleted-at-end",
 )  # fmt: skip
@@ -59,7 +59,7 @@ def test_from_a_new_draft_to_an_agreement_in_force(place):
     """Nothing is signed before counsel has answered; the answers are four words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 16
+    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 17
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
     assert "UNDECIDED still" in run("answer", file, *ANSWERS[:3])
