@@ -13,7 +13,8 @@
     reason = "optional"
     [[partner]]                          # who is not listed here gets nothing
     agency = "harbor"
-    purposes = ["stolen-vehicle"]        # all that follow are optional
+    name = "Harbor Port Police"          # for the printed document; all that follow are optional
+    purposes = ["stolen-vehicle"]
     kinds = ["reads"]
     look_back_days = 90
     row_limit = 100
@@ -26,6 +27,7 @@
     plates = []
     cameras = ["LOT-7"]
     cases = []
+    blind = "<32 hex digits>"            # drawn at random: see below
     [[withhold.areas]]                   # degrees, WGS 84
     south = 33.7
     west = -118.3
@@ -39,6 +41,20 @@
     officer_per_minute = 60
     officer_per_day = 2000
     agency_per_minute = 600
+    [document]                           # the usage and privacy policy that is published
+    agency_name = "Bay City Police Department"
+    adopted_by = "Chief of Police"
+    effective = 2026-03-01
+    contact = "ALPR coordinator, 555-0100"
+    purposes = "..."                     # then what each letter of the statute asks for
+    job_titles = ["Detective"]
+
+:mod:`accord.agreements.policy_document` lists the keys of ``[document]`` with the
+statute and prints it. None of them changes a decision: a key that is left out
+or "undecided" is missing in the document and nowhere else.
+
+An agreement may name this file by its SHA-256, and whoever knows the rest of
+the file could try plates until the hash fits. ``blind`` makes that hopeless.
 
 MOA II.A: no party is required to share, each withholds what it wants to;
 MOA II.B: the agreement does not overrule a party's own policy. What would be
@@ -46,29 +62,32 @@ wider than the agreement has no effect.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
 from types import MappingProxyType
-from typing import Annotated
 
-from pydantic import Field as Limit
-
+from accord.agreements.counterparts import is_year
+from accord.agreements.policy_file import (
+    AreaEntry,
+    DocumentEntry,
+    OwnEntry,
+    PolicyFile,
+    WithholdEntry,
+)
 from accord.agreements.reading import Source
-from accord.agreements.shapes import MAX_DAYS
 from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Refused
-from accord.model import MAX_ROWS, AreaBox, Kind
+from accord.model import AreaBox, Kind
 from accord.plates import normalise
-from accord.strict_toml import StrictModel, decode, parse_toml
+from accord.strict_toml import decode, parse_toml
 
 FORMAT = "accord-policy/1"
 
-_Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
-_Rows = Annotated[int, Limit(ge=1, le=MAX_ROWS)]
-_Count = Annotated[int, Limit(ge=1, le=10_000_000)]
-_Latitude = Annotated[float, Limit(ge=-90, le=90, allow_inf_nan=False)]
-_Longitude = Annotated[float, Limit(ge=-180, le=180, allow_inf_nan=False)]
+UNDECIDED = "undecided"
+
+_BLIND = re.compile(r"[0-9a-f]{32,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,7 @@ class PartnerRule:
     look_back_days: int | None = None
     row_limit: int | None = None
     redaction: Redaction = OPEN
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,29 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What ``[document]`` answers, key by key; "" or None is not answered."""
+
+    agency_name: str = ""
+    adopted_by: str = ""
+    effective: date | None = None
+    contact: str = ""
+    purposes: str = ""
+    job_titles: tuple[str, ...] = ()
+    contractors: str = ""
+    training: str = ""
+    monitoring: str = ""
+    audits: str = ""
+    sharing_purposes: str = ""
+    sharing_process: str = ""
+    sharing_restrictions: str = ""
+    custodian: str = ""
+    accuracy: str = ""
+    corrections: str = ""
+    destruction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A read and checked ``policy.toml``; ``digest`` is SHA-256 of its exact bytes."""
 
@@ -126,66 +169,8 @@ class Policy:
     retention: RetentionDays
     rates: Rates
     digest: bytes = b""
-
-
-class _Own(StrictModel):
-    purposes: list[str] = Limit(min_length=1)
-    look_back_days: _Days
-    row_limit: _Rows
-    training_within_days: _Days
-    case_number: str = "optional"
-    reason: str = "optional"
-
-
-class _Partner(StrictModel):
-    agency: str
-    purposes: list[str] | None = Limit(default=None, min_length=1)
-    kinds: list[str] | None = Limit(default=None, min_length=1)
-    look_back_days: _Days | None = None
-    row_limit: _Rows | None = None
-    time: str = "exact"
-    place: str = "exact"
-    camera: str = "exact"
-    vehicle: str = "shared"
-    photo: str = "shared"
-
-
-class _Area(StrictModel):
-    south: _Latitude
-    west: _Longitude
-    north: _Latitude
-    east: _Longitude
-
-
-class _Withhold(StrictModel):
-    plates: list[str] = Limit(default_factory=list)
-    cameras: list[str] = Limit(default_factory=list)
-    cases: list[str] = Limit(default_factory=list)
-    areas: list[_Area] = Limit(default_factory=list)
-
-
-class _Retention(StrictModel):
-    reads_days: _Days
-    photos_days: _Days
-    hot_list_days: _Days
-
-
-class _Rates(StrictModel):
-    officer_per_minute: _Count = 60
-    officer_per_day: _Count = 2000
-    agency_per_minute: _Count = 600
-
-
-class _File(StrictModel):
-    format: str
-    agency: str
-    version: int = Limit(ge=1)
-    time_zone: str = "UTC"
-    own: _Own
-    partner: list[_Partner] = Limit(default_factory=list)
-    withhold: _Withhold = _Withhold()
-    retention: _Retention
-    rates: _Rates = _Rates()
+    blinded: bool = False
+    texts: Texts = Texts()
 
 
 def parse_policy(data: bytes, where: object) -> Policy:
@@ -196,7 +181,7 @@ def parse_policy(data: bytes, where: object) -> Policy:
             never repeats a withheld plate, camera or case.
     """
     source = Source(decode(data, where), where)
-    file = parse_toml(data, where, _File)
+    file = parse_toml(data, where, PolicyFile)
     source.word(["format"], file.format, [FORMAT], "a format that this version reads")
     return Policy(
         agency=source.agency(["agency"], file.agency),
@@ -214,10 +199,12 @@ def parse_policy(data: bytes, where: object) -> Policy:
             file.rates.agency_per_minute,
         ),
         digest=hashlib.sha256(data).digest(),
+        blinded=_blinded(source, file.withhold),
+        texts=_texts(source, file.document),
     )
 
 
-def _own(source: Source, entry: _Own) -> OwnRules:
+def _own(source: Source, entry: OwnEntry) -> OwnRules:
     words = ("required", "optional")
     case = source.word(["own", "case_number"], entry.case_number, words, "a rule")
     reason = source.word(["own", "reason"], entry.reason, words, "a rule")
@@ -231,7 +218,7 @@ def _own(source: Source, entry: _Own) -> OwnRules:
     )
 
 
-def _partners(source: Source, file: _File) -> Mapping[str, PartnerRule]:
+def _partners(source: Source, file: PolicyFile) -> Mapping[str, PartnerRule]:
     rules: dict[str, PartnerRule] = {}
     for number, entry in enumerate(file.partner):
         key = ["partner", str(number)]
@@ -256,6 +243,7 @@ def _partners(source: Source, file: _File) -> Mapping[str, PartnerRule]:
                 vehicle=entry.vehicle,
                 photo=entry.photo,
             ),
+            name=entry.name or "",
         )
     return MappingProxyType(rules)
 
@@ -266,7 +254,7 @@ def _kinds(source: Source, key: list[str], values: list[str] | None) -> frozense
     return frozenset(source.choice(key, value, Kind, "a kind of data") for value in values)
 
 
-def _withhold(source: Source, entry: _Withhold) -> Withholding:
+def _withhold(source: Source, entry: WithholdEntry) -> Withholding:
     plates: set[str] = set()
     for number, text in enumerate(entry.plates, 1):
         try:
@@ -291,7 +279,7 @@ def _withhold(source: Source, entry: _Withhold) -> Withholding:
     )
 
 
-def _area(source: Source, number: int, area: _Area) -> AreaBox:
+def _area(source: Source, number: int, area: AreaEntry) -> AreaBox:
     if area.south >= area.north or area.west >= area.east:
         raise source.error(
             ["withhold", "areas", str(number)],
@@ -302,3 +290,38 @@ def _area(source: Source, number: int, area: _Area) -> AreaBox:
     edges = (area.south, area.west, area.north, area.east)
     south, west, north, east = (round(edge * 10_000_000) for edge in edges)
     return AreaBox(south, west, north, east)
+
+
+def _blinded(source: Source, entry: WithholdEntry) -> bool:
+    if entry.blind is None:
+        return False
+    if not _BLIND.fullmatch(entry.blind):
+        raise source.error(
+            ["withhold", "blind"], "is not 32 to 64 hex digits", "draw some: openssl rand -hex 16"
+        )
+    return True
+
+
+def _texts(source: Source, entry: DocumentEntry) -> Texts:
+    answers = {
+        key: value for key, value in entry if value not in (None, UNDECIDED) and key != "effective"
+    }
+    titles = answers.pop("job_titles", [])
+    return Texts(
+        **answers,
+        job_titles=() if titles == [UNDECIDED] else tuple(titles),
+        effective=_effective(source, entry.effective),
+    )
+
+
+def _effective(source: Source, value: object) -> date | None:
+    if value is None or value == UNDECIDED:
+        return None
+    # A time of day is a date to Python, not to counsel.
+    if type(value) is not date or not is_year(value.year):
+        raise source.error(
+            ["document", "effective"],
+            "is not a date",
+            f'write it without quotes, such as 2026-03-01, or "{UNDECIDED}"',
+        )
+    return value

@@ -31,7 +31,7 @@ def run_page(name: str, blocks: int, folder: Path) -> tuple[str, str]:
             stderr=errors,
         )
         try:
-            status = shell.wait(120)
+            status = shell.wait(300)
         finally:
             # A page that starts no server leaves nobody behind.
             with contextlib.suppress(ProcessLookupError):
@@ -52,9 +52,11 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 14, tmp_path)
-    slip, notice = [line for line in err.splitlines() if line.startswith("error: ")]
+    out, err = run_page("for-counsel.md", 15, tmp_path)
+    slip, notice, policy = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
+    assert "document.agency_name is not answered, and 16 more" in policy
+    assert out.count("Not answered: ") == 17
     assert "In force now: no, suspended: harbor has suspended it" in out
     assert re.search(r'slip\.toml, line \d+: .*write "stolen-vehicle"', slip)
     assert "UNDECIDED: term.extension (V)" in out

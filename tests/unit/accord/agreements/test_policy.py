@@ -1,8 +1,10 @@
 """The agency's own policy: strict like the manifest, and it never names what it withholds."""
 
+from dataclasses import replace
+
 import pytest
 
-from accord.agreements.policy import parse_policy
+from accord.agreements.policy import Texts, parse_policy
 from accord.errors import InputError
 from accord.model import AreaBox, Kind
 
@@ -100,3 +102,52 @@ def test_no_withheld_plate_is_named_in_an_error():
     with pytest.raises(InputError) as caught:
         parse_policy(GOOD.replace("7abc 123", "7abc 123 7abc 123").encode(), "p")
     assert "7abc" not in str(caught.value).lower()
+
+
+DOCUMENT = """\
+[document]
+agency_name = "Harbor Police"
+effective = 2026-03-01
+purposes = "undecided"
+job_titles = ["undecided"]
+custodian = "one line"
+"""
+
+
+def test_what_is_undecided_is_not_answered_and_changes_no_rule():
+    text = GOOD + DOCUMENT
+    said = parse_policy(text.encode(), "p")
+    assert (said.texts.agency_name, said.texts.purposes, said.texts.job_titles) == (
+        "Harbor Police", "", (),
+    )  # fmt: skip
+    plain = parse_policy(GOOD.encode(), "p")
+    assert plain.texts == Texts()
+    assert said.digest != plain.digest
+    assert replace(said, texts=Texts(), digest=plain.digest) == plain
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ('"one line"', '"one\\nline"', 36, "document.custodian"),
+        ('"Harbor Police"', '""', 32, "agency_name is empty"),
+        ('"Harbor Police"', '"a\\u001bb"', 32, "it is blank, or holds a control character"),
+        ("2026-03-01", '"2026-03-01"', 33, "write it without quotes, such as 2026-03-01"),
+        ("2026-03-01", "2026-03-01T08:00:00Z", 33, "is not a date"),
+        ("2026-03-01", "9999-03-01", 33, "is not a date"),
+        ('["undecided"]', "[]", 35, "is empty"),
+        ("custodian", "custodians", 36, "is not a key that belongs here"),
+    ],
+)
+def test_slips_in_the_document_name_the_line(old, new, line, said):
+    with pytest.raises(InputError) as caught:
+        parse_policy((GOOD + DOCUMENT).replace(old, new).encode(), "p")
+    assert str(caught.value).startswith(f"p, line {line}: ")
+    assert said in str(caught.value)
+
+
+def test_a_blind_is_random_hex():
+    blinded = GOOD.replace('cases = ["26-1"]', 'cases = ["26-1"]\nblind = "' + "0f" * 16 + '"')
+    assert parse_policy(blinded.encode(), "p").blinded
+    with pytest.raises(InputError, match=r"withhold\.blind is not 32 to 64 hex digits"):
+        parse_policy(blinded.replace("0f0f", "0").encode(), "p")
