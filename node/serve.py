@@ -24,6 +24,7 @@ from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
+from node import metrics
 from node.config import NodeConfig
 from node.context import Context
 from node.leap import Leap
@@ -171,8 +172,17 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
                 log.warning("a day lies ahead", of=event.agreement, on=str(event.day), days=days,
                             section=event.section, what=event.text)  # fmt: skip
 
+    async def write_metrics() -> None:
+        try:
+            await asyncio.to_thread(metrics.write, context, config.name, config.data / metrics.NAME)
+        except InputError as error:
+            # Figures are no reason to stop answering.
+            log.warning("metrics not written", problem=str(error))
+
     await tell_ahead()
+    await write_metrics()
     tasks = [
+        asyncio.create_task(every(metrics.EVERY_S, write_metrics)),
         asyncio.create_task(every(1.0, refresh)),
         asyncio.create_task(every(0.0, look)),
         asyncio.create_task(every(3600.0, tell_ahead)),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
+from enum import StrEnum
 from itertools import count
 
 from accord.agencies import Agency
@@ -18,6 +19,20 @@ AHEAD_DAYS = (90, 60, 30)
 """So many days before it a person is told."""
 
 
+class EventKind(StrEnum):
+    """What happens on a day, in words that hold nobody's."""
+
+    COMMENCES = "commences"
+    LAST_DAY = "last-day"
+    PERIOD_ENDS = "period-ends"
+    NON_EXTENSION = "non-extension-notice"
+    RENEGOTIATION = "renegotiation"
+    AUDIT = "audit"
+    INTERIM_ENDS = "interim-decision-ends"
+    MEETING = "dispute-meeting"
+    AGENCY_FILE = "agency-file-ends"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One day, in the agreement's zone, what happens with it, and by which section."""
@@ -26,6 +41,7 @@ class Event:
     agreement: str
     section: str
     text: str
+    kind: EventKind
 
 
 def events(agreement: Agreement, now_ms: int) -> tuple[Event, ...]:
@@ -55,7 +71,7 @@ def ahead(
     for agency in agencies:
         day = local_date(agency.expires_at_ms - 1, zone)
         text = f"the last day of its agency.toml {agency.number}: a new one must be published"
-        found.append(Event(day, agency.id, "", text))
+        found.append(Event(day, agency.id, "", text, EventKind.AGENCY_FILE))
     found.sort(key=lambda event: (event.day, event.agreement, event.text))
     return local_date(now_ms, zone), tuple(found)
 
@@ -71,26 +87,27 @@ def _ends(agreement: Agreement, now_ms: int) -> Iterator[Event]:
     name, section = manifest.id, manifest.term.section
     if term.commences_ms is not None and now_ms < term.commences_ms:
         day = local_date(term.commences_ms, manifest.zone)
-        yield Event(day, name, section, "the agreement commences")
+        yield Event(day, name, section, "the agreement commences", EventKind.COMMENCES)
     if agreement.ended is not None:
         last = local_date(agreement.ended.at_ms - 1, manifest.zone)
         text = f"the last day in force, {agreement.ended.words}"
-        yield Event(last, name, agreement.ended.section, text)
+        yield Event(last, name, agreement.ended.section, text, EventKind.LAST_DAY)
         return
     end_ms = period_end(manifest, term, now_ms)
     if end_ms is None:
         return
     last = local_date(end_ms - 1, manifest.zone)
     if end_ms == term.expires_ms:
-        yield Event(last, name, section, "the last day in force")
+        yield Event(last, name, section, "the last day in force", EventKind.LAST_DAY)
         return
     yield from _renegotiation(manifest, last)
-    yield Event(last, name, section, "a period ends; the agreement is extended from the next day")
+    text = "a period ends; the agreement is extended from the next day"
+    yield Event(last, name, section, text, EventKind.PERIOD_ENDS)
     prevented = manifest.non_extension
     if prevented is not None:
         day = last - timedelta(days=prevented.days)
         text = f"the last day for a notice that prevents the extension of {last}"
-        yield Event(day, name, prevented.section, text)
+        yield Event(day, name, prevented.section, text, EventKind.NON_EXTENSION)
 
 
 def _renegotiation(manifest: Manifest, last: date) -> Iterator[Event]:
@@ -98,7 +115,7 @@ def _renegotiation(manifest: Manifest, last: date) -> Iterator[Event]:
     if rule is not None:
         day = last - timedelta(days=rule.days_before_end)
         text = f"the last day on which terms may be negotiated anew, before {last}"
-        yield Event(day, manifest.id, rule.section, text)
+        yield Event(day, manifest.id, rule.section, text, EventKind.RENEGOTIATION)
 
 
 def _audits(agreement: Agreement, now_ms: int) -> Iterator[Event]:
@@ -113,7 +130,7 @@ def _audits(agreement: Agreement, now_ms: int) -> Iterator[Event]:
         if day >= today:
             to = f" and reported to {rule.report_to}" if rule.report_to else ""
             text = f"each party must have audited{to}, every {rule.every_months} months"
-            yield Event(day, manifest.id, rule.section, text)
+            yield Event(day, manifest.id, rule.section, text, EventKind.AUDIT)
             return
 
 
@@ -131,12 +148,13 @@ def _of(agreement: Agreement, one: Instrument) -> Iterator[Event]:
         text = f"the interim decision of {one.party} (number {one.number}) ends"
         if not any(_reviews(other, one) for other in agreement.instruments):
             text += "; its review is due"
-        yield Event(last_day, manifest.id, disputes.section if disputes else "", text)
+        section = disputes.section if disputes else ""
+        yield Event(last_day, manifest.id, section, text, EventKind.INTERIM_ENDS)
     if one.kind is InstrumentKind.DISPUTE and disputes is not None:
         opened = local_date(one.signed_at_ms, manifest.zone)
         day = add_business_days(opened, disputes.meeting_days, disputes.holidays)
         text = f"the parties must have met on the dispute that {one.party} opened on {opened}"
-        yield Event(day, manifest.id, disputes.section, text)
+        yield Event(day, manifest.id, disputes.section, text, EventKind.MEETING)
 
 
 def _reviews(one: Instrument, decision: Instrument) -> bool:

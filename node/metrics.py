@@ -1,0 +1,90 @@
+"""The node's figures as a file for node_exporter's textfile collector: no port is opened.
+
+``<data>/metrics.prom`` in Prometheus' text format, replaced whole every half
+minute while the node serves::
+
+    accord_node_info{version="0.1.0",agency="city",node="main"} 1
+    accord_written_timestamp_seconds 1.7e+09
+    accord_agreements{standing="in force"} 2
+    accord_days_ahead{of="city-harbor",event="last-day"} 61
+    accord_federation_problems 0
+    accord_policy_usable 1
+    accord_roster_usable 1
+    accord_roster_age_seconds 42
+
+Names of agreements and agencies and words of ours, nothing else: no plate, no
+officer, no case. A figure that can't be told is left out. That the file itself
+is old tells that no node serves.
+"""
+
+from collections import Counter
+from itertools import permutations
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from accord import __version__
+from accord.agreements.calendar import ahead
+from accord.agreements.effective import Agreement, Standing
+from accord.agreements.effects import Stop
+from accord.durable import replace_file
+from node.context import Context
+
+NAME = "metrics.prom"
+EVERY_S = 30.0
+
+
+def exposition(context: Context, node: str) -> bytes:
+    """Return the figures of this moment as Prometheus' text."""
+    federation, sources = context.federation, context.sources
+    now_ms = context.clock.now_ms()
+    registry = CollectorRegistry()
+
+    def gauge(name: str, help: str, **labels: str) -> Gauge:
+        made = Gauge(f"accord_{name}", help, list(labels), registry=registry)
+        return made.labels(**labels) if labels else made
+
+    version = {"version": __version__, "agency": context.agency, "node": node}
+    gauge("node_info", "The node that wrote this.", **version).set(1)
+    gauge("written_timestamp_seconds", "When this was written, Unix time.").set(now_ms / 1000)
+    agreements = list(federation.agreements.values())
+    standings = Counter(standing(agreement, now_ms) for agreement in agreements)
+    counts = Gauge("accord_agreements", "Agreements by standing.", ["standing"], registry=registry)
+    for one in Standing:
+        counts.labels(standing=one.value).set(standings[one])
+    today, found = ahead(agreements, federation.agencies.values(), now_ms)
+    days = Gauge(
+        "accord_days_ahead", "Days until the next such day.", ["of", "event"], registry=registry
+    )
+    # In order of days: of two of a kind, the sooner counts.
+    for event in reversed(found):
+        days.labels(of=event.agreement, event=event.kind.value).set((event.day - today).days)
+    problems = gauge("federation_problems", "Files of the federation folder that are left out.")
+    problems.set(len(federation.problems))
+    gauge("policy_usable", "1 if policy.toml can be read.").set(context.policy is not None)
+    roster = sources.roster
+    gauge("roster_usable", "1 if the signed roster can be read.").set(roster is not None)
+    if roster is not None:
+        age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
+        age.set((now_ms - roster.as_of_ms) / 1000)
+    return generate_latest(registry)
+
+
+def standing(agreement: Agreement, at_ms: int) -> Standing:
+    """Return how an agreement stands; suspended where it is between any two of its parties."""
+    stands = agreement.standing_at(at_ms)
+    limits = (*agreement.effects.stops, *agreement.beside)
+    stops = [limit for limit in limits if isinstance(limit, Stop)]
+    pairs = permutations(sorted(agreement.parties), 2)
+    if stands is Standing.IN_FORCE and any(s.holds(*p, at_ms) for p in pairs for s in stops):
+        return Standing.SUSPENDED
+    return stands
+
+
+def write(context: Context, node: str, path: Path) -> None:
+    """Put the figures of this moment in the place of the last ones.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    replace_file(path, exposition(context, node))
