@@ -36,6 +36,7 @@ from accord.codec import (
     envelope_to_bytes,
     envelope_to_wire,
 )
+from accord.contacts import whom_to_ask
 from accord.envelope import QUERY, Envelope, Signature, add_signature, digest, sign
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.federation import Federation, load
@@ -161,7 +162,7 @@ class AccordClient:
             request = broker_pb2.DirectoryRequest()
             response = await stub.Directory(request, timeout=self._config.deadline_s)
         except aio.AioRpcError as error:
-            raise _transport_error(error, "the broker") from None
+            raise self._failed(error, "the broker", self._config.broker.agency) from None
         return list(response.entries)
 
     async def ask(self, question: Question) -> Result:
@@ -292,7 +293,7 @@ class AccordClient:
         try:
             response = await self._home().Countersign(request, timeout=self._config.deadline_s)
         except aio.AioRpcError as error:
-            raise _transport_error(error, "the home node") from None
+            raise self._failed(error, "the home node", self.agency) from None
         if len(response.results) != len(asked):
             raise Unverified(Code.ANSWER_UNVERIFIED, "the home node answered another question")
         home = self._agency(self.agency)
@@ -322,7 +323,7 @@ class AccordClient:
             except aio.AioRpcError as error:
                 refusal = refusal_from(error)
                 if refusal is None:
-                    raise _transport_error(error, "the home node") from None
+                    raise self._failed(error, "the home node", self.agency) from None
                 outcome.refusal.CopyFrom(envelope_to_wire(refusal))
             came.append(self._verify(one, outcome))
         return came, []
@@ -334,7 +335,7 @@ class AccordClient:
         try:
             response = await stub.Query(request, timeout=self._config.deadline_s)
         except aio.AioRpcError as error:
-            raise _transport_error(error, "the broker") from None
+            raise self._failed(error, "the broker", self._config.broker.agency) from None
         names = [one.query.audience for one in asked]
         found = places(names, response.outcomes)
         outcomes = [
@@ -361,7 +362,7 @@ class AccordClient:
         name = asked.query.audience
         kind = outcome.WhichOneof("outcome")
         if kind in (None, "claim"):
-            return _Came(claimed(name, outcome.claim))
+            return _Came(self._with_contact(claimed(name, outcome.claim)))
         try:
             owner = self._agency(name)
             if kind == "refusal":
@@ -374,9 +375,8 @@ class AccordClient:
             )
         except Unverified as problem:
             text = f"Not shown: {problem.problem}."
-            return _Came(
-                AgencyOutcome(name, OutcomeKind.UNVERIFIED, False, code=problem.code, text=text)
-            )
+            said = AgencyOutcome(name, OutcomeKind.UNVERIFIED, False, code=problem.code, text=text)
+            return _Came(self._with_contact(said))
         body = answer.body
         return _Came(
             AgencyOutcome(
@@ -389,6 +389,22 @@ class AccordClient:
             ),
             answer,
         )
+
+    def _with_contact(self, outcome: AgencyOutcome) -> AgencyOutcome:
+        """Add whom to talk to, from our own folder: a broker's word for it is worth nothing."""
+        agencies = self._federation.agencies
+        contact = whom_to_ask(
+            Code(outcome.code),
+            home=agencies.get(self.agency),
+            owner=agencies.get(outcome.agency),
+            here=agencies.get(self._config.broker.agency),
+        )
+        return replace(outcome, contact=contact)
+
+    def _failed(self, error: aio.AioRpcError, whom: str, agency: str) -> Refused:
+        """Return what a failed call means for a person, and who runs what failed."""
+        known = self._federation.agencies.get(agency)
+        return _transport_error(error, whom, known.contact if known else "")
 
     async def _record(self, asked: _Asked, outcome: broker_pb2.NodeOutcome) -> bool:
         """Give our own agency's book what came back; tell whether it took it."""
@@ -490,11 +506,12 @@ def _result(
     )
 
 
-def _transport_error(error: aio.AioRpcError, whom: str) -> Refused:
+def _transport_error(error: aio.AioRpcError, whom: str, contact: str) -> Refused:
     """Return what a failed call means for a person; nothing of it is signed."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return Refused(Code.NODE_UNREACHABLE, text=f"Can't reach {whom}.")
+        return Refused(Code.NODE_UNREACHABLE, text=f"Can't reach {whom}.", contact=contact)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Refused(Code.NODE_TIMED_OUT, text=f"No answer from {whom} in time.")
+        return Refused(Code.NODE_TIMED_OUT, text=f"No answer from {whom} in time.", contact=contact)
     said = "".join(c for c in (error.details() or "")[:200] if c.isprintable())
-    return Refused(Code.INTERNAL, text=f"{whom} refused the call ({error.code().name}): {said}")
+    text = f"{whom} refused the call ({error.code().name}): {said}"
+    return Refused(Code.INTERNAL, text=text, contact=contact)

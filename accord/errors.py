@@ -226,7 +226,8 @@ class Refused(AccordError):
         self.contact = contact
         self.detail = detail
         where = f" ({section})" if section else ""
-        super().__init__(f"{code}{where}: {self.text}")
+        whom = f" Whom to talk to: {contact}" if contact else ""
+        super().__init__(f"{code}{where}: {self.text}{whom}")
 
     @property
     def status(self) -> str:

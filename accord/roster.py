@@ -36,6 +36,8 @@ from accord.strict_toml import StrictModel, read_toml
 
 FORMAT = "accord-roster/1"
 GOOD_STANDING = "good"
+SECTION = "MOA II.A"
+"""What is cited where no agreement says who may ask."""
 MAX_STATUS_AGE_MS = 15 * 60_000
 MAX_CREDENTIAL_MS = 12 * 3_600_000
 _SKEW_MS = 30_000
@@ -197,8 +199,10 @@ def _officer(entry: Mapping[str, str | bool | list[str]]) -> Officer:
     )
 
 
-def check_officer(roster: Roster, credential: Credential, purpose: str, now_ms: int) -> None:
-    """Check an officer against the roster now.
+def check_officer(
+    roster: Roster, credential: Credential, purpose: str, now_ms: int, section: str = SECTION
+) -> None:
+    """Check an officer against the roster now; refusals name ``section``.
 
     Raises:
         Refused: ``ROSTER_STALE``, ``OFFICER_UNKNOWN``,
@@ -206,25 +210,27 @@ def check_officer(roster: Roster, credential: Credential, purpose: str, now_ms: 
             ``CREDENTIAL_EXPIRED`` when the roster's facts have changed since.
     """
     if not -_SKEW_MS <= now_ms - roster.as_of_ms <= MAX_STATUS_AGE_MS:
-        raise Refused(Code.ROSTER_STALE, section="II.A")
+        raise Refused(Code.ROSTER_STALE, section=section)
     officer = roster.officers.get(credential.officer)
     if officer is None:
-        raise Refused(Code.OFFICER_UNKNOWN, section="II.A")
+        raise Refused(Code.OFFICER_UNKNOWN, section=section)
     if officer.standing != GOOD_STANDING:
-        raise Refused(Code.OFFICER_NOT_IN_GOOD_STANDING, section="II.A")
+        raise Refused(Code.OFFICER_NOT_IN_GOOD_STANDING, section=section)
     facts = (officer.trained_on, officer.name, officer.role, officer.course, officer.employment)
     said = (credential.trained_on, credential.name, credential.role, credential.course)
     if facts != (*said, credential.employment):
         raise Refused(
             Code.CREDENTIAL_EXPIRED,
-            section="II.A",
+            section=section,
             text="The credential no longer agrees with the roster: fetch a new one.",
         )
     if purpose not in officer.purposes:
-        raise Refused(Code.OFFICER_PURPOSE, section="II.A")
+        raise Refused(Code.OFFICER_PURPOSE, section=section)
 
 
-def check_approver(roster: Roster, approval: Approval | None, officer: str) -> None:
+def check_approver(
+    roster: Roster, approval: Approval | None, officer: str, section: str = SECTION
+) -> None:
     """Check a supervisor's approval against the roster; a court's stands in no roster.
 
     The supervisor is on it, in good standing, may approve, and is not the
@@ -240,6 +246,7 @@ def check_approver(roster: Roster, approval: Approval | None, officer: str) -> N
     if not good or approval.by == officer:
         raise Refused(
             Code.APPROVAL_REQUIRED,
+            section=section,
             text="The approval is by nobody on the roster who may approve this officer's query.",
         )
 
@@ -283,7 +290,7 @@ def verify_credential(envelope: Envelope, keys: Iterable[PublicKey], now_ms: int
     if credential.not_after_ms - credential.issued_at_ms > MAX_CREDENTIAL_MS:
         raise Unverified(Code.MALFORMED, "a credential for more than 12 hours")
     if not credential.issued_at_ms - _SKEW_MS <= now_ms <= credential.not_after_ms:
-        raise Refused(Code.CREDENTIAL_EXPIRED, section="II.A")
+        raise Refused(Code.CREDENTIAL_EXPIRED, section=SECTION)
     return credential
 
 

@@ -7,7 +7,7 @@ node refuses too. It never widens anything, since it can't sign.
 
 from dataclasses import dataclass
 
-from accord.agreements.decide import decide
+from accord.agreements.decide import SHARING_SECTION, decide
 from accord.agreements.effective import effective
 from accord.agreements.law.packs import built_in_law
 from accord.envelope import Envelope, digest
@@ -65,9 +65,8 @@ def _decide(
     if peer.agency != query.requesting_agency:
         raise Refused(Code.METHOD_NOT_ALLOWED, detail="a client sends its own agency's queries")
     if query.audience == query.requesting_agency:
-        raise Refused(
-            Code.NO_AGREEMENT, text="An agency asks its own node directly, not through a broker."
-        )
+        text = "An agency asks its own node directly, not through a broker."
+        raise Refused(Code.NO_AGREEMENT, section=SHARING_SECTION, text=text)
     agreement = federation.agreements.get(query.agreement_digest)
     folded = (
         effective(agreement, query.requesting_agency, query.audience, at_ms) if agreement else None

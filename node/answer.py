@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from accord.agreements.decide import decide
+from accord.agreements.decide import decide, policy_refusal
 from accord.agreements.decision import Decision
 from accord.agreements.effective import effective
 from accord.agreements.law.packs import built_in_law
@@ -147,13 +147,10 @@ def _decide(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Decision:
     folded = (
         effective(agreement, query.requesting_agency, node.agency, now_ms) if agreement else None
     )
-    policy = node.policy
-    if policy is None:
-        raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
     decision = decide(
         query,
         folded,
-        policy,
+        node.policy,
         now_ms,
         requester=verified.home,
         owner=node.federation.agencies.get(node.agency),
@@ -162,6 +159,9 @@ def _decide(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Decision:
     )
     if not decision.allowed:
         raise decision.refusal()
+    if decision.terms is None and folded is not None:
+        # As if the policy had refused: that its file can't be read is the owner's own affair.
+        raise policy_refusal(query, folded, "policy.toml can't be read").refusal()
     return decision
 
 

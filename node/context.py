@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import structlog
 
+from accord.agreements.decide import OWN_SECTION
 from accord.agreements.policy import Policy, RetentionDays
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog, Entry
@@ -24,6 +25,11 @@ log = structlog.get_logger()
 
 DAY_MS = 86_400_000
 Bands = tuple[float, float]
+
+
+def _no_policy() -> Refused:
+    """Return the refusal where the policy went away after the decision."""
+    return Refused(Code.LOCAL_POLICY, section=OWN_SECTION, detail="policy.toml can't be read")
 
 
 class Context:
@@ -98,7 +104,7 @@ class Context:
     def _retention(self) -> RetentionDays:
         policy = self.policy
         if policy is None:
-            raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
+            raise _no_policy()
         return policy.retention
 
     def throttle(self, query: Query, use: str, agreed: Iterable[Bound] = ()) -> None:
@@ -111,7 +117,7 @@ class Context:
         """
         policy = self.policy
         if policy is None:
-            raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
+            raise _no_policy()
         officer, agency = query.credential.officer, query.requesting_agency
         own = bounds(use, agency, officer, query.audience, policy.rates)
         self._throttle.admit((*own, *agreed))

@@ -9,7 +9,7 @@ in good standing with their agency. MOA III: a record of all queries.
 
 import hashlib
 
-from accord.agreements.decide import decide
+from accord.agreements.decide import OWN_SECTION, decide
 from accord.agreements.effective import effective
 from accord.agreements.law.check import floor
 from accord.agreements.law.packs import built_in_law
@@ -20,7 +20,7 @@ from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified
 from accord.identity import PeerRole, SpiffeId
 from accord.model import OutcomeKind
-from accord.roster import check_approver, check_officer
+from accord.roster import SECTION, check_approver, check_officer
 from accord.verification import (
     VerifiedQuery,
     verify_answer,
@@ -82,21 +82,22 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     node.sources.refresh_roster()
     roster = node.sources.roster
     if roster is None:
-        raise Refused(Code.ROSTER_STALE, detail="the roster can't be read")
-    check_officer(roster, query.credential, query.purpose, now_ms)
+        raise Refused(Code.ROSTER_STALE, section=SECTION, detail="the roster can't be read")
     own = query.audience == node.agency
     agreement = node.federation.agreements.get(query.agreement_digest)
+    section = OWN_SECTION if own else SECTION
+    if agreement is not None:
+        section = agreement.manifest.eligibility.section
+    check_officer(roster, query.credential, query.purpose, now_ms, section)
     folded = None
     if agreement is not None and not own:
         folded = effective(agreement, query.requesting_agency, query.audience, now_ms)
     policy = node.policy if own else None
-    if own and policy is None:
-        raise Refused(Code.LOCAL_POLICY, detail="policy.toml can't be read")
     owner = node.federation.agencies.get(query.audience)
     decision = decide(query, folded, policy, now_ms, requester=verified.home, owner=owner, law=law)
     if not decision.allowed:
         raise decision.refusal()
-    check_approver(roster, query.approval, query.credential.officer)
+    check_approver(roster, query.approval, query.credential.officer, section)
     node.throttle(query, "countersign")
     return decision.section
 

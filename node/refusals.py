@@ -3,6 +3,7 @@
 from accord.audit.fields import query_fields
 from accord.codec import envelope_to_bytes
 from accord.codec_answer import encode_refusal
+from accord.contacts import whom_to_ask
 from accord.envelope import REFUSAL, Envelope, sign
 from accord.errors import Code, Refused, Unverified
 from accord.identity import SpiffeId
@@ -37,10 +38,16 @@ async def signed_refusal(
         code=refused.code,
         section=refused.section,
         text=refused.text,
-        contact=refused.contact or node.contact,
+        contact=refused.contact or _contact(node, verified, refused.code) or node.contact,
         refused_at_ms=node.clock.now_ms(),
     )
     return sign(REFUSAL, encode_refusal(body), node.signer)
+
+
+def _contact(node: Context, verified: VerifiedQuery, code: Code) -> str:
+    agencies = node.federation.agencies
+    owner, here = agencies.get(verified.query.audience), agencies.get(node.agency)
+    return whom_to_ask(code, home=verified.home, owner=owner, here=here)
 
 
 async def refuse(

@@ -47,6 +47,8 @@ from accord.agreements.reading import local_date
 from accord.errors import CATALOGUE, Code
 from accord.model import Query
 
+# Nothing is shared without an agreement: what is cited where none is held.
+SHARING_SECTION = "MOA II.A"
 OWN_SECTION = "own policy (MOA II.B)"
 
 
@@ -150,10 +152,10 @@ def _partner(
 
 def _no_agreement(query: Query) -> Decision:
     if not query.agreement_digest:
-        return refused(Code.NO_AGREEMENT, "", CATALOGUE[Code.NO_AGREEMENT].text)
+        return refused(Code.NO_AGREEMENT, SHARING_SECTION, CATALOGUE[Code.NO_AGREEMENT].text)
     return refused(
         Code.AGREEMENT_INVALID,
-        "",
+        SHARING_SECTION,
         "The agreement relied on is not held here: compare both folders.",
     )
 
@@ -169,9 +171,8 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
         or pair != (effective.requester, effective.owner)
         or effective.at_ms != at_ms
     ):
-        return refused(
-            Code.AGREEMENT_INVALID, "", "The agreement relied on is not the one held here.", contact
-        )
+        reason = "The agreement relied on is not the one held here."
+        return refused(Code.AGREEMENT_INVALID, manifest.execution_section, reason, contact)
     standing = effective.standing
     if standing is Standing.IN_FORCE:
         return None
@@ -219,12 +220,17 @@ def _policy(query: Query, effective: Effective, policy: Policy, at_ms: int) -> D
     if rule is not None and not detail:
         detail = partner_detail(query, rule, at_ms)
     if rule is None or detail:
-        text = CATALOGUE[Code.LOCAL_POLICY].text
-        contact = contact_of(manifest, query.audience)
-        return refused(Code.LOCAL_POLICY, manifest.policy_section, text, contact, detail)
+        return policy_refusal(query, effective, detail)
     expires_ms = effective.agreement.term.expires_ms
     terms = partner_terms(query, manifest, rule, policy, at_ms, expires_ms)
     return Decision(True, None, manifest.purposes.section, "", "", terms)
+
+
+def policy_refusal(query: Query, effective: Effective, detail: str) -> Decision:
+    """Return what the owner's policy says to everybody, whatever in it says so: ``detail``."""
+    manifest, text = effective.agreement.manifest, CATALOGUE[Code.LOCAL_POLICY].text
+    contact = contact_of(manifest, query.audience)
+    return refused(Code.LOCAL_POLICY, manifest.policy_section, text, contact, detail)
 
 
 def _operator(manifest: Manifest, via: str, owner: str) -> Decision | None:

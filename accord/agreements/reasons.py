@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from accord.agreements.decide import SHARING_SECTION
 from accord.agreements.decision import Decision
 from accord.agreements.effective import Effective
 from accord.agreements.reading import local_date
@@ -96,7 +97,7 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         known += f", and that of {query.audience} is held here"
     yield _rule(known, "", Code.NODE_UNKNOWN)
     if effective is None:
-        yield _rule(held, "", Code.NO_AGREEMENT, Code.AGREEMENT_INVALID)
+        yield _rule(held, SHARING_SECTION, Code.NO_AGREEMENT, Code.AGREEMENT_INVALID)
         return
     manifest = effective.agreement.manifest
     eligibility, limits = manifest.eligibility, manifest.limits

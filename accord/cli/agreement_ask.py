@@ -5,6 +5,7 @@ Exit status: 0 yes, 2 usage, 3 no.
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from accord.cli.pins import Roots, pinned
 from accord.cli.query import parse_approval, parse_time
 from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
+from accord.contacts import whom_to_ask
 from accord.errors import InputError
 from accord.federation import Federation, load
 from accord.model import Credential, Employment, Field, Query, Window
@@ -113,6 +115,9 @@ def ask(
     held = _held(loaded, requester, owner)
     query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=law)
     decision = decide(query, folded, known, at_ms, requester=asking, owner=asked, law=law, via=via)
+    if decision.code is not None and not decision.contact:
+        whom = whom_to_ask(decision.code, home=asking, owner=asked, here=None)
+        decision = replace(decision, contact=whom)
     found = steps(query, folded, decision)
     if known is None and folded is not None:
         found = found[:-1]

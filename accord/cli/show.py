@@ -144,7 +144,10 @@ def _csv(result: Result) -> None:
         flat = row | (row.get("vehicle") or {})
         writer.writerow({name: cell(value) for name, value in flat.items()})
     for outcome in result.outcomes:
-        sys.stderr.write(plain(f"{outcome.agency}: {outcome_text(outcome)} {outcome.text}") + "\n")
+        section = f" ({outcome.section})" if outcome.section else ""
+        whom = f" Contact: {outcome.contact}" if outcome.contact else ""
+        said = f"{outcome.agency}: {outcome_text(outcome)}{section} {outcome.text}{whom}"
+        sys.stderr.write(plain(said) + "\n")
     for warning in result.warnings:
         sys.stderr.write(plain(f"Warning: {warning}") + "\n")
     sys.stderr.write(READ_NOTICE + "\n")

@@ -126,7 +126,8 @@ async def test_a_home_node_that_is_off_is_told_in_one_line(
     await federation.nodes["harbor"].server.stop(None)
     ran = await query("plate", PLATE)
     assert (ran.status, ran.out) == (4, "")
-    assert ran.err == "error: NODE_UNREACHABLE: Can't reach the home node.\n"
+    said = "Can't reach the home node. Whom to talk to: ALPR coordinator, Harbor"
+    assert ran.err == f"error: NODE_UNREACHABLE: {said}\n"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_an_officer_who_is_not_is_refused(
 ) -> None:
     with pytest.raises(Refused) as refused:
         check_officer(roster, CREDENTIAL, purpose, now_ms)
-    assert (refused.value.code, refused.value.section) == (code, "II.A")
+    assert (refused.value.code, refused.value.section) == (code, "MOA II.A")
 
 
 CHIEF = replace(OFFICER, id="O-9")
