@@ -139,6 +139,11 @@ def _of_files(before: Permissions, after: Permissions, requester: str) -> Iterat
         yield f"our policy is now {after.policy or 'not readable'}, before: " + (
             before.policy or "not readable"
         )
+    held, holds = (set(found.law.get(requester, ())) for found in (before, after))
+    if came := sorted(holds - held):
+        yield f"rules of law that bind now: {', '.join(came)}"
+    if gone := sorted(held - holds):
+        yield f"rules of law that bind no longer: {', '.join(gone)}"
     was, now = before.agencies.get(requester), after.agencies.get(requester)
     if was != now:
         yield f"the agency.toml of {requester} is now {now or 'not valid'}, before: " + (

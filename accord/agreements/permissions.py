@@ -9,6 +9,7 @@ not seen.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 
 from accord.agencies import Agency
 from accord.agreements.decide import decide
@@ -16,7 +17,7 @@ from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, Effective, effective
 from accord.agreements.law.rules import Law, Owner
 from accord.agreements.policy import Policy
-from accord.agreements.reading import DAY_MS
+from accord.agreements.reading import DAY_MS, local_date
 from accord.agreements.stand_ins import STAND_INS, stand_in
 from accord.agreements.terms import Redaction
 from accord.errors import CATALOGUE, Code
@@ -109,7 +110,11 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """All of it at ``at_ms`` (UTC ms). ``policy`` says which policy; ``agencies`` which files."""
+    """All of it at ``at_ms`` (UTC ms).
+
+    ``policy`` says which policy; ``agencies`` which files; ``law`` the keys of the
+    rules of law that bind each agency and the owner.
+    """
 
     at_ms: int
     grants: tuple[Grant, ...] = ()
@@ -117,6 +122,7 @@ class Permissions:
     grounds: tuple[Ground, ...] = ()
     policy: str = ""
     agencies: Mapping[str, str] = field(default_factory=dict)
+    law: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def same_as(self, other: "Permissions") -> bool:
         """Tell whether both are the same, and from the same files, whenever that was."""
@@ -139,6 +145,7 @@ def permissions(
     """
     ours = [one for one in agreements if owner in one.parties]
     partners = policy.partners.keys() if policy is not None else set()
+    day = local_date(at_ms, UTC)
     named = {party for one in ours for party in one.parties} | set(agencies) | set(partners)
     found: list[Grant | Denial] = []
     grounds: list[Ground] = []
@@ -160,6 +167,10 @@ def permissions(
         tuple(grounds),
         policy_id if policy is not None else "",
         {name: f"number {agency.number}" for name, agency in sorted(agencies.items())},
+        {
+            name: tuple(rule.key for rule in law.binding(agency, agencies.get(owner), day))
+            for name, agency in sorted(agencies.items())
+        },
     )
 
 

@@ -216,6 +216,15 @@ def test_a_text_that_replaces_another_is_named(world):
     )
 
 
+def test_a_rule_of_law_that_came_or_went_is_named(world):
+    looked = found(world, world.agreement())
+    assert any(key.startswith("us-ca/") for key in looked.law["city"])
+    gone = replace(looked, grants=(), law=looked.law | {"city": (*looked.law["city"], "us-xx/y")})
+    assert {one.cause for one in shifts(looked, gone)} >= {"rules of law that bind now: us-xx/y"}
+    back = {one.cause for one in shifts(gone, looked)}
+    assert "rules of law that bind no longer: us-xx/y" in back
+
+
 def test_a_shift_without_any_file_says_so(world):
     looked = found(world, world.agreement())
     gone = replace(looked, at_ms=NOW_MS + DAY_MS, grants=())
