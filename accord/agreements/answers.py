@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from accord.agreements.manifest_reading import parse_manifest
-from accord.agreements.questions import QUESTIONS, UNDECIDED
+from accord.agreements.questions import LISTS, NUMBERS, QUESTIONS, UNDECIDED
 from accord.errors import InputError
 from accord.strict_toml import decode, find_line
 
@@ -42,8 +42,8 @@ def answered(data: bytes, where: object, answers: Mapping[str, str]) -> bytes:
 
 def _value(key: str, answer: str) -> str:
     """Return the answer in TOML: a number, a list where the key has one, else a text."""
-    if key == "eligibility.employment":
+    if key in LISTS:
         return json.dumps([part.strip() for part in answer.split(",")])
-    if key == "retention.received_days" and answer.isascii() and answer.isdigit():
+    if key in NUMBERS | {"retention.received_days"} and answer.isascii() and answer.isdigit():
         return str(int(answer))
     return json.dumps(answer)

@@ -5,7 +5,7 @@ What the words in it mean, and whether they go together, is for
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field as Limit
 
@@ -21,7 +21,7 @@ from accord.agreements.provisions_file import (
     SurvivalEntry,
     TerritoryEntry,
 )
-from accord.agreements.shapes import Days, Says, Section, Text
+from accord.agreements.shapes import Days, Open, Says, Section, Text
 from accord.model import MAX_ROWS
 from accord.strict_toml import StrictModel
 
@@ -61,7 +61,7 @@ class EligibilityEntry(StrictModel):
     """The table ``[eligibility]``."""
 
     section: Section
-    training_within_days: Days
+    training_within_days: Open[Days]
     case_number: str
     reason: str
     training_course: Text | None = None
@@ -91,8 +91,8 @@ class LimitsEntry(StrictModel):
     """The table ``[limits]``."""
 
     section: Section
-    look_back_days: Days
-    row_limit: int = Limit(ge=1, le=MAX_ROWS)
+    look_back_days: Open[Days]
+    row_limit: Open[Annotated[int, Limit(ge=1, le=MAX_ROWS)]]
     by_purpose: dict[str, Days] = Limit(default={}, max_length=20)
     officer_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)
     agency_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)
@@ -124,7 +124,7 @@ class TermEntry(StrictModel):
 
     section: Section
     commencement: str
-    length_years: int = Limit(ge=1, le=99)
+    length_years: Open[Annotated[int, Limit(ge=1, le=99)]]
     ends: str
     extension: str
     extension_years: int | None = Limit(default=None, ge=1, le=10)

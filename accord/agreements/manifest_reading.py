@@ -251,15 +251,16 @@ def _scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Sco
     kinds = frozenset(source.choice(key, kind, Kind, "a kind of data") for kind in entry.kinds)
     ids = [party.id for party in parties]
     direction = ["scope", "direction"]
-    source.word(direction, entry.direction, ("both", "one-way"), "a direction")
-    if entry.direction == "both":
+    source.word(direction, entry.direction, ("both", "one-way", UNDECIDED), "a direction")
+    if entry.direction != "one-way":
         if entry.owner is not None or entry.requester is not None:
             raise source.error(
                 direction,
-                'is "both", yet owner or requester is given too',
+                f'is "{entry.direction}", yet owner or requester is given too',
                 'remove them, or write "one-way"',
             )
         pairs = {(asks, owns) for asks in ids for owns in ids if asks != owns}
+        pairs = set() if entry.direction == UNDECIDED else pairs
         return Scope(entry.section, kinds, frozenset(pairs))
     if entry.owner is None or entry.requester is None:
         raise source.error(
@@ -334,7 +335,7 @@ def _term(source: Source, entry: TermEntry) -> TermRule:
     rule = Extension.NONE if extension == UNDECIDED else Extension(extension)
     return TermRule(
         entry.section,
-        entry.length_years,
+        entry.length_years or 1,
         Ends.DAY_BEFORE if ends == UNDECIDED else Ends(ends),
         rule,
         entry.extension_years or 0,

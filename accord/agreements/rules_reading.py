@@ -27,7 +27,8 @@ def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
     """
     answered = _answered(source, entry)
     key = ["purposes", "allowed"]
-    allowed = source.purposes(key, entry.allowed, answered=bool(answered))
+    open_list = entry.allowed == [UNDECIDED]
+    allowed = source.purposes(key, [] if open_list else entry.allowed, answered=bool(answered))
     offences: list[tuple[str, frozenset[str]]] = []
     for purpose, classes in entry.offences.items():
         key = ["purposes", "offences", purpose]
@@ -82,7 +83,7 @@ def read_limits(source: Source, entry: LimitsEntry, purposes: PurposesEntry) -> 
     for purpose, days in entry.by_purpose.items():
         key = ["limits", "by_purpose", purpose]
         source.word(key, purpose, sorted(purposes.allowed), "a purpose that is allowed here")
-        if days >= entry.look_back_days:
+        if entry.look_back_days is not None and days >= entry.look_back_days:
             raise source.error(
                 key, "is not less than limits.look_back_days",
                 "write fewer days, or remove the line",
@@ -91,7 +92,8 @@ def read_limits(source: Source, entry: LimitsEntry, purposes: PurposesEntry) -> 
         entry.section, entry.officer_per_day, entry.agency_per_day, entry.agency_per_minute
     )
     by_purpose = tuple(sorted(entry.by_purpose.items()))
-    return Limits(entry.section, entry.look_back_days, entry.row_limit, by_purpose, rates)
+    back, rows = entry.look_back_days or 1, entry.row_limit or 1
+    return Limits(entry.section, back, rows, by_purpose, rates)
 
 
 def read_eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
@@ -113,7 +115,7 @@ def read_eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
     source.unique(["eligibility", "roles"], entry.roles or [])
     return Eligibility(
         entry.section,
-        entry.training_within_days,
+        entry.training_within_days or 1,
         case != "optional",
         reason != "optional",
         entry.training_course or "",
@@ -173,11 +175,11 @@ def read_fields(source: Source, entry: FieldsEntry) -> Fields:
     """
     redaction = source.redaction(
         ["fields"],
-        time=entry.time,
-        place=entry.place,
-        camera=entry.camera,
+        time=decided(entry.time, "day"),
+        place=decided(entry.place, "none"),
+        camera=decided(entry.camera, "none"),
         vehicle=decided(entry.vehicle, "none"),
-        photo=entry.photo,
+        photo=decided(entry.photo, "none"),
         confidence=entry.confidence,
     )
     if redaction != redaction.without_leaks():

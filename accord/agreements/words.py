@@ -70,16 +70,20 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     parties = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
     yield Clause("Parties", "", f"{parties}.")
     pairs = "; ".join(f"{asks} may ask {owns}" for asks, owns in sorted(scope.pairs))
-    yield Clause("Scope", scope.section, f"For {' and '.join(sorted(scope.kinds))}: {pairs}.")
+    pairs = pairs or "who may ask whom is undecided"
+    text = f"For {' and '.join(sorted(scope.kinds))}: {pairs}."
+    yield Clause("Scope", scope.section, text, _state(manifest, "scope"))
     yield Clause(
         "Purposes",
         manifest.purposes.section,
-        f"Only for {', '.join(sorted(manifest.purposes.allowed))}. For nothing else."
+        f"Only for {', '.join(sorted(manifest.purposes.allowed)) or 'what is undecided'}. "
+        + "For nothing else."
         + "".join(
             f" For {purpose} the query names one of these classes of offences: "
             f"{', '.join(sorted(classes))}."
             for purpose, classes in manifest.purposes.offences
         ),
+        _state(manifest, "purposes"),
     )
     if manifest.purposes.prohibited:
         prohibited = ", ".join(sorted(manifest.purposes.prohibited))
@@ -88,20 +92,20 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
             manifest.purposes.section,
             f"While this runs, under no agreement between the parties for {prohibited}.",
         )
-    yield Clause("Who may ask", needs.section, officer_words(needs))
-    yield Clause("Onward sharing", manifest.onward.section, onward_words(manifest.onward))
+    state = _state(manifest, "eligibility")
+    yield Clause("Who may ask", needs.section, officer_words(needs), state)
+    onward, state = manifest.onward, _state(manifest, "onward")
+    yield Clause("Onward sharing", onward.section, onward_words(onward), state)
     yield Clause(
         "Local policy",
         manifest.policy_section,
         "Each owner's own policy narrows this, and never widens it.",
     )
-    yield Clause(
-        "Limits",
-        limits.section,
-        limits_words(limits),
-    )
-    yield Clause("What is seen", manifest.fields.section, f"{_seen(manifest.fields.redaction)}.")
-    yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
+    yield Clause("Limits", limits.section, limits_words(limits), _state(manifest, "limits"))
+    text = f"{_seen(manifest.fields.redaction)}."
+    yield Clause("What is seen", manifest.fields.section, text, _state(manifest, "fields"))
+    text = f"{kept_words(manifest)}."
+    yield Clause("Retention", manifest.retention.section, text, _state(manifest, "retention"))
     term_state = _state(manifest, "term")
     yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.", term_state)
     yield Clause("Early end", *_early_end(manifest), _state(manifest, "termination"))
@@ -231,4 +235,6 @@ def term_words(manifest: Manifest) -> str:
     if "term.extension" in open_keys:
         extended = "whether it is extended is undecided"
     years = "One year" if term.length_years == 1 else f"{term.length_years} years"
+    if "term.length_years" in open_keys:
+        years = "An undecided number of years"
     return f"{years} from the last signature; the last day is {last}; {extended}"

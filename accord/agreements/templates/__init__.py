@@ -27,9 +27,13 @@ MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
 """What an officer declares under the MOA (II.A, III)."""
 
 
-MOA_QUESTIONS = tuple(
-    path for path in QUESTIONS if path not in ("onward.legal_process", "export.allowed")
-)
+_MOA_SAYS = frozenset(
+    ("scope.direction", "purposes.allowed", "eligibility.training_within_days",
+     "onward.legal_process", "limits.look_back_days", "limits.row_limit", "fields.time",
+     "fields.place", "fields.camera", "fields.photo", "export.allowed", "term.length_years")
+)  # fmt: skip
+
+MOA_QUESTIONS = tuple(path for path in QUESTIONS if path not in _MOA_SAYS)
 """What the memorandum leaves open: each must be answered before anybody signs."""
 
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from accord.agreements.answers import answered
 from accord.agreements.differences import differences
 from accord.agreements.effective import Agreement, effective
-from accord.agreements.manifest import Manifest
+from accord.agreements.manifest import Manifest, State
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.policy import parse_policy
 from accord.agreements.reasons import Held, steps
@@ -327,8 +328,19 @@ def test_rules_that_contradict_each_other(world, old, new, words):
 RENEGOTIATION = '[renegotiation]\nsection = "V"\ndays_before_end = 30\n'
 
 
+LEAST = ("scope", "limits", "fields", "term")
 QUESTIONS = [
     ("purposes.criminal_immigration", 'section = "II.A"\nallowed', None),
+    ("scope.direction", 'direction = "both"', 'direction = "undecided"'),
+    ("eligibility.training_within_days", "days = 730", 'days = "undecided"'),
+    ("limits.look_back_days", "look_back_days = 365", 'look_back_days = "undecided"'),
+    ("limits.row_limit", "row_limit = 500", 'row_limit = "undecided"'),
+    ("fields.time", 'time = "minute"', 'time = "undecided"'),
+    ("fields.place", 'place = "500 m"', 'place = "undecided"'),
+    ("fields.camera", 'camera = "pseudonym"', 'camera = "undecided"'),
+    ("fields.vehicle", 'vehicle = "shared"', 'vehicle = "undecided"'),
+    ("fields.photo", 'photo = "masked"', 'photo = "undecided"'),
+    ("term.length_years", "length_years = 3", 'length_years = "undecided"'),
     ("eligibility.case_number", 'case_number = "required"', 'case_number = "undecided"'),
     ("eligibility.reason", ELIGIBLE, 'reason = "undecided"'),
     ("eligibility.approval", NONE, 'approval = "undecided"'),
@@ -344,9 +356,31 @@ def test_a_question_left_open_allows_nothing(world, key, old, new):
     swap = (old, new or f'criminal_immigration = "undecided"\n{old}')
     found = manifest(world, "", swap)
     assert [one.key for one in found.undecided] == [key]
+    assert State.UNDECIDED in {clause.state for clause in clauses(found)}
     agreement = Agreement(found, ())
     assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_NOT_COMMENCED
     assert decision(world, manifest(world)).allowed
+
+
+def test_what_is_open_is_read_as_the_least_there_is(world):
+    text = world.text(purposes=["stolen-vehicle"]).decode()
+    for old, new in (
+        ('allowed = ["stolen-vehicle"]', 'allowed = ["undecided"]'),
+        *((old, new) for key, old, new in QUESTIONS if key.split(".")[0] in LEAST),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    found = parse_manifest(text.encode(), "agreement.toml")
+    assert (found.scope.pairs, found.purposes.allowed) == (frozenset(), frozenset())
+    assert (found.limits.look_back_days, found.limits.row_limit) == (1, 1)
+    seen = found.fields.redaction
+    assert (seen.time_step_ms, seen.place_within_m, seen.vehicle) == (DAY_MS, None, False)
+    assert (seen.camera, seen.photo) == ("none", "none")
+    assert found.term.length_years == 1
+    # Answered, it is as it was before.
+    answers = {"purposes.allowed": "stolen-vehicle", "limits.row_limit": "500"}
+    again = parse_manifest(answered(text.encode(), "x", answers), "x")
+    assert (again.purposes.allowed, again.limits.row_limit) == ({"stolen-vehicle"}, 500)
 
 
 def test_recipients_are_shown_and_nothing_is_answered_onward(world):
