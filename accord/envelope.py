@@ -25,6 +25,7 @@ CREDENTIAL = "application/vnd.accord.credential.v1+protobuf"
 AGENCY = "application/vnd.accord.agency.v1+toml"
 COUNTERPART = "application/vnd.accord.counterpart.v1+json"
 INSTRUMENT = "application/vnd.accord.instrument.v1+json"
+LAW = "application/vnd.accord.law.v1+toml"
 ROSTER = "application/vnd.accord.roster.v1+json"
 
 MAX_SIGNATURES = 4

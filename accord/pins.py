@@ -10,7 +10,8 @@
                               "parties": ["city", "harbor"], "replaces": "<64 hex>"},
                    "commenced_ms": 1772353800000, # first seen; UTC ms
                    "instruments": {"city": 1}}    # highest number of each party
-     }
+     },
+     "law": {"city-news": {"number": 2, "text": "<64 hex>"}}  # our counsel's updates
     }
 
 Numbers only grow. The file is on the disk before a folder that made it grow
@@ -51,10 +52,16 @@ class _Text(StrictModel):
     instruments: dict[str, int] = Field(default={})
 
 
+class _Update(StrictModel):
+    number: int = Field(ge=1)
+    text: str = Field(pattern=_HEX)
+
+
 class _File(StrictModel):
     format: str
     agencies: dict[str, int]
     texts: dict[str, _Text]
+    law: dict[str, _Update] = Field(default={})
 
 
 @dataclass
@@ -63,7 +70,8 @@ class Pins:
 
     ``agencies`` is by root (64 hex digits), ``texts`` by digest: each signed
     text's place in its chain. ``commenced`` is by digest, ``instruments`` by
-    digest and party. Without a path they last as long as the program.
+    digest and party, ``law`` number and SHA-256 of each update of the law.
+    Without a path they last as long as the program.
     """
 
     path: Path | None = None
@@ -71,6 +79,7 @@ class Pins:
     texts: dict[bytes, Link] = field(default_factory=dict)
     commenced: dict[bytes, int] = field(default_factory=dict)
     instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
+    law: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     _saved: bytes = b""
 
     @classmethod
@@ -103,6 +112,8 @@ class Pins:
                 pins.commenced[digest] = text.commenced_ms
             for party, number in text.instruments.items():
                 pins.instruments[digest, party] = number
+        for name, update in file.law.items():
+            pins.law[name] = (update.number, bytes.fromhex(update.text))
         pins._saved = data
         return pins
 
@@ -130,7 +141,12 @@ class Pins:
             texts.setdefault(digest.hex(), {})["commenced_ms"] = at_ms
         for (digest, party), number in self.instruments.items():
             texts.setdefault(digest.hex(), {}).setdefault("instruments", {})[party] = number
-        return {"format": FORMAT, "agencies": self.agencies, "texts": texts}
+        law = {
+            name: {"number": number, "text": digest.hex()}
+            for name, (number, digest) in self.law.items()
+        }
+        content = {"format": FORMAT, "agencies": self.agencies, "texts": texts}
+        return content | ({"law": law} if law else {})
 
 
 def _digest(digits: str, path: Path) -> bytes:

@@ -93,22 +93,27 @@ class FederationSimulator:
 
     def add_operator(self, agency: str, name: str, address: str) -> Member:
         """Add the broker's operator; ``address`` is the broker's host:port."""
-        self.operator = self._member(agency, name, "operator", address, broker=True)
+        self.operator = self._member(agency, name, "operator", address)
         return self.operator
 
-    def add_agency(self, agency: str, name: str, kind: str, address: str) -> Member:
-        """Add an agency with a node at ``address``."""
-        self.members[agency] = self._member(agency, name, kind, address, broker=False)
+    def add_agency(
+        self, agency: str, name: str, kind: str, address: str, *, state: str = "CA"
+    ) -> Member:
+        """Add an agency with a node at ``address``; its state says which laws bind it."""
+        self.members[agency] = self._member(agency, name, kind, address, state=state)
         return self.members[agency]
 
-    def _member(self, agency: str, name: str, kind: str, address: str, *, broker: bool) -> Member:
+    def _member(
+        self, agency: str, name: str, kind: str, address: str, *, state: str = "CA"
+    ) -> Member:
+        broker = kind == "operator"
         contact = f"ALPR coordinator, {name}"
         files = make_agency(
             self.folder(agency),
             agency=agency,
             name=name,
             kind=kind,
-            state="CA",
+            state=state,
             contact=contact,
             now_ms=self.clock.now_ms(),
             node_address="" if broker else address,

@@ -17,7 +17,6 @@ from dataclasses import replace
 from accord.agreements.decide import decide, policy_refusal
 from accord.agreements.decision import Decision
 from accord.agreements.effective import effective
-from accord.agreements.law.packs import built_in_law
 from accord.agreements.provisions import Stale
 from accord.agreements.terms import PhotoSharing, Terms
 from accord.audit.fields import query_fields
@@ -154,7 +153,7 @@ def _decide(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Decision:
         now_ms,
         requester=verified.home,
         owner=node.federation.agencies.get(node.agency),
-        law=built_in_law(),
+        law=node.law,
         via=peer.agency if peer.role is PeerRole.BROKER else "",
     )
     if not decision.allowed:

@@ -22,6 +22,7 @@ from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import AccordError
 from accord.federation import load
+from accord.law_files import LawFiles
 from accord.model import Kind
 from node.config import NodeConfig, load_config
 from node.permission_history import PermissionHistory
@@ -73,6 +74,12 @@ def _from_files(settings: NodeConfig, now_ms: int) -> Permissions:
         policy = parse_policy(settings.policy.read_bytes(), settings.policy)
     except (AccordError, OSError) as problem:
         sys.stderr.write(f"Not usable: {problem}\n")
+    law, own = None, loaded.agencies.get(settings.agency)
+    try:
+        if own is not None:
+            law = built_in_law().with_packs(LawFiles(settings.federation).read(own))
+    except AccordError as problem:
+        sys.stderr.write(f"Not usable: {problem}\n")
     name = f"version {policy.version}" if policy else ""
     return permissions(
         settings.agency,
@@ -80,7 +87,7 @@ def _from_files(settings: NodeConfig, now_ms: int) -> Permissions:
         loaded.agreements.values(),
         policy,
         now_ms,
-        law=built_in_law(),
+        law=law,
         policy_id=name,
     )
 

@@ -1,12 +1,16 @@
 """What the node's decisions stand on, in one place and handed to each of them."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from functools import lru_cache
 
 import structlog
 
 from accord.agreements.decide import OWN_SECTION
+from accord.agreements.law.check import earliest_ms
+from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, RetentionDays
+from accord.agreements.reading import local_date
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog, Entry
 from accord.clock import Clock
@@ -74,6 +78,19 @@ class Context:
         return self.sources.policy
 
     @property
+    def law(self) -> Law:
+        """The law that binds us as owner, our own counsel's updates among it.
+
+        Raises:
+            Refused: ``LOCAL_POLICY`` while an update can't be used: nothing is shared then.
+        """
+        law = self.sources.law
+        if law is None:
+            problem = "an update of the law can't be used"
+            raise Refused(Code.LOCAL_POLICY, section=OWN_SECTION, detail=problem)
+        return law
+
+    @property
     def contact(self) -> str:
         """Whom a refused officer may talk to."""
         own = self.federation.agencies.get(self.agency)
@@ -86,9 +103,14 @@ class Context:
     def earliest_read_ms(self) -> int:
         """Return the moment before which every read is due: it is hidden from then on.
 
-        MOA IV: retention is each party's own policy.
+        MOA IV: retention is each party's own policy; a law may hold a shorter time.
         """
-        return self._earliest_ms(self._retention().reads_days)
+        now_ms = self.clock.now_ms()
+        own = self.federation.agencies.get(self.agency)
+        if own is None:
+            raise Refused(Code.NODE_UNKNOWN, detail="our own agency.toml is not valid now")
+        bound = self.law.binding(own, own, local_date(now_ms, UTC))
+        return max(self._earliest_ms(self._retention().reads_days), earliest_ms(bound, now_ms))
 
     def earliest_photo_ms(self) -> int:
         """Return the moment before which the photo of every read is due."""

@@ -75,8 +75,7 @@ async def countersign(
 def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
-    law = built_in_law()
-    breach = floor(query, verified.home, law, now_ms)
+    breach = floor(query, verified.home, built_in_law(), now_ms)
     if breach is not None:
         raise Refused(breach.code, section=breach.section, text=breach.reason)
     node.sources.refresh_roster()
@@ -93,6 +92,8 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     if agreement is not None and not own:
         folded = effective(agreement, query.requesting_agency, query.audience, now_ms)
     policy = node.policy if own else None
+    # Our counsel's updates are about our own data: another owner knows nothing of them.
+    law = node.law if own else built_in_law()
     owner = node.federation.agencies.get(query.audience)
     decision = decide(query, folded, policy, now_ms, requester=verified.home, owner=owner, law=law)
     if not decision.allowed:

@@ -6,7 +6,6 @@ from contextlib import suppress
 import structlog
 
 from accord.agreements.differences import Effect
-from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Permissions, permissions
 from accord.clock import Clock
@@ -29,7 +28,7 @@ def permissions_now(agency: str, sources: Sources, now_ms: int) -> Permissions:
         federation.agreements.values(),
         sources.policy,
         now_ms,
-        law=built_in_law(),
+        law=sources.law,
         policy_id=sources.policy_id,
     )
 

@@ -1,6 +1,7 @@
 """The signed and local files a node lives by, read again when they change.
 
-The federation folder, the agency's own ``policy.toml`` and its signed roster.
+The federation folder with counsel's updates of the law, the agency's own
+``policy.toml`` and its signed roster.
 A file that became unreadable takes its permissions with it: nothing old is
 kept alive, so a mistake closes the node and never opens it.
 """
@@ -13,10 +14,13 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, parse_policy
 from accord.errors import AccordError, InputError
 from accord.federation import Federation, FederationWatch
 from accord.identity import KeyRole
+from accord.law_files import LawFiles
 from accord.pins import FILE_NAME, Pins
 from accord.roster import Roster, load_roster
 
@@ -82,7 +86,11 @@ class Sources:
         """
         self._agency = agency
         self._told = False
-        self._watch = FederationWatch(federation, roots, Pins.open(data / FILE_NAME))
+        pins = Pins.open(data / FILE_NAME)
+        self._watch = FederationWatch(federation, roots, pins)
+        self._law_files = LawFiles(federation, pins)
+        self._law: Law | None = None
+        self._law_problem = ""
         self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
         self._roster = _WatchedFile(roster, self._parse_roster)
 
@@ -96,6 +104,11 @@ class Sources:
     def federation(self) -> Federation:
         """The agencies and agreements as they stand now."""
         return self._watch.current
+
+    @property
+    def law(self) -> Law | None:
+        """The law with our own counsel's updates; None while one of them can't be used."""
+        return self._law
 
     @property
     def policy(self) -> Policy | None:
@@ -120,6 +133,9 @@ class Sources:
             self._told = True
             for problem in self._watch.current.problems:
                 log.warning("left out of the federation", problem=str(problem))
+        # What can't be used is tried again: it may only not have been read.
+        if changed or self._law is None:
+            self._read_law()
         for name, file in (("policy", self._policy), ("roster", self._roster)):
             before = file.problem
             if file.refresh():
@@ -127,6 +143,23 @@ class Sources:
                 if file.problem and file.problem != before:
                     log.warning("can't be used", file=name, problem=file.problem)
         return changed
+
+    def _read_law(self) -> None:
+        """Read our counsel's updates: with one that can't be used nothing is shared."""
+        before = self._law_problem
+        own = self.federation.agencies.get(self._agency)
+        try:
+            if own is None:
+                raise InputError("federation", f"holds no valid agency.toml of {self._agency}")
+            updates = self._law_files.read(own)
+        except AccordError as problem:
+            self._law, self._law_problem = None, str(problem)
+            if self._law_problem != before:
+                log.warning("alert: the law can't be used", problem=self._law_problem)
+            return
+        self._law, self._law_problem = built_in_law().with_packs(updates), ""
+        if updates or before:
+            log.info("the law is read", updates=[f"{pack.id} {pack.number}" for pack in updates])
 
     def refresh_roster(self) -> None:
         """Read the roster again if it changed: standing is checked as of now."""
@@ -145,3 +178,5 @@ class Sources:
             )
         if self._policy.value is None:
             raise InputError("policy", self._policy.problem)
+        if self._law is None:
+            raise InputError("law", self._law_problem)

@@ -136,12 +136,13 @@ def permissions(
     policy: Policy | None,
     at_ms: int,
     *,
-    law: Law,
+    law: Law | None,
     policy_id: str = "",
 ) -> Permissions:
     """Return who may ask ``owner`` for what at ``at_ms``, and why the others may not.
 
-    ``policy`` None means that it can't be read: then nobody may ask anything.
+    ``policy`` None means that it can't be read, ``law`` None that an update of
+    it can't: then nobody may ask anything.
     """
     ours = [one for one in agreements if owner in one.parties]
     partners = policy.partners.keys() if policy is not None else set()
@@ -170,7 +171,9 @@ def permissions(
         {
             name: tuple(rule.key for rule in law.binding(agency, agencies.get(owner), day))
             for name, agency in sorted(agencies.items())
-        },
+        }
+        if law is not None
+        else {},
     )
 
 
@@ -181,13 +184,14 @@ def _under(
     policy: Policy | None,
     at_ms: int,
     facts: Owner | None,
-    law: Law,
+    law: Law | None,
 ) -> list[Grant | Denial]:
     """Return what the agency may ask under one agreement, and why not the rest."""
     name = agreement.manifest.id if agreement else ""
-    if policy is None:
+    if policy is None or law is None:
         code = Code.LOCAL_POLICY
-        said = (code, "", CATALOGUE[code].text, "", "policy.toml can't be read")
+        detail = "policy.toml can't be read" if law else "an update of the law can't be used"
+        said = (code, "", CATALOGUE[code].text, "", detail)
         return [Denial(agency.id, name, (), None, *said)]
     zone = agreement.manifest.zone if agreement else policy.zone
     folded = effective(agreement, agency.id, owner, at_ms) if agreement else None

@@ -19,6 +19,7 @@ from accord.agreements.decide import decide
 from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
@@ -31,6 +32,7 @@ from accord.clock import SystemClock, iso, to_datetime
 from accord.contacts import whom_to_ask
 from accord.errors import InputError
 from accord.federation import Federation, load
+from accord.law_files import LawFiles
 from accord.model import Credential, Employment, Field, Query, Window
 from accord.processes import EXIT_OK, EXIT_REFUSED
 
@@ -73,6 +75,10 @@ def ask(
     policy: Annotated[
         Path | None, typer.Option(help="The owner's policy.toml; left out, it isn't looked at.")
     ] = None,
+    law: Annotated[
+        Path | None,
+        typer.Option(help="The owner's federation folder, for its counsel's updates of the law."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether an officer may ask, and each rule that decides, with its section."""
@@ -111,10 +117,13 @@ def ask(
     )  # fmt: skip
     asking, asked = _agency(loaded, federation, requester), loaded.agencies.get(owner)
     known = _policy(policy)
-    law = built_in_law()
+    known_law = _law(law, asked)
     held = _held(loaded, requester, owner)
-    query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=law)
-    decision = decide(query, folded, known, at_ms, requester=asking, owner=asked, law=law, via=via)
+    # Whoever asks relies on an agreement without knowing the owner's policy and updates.
+    query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=built_in_law())
+    decision = decide(
+        query, folded, known, at_ms, requester=asking, owner=asked, law=known_law, via=via
+    )
     if decision.code is not None and not decision.contact:
         whom = whom_to_ask(decision.code, home=asking, owner=asked, here=None)
         decision = replace(decision, contact=whom)
@@ -141,6 +150,13 @@ def _agency(loaded: Federation, folder: Path, name: str) -> Agency:
             folder, f"holds no valid agency.toml of {plain(name)}", problems or "add it"
         )
     return agency
+
+
+def _law(folder: Path | None, owner: Agency | None) -> Law:
+    """Return the built-in law, with the owner's updates where their folder is given."""
+    if folder is None or owner is None:
+        return built_in_law()
+    return built_in_law().with_packs(LawFiles(folder).read(owner))
 
 
 def _policy(path: Path | None) -> Policy | None:

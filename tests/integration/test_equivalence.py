@@ -142,7 +142,6 @@ def as_ask_does(federation: Federation, query: Query, owner: str, *, choose: boo
     facts: dict[str, Any] = {
         "requester": requester,
         "owner": context.federation.agencies.get(owner),
-        "law": built_in_law(),
     }
     held = context.federation.between(query.requesting_agency, owner) or tuple(
         a
@@ -152,8 +151,8 @@ def as_ask_does(federation: Federation, query: Query, owner: str, *, choose: boo
     now = federation.clock.now_ms()
     if not choose:
         held = tuple(a for a in held if a.manifest.digest == query.agreement_digest)
-    relied, folded = relying(query, held, now, **facts)
-    return decide(relied, folded, context.policy, now, **facts)
+    relied, folded = relying(query, held, now, law=built_in_law(), **facts)
+    return decide(relied, folded, context.policy, now, law=context.law, **facts)
 
 
 class Asking:

@@ -52,7 +52,7 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 15, tmp_path)
+    out, err = run_page("for-counsel.md", 16, tmp_path)
     slip, notice, policy = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
     assert "document.agency_name is not answered, and 16 more" in policy

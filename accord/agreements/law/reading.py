@@ -137,8 +137,8 @@ _KEYS: Mapping[RuleKind, tuple[str, ...]] = {
 }
 
 
-def parse_pack(data: bytes, where: object) -> Pack:
-    """Return the pack that the bytes say.
+def parse_pack(data: bytes, where: object, *, update: bool = False) -> Pack:
+    """Return the pack that the bytes say; an ``update`` is no floor.
 
     Raises:
         InputError: one line: file, line where it can be told, key, remedy.
@@ -149,6 +149,8 @@ def parse_pack(data: bytes, where: object) -> Pack:
     file = parse_toml(data, where, _File)
     source.word(["format"], file.format, [FORMAT], "a format that this version reads")
     pack = source.agency(["id"], file.id, "an id of a pack")
+    if update and pack == FLOOR:
+        raise source.error(["id"], "is the floor's, which takes no update", "give another id")
     if file.applies_to != EVERY_STATE:
         _states(source, ["applies_to"], [file.applies_to])
     rules: list[Rule] = []

@@ -6,7 +6,7 @@ agency is one of the pack's state. All rules that bind apply together, so a
 pack or a rule more never widens anything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -256,13 +256,6 @@ class Law:
             for rule in self._applied.get(state, ())
             if rule.in_force(day) and rule.binds_pair(requester, owner)
         )
-
-    def of_state(self, state: str) -> Iterator[tuple[Pack, Rule]]:
-        """Yield every rule that an agency of the state meets at home, the floor's first."""
-        for wanted in (EVERY_STATE, state):
-            for pack in self.packs:
-                if pack.applies_to == wanted:
-                    yield from ((pack, rule) for rule in pack.rules)
 
     @cached_property
     def eligible_kinds(self) -> frozenset[str]:

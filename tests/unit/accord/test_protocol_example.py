@@ -355,6 +355,7 @@ def test_every_payload_type_is_told():
         dsse.CREDENTIAL,
         dsse.AGENCY,
         dsse.COUNTERPART,
+        dsse.LAW,
         dsse.ROSTER,
     )
     assert told == set(types)

@@ -24,6 +24,7 @@ from accord.model import (
     WildcardPlate,
     Window,
 )
+from tests.unit.accord.agreements.conftest import World
 
 TABLE = Path(__file__).parents[3] / "data" / "moa-decisions.txt"
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -49,6 +50,7 @@ class Case:
         self.officer: dict[str, object] = {}
         self.terms: dict[str, object] = {}
         self.instruments: list[Instrument] = []
+        self.agencies: dict[str, dict[str, str]] = {}
         self.policy, self.one_way, self.unsigned, self.digest = "", "", "", ""
         self.held, self.moment, self.back, self.trained = True, GOOD, 30, 100
         for part in filter(None, (part.strip() for part in given.split("; "))):
@@ -57,6 +59,10 @@ class Case:
 
     def say_kind(self, text: str) -> None:
         self.query["selector"] = SELECTORS[text]
+
+    def say_agency(self, text: str) -> None:
+        name, state, kind = text.split()
+        self.agencies[name] = {"state": state, "kind": kind}
 
     def say_from(self, text: str) -> None:
         self.query["requesting_agency"] = text
@@ -200,6 +206,8 @@ def agreement_of(world, case: Case) -> Agreement:
 @pytest.mark.parametrize(("outcome", "section", "given"), rows(), ids=[r[2] or "-" for r in rows()])
 def test_the_memorandum_decides(world, outcome: str, section: str, given: str) -> None:
     case = Case(given)
+    facts = {n: replace(world.agencies[n], **said) for n, said in case.agencies.items()}
+    world = World(world.keys, world.agencies | facts)
     agreement, at_ms = agreement_of(world, case), to_ms(case.moment)
     officer: dict[str, object] = {
         "trained_on": (case.moment.date() - timedelta(days=case.trained)).isoformat(),
