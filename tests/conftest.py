@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: a federation of real servers on real mutual TLS."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,12 +80,15 @@ def read_at(ms: int, plate: str = PLATE, **changes: object) -> Read:
     return Read(**(fields | changes))  # type: ignore[arg-type]
 
 
-def make_files(base: Path, clock: SystemClock) -> FederationSimulator:
+def make_files(
+    base: Path, clock: SystemClock, *, states: Mapping[str, str] | None = None
+) -> FederationSimulator:
     """Write the files of three agencies; the city and the county share nothing."""
     files = FederationSimulator(base, clock)
     files.add_operator("exchange", "Exchange", f"127.0.0.1:{free_port()}")
     for agency in AGENCIES:
-        files.add_agency(agency, agency.title(), "police", f"127.0.0.1:{free_port()}")
+        state = (states or {}).get(agency, "CA")
+        files.add_agency(agency, agency.title(), "police", f"127.0.0.1:{free_port()}", state=state)
     files.add_agreement("city-harbor", ("city", "harbor"))
     files.add_agreement(
         "county-harbor", ("county", "harbor"), time="exact", place="exact", camera="exact"

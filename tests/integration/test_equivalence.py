@@ -27,6 +27,7 @@ from accord.agreements.instruments import (
     sign_instrument,
 )
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.updates import sign_update
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import Question, new_query_id
@@ -60,6 +61,24 @@ DAY_MS = 24 * HOUR_MS
 AGENCIES = ("city", "county", "harbor")
 OFFICERS = ("O-1", "O-2", "O-3")
 ROSTER = {"OFFICER_PURPOSE", "OFFICER_UNKNOWN", "TRAINING_LAPSED"}
+DECLARED = (*MOA_ATTESTATIONS, "illinois-declaration")
+UPDATE = b"""\
+format = "accord-law/1"
+id = "city-news"
+number = 1
+title = "News"
+applies_to = "CA"
+[[rules]]
+id = "no-amber-alert"
+kind = "permitted-purposes"
+state = "enforced"
+binds = "owner"
+citation = "Example Act, section 7"
+confidence = "high"
+from = 2026-01-01
+says = "Only for stolen vehicles and wanted persons."
+purposes = ["stolen-vehicle", "wanted-person"]
+"""
 IN_PROCESS, OVER_THE_WIRE = 10_000, 1_000
 SELECTORS = (
     ExactPlate(PLATE, "CA"),
@@ -85,7 +104,7 @@ def suspended(files: FederationSimulator, folder: Path, party: str, details: Det
 async def many_agreements(base: Path) -> AsyncIterator[Federation]:
     """Run three nodes between which lie agreements of every standing."""
     clock = SystemClock()
-    files = make_files(base, clock)
+    files = make_files(base, clock, states={"county": "IL"})
     now = clock.now_ms()
     recent = {"signed_at_ms": now - HOUR_MS}
     files.add_agreement(
@@ -101,6 +120,11 @@ async def many_agreements(base: Path) -> AsyncIterator[Federation]:
                           frozenset({"stolen-vehicle"})),
     )  # fmt: skip
     files.build()
+    update = files.folder("city") / "federation" / "law"
+    update.mkdir()
+    (update / "city-news.toml").write_bytes(UPDATE)
+    key = PrivateKey.load(files.members["city"].files.key(KeyRole.COUNSEL))
+    (update / "city-news.sig").write_bytes(sign_update(UPDATE, "x", key))
     async with running(files) as federation:
         yield federation
 
@@ -126,9 +150,9 @@ class Chance:
             "case_number": "T-1" if good else pick(("T-1", "", " . ")),
             "reason": "test" if good else pick(("test", "", " ")),
             "on_behalf_of": "" if good else pick(("", "", *AGENCIES)),
-            "attestations": MOA_ATTESTATIONS
+            "attestations": pick((MOA_ATTESTATIONS, DECLARED))
             if good
-            else pick((MOA_ATTESTATIONS, MOA_ATTESTATIONS, MOA_ATTESTATIONS[:1], ())),
+            else pick((MOA_ATTESTATIONS, DECLARED, MOA_ATTESTATIONS[:1], ())),
             "selector": pick(SELECTORS),
             "window": Window(self.now_ms - back * DAY_MS, self.now_ms),
             "row_limit": pick((1, 20, 500) if good else (1, 21, 501, 1000)),
@@ -237,6 +261,7 @@ async def test_ten_thousand_queries_past_every_gate(tmp_path: Path) -> None:
                     assert said["broker"], told
                 seen[said["owner"]] += 1
     assert seen[""] > IN_PROCESS // 50
+    assert seen["LAW_FORBIDS"] > IN_PROCESS // 50
     assert len(seen) > 12, seen
 
 

@@ -1,5 +1,6 @@
 """Every decision of the table told rule by rule: one rule refuses, those before it held."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.reasons import Held, steps
 from accord.clock import to_ms
 from accord.errors import Code
+from tests.unit.accord.agreements.conftest import World
 from tests.unit.accord.agreements.test_decide import ROWS
 
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -59,6 +61,25 @@ def test_an_operator_fails_at_the_floor_and_not_at_the_agreement(world):
     assert decision.code is Code.LAW_FORBIDS
     (refused,) = [s for s in steps(query, folded, decision) if s.held is Held.NO]
     assert refused.rule == "Only public law-enforcement agencies may ask."
+
+
+def test_each_rule_of_law_is_told_with_its_citation(world):
+    agreement = world.agreement()
+    query = world.query(agreement)
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    for state, held in (("CA", Held.YES), ("NV", Held.NO)):
+        city = replace(world.agencies["city"], state=state)
+        other = World(world.keys, world.agencies | {"city": city})
+        decision = other.ask(query, agreement)
+        found = [(step.rule, step.section, step.held) for step in steps(query, folded, decision)]
+        told = dict.fromkeys(found)
+        law = "A Californian agency gives ALPR data to public agencies of California only, "
+        law += "never out of state and never to a federal agency."
+        assert (law, "Cal. Civ. Code 1798.90.55(b)", held) in told
+        civil = "ALPR data may not be used for non-criminal immigration enforcement."
+        assert (civil, "MOA II.A; Cal. Gov. Code 7284.6", Held.YES) in told
+    (refused,) = [one for one in steps(query, folded, decision) if one.held is Held.NO]
+    assert refused.reason == law
 
 
 def test_a_code_that_no_rule_has_is_our_own_mistake(world):
