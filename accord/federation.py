@@ -23,12 +23,15 @@ Whom it trusts, and why:
    among them that can't be verified suspends the agreement, since it may be
    a suspension. They hold under every agreement between the same agencies.
 
+7. An agency that members of an agreement admit is known by the root that they
+   name; at its own node the agreement counts once its own counsel has acceded.
+
 What is bad is left out and listed; it never keeps the rest from working.
 Links are refused, and so are files that are too large.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -46,7 +49,8 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import AccordError, InputError
-from accord.instrument_files import MISSING, InstrumentFiles
+from accord.instrument_files import InstrumentFiles
+from accord.joiners import accedes, eligible_only, joiners
 from accord.model import check_agency
 from accord.pins import Pins
 
@@ -87,7 +91,7 @@ class Federation:
         """
         owners: dict[str, list[Agreement]] = {}
         for agreement in self.agreements.values():
-            for asks, owner in agreement.manifest.scope.pairs:
+            for asks, owner in agreement.pairs:
                 if asks == requester:
                     owners.setdefault(owner, []).append(agreement)
         return {owner: tuple(sorted(owners[owner], key=_current_first)) for owner in sorted(owners)}
@@ -123,6 +127,7 @@ class _Loader:
         self._pins = pins
         self._problems: list[Problem] = []
         self._agencies: dict[str, Agency] = {}
+        self._joining: dict[Path, Mapping[str, str]] = {}
 
     def load(self) -> Federation:
         """Return the snapshot."""
@@ -132,6 +137,7 @@ class _Loader:
         counting = {path: m for path, m in manifests.items() if self._counts(path, m)}
         pinned = self._roots_named(counting)
         self._load_agencies(present, pinned)
+        pinned |= {name: [] for name in self._load_joiners(present, counting, pinned.keys())}
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
@@ -229,8 +235,42 @@ class _Loader:
                 continue
             if self._counterpart(path, manifest, agency) is not None:
                 return True
+        if accedes(path, manifest, [self._agencies[name] for name in self._roots_held()]):
+            return True
         self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
         return False
+
+    def _roots_held(self) -> list[str]:
+        """Return the locally pinned agencies whose file is held."""
+        return sorted(self._roots.keys() & self._agencies.keys())
+
+    def _load_joiners(
+        self, present: set[str], counting: Mapping[Path, Manifest], named_by_texts: Set[str]
+    ) -> set[str]:
+        """Apply rule 7: load the agencies that members admit, until there are no more.
+
+        Returns their ids. No admission replaces a root that is pinned here, or
+        that a text names.
+        """
+        known = self._roots.keys() | named_by_texts
+        tried: set[str] = set()
+        while True:
+            named: dict[str, set[str]] = {}
+            for path, manifest in counting.items():
+                if manifest.joinder is not None:
+                    found = joiners(path, manifest, self._agencies)
+                    self._joining[path] = found
+                    for joiner, root in found.items():
+                        named.setdefault(joiner, set()).add(root)
+            new = named.keys() - tried - known
+            if not new:
+                return tried
+            tried |= new
+            for joiner in sorted(new):
+                if len(named[joiner]) > 1:
+                    self._problem(f"admissions name different root keys for {joiner}; compare them")
+                else:
+                    self._load_agencies(present, {joiner: sorted(named[joiner])})
 
     def _roots_named(self, manifests: dict[Path, Manifest]) -> dict[str, list[str]]:
         """Apply rule 3: return the roots of the other parties, the newest of a chain first.
@@ -287,23 +327,29 @@ class _Loader:
         return tuple(found)
 
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
-        found = InstrumentFiles(path / "instruments", manifest, self._agencies)
+        admitted = self._joining.get(path, {})
+        found = InstrumentFiles(path / "instruments", manifest, self._agencies, admitted)
         for problem in found.problems:
             self._problem(problem)
-        flaw = found.flaw
         for party, last in found.last.items():
             key = (manifest.digest, party)
             before = self._pins.instruments.get(key, 0)
             if last > before:
                 self._pins.instruments[key] = last
             elif last < before:
-                flaw = flaw or MISSING
+                found.gone(party)
                 self._problem(
                     f"{path}: instrument {before} of {party} was seen before and is gone; "
                     "put it back"
                 )
         parts = self._counterparts(path, manifest)
-        agreement = Agreement(manifest, parts, instruments=found.instruments, flaw=flaw)
+        agreement = Agreement(
+            manifest,
+            parts,
+            instruments=eligible_only(manifest, found.instruments, self._agencies),
+            flaw=found.flaw,
+            flawed=found.flawed,
+        )
         for defect in agreement.effects.defects:
             self._problem(f"{path}: without effect: {defect}")
         return agreement

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from accord.agencies import Agency, read_plain
-from accord.agreements.instruments import Instrument, named, verify_instrument
+from accord.agreements.instrument_payload import verify_instrument
+from accord.agreements.instruments import Instrument, named
 from accord.agreements.manifest import Manifest
 from accord.errors import AccordError
 
@@ -19,15 +20,27 @@ class InstrumentFiles:
 
     ``last`` is each party's highest number, 0 where it has none. ``flaw`` is
     why they can't all be counted on: what is missing or can't be verified may
-    be a suspension, so it stands for one. ``problems`` name the files.
+    be a suspension, so it stands for one. It stands for everybody, or, where
+    only the files of agencies that join are concerned, for those ``flawed``.
+    ``problems`` name the files. ``joiners`` are the roots that admissions name;
+    what an agency that nobody admitted has put there is told, and does nothing.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, agencies: Mapping[str, Agency]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        agencies: Mapping[str, Agency],
+        joiners: Mapping[str, str],
+    ) -> None:
         self.instruments: tuple[Instrument, ...] = ()
         self.flaw = ""
+        self.flawed: frozenset[str] = frozenset()
+        self._everybody = False
+        self._joiners = joiners
         self.problems: list[str] = []
         self._folder, self._manifest, self._agencies = folder, manifest, agencies
-        self.last = {party.id: 0 for party in manifest.parties}
+        self.last = dict.fromkeys([*(party.id for party in manifest.parties), *joiners], 0)
         if os.path.lexists(folder):
             found = self._read()
             self.instruments = tuple(sorted(found, key=lambda one: (one.signed_at_ms, one.party)))
@@ -49,10 +62,14 @@ class InstrumentFiles:
             # Editors and file managers leave files with a dot in front.
             if path.name.startswith("."):
                 continue
+            name = named(path.name)
+            if name and name[0] not in self.last and self._manifest.joinder is not None:
+                self.problems.append(f"{path}: nobody has admitted {name[0]}, so it does nothing")
+                continue
             try:
                 found.append(self._verified(path))
             except AccordError as problem:
-                self._flawed(UNREADABLE, str(problem))
+                self._flawed(UNREADABLE, str(problem), name[0] if name else "")
         return found
 
     def _verified(self, path: Path) -> Instrument:
@@ -63,7 +80,8 @@ class InstrumentFiles:
         if agency is None:
             raise _Strange(f"{path}: no valid agency.toml of {name[0]} to verify it with")
         self.last[name[0]] = max(self.last[name[0]], name[1])
-        return verify_instrument(read_plain(path), self._manifest, agency, name[1], path)
+        root = self._joiners.get(name[0], "")
+        return verify_instrument(read_plain(path), self._manifest, agency, name[1], path, root=root)
 
     def _check_numbers(self, found: list[Instrument]) -> None:
         there = {(one.party, one.number) for one in found}
@@ -71,12 +89,20 @@ class InstrumentFiles:
             for number in range(1, last):
                 if (party, number) not in there:
                     self._flawed(
-                        MISSING, f"{self._folder}: instrument {number} of {party} is missing"
+                        MISSING, f"{self._folder}: instrument {number} of {party} is missing", party
                     )
 
-    def _flawed(self, flaw: str, problem: str) -> None:
+    def gone(self, party: str) -> None:
+        """Note that an instrument of a party was seen before and is gone."""
+        self._flawed(MISSING, "", party)
+
+    def _flawed(self, flaw: str, problem: str, party: str = "") -> None:
         self.flaw = self.flaw or flaw
-        self.problems.append(f"{problem} (until then the agreement is suspended)")
+        self._everybody = self._everybody or party not in self._joiners
+        self.flawed = frozenset() if self._everybody else self.flawed | {party}
+        if problem:
+            what = party if party in self._joiners else "the agreement"
+            self.problems.append(f"{problem} (until then {what} is suspended)")
 
 
 class _Strange(AccordError):

@@ -10,10 +10,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from accord.agency_files import AgencyFiles, issue_peer, make_agency
 from accord.agreements.counterparts import sign_counterpart
+from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name
 from accord.agreements.manifest import Party
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import template_moa
@@ -123,12 +126,14 @@ class FederationSimulator:
 
     def add_agreement(
         self, name: str, parties: tuple[str, ...], *, signed_by: tuple[str, ...] | None = None,
-        signed_at_ms: int | None = None, **options: Any
+        signed_at_ms: int | None = None, joiners: tuple[str, ...] = (),
+        rewords: Mapping[str, str] = MappingProxyType({}), **options: Any
     ) -> Path:  # fmt: skip
         """Write a manifest on the MOA's terms and have every party's counsel sign it.
 
-        ``signed_by`` leaves parties out; ``options`` are those of
-        :func:`accord.agreements.templates.template_moa`.
+        ``signed_by`` leaves parties out. ``joiners`` are agencies that get the
+        folder too. ``rewords`` changes lines of the text before it is signed.
+        ``options`` are those of :func:`accord.agreements.templates.template_moa`.
         """
         listed = [
             Party(p, self.members[p].name, self.members[p].files.fingerprint(),
@@ -137,6 +142,8 @@ class FederationSimulator:
         ]  # fmt: skip
         title = " and ".join(party.name for party in listed)
         data = template_moa(name, f"Agreement between {title}", listed, **options)
+        for old, new in rewords.items():
+            data = data.replace(old.encode(), new.encode())
         folder = self.base / "agreements" / name
         (folder / "counterparts").mkdir(parents=True, exist_ok=True)
         (folder / "agreement.toml").write_bytes(data)
@@ -148,8 +155,37 @@ class FederationSimulator:
                 manifest, party, f"Counsel of {party}", "General Counsel", when, key
             )
             (folder / "counterparts" / f"{party}.json").write_bytes(signed)
-        self._agreements[name] = (parties, folder)
+        self._agreements[name] = ((*parties, *joiners), folder)
         return folder
+
+    def add_instrument(
+        self, agreement: str, party: str, kind: InstrumentKind, *, signed_at_ms: int | None = None,
+        **said: Any,
+    ) -> Path:  # fmt: skip
+        """Have the party's counsel sign its next instrument; ``said`` are its :class:`Details`.
+
+        It is signed as of now, and reaches the agencies with :meth:`distribute`.
+        """
+        folder = self._agreements[agreement][1]
+        manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
+        instruments = folder / "instruments"
+        instruments.mkdir(exist_ok=True)
+        number = len(list(instruments.glob(f"{party}-[0-9]*.json"))) + 1
+        when = self.clock.now_ms() if signed_at_ms is None else signed_at_ms
+        one = Instrument(
+            party, number, kind, f"Counsel of {party}", "General Counsel", when, Details(**said)
+        )
+        key = PrivateKey.load(self.members[party].files.key(KeyRole.COUNSEL))
+        path = instruments / file_name(party, number)
+        path.write_bytes(sign_instrument(manifest, one, key))
+        return path
+
+    def distribute(self) -> None:
+        """Copy agencies' files and agreements, as they are now, to everybody whom they concern."""
+        for agency in self.members:
+            self._distribute(agency, self.folder(agency) / "federation")
+        operator = self._operator().files.folder
+        self._copy(operator / "federation", set(self.everybody()), list(self._agreements))
 
     def add_officer(self, agency: str, officer: Officer) -> None:
         """Put an officer on the agency's roster."""

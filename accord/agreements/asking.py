@@ -35,6 +35,9 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
         reason = f"The agreement lets {query.audience} ask {query.requesting_agency} only, "
         reason += "not the other way round."
         return refused(Code.DIRECTION_NOT_AGREED, scope.section, reason, contact)
+    if effective.opt_in:
+        reason = f"Each member picks its partners, and {effective.opt_in}."
+        return refused(Code.DIRECTION_NOT_AGREED, scope.section, reason, contact)
     kind = kind_of(query.selector)
     if kind not in scope.kinds:
         reason = f"The agreement does not share {kind.value}."

@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     AUDIT = "audit"
     INTERIM_ENDS = "interim-decision-ends"
     MEETING = "dispute-meeting"
+    MEMBER_JOINS = "member-joins"
+    MEMBER_LEAVES = "member-leaves"
     AGENCY_FILE = "agency-file-ends"
 
 
@@ -53,7 +55,8 @@ def events(agreement: Agreement, now_ms: int) -> tuple[Event, ...]:
     if agreement.term.commences_ms is None:
         return ()
     today = local_date(now_ms, manifest.zone)
-    found = [*_ends(agreement, now_ms), *_audits(agreement, now_ms), *_later(agreement)]
+    found = [*_ends(agreement, now_ms), *_audits(agreement, now_ms)]
+    found += [*_later(agreement), *_members(agreement)]
     ahead = (event for event in found if event.day >= today)
     return tuple(sorted(ahead, key=lambda event: (event.day, event.text)))
 
@@ -132,6 +135,20 @@ def _audits(agreement: Agreement, now_ms: int) -> Iterator[Event]:
             text = f"each party must have audited{to}, every {rule.every_months} months"
             yield Event(day, manifest.id, rule.section, text, EventKind.AUDIT)
             return
+
+
+def _members(agreement: Agreement) -> Iterator[Event]:
+    """Yield the days on which members join or leave."""
+    manifest = agreement.manifest
+    for member in agreement.membership.members:
+        if manifest.joinder is not None and manifest.party(member.id) is None:
+            day = local_date(member.from_ms, manifest.zone)
+            text = f"{member.id} is a member"
+            yield Event(day, manifest.id, manifest.joinder.section, text, EventKind.MEMBER_JOINS)
+        if member.until_ms is not None:
+            day = local_date(member.until_ms - 1, manifest.zone)
+            text = f"the last day of {member.id} as a member"
+            yield Event(day, manifest.id, member.section, text, EventKind.MEMBER_LEAVES)
 
 
 def _later(agreement: Agreement) -> Iterator[Event]:

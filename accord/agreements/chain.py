@@ -6,6 +6,7 @@
 A text replaces the one that it names, and all before that, once every one of
 its parties has signed it. It must be of the same agreement, the next revision,
 and have every party of the text before as a party: nobody is amended away.
+One that has withdrawn by then needs not be one, one that has joined must be.
 Parties may be added, and a party's root may be another: whoever signs vouches
 for it. A draft replaces nothing.
 
@@ -64,7 +65,7 @@ def in_chains(
     problems: list[str] = []
     for digest, agreement in executed.items():
         later, beside = replaced.get(digest, digest), _beside(digest, links)
-        if wrong := _misplaced(digest, links):
+        if wrong := _misplaced(digest, links) or _lost(agreement, executed, links):
             wrong += "; have a text signed that fits"
         elif later not in executed:
             wrong = (
@@ -97,7 +98,18 @@ def _misplaced(digest: bytes, links: Links) -> str:
         return f"names a text of {old.id} as the one that it replaces"
     if old.revision + 1 != link.revision:
         return f"replaces revision {old.revision}"
-    if lost := sorted(old.parties - link.parties):
+    return ""
+
+
+def _lost(agreement: Agreement, executed: Mapping[bytes, Agreement], links: Links) -> str:
+    """Return who of the text before would be amended away; "" for nobody."""
+    manifest, at_ms = agreement.manifest, agreement.term.commences_ms or 0
+    old, link = executed.get(manifest.replaces), links.get(manifest.replaces)
+    bound = link.parties if link else frozenset()
+    if old is not None:
+        who = old.membership.members
+        bound = frozenset(m.id for m in who if m.until_ms is None or m.until_ms > at_ms)
+    if lost := sorted(bound - {party.id for party in manifest.parties}):
         return f"lacks {', '.join(lost)}, a party of the text that it replaces"
     return ""
 

@@ -182,7 +182,28 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
     if effective.stop is not None:
         reason = f"The agreement is not in force between the two: {effective.stop.words}."
         return refused(Code.AGREEMENT_SUSPENDED, effective.stop.section, reason, contact)
+    if standing in (Standing.NOT_JOINED, Standing.LEFT):
+        return _not_joined(agreement, pair, at_ms)
     return _not_in_force(standing, agreement, contact)
+
+
+def _not_joined(agreement: Agreement, pair: tuple[str, str], at_ms: int) -> Decision:
+    """Refuse between two of whom one is not yet, or no longer, a member."""
+    manifest = agreement.manifest
+    for agency in pair:
+        member = agreement.membership.find(agency)
+        if member is None or member.at(at_ms):
+            continue
+        contact, until_ms = member.party.contact, member.until_ms
+        if until_ms is not None and at_ms >= until_ms:
+            day = local_date(until_ms - 1, manifest.zone)
+            reason = f"{agency} has left the agreement: its last day in it was {day}."
+            return refused(Code.AGREEMENT_EXPIRED, member.section, reason, contact)
+        day = local_date(member.from_ms, manifest.zone)
+        reason = f"{agency} joins the agreement on {day}, and not before."
+        section = manifest.joinder.section if manifest.joinder else manifest.term.section
+        return refused(Code.AGREEMENT_NOT_COMMENCED, section, reason, contact)
+    return refused(Code.NO_AGREEMENT, manifest.scope.section, "One of the two is no member.")
 
 
 def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Decision:

@@ -12,7 +12,14 @@ from accord.agreements.provision_words import (
     provision_clauses,
 )
 from accord.agreements.terms import Redaction
-from accord.agreements.words import clause_words, kept_words, notice_words, seen_words, term_words
+from accord.agreements.words import (
+    clause_words,
+    joinder_words,
+    kept_words,
+    notice_words,
+    seen_words,
+    term_words,
+)
 
 
 class Effect(Enum):
@@ -177,6 +184,7 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     for words, was_rule, rule in (
         ("one party alone ends it by", old.termination, new.termination),
         ("a party prevents the extension by", old.non_extension, new.non_extension),
+        ("a party leaves by", old.withdrawal, new.withdrawal),
     ):
         if was_rule != rule:
             was = notice_words(was_rule) if was_rule else "nothing"
@@ -206,6 +214,15 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
     for section, digest in sorted(set(new.sections) - set(old.sections)):
         text = f"the text of {section} is now {digest or 'not held'}"
         yield Change(everybody, Effect.CHANGES, text, section)
+    if old.joinder != new.joinder:
+        was = joinder_words(old.joinder) if old.joinder else "Nobody may join."
+        text = joinder_words(new.joinder) if new.joinder else "Nobody may join."
+        section = (new.joinder or old.joinder or new.term).section
+        yield Change("every party", Effect.CHANGES, f"{text} Before: {was}", section)
+    if old.scope.opt_in != new.scope.opt_in:
+        was, now = (side.scope.opt_in or "none" for side in (old, new))
+        text = f"who must have opted in to whom: {now}; before: {was}"
+        yield Change("every party", Effect.CHANGES, text, new.scope.section)
     yield from _chain(old, new)
     for what, was, now in (
         ("title", old.title, new.title),

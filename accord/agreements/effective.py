@@ -13,7 +13,6 @@ from functools import cached_property
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effects import (
     Effects,
-    Ending,
     Narrowing,
     Stop,
     effects_of,
@@ -22,6 +21,9 @@ from accord.agreements.effects import (
 )
 from accord.agreements.instruments import Instrument
 from accord.agreements.manifest import Manifest
+from accord.agreements.members import Membership, membership
+from accord.agreements.notices import Ending
+from accord.agreements.partners import not_opted_in
 from accord.agreements.term import Term, term_of
 
 
@@ -36,6 +38,8 @@ class Standing(Enum):
     EXPIRED = "expired"
     ENDED = "ended by notice"
     REPLACED = "replaced by a later revision"
+    NOT_JOINED = "not joined by both"
+    LEFT = "left by one of the two"
     SUSPENDED = "suspended"
 
 
@@ -45,7 +49,8 @@ class Agreement:
 
     ``replaced_ms`` is when a later text of its chain commenced, UTC ms; None
     while there is none. ``flaw`` says why its
-    instruments can't all be read, and then stops everybody. ``beside`` is what
+    instruments can't all be read, and then stops everybody, or, where they are
+    those of agencies that join, ``flawed`` alone. ``beside`` is what
     other agreements between some of the same parties stop or narrow: whoever
     suspended sharing with another suspended it under every agreement of the two.
     """
@@ -55,12 +60,26 @@ class Agreement:
     replaced_ms: int | None = None
     instruments: tuple[Instrument, ...] = ()
     flaw: str = ""
+    flawed: frozenset[str] = frozenset()
     beside: tuple[Stop | Narrowing, ...] = ()
 
     @cached_property
     def parties(self) -> frozenset[str]:
-        """The ids of the parties."""
-        return frozenset(party.id for party in self.manifest.parties)
+        """The ids of all who are, were or will be members."""
+        return frozenset(member.id for member in self.membership.members)
+
+    @cached_property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Whom its direction lets ask whom at all, as (requester, owner)."""
+        if self.manifest.joinder is None or not self.manifest.scope.pairs:
+            return self.manifest.scope.pairs
+        ids = self.parties
+        return frozenset((asks, owns) for asks in ids for owns in ids if asks != owns)
+
+    @cached_property
+    def membership(self) -> Membership:
+        """Who is bound from when until when."""
+        return membership(self.manifest, self.text_term, self.instruments)
 
     @cached_property
     def term(self) -> Term:
@@ -75,10 +94,13 @@ class Agreement:
     @cached_property
     def effects(self) -> Effects:
         """What its instruments do."""
-        effects = effects_of(self.manifest, self.text_term, self.instruments)
+        who = self.membership
+        effects = effects_of(self.manifest, self.text_term, self.instruments, who)
         if not self.flaw:
             return effects
-        return replace(effects, stops=(*effects.stops, *unreadable(self.manifest, self.flaw)))
+        parties, of = self.parties | self.flawed, self.flawed or self.parties
+        stops = unreadable(self.manifest, parties, of, self.flaw)
+        return replace(effects, stops=(*effects.stops, *stops))
 
     @cached_property
     def ended(self) -> Ending | None:
@@ -89,7 +111,7 @@ class Agreement:
 
     def may_ask(self, requester: str, owner: str) -> bool:
         """Tell whether its direction lets the requester ask the owner at all."""
-        return (requester, owner) in self.manifest.scope.pairs
+        return (requester, owner) in self.pairs
 
     def standing_at(self, at_ms: int) -> Standing:
         """Return how it stands at a moment, whoever asks."""
@@ -112,7 +134,7 @@ class Effective:
     """One agreement as it is for one ordered pair at ``at_ms`` (UTC ms).
 
     ``stop`` is what suspends it between the two; ``narrowings`` are those that
-    hold at the moment.
+    hold at the moment. ``opt_in`` says in words which choice of a partner lacks.
     """
 
     agreement: Agreement
@@ -123,6 +145,7 @@ class Effective:
     may_ask: bool
     stop: Stop | None = None
     narrowings: tuple[Narrowing, ...] = ()
+    opt_in: str = ""
 
 
 def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> Effective:
@@ -132,6 +155,8 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
         standing = Standing.NOT_A_PARTY
     else:
         standing = agreement.standing_at(at_ms)
+        if standing is Standing.IN_FORCE:
+            standing = _between(agreement.membership, (requester, owner), at_ms)
     effects = agreement.effects
     limits = (*effects.stops, *effects.narrowings, *agreement.beside)
     holding = [limit for limit in limits if limit.holds(requester, owner, at_ms)]
@@ -141,7 +166,21 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
         standing = Standing.IN_FORCE if stop is None else Standing.SUSPENDED
     may_ask = agreement.may_ask(requester, owner)
     narrowings = tuple(limit for limit in holding if isinstance(limit, Narrowing))
-    return Effective(agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings)
+    opt_in = not_opted_in(agreement.manifest, agreement.instruments, requester, owner, at_ms)
+    return Effective(
+        agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings, opt_in
+    )
+
+
+def _between(who: Membership, pair: tuple[str, str], at_ms: int) -> Standing:
+    """Return whether both are members at a moment at which the agreement is in force."""
+    for agency in pair:
+        member = who.find(agency)
+        if member is None or at_ms < member.from_ms:
+            return Standing.NOT_JOINED
+        if not member.at(at_ms):
+            return Standing.LEFT
+    return Standing.IN_FORCE
 
 
 def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:

@@ -10,9 +10,6 @@ party, ends it earlier or lets it stand up to then. What the law suspends is
 gone and the rest stands, unless counsel holds the essential purpose impaired. A notice that
 is not what the text demands (too late, on too few channels) does nothing, and
 is told as a defect: whoever wants out at once signs a suspension.
-
-Days are counted as calendar days in the agreement's zone, the first not
-counted: thirty days after 1 October is 31 October.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,20 +17,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from accord.agreements.instruments import Instrument, InstrumentKind, ReviewOutcome
-from accord.agreements.manifest import CountedFrom, Manifest, NoticeRule
-from accord.agreements.manifest_file import Channel
+from accord.agreements.manifest import Manifest, NoticeRule
+from accord.agreements.members import Membership
+from accord.agreements.notices import Ending, counted, ended_by, over
 from accord.agreements.reading import local_date
 from accord.agreements.term import Term, last_days, start_of
 from accord.model import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The agreement is over at ``at_ms`` (UTC ms), by which section, in words."""
-
-    at_ms: int
-    section: str
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +71,19 @@ class Effects:
     defects: tuple[str, ...] = ()
 
 
-def effects_of(manifest: Manifest, term: Term, instruments: Sequence[Instrument]) -> Effects:
-    """Return what the instruments do to an agreement with this text's term."""
+def effects_of(
+    manifest: Manifest, term: Term, instruments: Sequence[Instrument], who: Membership
+) -> Effects:
+    """Return what the instruments do to an agreement with this text's term and members."""
     if not instruments:
         return Effects()
-    endings: list[Ending] = []
-    defects: list[str] = []
+    endings: list[Ending] = [] if who.ending is None else [who.ending]
+    defects: list[str] = list(who.defects)
+    parties = frozenset(member.id for member in who.members)
     for one in instruments:
+        if not _binding(manifest, who, one):
+            defects.append(f"{one.kind} of {one.party} (number {one.number}): it was no member")
+            continue
         ended = _ending(manifest, term, one)
         if isinstance(ended, str):
             defects.append(f"{one.kind} of {one.party} (number {one.number}): {ended}")
@@ -96,10 +91,12 @@ def effects_of(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
             endings.append(ended)
         elif idle := _lifts_nothing(one, instruments):
             defects.append(f"{one.kind} of {one.party} (number {one.number}): {idle}")
-    endings += _mutual(manifest, instruments)
+    endings += _mutual(manifest, who, instruments)
     narrowings, stops = [], []
     for one, until_ms in _lifted(instruments):
-        made = _limits(manifest, one, until_ms)
+        if not _binding(manifest, who, one):
+            continue
+        made = _limits(manifest, parties | {one.party}, one, until_ms)
         stops += [m for m in made if isinstance(m, Stop)]
         narrowings += [m for m in made if isinstance(m, Narrowing)]
     first = min(endings, key=lambda e: e.at_ms, default=None)
@@ -114,36 +111,13 @@ def with_ending(term: Term, ending: Ending | None) -> Term:
     return replace(term, expires_ms=expires_ms)
 
 
-def notice_defect(
-    rule: NoticeRule, sent: dict[Channel, date], received_on: date | None, signed_on: date
-) -> tuple[date | None, str]:
-    """Return from which day a notice counts, or what the text demands and it lacks."""
-    anyhow = Channel.ANY_WRITING in rule.channels
-    demanded = frozenset(sent) if anyhow else rule.channels
-    if not sent:
-        return None, "it was not sent"
-    if missing := sorted(demanded - sent.keys()):
-        return None, f"it was not sent by {' and '.join(missing)} ({rule.section})"
-    days = [*sent.values(), *([received_on] if received_on else [])]
-    if any(day > signed_on for day in days):
-        return None, "it names a day after its signature as one that has been"
-    if rule.counted_from is CountedFrom.SENDING:
-        # Served when the last demanded channel was: of two readings the later day.
-        return max(day for channel, day in sent.items() if channel in demanded), ""
-    if received_on is None:
-        return None, f"it does not say when it was received ({rule.section})"
-    if received_on < max(sent.values()):
-        return None, "it was received before it was sent"
-    return received_on, ""
-
-
 def _ending(manifest: Manifest, term: Term, one: Instrument) -> Ending | str | None:
     """Return how a notice ends the agreement, a defect in words, or None for other kinds."""
     if one.kind is InstrumentKind.TERMINATION:
         rule = manifest.termination
         if rule is None:
             return "the agreement does not let one party alone end it"
-        return _terminated(manifest, rule, one)
+        return ended_by(manifest, rule, one)
     if one.kind is InstrumentKind.NON_EXTENSION:
         rule = manifest.non_extension
         if rule is None:
@@ -152,56 +126,61 @@ def _ending(manifest: Manifest, term: Term, one: Instrument) -> Ending | str | N
     return None
 
 
-def _counted(manifest: Manifest, rule: NoticeRule, one: Instrument) -> tuple[date | None, str]:
-    signed_on = local_date(one.signed_at_ms, manifest.zone)
-    return notice_defect(rule, dict(one.details.sent), one.details.received_on, signed_on)
-
-
-def _terminated(manifest: Manifest, rule: NoticeRule, one: Instrument) -> Ending | str:
-    counted, defect = _counted(manifest, rule, one)
-    last_day = one.details.last_day
-    if counted is None or last_day is None:
-        return defect
-    earliest = counted + timedelta(days=rule.days)
-    if last_day < earliest:
-        return (
-            f"its last day {last_day} leaves less than {rule.days} days of notice; "
-            f"the earliest is {earliest} ({rule.section})"
-        )
-    return _over(manifest, last_day, rule.section, f"by notice of {one.party}")
-
-
 def _not_extended(
     manifest: Manifest, term: Term, rule: NoticeRule, one: Instrument
 ) -> Ending | str:
-    counted, defect = _counted(manifest, rule, one)
-    if counted is None:
+    since, defect = counted(manifest, rule, one)
+    if since is None:
         return defect
     if term.commences_ms is None:
         return "the agreement never commenced"
     for last_day in last_days(manifest, term.commences_ms):
-        if last_day >= counted + timedelta(days=rule.days):
-            return _over(
-                manifest, last_day, rule.section, f"not extended, by notice of {one.party}"
-            )
+        if last_day >= since + timedelta(days=rule.days):
+            return over(manifest, last_day, rule.section, f"not extended, by notice of {one.party}")
     return f"it comes less than {rule.days} days before the last period ends ({rule.section})"
 
 
-def _mutual(manifest: Manifest, instruments: Iterable[Instrument]) -> Iterator[Ending]:
-    """Yield the ending for each last day that every party has signed."""
+def _binding(manifest: Manifest, who: Membership, one: Instrument) -> bool:
+    """Tell whether an instrument can bind others: its party was a member when it signed.
+
+    A party of the text is one until it leaves. What anybody stops of its own
+    counts all the same.
+    """
+    member = who.find(one.party)
+    if one.kind in _OF_ANYBODY or member is None:
+        return one.kind in _OF_ANYBODY
+    begun = manifest.party(one.party) is not None or member.from_ms <= one.signed_at_ms
+    return begun and (member.until_ms is None or one.signed_at_ms < member.until_ms)
+
+
+_OF_ANYBODY = {
+    InstrumentKind.SUSPENSION,
+    InstrumentKind.RESUMPTION,
+    InstrumentKind.ACCESSION,
+    InstrumentKind.WITHDRAWAL,
+    InstrumentKind.OPT_IN,
+    InstrumentKind.OPT_OUT,
+}
+
+
+def _mutual(
+    manifest: Manifest, who: Membership, instruments: Iterable[Instrument]
+) -> Iterator[Ending]:
+    """Yield the ending for each last day that every member of that day has signed."""
     by_day: dict[date, set[str]] = {}
     for one in instruments:
         if one.kind is InstrumentKind.MUTUAL_TERMINATION and one.details.last_day is not None:
             by_day.setdefault(one.details.last_day, set()).add(one.party)
-    everybody = {party.id for party in manifest.parties}
     for last_day, parties in by_day.items():
-        if parties == everybody:
-            yield _over(manifest, last_day, manifest.term.section, "by agreement of all parties")
-
-
-def _over(manifest: Manifest, last_day: date, section: str, words: str) -> Ending:
-    at_ms = start_of(last_day + timedelta(days=1), manifest.zone)
-    return Ending(at_ms, section, words)
+        ending = over(manifest, last_day, manifest.term.section, "by agreement of all parties")
+        needed = {
+            member.id
+            for member in who.members
+            if (manifest.party(member.id) is not None or member.from_ms < ending.at_ms)
+            and (member.until_ms is None or member.until_ms >= ending.at_ms)
+        }
+        if needed and needed <= parties:
+            yield ending
 
 
 _LIFTED_BY = {
@@ -248,8 +227,10 @@ def _lifted(instruments: Sequence[Instrument]) -> Iterator[tuple[Instrument, int
         yield one, min(lifted, default=None)
 
 
-def _limits(manifest: Manifest, one: Instrument, until_ms: int | None) -> list[Stop | Narrowing]:
-    said, parties = one.details, frozenset(party.id for party in manifest.parties)
+def _limits(
+    manifest: Manifest, parties: frozenset[str], one: Instrument, until_ms: int | None
+) -> list[Stop | Narrowing]:
+    said = one.details
     if one.kind is InstrumentKind.SUSPENSION:
         words = f"{one.party} has suspended it"
         section = manifest.policy_section
@@ -276,11 +257,12 @@ def _limits(manifest: Manifest, one: Instrument, until_ms: int | None) -> list[S
     return [Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words)]
 
 
-def unreadable(manifest: Manifest, why: str) -> tuple[Stop, ...]:
-    """Return what stops everybody while the instruments can't all be read.
+def unreadable(
+    manifest: Manifest, parties: frozenset[str], of: Iterable[str], why: str
+) -> tuple[Stop, ...]:
+    """Return what stops every pair with one ``of`` these while its instruments can't all be read.
 
     What can't be read may be a suspension.
     """
-    parties = frozenset(party.id for party in manifest.parties)
     section = manifest.policy_section
-    return tuple(Stop(party, parties, 0, None, section, why) for party in sorted(parties))
+    return tuple(Stop(party, parties, 0, None, section, why) for party in sorted(of))

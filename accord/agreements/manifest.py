@@ -47,13 +47,38 @@ class Party:
     contact: str
 
 
+class OptIn(StrEnum):
+    """Who must have picked whom, where each member picks its partners itself."""
+
+    OWNER = "owner"  # the owner has opted in to the requester
+    BOTH = "both"  # each has opted in to the other
+
+
+@dataclass(frozen=True, slots=True)
+class Joinder:
+    """Agencies may join.
+
+    ``admitted_by`` is the lead agency's id, or "" for every member. ``kinds``
+    and ``states`` are those that a joiner must be of; empty: any.
+    """
+
+    section: str
+    admitted_by: str
+    kinds: frozenset[str] = frozenset()
+    states: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who may ask whom for what kinds. ``pairs`` holds (requester, owner)."""
+    """Who may ask whom for what kinds. ``pairs`` holds (requester, owner).
+
+    ``opt_in`` None: every member is every other's partner.
+    """
 
     section: str
     kinds: frozenset[Kind]
     pairs: frozenset[tuple[str, str]]
+    opt_in: OptIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +271,8 @@ class Manifest:
     sections: tuple[tuple[str, str], ...] = ()
     disputes: Disputes | None = None
     replaces: bytes = b""
+    joinder: Joinder | None = None
+    withdrawal: NoticeRule | None = None
     provisions: Provisions = NO_PROVISIONS
 
     @cached_property

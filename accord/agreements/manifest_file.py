@@ -45,6 +45,8 @@ class ScopeEntry(StrictModel):
     direction: str
     owner: str | None = None
     requester: str | None = None
+    partners: str = "all"
+    opt_in: str | None = None
 
 
 class PurposesEntry(StrictModel):
@@ -160,6 +162,15 @@ class DisputesEntry(StrictModel):
     interim_days: int | None = Limit(default=None, ge=1, le=90)
 
 
+class JoinderEntry(StrictModel):
+    """The table ``[joinder]``."""
+
+    section: Section
+    admitted_by: str
+    kinds: list[str] | None = Limit(default=None, min_length=1)
+    states: list[str] | None = Limit(default=None, min_length=1)
+
+
 class ClauseEntry(StrictModel):
     """One ``[[clauses]]``: what no table above says."""
 
@@ -198,6 +209,8 @@ class ManifestFile(StrictModel):
     term: TermEntry
     termination: NoticeEntry | None = None
     non_extension: NoticeEntry | None = None
+    withdrawal: NoticeEntry | None = None
+    joinder: JoinderEntry | None = None
     disputes: DisputesEntry | None = None
     requesters: RequestersEntry | None = None
     territory: TerritoryEntry | None = None

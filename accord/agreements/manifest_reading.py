@@ -15,6 +15,8 @@
     section = "II.A"
     kinds = ["reads", "hot-list"]
     direction = "both"                   # or "one-way", with owner and requester
+    partners = "opt-in"                  # * each picks its partners; or "all", as if left out
+    opt_in = "owner"                     # who must have picked whom; or "both"
     [purposes]
     section = "II.A"
     allowed = ["stolen-vehicle", "criminal-investigation"]
@@ -76,6 +78,16 @@
     notice_days = 30
     channels = ["any-writing"]
     counted_from = "receipt"
+    [withdrawal]                         # * how one member leaves; left out: as [termination]
+    section = "V"
+    notice_days = 30
+    channels = ["any-writing"]
+    counted_from = "sending"
+    [joinder]                            # * agencies may join
+    section = "X"
+    admitted_by = "every-party"          # or the id of the lead agency
+    kinds = ["police", "sheriff"]        # * of these kinds of agencies, of these states
+    states = ["CA"]
     [disputes]                           # may be left out
     section = "VII.A"
     meeting_business_days = 5
@@ -116,7 +128,6 @@ from accord.agreements.manifest import (
     Manifest,
     NoticeRule,
     Party,
-    Scope,
     TermRule,
 )
 from accord.agreements.manifest_file import (
@@ -125,7 +136,6 @@ from accord.agreements.manifest_file import (
     ManifestFile,
     NoticeEntry,
     PartyEntry,
-    ScopeEntry,
     TermEntry,
 )
 from accord.agreements.provisions_reading import read_onward, read_provisions
@@ -138,8 +148,8 @@ from accord.agreements.rules_reading import (
     read_purposes,
     read_retention,
 )
+from accord.agreements.scope_reading import read_joinder, read_scope
 from accord.errors import InputError
-from accord.model import Kind
 from accord.strict_toml import decode, parse_toml
 
 FORMAT = "accord-agreement/1"
@@ -165,7 +175,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         revision=file.revision,
         zone=source.zone(["time_zone"], file.time_zone),
         parties=parties,
-        scope=_scope(source, file.scope, parties),
+        scope=read_scope(source, file.scope, parties),
         purposes=read_purposes(source, file.purposes),
         eligibility=read_eligibility(source, file.eligibility),
         limits=read_limits(source, file.limits, file.purposes),
@@ -183,6 +193,8 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         sections=read_sections(source, file),
         disputes=_disputes(source, file.disputes),
         replaces=_replaces(source, file),
+        joinder=read_joinder(source, file, parties),
+        withdrawal=_notice(source, "withdrawal", file.withdrawal),
         provisions=read_provisions(source, file, [party.id for party in parties]),
     )
 
@@ -243,34 +255,6 @@ def _parties(source: Source, entries: list[PartyEntry]) -> tuple[Party, ...]:
                 )
         parties.append(Party(agency, entry.name, root, entry.contact))
     return tuple(parties)
-
-
-def _scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Scope:
-    key = ["scope", "kinds"]
-    source.unique(key, entry.kinds)
-    kinds = frozenset(source.choice(key, kind, Kind, "a kind of data") for kind in entry.kinds)
-    ids = [party.id for party in parties]
-    direction = ["scope", "direction"]
-    source.word(direction, entry.direction, ("both", "one-way", UNDECIDED), "a direction")
-    if entry.direction != "one-way":
-        if entry.owner is not None or entry.requester is not None:
-            raise source.error(
-                direction,
-                f'is "{entry.direction}", yet owner or requester is given too',
-                'remove them, or write "one-way"',
-            )
-        pairs = {(asks, owns) for asks in ids for owns in ids if asks != owns}
-        pairs = set() if entry.direction == UNDECIDED else pairs
-        return Scope(entry.section, kinds, frozenset(pairs))
-    if entry.owner is None or entry.requester is None:
-        raise source.error(
-            direction, 'is "one-way", yet owner or requester is missing', "add both keys"
-        )
-    owner = source.word(["scope", "owner"], entry.owner, ids, "a party")
-    requester = source.word(["scope", "requester"], entry.requester, ids, "a party")
-    if owner == requester:
-        raise source.error(["scope", "owner"], "is the requester too", "name two parties")
-    return Scope(entry.section, kinds, frozenset({(requester, owner)}))
 
 
 def _notice(source: Source, name: str, entry: NoticeEntry | None) -> NoticeRule | None:

@@ -16,6 +16,7 @@ _COUNTED = "Do the days of a notice run from its sending, or from its receipt?"
 
 QUESTIONS: Mapping[str, str] = {
     "scope.direction": "May each ask every other, or one alone, and which?",
+    "scope.opt_in": "Must the owner alone have picked its partner, or both each other?",
     "purposes.allowed": "For which purposes may anybody ask?",
     "purposes.criminal_immigration": "May anybody ask in criminal immigration matters?",
     "eligibility.training_within_days": "How recent must an officer's training be?",
@@ -41,6 +42,7 @@ QUESTIONS: Mapping[str, str] = {
     "term.extension": "Is the term extended not at all, once, so many times, or again and again?",
     "termination.counted_from": _COUNTED,
     "non_extension.counted_from": _COUNTED,
+    "withdrawal.counted_from": _COUNTED,
     "disputes.holidays": "By which calendar of holidays are business days counted?",
     "survival.queries_in_flight": "Is a query answered that was asked before the end?",
     "survival.received": "What was received: is it kept as agreed after the end, or deleted by it?",

@@ -12,8 +12,10 @@ from accord.agreements.manifest import (
     ClauseRule,
     Ends,
     Extension,
+    Joinder,
     Manifest,
     NoticeRule,
+    OptIn,
     State,
     TermRule,
 )
@@ -71,8 +73,15 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause("Parties", "", f"{parties}.")
     pairs = "; ".join(f"{asks} may ask {owns}" for asks, owns in sorted(scope.pairs))
     pairs = pairs or "who may ask whom is undecided"
-    text = f"For {' and '.join(sorted(scope.kinds))}: {pairs}."
+    picked = ""
+    if scope.opt_in is not None:
+        picked = " Each picks its partners: nobody asks an owner that has not opted in to it"
+        picked += ", or that it has not opted in to" if scope.opt_in is OptIn.BOTH else ""
+        picked += "."
+    text = f"For {' and '.join(sorted(scope.kinds))}: {pairs}.{picked}"
     yield Clause("Scope", scope.section, text, _state(manifest, "scope"))
+    if manifest.joinder is not None:
+        yield Clause("Joining", manifest.joinder.section, joinder_words(manifest.joinder))
     yield Clause(
         "Purposes",
         manifest.purposes.section,
@@ -109,6 +118,11 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     term_state = _state(manifest, "term")
     yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.", term_state)
     yield Clause("Early end", *_early_end(manifest), _state(manifest, "termination"))
+    if manifest.withdrawal is not None:
+        state = _state(manifest, "withdrawal")
+        said = notice_words(manifest.withdrawal, undecided=state is State.UNDECIDED)
+        text = f"A party leaves by {said}; the rest goes on."
+        yield Clause("Leaving", manifest.withdrawal.section, text, state)
     prevented = manifest.non_extension
     if prevented is not None:
         state = _state(manifest, "non_extension")
@@ -163,6 +177,14 @@ def _early_end(manifest: Manifest) -> tuple[str, str]:
         return manifest.term.section, f"{together}. No party ends it alone."
     said = notice_words(rule, undecided=_state(manifest, "termination") is State.UNDECIDED)
     return rule.section, f"{together}. A party alone ends it by {said}."
+
+
+def joinder_words(rule: Joinder) -> str:
+    """Return who may join, and who must admit it."""
+    who = f"Agencies of the kinds {', '.join(sorted(rule.kinds))}" if rule.kinds else "Agencies"
+    who += f" of {', '.join(sorted(rule.states))}" if rule.states else ""
+    by = f"{rule.admitted_by} admits" if rule.admitted_by else "every member admits"
+    return f"{who} may join: {by} it by its root key, and its own counsel signs the text as it is."
 
 
 def notice_words(rule: NoticeRule, *, undecided: bool = False) -> str:

@@ -87,7 +87,16 @@ def _verified_table(agreement: Agreement) -> Table:
             moment = to_datetime(counterpart.signed_at_ms).strftime("%Y-%m-%d %H:%M:%S")
             said = (counterpart.signer, counterpart.capacity)
             table.add_row(party.id, *(Text(text) for text in said), moment)
+    for member in agreement.membership.members:
+        if agreement.manifest.party(member.id) is None:
+            table.add_row(member.id, "joined", "", _moment(member.from_ms))
+        if member.until_ms is not None:
+            table.add_row(member.id, "left", "", _moment(member.until_ms))
     return table
+
+
+def _moment(at_ms: int) -> str:
+    return to_datetime(at_ms).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _instruments_table(agreement: Agreement) -> Table:

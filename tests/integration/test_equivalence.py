@@ -19,12 +19,12 @@ import pytest
 from accord.agreements.choice import relying
 from accord.agreements.decide import decide
 from accord.agreements.decision import Decision
+from accord.agreements.instrument_payload import sign_instrument
 from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
     file_name,
-    sign_instrument,
 )
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.updates import sign_update

@@ -8,7 +8,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from accord.agreements.instruments import Details, Instrument, InstrumentKind, sign_instrument
+from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import SystemClock
 from accord.identity import KeyRole

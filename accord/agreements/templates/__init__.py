@@ -28,7 +28,8 @@ MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
 
 
 _MOA_SAYS = frozenset(
-    ("scope.direction", "purposes.allowed", "eligibility.training_within_days",
+    ("scope.direction", "scope.opt_in", "withdrawal.counted_from", "purposes.allowed",
+     "eligibility.training_within_days",
      "onward.legal_process", "limits.look_back_days", "limits.row_limit", "fields.time",
      "fields.place", "fields.camera", "fields.photo", "export.allowed", "term.length_years")
 )  # fmt: skip

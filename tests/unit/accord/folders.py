@@ -55,11 +55,13 @@ class Folder:
         signers: tuple[str, ...] | None = None,
         id: str = "",
         pins: dict[str, str] | None = None,
+        tables: str = "",
         **options: object,
     ) -> Path:
         pins = PINS | (pins or {})
         entries = [Party(p, p.title(), pins[p], f"alpr@{p}.example") for p in parties]
         data = template_moa(id or name, name, entries, **options)  # type: ignore[arg-type]
+        data += tables.encode()
         folder = self.path / "agreements" / name
         (folder / "counterparts").mkdir(parents=True)
         (folder / "agreement.toml").write_bytes(data)

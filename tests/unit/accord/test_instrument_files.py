@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from accord.agreements.effective import Standing, effective
+from accord.agreements.instrument_payload import sign_instrument
 from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
     file_name,
-    sign_instrument,
 )
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agreements.effective import Agreement, Standing, with_limits_beside
+from accord.agreements.instrument_payload import sign_instrument, verify_instrument
 from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
     ReviewOutcome,
-    sign_instrument,
-    verify_instrument,
 )
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest

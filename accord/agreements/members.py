@@ -1,0 +1,184 @@
+"""Who is bound by an agreement, from when until when. Pure.
+
+The parties of the text are members from its commencement on. Where the text
+lets agencies join (``[joinder]``), an agency becomes one by two things: members
+admit it (every one of them, or the lead agency that the text names), each
+naming its root; and its own counsel accedes to the text as it is, verified
+against that root. What the joiner alone says of itself counts for nothing. It
+is a member from the later of its accession and the last admission needed, or
+from a later day that one of them names. Where admissions name different roots
+it does not join.
+
+A member leaves by a withdrawal with the notice that ``[withdrawal]`` demands,
+or ``[termination]`` where there is no such table. The rest goes on; where one
+member alone would be left, the agreement is over.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from accord.agreements.instruments import Instrument, InstrumentKind
+from accord.agreements.manifest import Manifest, Party
+from accord.agreements.notices import Ending, ended_by
+from accord.agreements.term import Term, start_of
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member in [from_ms, until_ms), UTC ms; ``until_ms`` None while it has not left.
+
+    ``section`` is the one by which it leaves.
+    """
+
+    party: Party
+    from_ms: int
+    until_ms: int | None = None
+    section: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.party.id
+
+    def at(self, at_ms: int) -> bool:
+        """Tell whether it is a member at a moment."""
+        return self.from_ms <= at_ms and (self.until_ms is None or at_ms < self.until_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """All who were, are or will be members, and which instruments are without effect, and why.
+
+    ``ending`` is when one member alone would be left.
+    """
+
+    members: tuple[Member, ...]
+    defects: tuple[str, ...] = ()
+    ending: Ending | None = None
+
+    def find(self, agency: str) -> Member | None:
+        """Return the member with that id, or None."""
+        return next((member for member in self.members if member.id == agency), None)
+
+    def at(self, agency: str, at_ms: int) -> bool:
+        """Tell whether an agency is a member at a moment."""
+        member = self.find(agency)
+        return member is not None and member.at(at_ms)
+
+
+def membership(manifest: Manifest, term: Term, instruments: Sequence[Instrument]) -> Membership:
+    """Return who is a member when; the order of the instruments decides nothing."""
+    start_ms = term.commences_ms or 0
+    found = {party.id: Member(party, start_ms) for party in manifest.parties}
+    if not instruments:
+        return Membership(tuple(found.values()))
+    defects: list[str] = []
+    in_order = sorted(instruments, key=lambda one: (one.signed_at_ms, one.party, one.number))
+    for one in in_order:
+        if one.kind is InstrumentKind.WITHDRAWAL:
+            _withdraw(manifest, one, found, defects)
+        elif one.kind is InstrumentKind.ACCESSION:
+            joined = _joined(manifest, one, in_order, found, start_ms)
+            if isinstance(joined, Member):
+                found[one.party] = joined
+            else:
+                defects.append(_defect(one, joined))
+    # A withdrawal may be signed before a late admission makes its party a member.
+    for one in in_order:
+        member = found.get(one.party)
+        late = member is not None and member.until_ms is None and member.from_ms > one.signed_at_ms
+        if one.kind is InstrumentKind.WITHDRAWAL and late:
+            _withdraw(manifest, one, found, [])
+    members = tuple(found.values())
+    return Membership(members, tuple(defects), _last_one_left(members))
+
+
+def admitted_roots(manifest: Manifest, instruments: Iterable[Instrument]) -> dict[str, str]:
+    """Return the root of each agency that verified instruments admit, where all name the same."""
+    if manifest.joinder is None:
+        return {}
+    named: dict[str, set[str]] = {}
+    for one in instruments:
+        if one.kind is InstrumentKind.ADMISSION and manifest.party(one.details.joiner) is None:
+            named.setdefault(one.details.joiner, set()).add(one.details.joiner_root)
+    own = {party.root for party in manifest.parties}
+    return {
+        joiner: next(iter(roots))
+        for joiner, roots in named.items()
+        if len(roots) == 1 and not roots & own
+    }
+
+
+def _defect(one: Instrument, words: str) -> str:
+    return f"{one.kind} of {one.party} (number {one.number}): {words}"
+
+
+def _withdraw(
+    manifest: Manifest, one: Instrument, found: dict[str, Member], defects: list[str]
+) -> None:
+    rule = manifest.withdrawal or manifest.termination
+    member = found.get(one.party)
+    if rule is None:
+        defects.append(_defect(one, "the agreement does not let one party leave it"))
+        return
+    ended = ended_by(manifest, rule, one)
+    if isinstance(ended, str):
+        defects.append(_defect(one, ended))
+    elif member is None:
+        defects.append(_defect(one, "it is no member"))
+    elif member.until_ms is None or ended.at_ms < member.until_ms:
+        found[one.party] = replace(member, until_ms=ended.at_ms, section=ended.section)
+
+
+def _joined(
+    manifest: Manifest,
+    accession: Instrument,
+    instruments: Iterable[Instrument],
+    found: dict[str, Member],
+    start_ms: int,
+) -> Member | str:
+    """Return the member that an accession makes, or what it lacks, in words."""
+    rule, joiner = manifest.joinder, accession.party
+    if rule is None:
+        return "the agreement lets nobody join"
+    if joiner in found:
+        return "it is, or was, a member already"
+    admissions = [
+        one for one in instruments
+        if one.kind is InstrumentKind.ADMISSION and one.details.joiner == joiner
+        and one.party in found
+    ]  # fmt: skip
+    if len({one.details.joiner_root for one in admissions}) > 1:
+        return "the admissions name different root keys"
+    signed_ms = accession.signed_at_ms
+    needed = {rule.admitted_by} if rule.admitted_by else {
+        member.id for member in found.values()
+        if member.until_ms is None or member.until_ms > signed_ms
+    }  # fmt: skip
+    if not needed:
+        return "no member is left to admit it"
+    by = {one.party: one for one in reversed(admissions)}
+    if missing := sorted(needed - by.keys()):
+        return f"not admitted by {', '.join(missing)} ({rule.section})"
+    signed = [accession, *(by[party] for party in sorted(needed))]
+    days = [one.details.effective_on for one in signed]
+    moments = chain(
+        (one.signed_at_ms for one in signed),
+        (start_of(day, manifest.zone) for day in days if day is not None),
+    )
+    said = by[min(needed)].details
+    party = Party(joiner, said.joiner_name, said.joiner_root, said.joiner_contact)
+    return Member(party, max(start_ms, *moments))
+
+
+def _last_one_left(members: Sequence[Member]) -> Ending | None:
+    """Return when fewer than two members are left; None while that does not come."""
+    for leaving in sorted(members, key=lambda m: (m.until_ms is None, m.until_ms or 0)):
+        at_ms = leaving.until_ms
+        if at_ms is None:
+            return None
+        left = [m for m in members if m.until_ms is None or m.until_ms > at_ms]
+        if len(left) < 2:
+            return Ending(at_ms, leaving.section, f"by withdrawal of {leaving.id}")
+    return None

@@ -1,0 +1,136 @@
+"""What every command of ``accord agreement notice`` needs: its options, and one file signed."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.agencies import read_plain
+from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name, named
+from accord.agreements.manifest import Manifest, NoticeRule
+from accord.agreements.manifest_file import Channel
+from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.notices import notice_defect
+from accord.agreements.reading import local_date
+from accord.cli.files import write_new
+from accord.cli.show import console
+from accord.clock import SystemClock
+from accord.errors import InputError
+from accord.keys import PrivateKey
+from accord.model import Kind, Purpose
+
+Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
+For = Annotated[str, typer.Option("--party", help="The party you sign for, by its id.")]
+Key = Annotated[Path, typer.Option(help="Counsel's private key file.")]
+Name = Annotated[str, typer.Option(help="Your name.")]
+Capacity = Annotated[str, typer.Option(help='In what capacity, such as "General Counsel".')]
+LastDay = Annotated[str, typer.Option(help="The last day in force, YYYY-MM-DD.")]
+Sent = Annotated[
+    list[str], typer.Option(help="Channel and day, such as certified-mail=2026-03-01 (repeat).")
+]
+Received = Annotated[str, typer.Option(help="The day on which the other side received it.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, in words; the other parties read it.")]
+Purposes = Annotated[
+    list[str], typer.Option("--purpose", help="A purpose that is suspended (repeat).")
+]
+Kinds = Annotated[list[str], typer.Option("--kind", help="A kind of data, such as hot-list.")]
+All = Annotated[bool, typer.Option("--all", help="The whole agreement is suspended.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who signs, for whom, with which key."""
+
+    party: str
+    key: Path
+    name: str
+    capacity: str
+
+
+def read(folder: Path) -> Manifest:
+    """Return the manifest in an agreement's folder."""
+    file = folder / "agreement.toml"
+    return parse_manifest(read_plain(file), file)
+
+
+def sign_and_write(
+    folder: Path, manifest: Manifest, kind: InstrumentKind, said: Details, who: Party
+) -> None:
+    """Sign one instrument and write its file, the next of its party; never over another."""
+    instruments = folder / "instruments"
+    number = _next_number(instruments, who.party)
+    now_ms = SystemClock().now_ms()
+    one = Instrument(who.party, number, kind, who.name, who.capacity, now_ms, said)
+    data = sign_instrument(manifest, one, PrivateKey.load(who.key))
+    path = instruments / file_name(who.party, number)
+    write_new(path, data)
+    screen = console()
+    screen.print(
+        f"Signed for {who.party}: {kind} of {manifest.title}, number {number}", markup=False
+    )
+    screen.print(f"Instrument: {path}. Send this file to every other party.", markup=False)
+
+
+def _next_number(instruments: Path, party: str) -> int:
+    names = [named(path.name) for path in instruments.glob("*.json")]
+    return max((name[1] for name in names if name and name[0] == party), default=0) + 1
+
+
+def checked_notice(manifest: Manifest, rule: NoticeRule, said: Details) -> date:
+    """Return the day from which a notice counts.
+
+    Raises:
+        InputError: it is not what the text demands.
+    """
+    today = local_date(SystemClock().now_ms(), manifest.zone)
+    counted, defect = notice_defect(rule, dict(said.sent), said.received_on, today)
+    if counted is None:
+        raise InputError("this notice", f"would have no effect: {defect}", "see: explain")
+    return counted
+
+
+def sent_on(texts: list[str]) -> dict[Channel, date]:
+    """Return on which channel a notice went on which day."""
+    sent: dict[Channel, date] = {}
+    for text in texts:
+        channel, _, day = text.partition("=")
+        if channel not in list(Channel) or channel in sent:
+            raise InputError(
+                "--sent", f"{channel!r} is no channel, or is there twice",
+                f"use one of {', '.join(Channel)}, such as certified-mail=2026-03-01",
+            )  # fmt: skip
+        sent[Channel(channel)] = day_of("--sent", day)
+    return sent
+
+
+def purposes_of(texts: list[str]) -> frozenset[str]:
+    """Return purposes; each must be one."""
+    if strange := [text for text in texts if text not in list(Purpose)]:
+        raise InputError("--purpose", f"{strange[0]!r} is none", f"use one of {', '.join(Purpose)}")
+    return frozenset(texts)
+
+
+def kinds_of(texts: list[str]) -> frozenset[Kind]:
+    """Return kinds of data; each must be one."""
+    if strange := [text for text in texts if text not in list(Kind)]:
+        raise InputError("--kind", f"{strange[0]!r} is none", f"use one of {', '.join(Kind)}")
+    return frozenset(Kind(text) for text in texts)
+
+
+def maybe(text: str) -> date | None:
+    """Return the day of receipt, where one is given."""
+    return day_of("--received", text) if text else None
+
+
+def day_of(option: str, text: str) -> date:
+    """Return the day that an option names."""
+    try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(option, f"{text!r} is not a day", "write it as 2026-03-01") from None

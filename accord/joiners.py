@@ -1,0 +1,70 @@
+"""Agencies that join an agreement: found among its instruments, before they are known.
+
+Whom members admit, and under which root, is read from their own verified
+instruments; only then can anything that the joiner signed be verified.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from accord.agencies import Agency, read_plain
+from accord.agreements.instrument_payload import verify_instrument
+from accord.agreements.instruments import Instrument, InstrumentKind, file_name
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.manifest import Manifest
+from accord.agreements.members import admitted_roots
+from accord.errors import AccordError
+from accord.instrument_files import InstrumentFiles
+
+
+def joiners(path: Path, manifest: Manifest, agencies: Mapping[str, Agency]) -> dict[str, str]:
+    """Return the agencies that verified instruments admit, with the root that all of them name.
+
+    One that is known under another root is not among them.
+    """
+    admitted: dict[str, str] = {}
+    while True:
+        files = InstrumentFiles(path / "instruments", manifest, agencies, admitted)
+        found = {
+            joiner: root
+            for joiner, root in admitted_roots(manifest, files.instruments).items()
+            if joiner not in agencies or agencies[joiner].root == root
+        }
+        if found.keys() <= admitted.keys():
+            return found
+        admitted = found
+
+
+def accedes(path: Path, manifest: Manifest, own: Iterable[Agency]) -> bool:
+    """Tell whether counsel of one of these agencies, pinned here, has acceded to the text."""
+    if manifest.joinder is None:
+        return False
+    for agency in own:
+        file = path / "instruments" / file_name(agency.id, 1)
+        if agency.kind not in built_in_law().eligible_kinds or not file.is_file():
+            continue
+        try:
+            one = verify_instrument(read_plain(file), manifest, agency, 1, file, root=agency.root)
+        except AccordError:
+            continue
+        if one.kind is InstrumentKind.ACCESSION and manifest.party(agency.id) is None:
+            return True
+    return False
+
+
+def eligible_only(
+    manifest: Manifest, instruments: Sequence[Instrument], agencies: Mapping[str, Agency]
+) -> tuple[Instrument, ...]:
+    """Return the instruments without accessions of agencies that the text lets not join."""
+    rule = manifest.joinder
+    if rule is None:
+        return tuple(instruments)
+
+    def may(one: Instrument) -> bool:
+        agency = agencies.get(one.party)
+        if one.kind is not InstrumentKind.ACCESSION or agency is None:
+            return True
+        kinds = rule.kinds or built_in_law().eligible_kinds
+        return agency.kind in kinds and (not rule.states or agency.state in rule.states)
+
+    return tuple(one for one in instruments if may(one))

@@ -1,0 +1,337 @@
+"""Who is bound when: joining, leaving, and the choice of partners."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accord.agreements.calendar import events
+from accord.agreements.chain import in_chains
+from accord.agreements.differences import differences
+from accord.agreements.effective import Agreement, Standing, effective
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.manifest_file import Channel
+from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.words import clauses
+from accord.clock import to_ms
+from accord.errors import Code, InputError
+from tests.unit.accord.agreements.conftest import NOW_MS
+
+K = InstrumentKind
+JOINDER = '[joinder]\nsection = "V"\nadmitted_by = "every-party"\n'
+LEAVING = (
+    '[withdrawal]\nsection = "IV"\nnotice_days = 10\nchannels = ["any-writing"]\n'
+    'counted_from = "sending"\n'
+)
+OPT_IN = 'direction = "both"\npartners = "opt-in"\nopt_in = "{}"'
+BOTH = ("city", "harbor")
+
+
+def reworded(world, *, tables: str = JOINDER, opt_in: str = "", parties=BOTH, **options):
+    text = world.text(*parties, **options).decode()
+    if opt_in:
+        text = text.replace('direction = "both"', OPT_IN.format(opt_in))
+    return parse_manifest((text + tables).encode(), "x")
+
+
+def at(day: date, hour: int = 12) -> int:
+    return to_ms(datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
+
+
+def one(kind: K, day: date, party: str = "city", number: int = 1, **said: object) -> Instrument:
+    return Instrument(party, number, kind, "Jane Roe", "Counsel", at(day), Details(**said))
+
+
+JAN = date(2026, 1, 5)
+
+
+def admits(world, party: str, day: date = JAN, root: str = "", **said: object) -> Instrument:
+    joiner = said.pop("joiner", "county")
+    agency = world.agencies[joiner]
+    return one(
+        K.ADMISSION, day, party, joiner=joiner, joiner_name=agency.name,
+        joiner_root=root or agency.root, joiner_contact=agency.contact, **said,
+    )  # fmt: skip
+
+
+def accedes(day: date = JAN, party: str = "county", **said: object) -> Instrument:
+    return one(K.ACCESSION, day, party, **said)
+
+
+def leaves(last_day: date, sent: date, party: str = "county", number: int = 2) -> Instrument:
+    return one(K.WITHDRAWAL, sent, party, number, last_day=last_day, sent={Channel.E_MAIL: sent})
+
+
+def asks(world, agreement: Agreement, day: date, requester="county", owner="harbor"):
+    at_ms = at(day)
+    officer = {
+        "agency": requester, "issued_at_ms": at_ms - 1, "not_after_ms": at_ms + 3_600_000,
+        "trained_on": (day - timedelta(days=9)).isoformat(),
+    }  # fmt: skip
+    query = world.query(agreement, officer=officer, requesting_agency=requester, audience=owner)
+    query = replace(query, window=replace(query.window, from_ms=at_ms - 1000, to_ms=at_ms))
+    return world.ask(query, agreement, None, at_ms=at_ms)
+
+
+def test_a_joiner_asks_from_the_last_admission_on_and_is_asked(world):
+    agreement = world.agreement(reworded(world))
+    held = (admits(world, "city"), admits(world, "harbor", JAN + timedelta(days=3)), accedes())
+    joined = replace(agreement, instruments=held)
+    for order in permutations(held):
+        again = replace(agreement, instruments=order)
+        assert again.membership.find("county") == joined.membership.find("county")
+    before, since = JAN + timedelta(days=2), JAN + timedelta(days=3)
+    for pair in (("county", "harbor"), ("city", "county")):
+        refused = asks(world, joined, before, *pair)
+        assert (refused.code, refused.section) == (Code.AGREEMENT_NOT_COMMENCED, "V")
+        assert "county joins the agreement on 2026-01-08" in refused.reason
+        assert refused.contact == world.agencies["county"].contact
+        assert asks(world, joined, since, *pair).allowed
+    assert asks(world, joined, before, "city", "harbor").allowed
+    later = replace(agreement, instruments=(*held[:2], accedes(effective_on=date(2026, 2, 1))))
+    assert not asks(world, later, date(2026, 1, 31)).allowed
+    assert asks(world, later, date(2026, 2, 1)).allowed
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (lambda w: (admits(w, "city"), accedes()), "not admitted by harbor"),
+        (lambda w: (admits(w, "city"), admits(w, "harbor")), ""),
+        (lambda w: (accedes(),), "not admitted by city, harbor"),
+        (lambda w: (admits(w, "city"), admits(w, "harbor", root="0" * 64), accedes()),
+         "different root keys"),
+        (lambda w: (admits(w, "city"), admits(w, "county"), accedes()), "not admitted by harbor"),
+    ],
+    ids=["one admits", "not acceded", "nobody admits", "two roots", "it admits itself"],
+)  # fmt: skip
+def test_without_every_admission_of_one_root_and_its_own_accession_nobody_joins(world, held, words):
+    agreement = replace(world.agreement(reworded(world)), instruments=held(world))
+    assert asks(world, agreement, date(2026, 3, 1)).code is Code.NO_AGREEMENT
+    assert any(words in defect for defect in agreement.effects.defects) is bool(words)
+    assert asks(world, agreement, date(2026, 3, 1), "city", "harbor").allowed
+
+
+def test_a_lead_agency_alone_admits_where_the_text_says_so(world):
+    text = reworded(world, tables=JOINDER.replace("every-party", "city"))
+    agreement = world.agreement(text)
+    by_city = replace(agreement, instruments=(admits(world, "city"), accedes()))
+    by_harbor = replace(agreement, instruments=(admits(world, "harbor"), accedes()))
+    assert asks(world, by_city, date(2026, 3, 1)).allowed
+    assert not asks(world, by_harbor, date(2026, 3, 1)).allowed
+
+
+def test_a_text_without_the_table_lets_nobody_join(world):
+    agreement = world.agreement(reworded(world, tables=""))
+    held = (admits(world, "city"), admits(world, "harbor"), accedes())
+    agreement = replace(agreement, instruments=held)
+    assert asks(world, agreement, date(2026, 3, 1)).code is Code.NO_AGREEMENT
+
+
+def joined(world, *more: Instrument, **options: object) -> Agreement:
+    held = (admits(world, "city"), admits(world, "harbor"), accedes(), *more)
+    return replace(world.agreement(reworded(world, **options)), instruments=held)
+
+
+def test_after_a_member_has_left_the_rest_goes_on(world):
+    left = leaves(date(2026, 2, 20), date(2026, 2, 1))
+    agreement = joined(world, left, tables=JOINDER + LEAVING)
+    assert asks(world, agreement, date(2026, 2, 20)).allowed
+    for pair in (("county", "harbor"), ("city", "county")):
+        refused = asks(world, agreement, date(2026, 2, 21), *pair)
+        assert (refused.code, refused.section) == (Code.AGREEMENT_EXPIRED, "IV")
+        assert "county has left the agreement: its last day in it was 2026-02-20" in refused.reason
+    assert asks(world, agreement, date(2026, 2, 21), "city", "harbor").allowed
+    short = joined(world, leaves(date(2026, 2, 5), date(2026, 2, 1)), tables=JOINDER + LEAVING)
+    assert asks(world, short, date(2026, 2, 21)).allowed
+    assert "less than 10 days" in short.effects.defects[0]
+    # Without the table [termination] serves: two channels, thirty days from receipt.
+    assert "it was not sent by" in joined(world, left).effects.defects[0]
+
+
+def test_of_two_the_one_that_leaves_ends_it(world):
+    agreement = world.agreement(reworded(world, tables=LEAVING))
+    left = leaves(date(2026, 2, 20), date(2026, 2, 1), "harbor", 1)
+    agreement = replace(agreement, instruments=(left,))
+    assert agreement.standing_at(at(date(2026, 2, 22))) is Standing.ENDED
+    assert "by withdrawal of harbor" in agreement.ended.words
+    three = joined(world, replace(left, number=9), tables=JOINDER + LEAVING)
+    assert three.standing_at(at(date(2026, 2, 22))) is Standing.IN_FORCE
+    assert asks(world, three, date(2026, 2, 22), "county", "city").allowed
+
+
+def test_who_is_no_member_binds_nobody_but_itself(world):
+    law = one(
+        K.SUPERSEDED_BY_LAW, JAN, "county", 2, citation="x", reason="x",
+        impairs_essential_purpose=True,
+    )  # fmt: skip
+    before = replace(
+        world.agreement(reworded(world)), instruments=(admits(world, "city"), accedes(), law)
+    )
+    assert asks(world, before, date(2026, 3, 1), "city", "harbor").allowed
+    after = joined(world, replace(law, signed_at_ms=at(date(2026, 2, 1))))
+    assert asks(world, after, date(2026, 3, 1), "city", "harbor").code is Code.AGREEMENT_SUSPENDED
+
+
+@pytest.mark.parametrize(
+    ("rule", "held", "allowed"),
+    [
+        ("owner", [("harbor", "city", K.OPT_IN)], True),
+        ("owner", [("city", "harbor", K.OPT_IN)], False),
+        ("owner", [("harbor", "county", K.OPT_IN)], False),
+        ("owner", [], False),
+        ("both", [("harbor", "city", K.OPT_IN)], False),
+        ("both", [("harbor", "city", K.OPT_IN), ("city", "harbor", K.OPT_IN)], True),
+        ("owner", [("harbor", "city", K.OPT_IN), ("harbor", "city", K.OPT_OUT)], False),
+        ("owner", [("harbor", "city", K.OPT_OUT), ("harbor", "city", K.OPT_IN)], True),
+    ],
+)
+def test_each_picks_its_partners(world, rule, held, allowed):
+    made = tuple(
+        one(kind, JAN + timedelta(days=n), party, n, partner=partner)
+        for n, (party, partner, kind) in enumerate(held, 1)
+    )
+    agreement = replace(world.agreement(reworded(world, opt_in=rule)), instruments=made)
+    for order in (made, made[::-1]):
+        agreement = replace(agreement, instruments=order)
+        decision = asks(world, agreement, date(2026, 3, 1), "city", "harbor")
+        assert decision.allowed is allowed
+        if not allowed:
+            assert (decision.code, decision.section) == (Code.DIRECTION_NOT_AGREED, "II.A")
+            assert "has not opted in to" in decision.reason
+    assert not asks(world, agreement, JAN - timedelta(days=1), "city", "harbor").allowed
+
+
+def test_whether_the_choice_is_mutual_must_be_decided(world):
+    undecided = reworded(world, opt_in="undecided")
+    assert [question.key for question in undecided.undecided] == ["scope.opt_in"]
+    with pytest.raises(InputError, match="is undecided, so nobody can sign"):
+        world.agreement(undecided)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('direction = "both"', 'direction = "both"\npartners = "opt-in"', "who must have picked"),
+        ('direction = "both"', 'direction = "both"\nopt_in = "owner"', "every other's partner"),
+        ('admitted_by = "every-party"', 'admitted_by = "county"', "every-party or a party"),
+        ('admitted_by = "every-party"', 'admitted_by = "city"\nstates = ["ca"]', "capital letters"),
+        ('admitted_by = "every-party"', 'admitted_by = "city"\nkinds = ["hub"]', "kind of agency"),
+        ('direction = "both"', 'direction = "one-way"\nowner = "city"\nrequester = "harbor"',
+         "joinder is given although the scope is one-way"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_told(world, old, new, words):
+    text = world.text().decode() + JOINDER
+    assert old in text
+    with pytest.raises(InputError) as caught:
+        parse_manifest(text.replace(old, new).encode(), "x")
+    assert words in str(caught.value)
+
+
+def test_nobody_that_has_joined_is_amended_away_and_who_has_left_may_be(world):
+    old = joined(world)
+    two = reworded(world, tables="", revision=2, replaces=old.manifest.digest)
+    new = world.agreement(two)
+    new = replace(
+        new, counterparts=tuple(replace(c, signed_at_ms=NOW_MS) for c in new.counterparts)
+    )
+    held = {old.manifest.digest: old, new.manifest.digest: new}
+    standing, problems = in_chains(held, {})
+    assert (standing, "lacks county" in problems[0]) == ([old], True)
+    left = joined(world, leaves(date(2026, 2, 20), date(2026, 2, 1)), tables=JOINDER + LEAVING)
+    two = reworded(world, tables="", revision=2, replaces=left.manifest.digest)
+    after = replace(new, manifest=two)
+    held = {left.manifest.digest: left, two.digest: after}
+    assert in_chains(held, {}) == ([left, after], [])
+
+
+def test_words_differences_and_days(world):
+    plain, joinable = reworded(world, tables=""), reworded(world, tables=JOINDER + LEAVING)
+    said = {clause.name: clause.text for clause in clauses(joinable)}
+    assert "every member admits it by its root key" in said["Joining"]
+    assert "the rest goes on" in said["Leaving"]
+    changes = " ".join(change.text for change in differences(plain, joinable))
+    assert "Before: Nobody may join." in changes
+    assert "a party leaves by a notice of 10 days" in changes
+    picks = reworded(world, tables="", opt_in="both")
+    assert "Each picks its partners" in {c.name: c.text for c in clauses(picks)}["Scope"]
+    assert "opted in to whom: both; before: none" in differences(plain, picks)[0].text
+    left = joined(world, leaves(date(2026, 2, 20), date(2026, 2, 1)), tables=JOINDER + LEAVING)
+    days = {(str(event.day), event.text) for event in events(left, at(JAN))}
+    assert ("2026-01-05", "county is a member") in days
+    assert ("2026-02-20", "the last day of county as a member") in days
+
+
+# Properties.
+
+moments = st.integers(0, 400).map(lambda n: date(2026, 1, 1) + timedelta(days=n))
+PAIRS = list(permutations(("city", "harbor", "county"), 2))
+
+
+@st.composite
+def instruments(draw, world):
+    party = draw(st.sampled_from(["city", "harbor", "county"]))
+    other = draw(st.sampled_from(["city", "harbor", "county"]))
+    day, kind = draw(moments), draw(st.sampled_from(sorted(K)))
+    number = draw(st.integers(1, 5))
+    said = Details(
+        reason="x", citation="c", decided_by="w", of=draw(st.integers(0, 4)),
+        last_day=day + timedelta(days=draw(st.integers(0, 40))), sent={Channel.E_MAIL: day},
+        purposes=draw(st.sampled_from([frozenset(), frozenset({"stolen-vehicle"})])),
+        impairs_essential_purpose=draw(st.booleans()), until=day + timedelta(days=3),
+        joiner="county", joiner_name="n", joiner_contact="c", partner=other,
+        joiner_root=draw(st.sampled_from([world.agencies["county"].root] * 5 + ["0" * 64])),
+    )  # fmt: skip
+    return Instrument(party, number, K(kind), "n", "c", at(day), said)
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_the_order_of_files_decides_nothing_and_outside_membership_nothing_is_allowed(world, data):
+    manifest = reworded(world, tables=JOINDER + LEAVING, opt_in=data.draw(
+        st.sampled_from(["", "owner", "both"])))  # fmt: skip
+    held = tuple(data.draw(st.lists(instruments(world), max_size=7)))
+    if data.draw(st.booleans()):
+        held += (admits(world, "city"), admits(world, "harbor"), accedes())
+    agreement = replace(world.agreement(manifest), instruments=held)
+    shuffled = replace(agreement, instruments=tuple(data.draw(st.permutations(held))))
+    pair, day = data.draw(st.sampled_from(PAIRS)), data.draw(moments)
+    decision = asks(world, agreement, day, *pair)
+    again = asks(world, shuffled, day, *pair)
+    assert (again.allowed, again.code) == (decision.allowed, decision.code)
+    for agency in pair:
+        member = agreement.membership.find(agency)
+        if member is None or not member.at(at(day)):
+            assert not decision.allowed
+    if decision.allowed and "county" in pair:
+        made = {one.party for one in held if one.kind is K.ADMISSION}
+        assert any(one.kind is K.ACCESSION and one.party == "county" for one in held)
+        assert made & {"city", "harbor"}
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_a_suspension_a_withdrawal_an_opt_out_or_a_law_more_never_widens(world, data):
+    manifest = reworded(world, tables=JOINDER + LEAVING, opt_in=data.draw(
+        st.sampled_from(["", "owner"])))  # fmt: skip
+    held = (admits(world, "city"), admits(world, "harbor"), accedes())
+    held += tuple(data.draw(st.lists(instruments(world), max_size=5)))
+    narrowing = {K.SUSPENSION, K.WITHDRAWAL, K.OPT_OUT, K.SUPERSEDED_BY_LAW}
+    more = data.draw(instruments(world).filter(lambda one: one.kind in narrowing))
+    # What its party signs later than all else: who has left binds the others no longer.
+    more = replace(more, signed_at_ms=max(more.signed_at_ms, *(o.signed_at_ms for o in held)))
+    before = replace(world.agreement(manifest), instruments=held)
+    after = replace(before, instruments=(*held, more))
+    pair, day = data.draw(st.sampled_from(PAIRS)), data.draw(moments)
+    if asks(world, after, day, *pair).allowed:
+        assert asks(world, before, day, *pair).allowed
+
+
+def test_a_pair_is_ordered_and_of_two(world):
+    agreement = joined(world)
+    assert effective(agreement, "county", "county", NOW_MS).standing is Standing.NOT_A_PARTY
+    assert effective(agreement, "hub", "county", NOW_MS).standing is Standing.NOT_A_PARTY

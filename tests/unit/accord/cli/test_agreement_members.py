@@ -1,0 +1,75 @@
+"""Joining, leaving and choosing, as counsel does it on the command line."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from accord.agreements.manifest_reading import parse_manifest
+from tests.unit.accord.cli.kit import fails, run, sign, status
+from tests.unit.accord.cli.test_agreement_notice import notice
+
+TODAY = datetime.now(UTC).date() - timedelta(days=1)
+ROOT = "county=sha256:" + "1" * 64
+JOINER = ("--joiner", ROOT, "--name", "County", "--contact", "x")
+LEAVE = ("--last-day", TODAY, "--sent", f"e-mail={TODAY}")
+
+
+def reword(place, old, new):
+    file = place / "federation/agreements/city-harbor/agreement.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    parse_manifest(file.read_bytes(), file)
+
+
+@pytest.fixture
+def in_force(place):
+    reword(place, 'direction = "both"', 'direction = "both"\npartners = "opt-in"\nopt_in = "owner"')
+    reword(
+        place, "[disputes]",
+        '[joinder]\nsection = "V"\nadmitted_by = "every-party"\n[withdrawal]\nsection = "V"\n'
+        'notice_days = 0\nchannels = ["any-writing"]\ncounted_from = "sending"\n[disputes]',
+    )  # fmt: skip
+    for party in ("city", "harbor"):
+        run(*sign(place, party))
+    return place
+
+
+def test_admitted_acceded_chosen_and_left(in_force):
+    (in_force / "county.pem").write_bytes((in_force / "city.pem").read_bytes())
+    (in_force / "county.pem").chmod(0o600)
+    run(*notice(in_force, "admit", *JOINER))
+    assert "county-1.json" in run(*notice(in_force, "accede", party="county"))
+    # It is no agency that this folder holds: the others go on, and it is told.
+    out = " ".join(run(*status(in_force)).split())
+    assert "no valid agency.toml of county" in out
+    assert "until then county is suspended" in out
+    assert "admits county, root" in out
+    run(*notice(in_force, "opt-in", "--partner", "harbor"))
+    run(*notice(in_force, "opt-out", "--partner", "harbor"))
+    out = " ".join(run(*status(in_force)).split())
+    assert "opt-out, number 3" in out
+    assert "partner harbor" in out
+    run(*notice(in_force, "withdraw", *LEAVE, party="harbor"))
+    out = run(*status(in_force))
+    assert "left" in out
+    assert "by withdrawal of harbor" in out
+
+
+def test_what_would_have_no_effect_is_not_signed(in_force):
+    assert "it needs no admission" in fails(
+        *notice(in_force, "admit", "--joiner", ROOT.replace("county", "harbor"), *JOINER[2:])
+    )
+    assert "is a party of the text" in fails(*notice(in_force, "accede"))
+    assert "names city itself" in fails(*notice(in_force, "opt-in", "--partner", "city"))
+    early = ("--last-day", TODAY - timedelta(days=1), *LEAVE[2:])
+    assert "leaves less than 0 days" in fails(*notice(in_force, "withdraw", *early))
+
+
+def test_where_the_text_has_no_such_table_nothing_is_signed(place):
+    for party in ("city", "harbor"):
+        run(*sign(place, party))
+    assert "lets nobody join" in fails(*notice(place, "admit", *JOINER))
+    assert "lets nobody join" in fails(*notice(place, "accede"))
+    assert "nothing to choose" in fails(*notice(place, "opt-in", "--partner", "harbor"))
+    assert "was not sent by" in fails(*notice(place, "withdraw", *LEAVE))
