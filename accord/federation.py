@@ -48,6 +48,7 @@ from accord.agreements.effective import Agreement, with_limits_beside
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.parents import with_parents
 from accord.errors import AccordError, InputError
 from accord.instrument_files import InstrumentFiles
 from accord.joiners import accedes, eligible_only, joiners
@@ -144,7 +145,7 @@ class _Loader:
         kept = with_replacements(self._without_rollbacks(agreements))
         # What a text stops it stops, even where the text itself is left out.
         out = [a for a in agreements if a.manifest.digest not in {k.manifest.digest for k in kept}]
-        kept = tuple(with_limits_beside([*kept, *out])[: len(kept)])
+        kept = with_parents(with_limits_beside([*kept, *out])[: len(kept)])
         return Federation(
             MappingProxyType(self._agencies),
             MappingProxyType({a.manifest.digest: a for a in kept}),

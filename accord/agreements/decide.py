@@ -15,7 +15,8 @@ refusal, with the section of the signed text, or the law's citation:
  4. the officer's credential: agency, validity, standing, employment, role,
     training, purposes
  5. look-back, row limit, a selector by shared fields only
- 6. the owner's policy, where it is known
+ 6. the parent agreement, where the text names one: all of the above again
+ 7. the owner's policy, where it is known
 
 An agency's own officers ask their own node under law and policy alone, and no
 agreement. Nobody is asked whose agency.toml is not held here: which law binds
@@ -26,6 +27,7 @@ last check is left out and no terms come back. So whatever they refuse the
 owner refuses too, and a policy never allows more.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, tzinfo
 
@@ -40,12 +42,13 @@ from accord.agreements.effective import Agreement, Effective, Standing
 from accord.agreements.giving import own_terms, partner_detail, partner_terms, policy_detail
 from accord.agreements.law.check import Breach, breach, earliest_ms
 from accord.agreements.law.rules import Law, Owner, Requester, Rule
-from accord.agreements.manifest import Manifest
+from accord.agreements.manifest import Manifest, Parent
 from accord.agreements.officers import OfficerRule, agency_refusal, officer_refusal, rule_of
+from accord.agreements.parents import common, stricter
 from accord.agreements.policy import Policy
 from accord.agreements.reading import local_date
 from accord.errors import CATALOGUE, Code
-from accord.model import Query
+from accord.model import AreaBox, Query
 
 # Nothing is shared without an agreement: what is cited where none is held.
 SHARING_SECTION = "MOA II.A"
@@ -144,10 +147,47 @@ def _partner(
     )
     if against is not None:
         return against
+    above = None
+    if manifest.parent is not None:
+        below = replace(query, agreement_digest=manifest.parent.digest)
+        above = _no_parent(effective, manifest.parent) or _partner(
+            below, effective.parent, policy, at_ms, requester=requester, owner=owner, via=via
+        )
+        if not above.allowed:
+            said = f"Under the parent agreement {manifest.parent.id}: {above.reason}"
+            return replace(above, reason=said, parent=manifest.parent.id)
     section = manifest.purposes.section
     if policy is None:
         return Decision(True, None, section, "", "", None)
-    return _policy(query, effective, policy, at_ms)
+    decision = _policy(query, effective, policy, at_ms)
+    if above is None or above.terms is None or decision.terms is None:
+        return decision
+    return replace(decision, terms=stricter(decision.terms, above.terms, at_ms))
+
+
+def _no_parent(effective: Effective, named: Parent) -> Decision | None:
+    """Refuse where the parent is not held, or shares no territory with the child."""
+    if effective.parent is None:
+        reason = "It is not held here: get its text and counterparts."
+        return refused(Code.AGREEMENT_INVALID, named.section, reason)
+    # The place that is in every territory up to here, of this text and those above.
+    territories = [
+        one.provisions.territory for one in _texts(effective) if one.provisions.territory
+    ]
+    place: tuple[AreaBox, ...] | None = ()
+    for territory in territories:
+        place = common(place, territory.areas) if place is not None else None
+    if place is None:
+        reason = "Its territory and that of the agreement have no place in common."
+        return refused(Code.AGREEMENT_INVALID, named.section, reason)
+    return None
+
+
+def _texts(effective: Effective) -> Iterator[Manifest]:
+    one: Effective | None = effective
+    while one is not None:
+        yield one.agreement.manifest
+        one = one.parent
 
 
 def _no_agreement(query: Query) -> Decision:

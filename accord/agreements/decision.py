@@ -16,7 +16,7 @@ class Decision:
     ``contact`` are public; ``detail`` is for the owner's audit log only.
     ``terms`` is there only when allowed with the owner's policy known. ``law``
     are the rules of law that bind the two, ``rule`` the key of the one that
-    refused, if one did.
+    refused, if one did; ``parent`` the id of the parent agreement that did.
     """
 
     allowed: bool
@@ -28,6 +28,7 @@ class Decision:
     detail: str = ""
     law: tuple[Rule, ...] = ()
     rule: str = ""
+    parent: str = ""
 
     def refusal(self) -> Refused:
         """Return the refusal to raise.

@@ -219,6 +219,13 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
         text = joinder_words(new.joinder) if new.joinder else "Nobody may join."
         section = (new.joinder or old.joinder or new.term).section
         yield Change("every party", Effect.CHANGES, f"{text} Before: {was}", section)
+    if old.parent != new.parent:
+        was, now = (side.parent.id if side.parent else "none" for side in (old, new))
+        text = f"the parent agreement: {now}; before: {was}"
+        if was == now and new.parent:
+            text = f"another text of the parent agreement {now}: sha256:{new.parent.digest.hex()}"
+        section = (new.parent or old.parent or new.term).section
+        yield Change("every party", Effect.CHANGES, text, section)
     if old.scope.opt_in != new.scope.opt_in:
         was, now = (side.scope.opt_in or "none" for side in (old, new))
         text = f"who must have opted in to whom: {now}; before: {was}"

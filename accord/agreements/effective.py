@@ -53,6 +53,7 @@ class Agreement:
     those of agencies that join, ``flawed`` alone. ``beside`` is what
     other agreements between some of the same parties stop or narrow: whoever
     suspended sharing with another suspended it under every agreement of the two.
+    ``parent`` is the agreement that its text names as its parent, where that is held.
     """
 
     manifest: Manifest
@@ -62,6 +63,7 @@ class Agreement:
     flaw: str = ""
     flawed: frozenset[str] = frozenset()
     beside: tuple[Stop | Narrowing, ...] = ()
+    parent: "Agreement | None" = None
 
     @cached_property
     def parties(self) -> frozenset[str]:
@@ -135,6 +137,7 @@ class Effective:
 
     ``stop`` is what suspends it between the two; ``narrowings`` are those that
     hold at the moment. ``opt_in`` says in words which choice of a partner lacks.
+    ``parent`` is the parent agreement between the same two, where it is held.
     """
 
     agreement: Agreement
@@ -146,6 +149,7 @@ class Effective:
     stop: Stop | None = None
     narrowings: tuple[Narrowing, ...] = ()
     opt_in: str = ""
+    parent: "Effective | None" = None
 
 
 def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> Effective:
@@ -167,8 +171,11 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
     may_ask = agreement.may_ask(requester, owner)
     narrowings = tuple(limit for limit in holding if isinstance(limit, Narrowing))
     opt_in = not_opted_in(agreement.manifest, agreement.instruments, requester, owner, at_ms)
+    above = None
+    if agreement.parent is not None:
+        above = effective(agreement.parent, requester, owner, at_ms)
     return Effective(
-        agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings, opt_in
+        agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings, opt_in, above
     )
 
 

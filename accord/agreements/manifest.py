@@ -69,6 +69,15 @@ class Joinder:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The agreement under which this one stands: its limits and its end hold here too."""
+
+    section: str
+    id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Who may ask whom for what kinds. ``pairs`` holds (requester, owner).
 
@@ -273,6 +282,7 @@ class Manifest:
     replaces: bytes = b""
     joinder: Joinder | None = None
     withdrawal: NoticeRule | None = None
+    parent: Parent | None = None
     provisions: Provisions = NO_PROVISIONS
 
     @cached_property

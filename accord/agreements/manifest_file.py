@@ -171,6 +171,14 @@ class JoinderEntry(StrictModel):
     states: list[str] | None = Limit(default=None, min_length=1)
 
 
+class ParentEntry(StrictModel):
+    """The table ``[parent]``."""
+
+    section: Section
+    id: str
+    digest: str
+
+
 class ClauseEntry(StrictModel):
     """One ``[[clauses]]``: what no table above says."""
 
@@ -211,6 +219,7 @@ class ManifestFile(StrictModel):
     non_extension: NoticeEntry | None = None
     withdrawal: NoticeEntry | None = None
     joinder: JoinderEntry | None = None
+    parent: ParentEntry | None = None
     disputes: DisputesEntry | None = None
     requesters: RequestersEntry | None = None
     territory: TerritoryEntry | None = None

@@ -83,6 +83,10 @@
     notice_days = 30
     channels = ["any-writing"]
     counted_from = "sending"
+    [parent]                             # * the agreement under which this one stands
+    section = "I"
+    id = "region"
+    digest = "sha256:<64 hex>"           # its fingerprint, as check prints it
     [joinder]                            # * agencies may join
     section = "X"
     admitted_by = "every-party"          # or the id of the lead agency
@@ -127,6 +131,7 @@ from accord.agreements.manifest import (
     Extension,
     Manifest,
     NoticeRule,
+    Parent,
     Party,
     TermRule,
 )
@@ -193,6 +198,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         sections=read_sections(source, file),
         disputes=_disputes(source, file.disputes),
         replaces=_replaces(source, file),
+        parent=_parent(source, file),
         joinder=read_joinder(source, file, parties),
         withdrawal=_notice(source, "withdrawal", file.withdrawal),
         provisions=read_provisions(source, file, [party.id for party in parties]),
@@ -215,6 +221,15 @@ def _replaces(source: Source, file: ManifestFile) -> bytes:
             "accord agreement amend",
         )  # fmt: skip
     return bytes.fromhex(source.fingerprint(["replaces"], file.replaces, "of a text"))
+
+
+def _parent(source: Source, file: ManifestFile) -> Parent | None:
+    entry = file.parent
+    if entry is None:
+        return None
+    name = source.agency(["parent", "id"], entry.id, "an id of an agreement")
+    digest = source.fingerprint(["parent", "digest"], entry.digest, "of a text")
+    return Parent(entry.section, name, bytes.fromhex(digest))
 
 
 def _check_single_words(source: Source, file: ManifestFile) -> None:

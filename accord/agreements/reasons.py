@@ -40,12 +40,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """``law`` is the key of a rule of law, which alone tells whether it refused."""
+    """``law`` is the key of a rule of law, which alone tells whether it refused.
+
+    ``parent`` is the id of a parent agreement, where the rule is that it allows it too.
+    """
 
     words: str
     section: str
     codes: frozenset[Code]
     law: str = ""
+    parent: str = ""
 
 
 def steps(query: Query, effective: Effective | None, decision: Decision) -> tuple[Step, ...]:
@@ -69,6 +73,8 @@ def steps(query: Query, effective: Effective | None, decision: Decision) -> tupl
 
 def _refuses(rule: _Rule, decision: Decision) -> bool:
     """Tell whether the decision is this rule's; the law shares codes with the agreement."""
+    if rule.parent or decision.parent:
+        return bool(rule.parent) and rule.parent == decision.parent
     return rule.law == decision.rule if rule.law or decision.rule else decision.code in rule.codes
 
 
@@ -196,6 +202,9 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         "the search uses only fields that are shared",
         manifest.fields.section, Code.FIELD_NOT_SHARED,
     )  # fmt: skip
+    if manifest.parent is not None:
+        words = f"its parent agreement, {manifest.parent.id}, allows it too"
+        yield _Rule(words, manifest.parent.section, frozenset(), parent=manifest.parent.id)
     yield _rule(
         f"{query.audience}'s own policy does not narrow it away",
         manifest.policy_section, Code.LOCAL_POLICY,

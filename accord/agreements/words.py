@@ -82,6 +82,10 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
     yield Clause("Scope", scope.section, text, _state(manifest, "scope"))
     if manifest.joinder is not None:
         yield Clause("Joining", manifest.joinder.section, joinder_words(manifest.joinder))
+    if manifest.parent is not None:
+        text = f"It stands under the agreement {manifest.parent.id}: nobody may ask what that does "
+        text += "not allow too, and it is in force only while that is."
+        yield Clause("Parent agreement", manifest.parent.section, text)
     yield Clause(
         "Purposes",
         manifest.purposes.section,

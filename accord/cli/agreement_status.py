@@ -143,10 +143,17 @@ def _print_term(agreement: Agreement, now_ms: int) -> None:
 def _print_chain(manifest: Manifest, loaded: Federation | None) -> None:
     """Say which text this one replaces, and which replace it."""
     screen, held = console(), {} if loaded is None else loaded.agreements
+    now_ms = SystemClock().now_ms()
     if manifest.replaces:
         there = held.get(manifest.replaces)
         words = f"revision {there.manifest.revision}, held here" if there else "not held here"
         screen.print(f"Replaces: sha256:{manifest.replaces.hex()} ({words})")
+    if manifest.parent is not None:
+        above = held.get(manifest.parent.digest)
+        words = above.standing_at(now_ms).value if above else "not held here"
+        screen.print(
+            shown(f"Parent: {manifest.parent.id}, sha256:{manifest.parent.digest.hex()} ({words})")
+        )
     for digest, other in held.items():
         if other.manifest.replaces == manifest.digest:
             words = "executed" if other.term.commences_ms is not None else "not executed"

@@ -158,3 +158,14 @@ def test_nobody_outside_the_chain_names_a_new_root(folder):
     assert "different root keys for harbor" in said(found)
     folder.agency("harbor", root=ROOTS["harbor"])
     assert standing(one, load(folder.path, OWN)) is None
+
+
+def test_a_child_finds_its_parent_by_digest_in_the_folder(folder):
+    top = folder.agreement("region", *TWO, tables="")
+    above = f'[parent]\nsection = "V"\nid = "region"\ndigest = "sha256:{digest(top).hex()}"\n'
+    child = folder.agreement("ours", *TWO, tables=above)
+    held = load(folder.path, OWN).agreements[digest(child)]
+    assert held.parent is not None
+    assert held.parent.manifest.digest == digest(top)
+    shutil.rmtree(top)
+    assert load(folder.path, OWN).agreements[digest(child)].parent is None

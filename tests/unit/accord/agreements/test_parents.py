@@ -1,0 +1,177 @@
+"""An agreement that stands under another: never more than its parent allows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accord.agreements.effective import Agreement
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.manifest import Parent
+from accord.agreements.parents import MAX_DEPTH, common, with_parents
+from accord.agreements.provisions import Territory
+from accord.agreements.reasons import Held, steps
+from accord.clock import to_ms
+from accord.errors import Code
+from accord.model import AreaBox, ExactPlate, Purpose
+from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS
+from tests.unit.accord.agreements.test_properties import (
+    agreements,
+    ask,
+    moments,
+    policy_of,
+    queries,
+    rules,
+)
+
+
+def child_of(world, parent: Agreement, **options: object) -> Agreement:
+    made = world.agreement(world.manifest(**options))
+    named = Parent("I", parent.manifest.id, parent.manifest.digest)
+    return replace(made, manifest=replace(made.manifest, parent=named))
+
+
+def under(world, parent: Agreement, **options: object) -> Agreement:
+    child, _ = with_parents((child_of(world, parent, **options), parent))
+    return child
+
+
+def test_what_the_parent_allows_too_is_allowed_within_both(world):
+    parent = world.agreement(
+        world.manifest(look_back_days=90, time="hour", place="none", received_days=10)
+    )
+    child = under(world, parent, row_limit=50)
+    decision = world.ask(world.query(child, row_limit=50), child)
+    assert decision.allowed
+    terms = decision.terms
+    assert (terms.max_rows, terms.keep_days) == (50, 10)
+    assert terms.earliest_ms == NOW_MS - 90 * DAY_MS
+    assert (terms.redaction.time_step_ms, terms.redaction.place_within_m) == (3_600_000, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"purposes": [Purpose.WANTED_PERSON]}, Code.PURPOSE_NOT_AGREED),
+        ({"kinds": ["hot-list"]}, Code.KIND_NOT_AGREED),
+        ({"look_back_days": 10}, Code.LOOK_BACK_EXCEEDED),
+        ({"row_limit": 10}, Code.ROW_LIMIT_EXCEEDED),
+        ({"training_within_days": 20}, Code.TRAINING_LAPSED),
+    ],
+)
+def test_what_the_parent_does_not_allow_is_refused_and_told(world, options, code):
+    child = under(world, world.agreement(world.manifest(**options)))
+    query = world.query(child)
+    for policy in (None, ""):
+        decision = world.ask(query, child, policy)
+        assert decision.code is code
+        assert decision.reason.startswith("Under the parent agreement city-harbor: ")
+    assert world.ask(query, replace(child, manifest=replace(child.manifest, parent=None))).allowed
+
+
+def test_a_child_is_in_force_only_while_its_parent_is(world):
+    parent = world.agreement(world.manifest(row_limit=400))
+    stop = Instrument(
+        "harbor", 1, InstrumentKind.SUSPENSION, "n", "c", NOW_MS - 1, Details(reason="x")
+    )
+    short = world.agreement(world.manifest(length_years=1))
+    day_after = to_ms(datetime(2026, 6, 2, 12, tzinfo=UTC))
+    for above, at_ms, code in (
+        (replace(parent, instruments=(stop,)), NOW_MS, Code.AGREEMENT_SUSPENDED),
+        (replace(parent, counterparts=()), NOW_MS, Code.AGREEMENT_NOT_EXECUTED),
+        (replace(parent, replaced_ms=NOW_MS - 1), NOW_MS, Code.AGREEMENT_INVALID),
+        (short, day_after, Code.AGREEMENT_EXPIRED),
+        (world.agreement(world.manifest("city", "county")), NOW_MS, Code.NO_AGREEMENT),
+    ):
+        child = under(world, above)
+        query = world.query(child, officer={"not_after_ms": at_ms + 1, "issued_at_ms": at_ms - 1})
+        assert world.ask(query, child, None, at_ms=at_ms).code is code
+
+
+def test_a_parent_that_is_not_held_or_is_another_refuses_with_words(world):
+    child = child_of(world, world.agreement(world.manifest(row_limit=400)))
+    decision = world.ask(world.query(child), child)
+    assert (decision.code, decision.section) == (Code.AGREEMENT_INVALID, "I")
+    assert "not held here" in decision.reason
+    named = replace(child.manifest.parent, id="another")
+    parent = world.agreement(world.manifest(row_limit=400))
+    other = replace(child, manifest=replace(child.manifest, parent=named))
+    other, _ = with_parents((other, parent))
+    assert world.ask(world.query(other), other).code is Code.AGREEMENT_INVALID
+
+
+def test_the_parents_parent_bounds_too_up_to_a_depth(world):
+    top = world.agreement(world.manifest(purposes=[Purpose.WANTED_PERSON]))
+    middle = child_of(world, top, row_limit=400)
+    middle = replace(middle, manifest=replace(middle.manifest, digest=b"m" * 32))
+    named = Parent("I", middle.manifest.id, middle.manifest.digest)
+    child = world.agreement()
+    child = replace(child, manifest=replace(child.manifest, parent=named))
+    child, *_ = with_parents((child, middle, top))
+    assert world.ask(world.query(child), child).code is Code.PURPOSE_NOT_AGREED
+    line = [world.agreement()]
+    for n in range(MAX_DEPTH + 1):
+        above = line[-1].manifest
+        one = replace(above, digest=bytes([n]) * 32, parent=Parent("I", above.id, above.digest))
+        line.append(replace(line[0], manifest=one))
+    held = {a.manifest.digest: a for a in with_parents(line)}
+    deep, fits = held[line[-1].manifest.digest], held[line[-2].manifest.digest]
+    assert world.ask(world.query(fits), fits).allowed
+    assert "not held here" in world.ask(world.query(deep), deep).reason
+
+
+def test_territories_have_a_place_in_common_or_nothing_is_allowed(world):
+    one, two, apart = AreaBox(0, 0, 10, 10), AreaBox(5, 5, 20, 20), AreaBox(30, 30, 40, 40)
+    assert common((one,), (two,)) == (AreaBox(5, 5, 10, 10),)
+    assert common((), (two,)) == common((two,), ()) == (two,)
+    assert common((one,), (apart,)) is None
+    parent = world.agreement(world.manifest(row_limit=499))
+
+    def bounded(agreement, box):
+        said = replace(agreement.manifest.provisions, territory=Territory("t", (box,)))
+        return replace(agreement, manifest=replace(agreement.manifest, provisions=said))
+
+    for box, allowed in ((two, True), (apart, False)):
+        child = bounded(under(world, parent), one)
+        child = replace(child, parent=bounded(parent, box))
+        decision = world.ask(world.query(child), child)
+        assert decision.allowed is allowed
+        if allowed:
+            assert decision.terms.withholding.within == (AreaBox(5, 5, 10, 10),)
+
+
+def test_the_rules_name_the_parent_where_it_refuses(world):
+    child = under(world, world.agreement(world.manifest(row_limit=10)))
+    query = world.query(child)
+    decision = world.ask(query, child)
+    folded = world.ask.__globals__["effective"](child, "city", "harbor", NOW_MS)
+    found = steps(query, folded, decision)
+    (no,) = [step for step in found if step.held is Held.NO]
+    assert no.rule == "its parent agreement, city-harbor, allows it too"
+    good = world.query(child, row_limit=10)
+    assert all(s.held is Held.YES for s in steps(good, folded, world.ask(good, child)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_child_lies_inside_its_parent(world, data):
+    parent, alone, at_ms = (
+        data.draw(agreements(world)), data.draw(agreements(world)), data.draw(moments),
+    )  # fmt: skip
+    parent = replace(parent, manifest=replace(parent.manifest, digest=b"p" * 32))
+    named = Parent("I", parent.manifest.id, parent.manifest.digest)
+    child = replace(alone, manifest=replace(alone.manifest, parent=named), parent=parent)
+    query = data.draw(queries(world, child, at_ms))
+    query = replace(query, selector=data.draw(st.sampled_from([query.selector, ExactPlate("7A")])))
+    policy = policy_of(data.draw(rules))
+    decision = ask(world, query, child, policy, at_ms)
+    above = ask(world, replace(query, agreement_digest=b"p" * 32), parent, policy, at_ms)
+    own = ask(world, query, alone, policy, at_ms)
+    assert decision.allowed is (above.allowed and own.allowed)
+    if decision.allowed:
+        for wide in (above.terms, own.terms):
+            assert decision.terms.max_rows <= wide.max_rows
+            assert decision.terms.earliest_ms >= wide.earliest_ms
+            assert decision.terms.redaction.narrowed_by(wide.redaction) == decision.terms.redaction
