@@ -58,6 +58,7 @@ class Code(StrEnum):
     # The agreement, the law and the owner's policy.
     NO_AGREEMENT = "NO_AGREEMENT"
     AGREEMENT_NOT_EXECUTED = "AGREEMENT_NOT_EXECUTED"
+    AGREEMENT_NOT_ACTIVATED = "AGREEMENT_NOT_ACTIVATED"
     AGREEMENT_NOT_COMMENCED = "AGREEMENT_NOT_COMMENCED"
     AGREEMENT_EXPIRED = "AGREEMENT_EXPIRED"
     AGREEMENT_SUSPENDED = "AGREEMENT_SUSPENDED"
@@ -139,6 +140,7 @@ CATALOGUE: dict[Code, Spec] = {
     ),
     Code.NO_AGREEMENT: Spec(_DENIED, "No agreement allows this agency to ask the other."),
     Code.AGREEMENT_NOT_EXECUTED: Spec(_STATE, "The agreement lacks a party's counterpart."),
+    Code.AGREEMENT_NOT_ACTIVATED: Spec(_STATE, "The agreement is not activated at this node."),
     Code.AGREEMENT_NOT_COMMENCED: Spec(_STATE, "The agreement has not commenced."),
     Code.AGREEMENT_EXPIRED: Spec(_STATE, "The agreement has expired."),
     Code.AGREEMENT_SUSPENDED: Spec(_STATE, "The agreement, or this part of it, is suspended."),

@@ -32,10 +32,11 @@ Links are refused, and so are files that are too large.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from accord.activation import Activations
 from accord.agencies import Agency, load_agency, read_plain
 from accord.agreements.chain import (
     in_chains,
@@ -70,11 +71,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Federation:
-    """Verified agencies by id, agreements by digest, and what was left out."""
+    """Verified agencies by id, agreements by digest, and what was left out.
+
+    ``folders`` is where each agreement lies, by digest.
+    """
 
     agencies: Mapping[str, Agency]
     agreements: Mapping[bytes, Agreement]
     problems: tuple[Problem, ...] = ()
+    folders: Mapping[bytes, Path] = field(default_factory=lambda: MappingProxyType({}))
 
     def between(self, requester: str, owner: str) -> tuple[Agreement, ...]:
         """Return the agreements in which the requester may ask the owner.
@@ -104,13 +109,15 @@ def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
     return commences_ms is None, replaced, -(commences_ms or 0), agreement.manifest.digest
 
 
-def load(folder: Path, roots: Mapping[str, str]) -> Federation:
+def load(folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> Federation:
     """Read and verify the whole folder. ``roots``: agency id -> 64 hex digits.
+
+    ``pins`` is what was seen before; nothing is written.
 
     Raises:
         InputError: the folder itself can't be read.
     """
-    return _load(folder, roots, Pins())
+    return _load(folder, roots, pins or Pins())
 
 
 def _load(folder: Path, roots: Mapping[str, str], pins: Pins) -> Federation:
@@ -150,6 +157,7 @@ class _Loader:
             MappingProxyType(self._agencies),
             MappingProxyType({a.manifest.digest: a for a in kept}),
             tuple(self._problems),
+            MappingProxyType({manifest.digest: path for path, manifest in counting.items()}),
         )
 
     def _problem(self, text: object) -> None:
@@ -391,8 +399,14 @@ class FederationWatch:
     whatever the reason: the last snapshot may hold what was withdrawn since.
     """
 
-    def __init__(self, folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> None:
-        """Read the folder.
+    def __init__(
+        self,
+        folder: Path,
+        roots: Mapping[str, str],
+        pins: Pins | None = None,
+        activations: Activations | None = None,
+    ) -> None:
+        """Read the folder. ``activations`` are those of the agency whose node reads it.
 
         Raises:
             InputError: the folder can't be read, or the pins can't be written.
@@ -400,9 +414,10 @@ class FederationWatch:
         self._folder = folder
         self._roots = dict(roots)
         self._pins = pins or Pins()
+        self._activations = activations
         # Taken before reading: a change in between shows at the next refresh.
-        self._print = fingerprint(folder)
-        self._current = _load(folder, self._roots, self._pins)
+        self._print = self._look()
+        self._current = self._activated(_load(folder, self._roots, self._pins))
         self._pins.save()
 
     @property
@@ -416,7 +431,7 @@ class FederationWatch:
         Raises:
             InputError: the pins can't be written; nothing counts until they are.
         """
-        seen_now = fingerprint(self._folder)
+        seen_now = self._look()
         if seen_now == self._print:
             return False
         try:
@@ -430,10 +445,32 @@ class FederationWatch:
         self._current, self._print = found, seen_now
         return True
 
+    def _look(self) -> frozenset[tuple[str, int, int, int]]:
+        beside = () if self._activations is None else (self._activations.stamp(),)
+        return fingerprint(self._folder).union(beside)
+
     def _load_again(self) -> Federation:
+        if self._activations is not None:
+            self._activations.refresh()
         if not self._folder.is_dir():
             return _nothing(f"{self._folder}: is not a folder; put it back")
-        return _load(self._folder, self._roots, self._pins)
+        return self._activated(_load(self._folder, self._roots, self._pins))
+
+    def _activated(self, found: Federation) -> Federation:
+        """Mark what this agency's node has not activated; a broker has no such list."""
+        own = self._activations
+        if own is None:
+            return found
+        agreements = {
+            digest: agreement
+            if own.agency not in agreement.parties or own.holds(digest)
+            else replace(agreement, inactive_at=own.agency)
+            for digest, agreement in found.agreements.items()
+        }
+        more = (Problem(own.problem),) if own.problem else ()
+        return replace(
+            found, agreements=MappingProxyType(agreements), problems=(*found.problems, *more)
+        )
 
 
 def fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:

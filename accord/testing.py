@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from accord import activation
 from accord.agency_files import AgencyFiles, issue_peer, make_agency
 from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.instrument_payload import sign_instrument
@@ -77,7 +78,7 @@ class Member:
 class FederationSimulator:
     """Builds the folders of agencies, agreements and one broker under ``base``.
 
-    base/<agency>/           keys, node.toml, policy.toml, federation/, data/
+    base/<agency>/           keys, node.toml, policy.toml, federation/, data/activated.json
     base/<agency>/officers/<id>/client.toml
     base/<agency>/roster.toml, roster.json      the desk's own, and as published
     base/<operator>/         the broker's
@@ -195,11 +196,20 @@ class FederationSimulator:
         """Write every program's own folder: configuration, federation, roster, officers."""
         for agency in self.members:
             self._distribute(agency, self.folder(agency) / "federation")
+            self.activate(agency)
             self._node(agency, (policies or {}).get(agency, self.policy(agency)))
             self.publish_roster(agency)
             for officer in self.members[agency].officers.values():
                 self._officer(agency, officer)
         self._broker()
+
+    def activate(self, agency: str) -> None:
+        """Activate every agreement of an agency at its node, as its engineers would."""
+        for parties, folder in self._agreements.values():
+            if agency in parties:
+                manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
+                path = self.folder(agency) / "data" / activation.FILE_NAME
+                activation.activate(path, manifest, self.clock.now_ms())
 
     def everybody(self) -> dict[str, Member]:
         """Return the agencies and the operator, by id."""

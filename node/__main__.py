@@ -37,7 +37,9 @@ app = typer.Typer(
 )
 hotlist = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(hotlist, name="hotlist", help="Hot lists that the node holds.")
-app.add_typer(agreement, name="agreement", help="Who may ask this node, and what changed.")
+app.add_typer(
+    agreement, name="agreement", help="Which agreements the node lives by, and who may ask."
+)
 
 Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
 DEFAULT = Path("node.toml")

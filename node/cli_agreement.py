@@ -21,13 +21,17 @@ from accord.cli.query import parse_time
 from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import AccordError
-from accord.federation import load
 from accord.law_files import LawFiles
 from accord.model import Kind
+from node.cli_activation import activate, list_agreements
 from node.config import NodeConfig, load_config
+from node.held import held
 from node.permission_history import PermissionHistory
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+app.command()(activate)
+app.command("list")(list_agreements)
 
 # Of a node that serves, the last look is half a minute old at most.
 _FRESH_MS = 120_000
@@ -66,7 +70,7 @@ def who(
 
 def _from_files(settings: NodeConfig, now_ms: int) -> Permissions:
     """Return what the files say, for a node that does not serve; what is left out is told."""
-    loaded = load(settings.federation, settings.roots)
+    loaded = held(settings)
     for problem in loaded.problems:
         sys.stderr.write(f"Left out: {problem}\n")
     policy = None

@@ -25,6 +25,7 @@ from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node import metrics
+from node.activations import ActivationRecords
 from node.config import NodeConfig
 from node.context import Context
 from node.leap import Leap
@@ -107,13 +108,15 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             health_services=("accord.wire.v1.Node",),
             record=lambda fields: context.record("refusal", fields),
         )
-        await context.record("start", {"agency": config.agency, "decision": "serving"})
-        log.info("serving", agency=config.agency, node=config.name, port=port)
-        async with _periodic(context, config):
-            try:
+        try:
+            await context.record("start", {"agency": config.agency, "decision": "serving"})
+            activated = ActivationRecords(context)
+            await activated.record()
+            log.info("serving", agency=config.agency, node=config.name, port=port)
+            async with _periodic(context, config, activated):
                 yield RunningNode(context, server, port)
-            finally:
-                await server.stop(grace=5)
+        finally:
+            await server.stop(grace=5)
 
 
 def _peer_roots(sources: Sources, config: NodeConfig) -> Callable[[], Sequence[x509.Certificate]]:
@@ -139,7 +142,9 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 
 
 @asynccontextmanager
-async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]:
+async def _periodic(
+    context: Context, config: NodeConfig, activated: ActivationRecords
+) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
     changed = asyncio.Event()
     changed.set()  # the first look is at once
@@ -148,6 +153,7 @@ async def _periodic(context: Context, config: NodeConfig) -> AsyncIterator[None]
     async def refresh() -> None:
         if await asyncio.to_thread(context.sources.refresh):
             changed.set()
+        await activated.record()
 
     async def look() -> None:
         await look_again(context.agency, context.sources, history, context.clock, changed)

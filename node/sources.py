@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from accord import activation, pins
+from accord.activation import Activation, Activations
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, parse_policy
@@ -21,7 +23,7 @@ from accord.errors import AccordError, InputError
 from accord.federation import Federation, FederationWatch
 from accord.identity import KeyRole
 from accord.law_files import LawFiles
-from accord.pins import FILE_NAME, Pins
+from accord.pins import Pins
 from accord.roster import Roster, load_roster
 
 log = structlog.get_logger()
@@ -79,16 +81,17 @@ class Sources:
         roster: Path,
         data: Path,
     ) -> None:
-        """Read the federation folder; ``data`` keeps what was seen of it before.
+        """Read the federation folder; ``data`` holds what was seen and what is activated.
 
         Raises:
-            InputError: the folder or the pins can't be used.
+            InputError: the folder, or one of those two files, can't be used.
         """
         self._agency = agency
         self._told = False
-        pins = Pins.open(data / FILE_NAME)
-        self._watch = FederationWatch(federation, roots, pins)
-        self._law_files = LawFiles(federation, pins)
+        self._activations = Activations(data / activation.FILE_NAME, agency)
+        seen = Pins.open(data / pins.FILE_NAME)
+        self._watch = FederationWatch(federation, roots, seen, self._activations)
+        self._law_files = LawFiles(federation, seen)
         self._law: Law | None = None
         self._law_problem = ""
         self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
@@ -109,6 +112,11 @@ class Sources:
     def law(self) -> Law | None:
         """The law with our own counsel's updates; None while one of them can't be used."""
         return self._law
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """What our engineers activated."""
+        return self._activations.found
 
     @property
     def policy(self) -> Policy | None:

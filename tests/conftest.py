@@ -61,8 +61,9 @@ class Federation:
         return Question(**(fields | changes))  # type: ignore[arg-type]
 
     def kinds(self, agency: str) -> list[str]:
-        """Kinds of the entries in a node's audit log, in order."""
-        return [entry.kind for entry in self.nodes[agency].context.audit.entries()]
+        """Kinds of the entries in a node's audit log, in order, but for how it began."""
+        kinds = [entry.kind for entry in self.nodes[agency].context.audit.entries()]
+        return [kind for kind in kinds if kind != "activation"]
 
 
 def read_at(ms: int, plate: str = PLATE, **changes: object) -> Read:

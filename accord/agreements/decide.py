@@ -8,7 +8,7 @@ refusal, with the section of the signed text, or the law's citation:
  1. the law: the floor's rules, then those of the owner's and the requester's
     states (accord/agreements/law); the requester's agency.toml has not expired
  2. an agreement, held here, between these two, relied on by its digest,
-    executed, commenced, neither expired nor replaced
+    executed, commenced, neither expired nor replaced, activated at this node
  3. the broker's operator and the requesting agency, where the text restricts
     them; direction, kind of data, purpose, case number, reason, class of
     offence, what the officer must declare, approval, export
@@ -269,6 +269,12 @@ def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Dec
         day = local_date(ended.at_ms - 1, manifest.zone)
         reason = f"The agreement is over, {ended.words}: its last day was {day}."
         return refused(Code.AGREEMENT_EXPIRED, ended.section, reason, contact)
+    if standing is Standing.NOT_ACTIVATED:
+        here = agreement.inactive_at
+        reason = f"The agreement is signed but not activated at the node of {here}: "
+        reason += "its engineers activate it once counsel says so."
+        contact = contact_of(manifest, here)
+        return refused(Code.AGREEMENT_NOT_ACTIVATED, manifest.execution_section, reason, contact)
     reason = "A later revision of this agreement has replaced it: rely on that one."
     return refused(Code.AGREEMENT_INVALID, manifest.term.section, reason, contact)
 

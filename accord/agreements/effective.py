@@ -40,6 +40,7 @@ class Standing(Enum):
     REPLACED = "replaced by a later revision"
     NOT_JOINED = "not joined by both"
     LEFT = "left by one of the two"
+    NOT_ACTIVATED = "not activated at the node"
     SUSPENDED = "suspended"
 
 
@@ -54,6 +55,8 @@ class Agreement:
     other agreements between some of the same parties stop or narrow: whoever
     suspended sharing with another suspended it under every agreement of the two.
     ``parent`` is the agreement that its text names as its parent, where that is held.
+    ``inactive_at`` is the agency at whose node this is read and not activated;
+    empty where it is, and for whoever has no node.
     """
 
     manifest: Manifest
@@ -64,6 +67,7 @@ class Agreement:
     flawed: frozenset[str] = frozenset()
     beside: tuple[Stop | Narrowing, ...] = ()
     parent: "Agreement | None" = None
+    inactive_at: str = ""
 
     @cached_property
     def parties(self) -> frozenset[str]:
@@ -128,7 +132,7 @@ class Agreement:
             return Standing.EXPIRED if self.ended is None else Standing.ENDED
         if self.replaced_ms is not None and at_ms >= self.replaced_ms:
             return Standing.REPLACED
-        return Standing.IN_FORCE
+        return Standing.NOT_ACTIVATED if self.inactive_at else Standing.IN_FORCE
 
 
 @dataclass(frozen=True, slots=True)

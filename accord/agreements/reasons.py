@@ -119,6 +119,11 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         manifest.term.section, Code.AGREEMENT_NOT_COMMENCED,
     )  # fmt: skip
     yield _rule(_not_over(effective), manifest.term.section, Code.AGREEMENT_EXPIRED)
+    if effective.agreement.inactive_at:
+        yield _rule(
+            f"it is activated at the node of {effective.agreement.inactive_at}",
+            manifest.execution_section, Code.AGREEMENT_NOT_ACTIVATED,
+        )  # fmt: skip
     yield _rule(
         "no party and no law has suspended it, or the part that is asked for",
         manifest.policy_section, Code.AGREEMENT_SUSPENDED,

@@ -48,6 +48,8 @@ KINDS = frozenset(
         "outcome",
         # Data past its retention was deleted.
         "purge",
+        # The agency's engineers activated an agreement at the node.
+        "activation",
         # A process started to write this log.
         "start",
     }

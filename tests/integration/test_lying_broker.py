@@ -180,8 +180,8 @@ async def test_a_widened_query_is_refused_by_the_node_and_recorded(tmp_path: Pat
         city = list(federation.nodes["city"].context.audit.entries())
     assert result.outcomes[0].kind is OutcomeKind.UNREACHABLE
     assert "UNAUTHENTICATED" in result.outcomes[0].text
-    assert [entry.kind for entry in city] == ["start", "refusal"]
-    assert city[1].fields["code"] == "SIGNATURE_INVALID"
+    assert [entry.kind for entry in city] == ["start", "activation", "refusal"]
+    assert city[2].fields["code"] == "SIGNATURE_INVALID"
 
 
 async def test_a_forged_refusal_is_shown_as_the_brokers_claim(tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ NODE: dict[str, tuple[Harm, str]] = {
     "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
     "damaged guard": (lambda f, d: garbage(d / "data/replay.db"), "replay.db"),
     "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
+    "damaged activations": (
+        lambda f, d: garbage(d / "data/activated.json"),
+        "activate each agreement again",
+    ),
     "no policy": (lambda f, d: (d / "policy.toml").unlink(), "policy.toml"),
     "unknown key in the policy": (
         lambda f, d: (d / "policy.toml").write_text("allow_everything = true\n"),

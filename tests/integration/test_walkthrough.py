@@ -43,12 +43,13 @@ def run_page(name: str, blocks: int, folder: Path) -> tuple[str, str]:
 
 
 def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
-    out, _ = run_page("walkthrough.md", 11, tmp_path)
+    out, _ = run_page("walkthrough.md", 12, tmp_path)
     assert "In force now: yes" in out
+    assert "Activated at the node of harbor: city-harbor, revision 1" in out
     assert (tmp_path / "not-taken.csv").read_text().count("\n") == 2
     assert out.count("47KWX83 CA") == 2
     assert "refused (PURPOSE_NOT_AGREED)" in out
-    assert "city/node: 3 entries, ok" in out
+    assert "city/node: 4 entries, ok" in out
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tests.conftest import make_files, running
 
 
 def who(config: Path, *more: str) -> str:
-    result = CliRunner().invoke(app, ["--config", str(config), *more], catch_exceptions=False)
+    arguments = ["who", "--config", str(config), *more]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 

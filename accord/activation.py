@@ -1,0 +1,202 @@
+"""Activation: an agency's engineers say which signed text their node lives by.
+
+    <data>/activated.json
+
+    {
+     "format": "accord-activated/1",
+     "activated": [
+      {"agreement": "city-harbor", "revision": 1, "manifest_sha256": "<64 hex>",
+       "parties": ["city", "harbor"], "at": "2026-03-01T08:30:00.000Z"}
+     ]
+    }
+
+A node decides by an agreement only if the digest of its text stands here (MOA
+VIII: what counsel signed, and nothing that merely lies in a folder). Entries
+are only added; none is ever for an older revision of an agreement than one
+before it. (Revisions count up along a chain: :mod:`accord.agreements.chain`.)
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from accord.agreements.counterparts import is_moment
+from accord.agreements.manifest import Manifest
+from accord.clock import iso, to_ms
+from accord.durable import replace_file
+from accord.envelope_json import load_json
+from accord.errors import InputError
+from accord.strict_toml import StrictModel
+
+FORMAT = "accord-activated/1"
+FILE_NAME = "activated.json"
+MAX_BYTES = 16 << 20
+
+
+class _Entry(StrictModel):
+    agreement: str
+    revision: int = Field(ge=1)
+    manifest_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    parties: list[str] = Field(min_length=2)
+    at: str
+
+
+class _File(StrictModel):
+    format: str
+    activated: list[_Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One text that was activated at ``at_ms`` (UTC ms). ``parties`` are ids."""
+
+    agreement: str
+    revision: int
+    digest: bytes
+    parties: frozenset[str]
+    at_ms: int
+
+
+def read_activations(path: Path) -> tuple[Activation, ...]:
+    """Return what was activated, in its order; nothing while the file is not there.
+
+    Raises:
+        InputError: it can't be read, or is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
+    try:
+        file = _File.model_validate(load_json(data, path, MAX_BYTES))
+        if file.format != FORMAT or not all(is_moment(entry.at) for entry in file.activated):
+            raise _damaged(path)
+    except (InputError, ValidationError):
+        raise _damaged(path) from None
+    return tuple(
+        Activation(
+            entry.agreement,
+            entry.revision,
+            bytes.fromhex(entry.manifest_sha256),
+            frozenset(entry.parties),
+            to_ms(datetime.fromisoformat(entry.at)),
+        )
+        for entry in file.activated
+    )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        path,
+        "is damaged, so no agreement is activated",
+        "restore it from the last backup, or move it away and activate each agreement again",
+    )
+
+
+def activate(path: Path, manifest: Manifest, at_ms: int) -> bool:
+    """Add a text; durable when this returns. Tell False where it is activated already.
+
+    Raises:
+        InputError: a later revision was activated before, or another text with
+            this revision's number; or the file can't be written.
+    """
+    name, parties = manifest.id, frozenset(party.id for party in manifest.parties)
+    new = Activation(name, manifest.revision, manifest.digest, parties, at_ms)
+    with _locked(path):
+        before = read_activations(path)
+        for one in before:
+            if one.agreement != name or len(one.parties & parties) < 2:
+                continue
+            if one.revision > manifest.revision:
+                raise InputError(
+                    f"agreement {name}, revision {manifest.revision}",
+                    f"was replaced: revision {one.revision} was activated on {iso(one.at_ms)[:10]}",
+                    "what was replaced is never activated again; get the newest text",
+                )
+            if one.revision == manifest.revision and one.digest != manifest.digest:
+                raise InputError(
+                    f"agreement {name}, revision {manifest.revision}",
+                    "is another text than the one activated with this number",
+                    "have counsel sign it with a higher revision",
+                )
+        if any(one.digest == manifest.digest for one in before):
+            return False
+        replace_file(path, _rendered((*before, new)))
+    return True
+
+
+def _rendered(activations: tuple[Activation, ...]) -> bytes:
+    entries = [
+        {
+            "agreement": one.agreement,
+            "revision": one.revision,
+            "manifest_sha256": one.digest.hex(),
+            "parties": sorted(one.parties),
+            "at": iso(one.at_ms),
+        }
+        for one in activations
+    ]
+    return (json.dumps({"format": FORMAT, "activated": entries}, indent=1) + "\n").encode()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one program at a time add to the file; the kernel lets go when it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
+    except OSError as error:
+        raise InputError(path, f"can't be written ({error.strerror})", "check its owner") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Activations:
+    """The file of one agency's node, read anew with the federation folder.
+
+    ``found`` is what it holds; nothing while it can't be read, and then
+    ``problem`` says why.
+    """
+
+    def __init__(self, path: Path, agency: str) -> None:
+        """Read the file.
+
+        Raises:
+            InputError: it can't be read, or is damaged.
+        """
+        self.agency = agency
+        self._path = path
+        self.problem = ""
+        self.found = read_activations(path)
+
+    def stamp(self) -> tuple[str, int, int, int]:
+        """Return what differs once the file was changed, made or removed."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return str(self._path), 0, 0, 0
+        return str(self._path), status.st_ino, status.st_mtime_ns, status.st_size
+
+    def refresh(self) -> None:
+        """Read the file again; what can't be read activates nothing."""
+        try:
+            self.found, self.problem = read_activations(self._path), ""
+        except InputError as problem:
+            self.found, self.problem = (), str(problem)
+
+    def holds(self, digest: bytes) -> bool:
+        """Tell whether the text of this digest is activated."""
+        return any(one.digest == digest for one in self.found)

@@ -1,0 +1,121 @@
+"""What engineers activated: a file that only grows, and decisions that see nothing else."""
+
+import shutil
+
+import pytest
+
+from accord.activation import Activations, activate, read_activations
+from accord.agreements.effective import Standing
+from accord.agreements.manifest_reading import parse_manifest
+from accord.errors import InputError
+from accord.federation import FederationWatch
+from accord.pins import Pins
+from tests.unit.accord.folders import NOW_MS, OWN, PINS, said, standing
+
+
+def text(folder):
+    return parse_manifest((folder / "agreement.toml").read_bytes(), folder)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "activated.json"
+
+
+def watch(folder, path):
+    return FederationWatch(folder.path, OWN, None, Activations(path, "city"))
+
+
+def test_only_what_was_activated_is_in_force(folder, path):
+    first = folder.agreement("city-harbor", "city", "harbor")
+    second = folder.agreement("city-county", "city", "county")
+    assert activate(path, text(first), NOW_MS)
+    assert not activate(path, text(first), NOW_MS + 1)
+    found = watch(folder, path)
+    assert standing(first, found.current) is Standing.IN_FORCE
+    assert standing(second, found.current) is Standing.NOT_ACTIVATED
+    assert found.current.agreements[text(second).digest].inactive_at == "city"
+    assert not found.refresh()
+    assert activate(path, text(second), NOW_MS)
+    assert found.refresh()
+    assert standing(second, found.current) is Standing.IN_FORCE
+    assert [one.agreement for one in read_activations(path)] == ["city-harbor", "city-county"]
+    path.unlink()
+    assert found.refresh()
+    assert standing(first, found.current) is Standing.NOT_ACTIVATED
+
+
+def test_what_is_no_agreement_of_the_agency_needs_no_activation(folder, path):
+    other = folder.agreement("harbor-county", "harbor", "county")
+    roots = {name: PINS[name] for name in ("city", "harbor", "county")}
+    found = FederationWatch(folder.path, roots, None, Activations(path, "city")).current
+    assert standing(other, found) is Standing.IN_FORCE
+
+
+def test_what_was_replaced_is_never_activated_again(folder, path):
+    old = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=3650)
+    new = folder.agreement("two", "city", "harbor", id="city-harbor", revision=2)
+    wide, narrow = text(old), text(new)
+    activate(path, wide, NOW_MS)
+    activate(path, narrow, NOW_MS)
+    shutil.rmtree(new)
+    with pytest.raises(InputError, match="revision 2 was activated on 2026-03-01"):
+        activate(path, wide, NOW_MS)
+    assert not activate(path, narrow, NOW_MS)
+
+
+def test_another_text_with_the_same_number_is_not_activated(folder, path):
+    first = folder.agreement("one", "city", "harbor", id="city-harbor")
+    other = folder.agreement("two", "city", "harbor", id="city-harbor", look_back_days=3650)
+    third = folder.agreement("three", "city", "county", id="city-harbor")
+    activate(path, text(first), NOW_MS)
+    with pytest.raises(InputError, match="sign it with a higher revision"):
+        activate(path, text(other), NOW_MS)
+    assert activate(path, text(third), NOW_MS)
+
+
+def test_a_replaced_text_that_is_still_activated_does_not_come_back(folder, path, tmp_path):
+    """The newer folder is gone, the older text activated long ago: after a restart too."""
+    old = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=3650)
+    activate(path, text(old), NOW_MS)
+    new = folder.agreement("two", "city", "harbor", id="city-harbor", revision=2)
+    activate(path, text(new), NOW_MS)
+    pins = tmp_path / "data" / "pins.json"
+    own = Activations(path, "city")
+    found = FederationWatch(folder.path, OWN, Pins.open(pins), own).current
+    assert standing(old, found) is Standing.REPLACED
+    assert standing(new, found) is Standing.IN_FORCE
+    shutil.rmtree(new)
+    found = FederationWatch(folder.path, OWN, Pins.open(pins), own).current
+    assert standing(old, found) is None
+    assert "revision 1 is older than 2, seen before" in said(found)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: content[:-9],
+        lambda content: content.replace(b"accord-activated/1", b"accord-activated/2"),
+        lambda content: content.replace(b'"revision": 1', b'"revision": 0'),
+        lambda content: content.replace(b'"at": "2026', b'"at": "26'),
+        lambda content: content.replace(b'"format"', b'"extra": 1, "format"'),
+    ],
+)
+def test_a_damaged_file_activates_nothing(folder, path, spoil):
+    first = folder.agreement("city-harbor", "city", "harbor")
+    activate(path, text(first), NOW_MS)
+    found = watch(folder, path)
+    content = path.read_bytes()
+    assert spoil(content) != content
+    path.write_bytes(spoil(content))
+    with pytest.raises(InputError, match="is damaged, so no agreement is activated"):
+        Activations(path, "city")
+    with pytest.raises(InputError, match="is damaged"):
+        activate(path, text(first), NOW_MS)
+    assert found.refresh()
+    assert standing(first, found.current) is Standing.NOT_ACTIVATED
+    assert "is damaged, so no agreement is activated" in said(found.current)
+    path.write_bytes(content)
+    assert found.refresh()
+    assert standing(first, found.current) is Standing.IN_FORCE
