@@ -19,7 +19,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         InputError: it can't be written.
     """
-    _write(path, data, lambda part: part.replace(path))
+    _write(path, data, _replaced)
 
 
 def create_file(path: Path, data: bytes) -> bool:
@@ -28,14 +28,23 @@ def create_file(path: Path, data: bytes) -> bool:
     Raises:
         InputError: it can't be written.
     """
+    return _write(path, data, _linked)
+
+
+def _replaced(part: Path, path: Path) -> bool:
+    part.replace(path)
+    return True
+
+
+def _linked(part: Path, path: Path) -> bool:
     try:
-        _write(path, data, lambda part: os.link(part, path))
+        os.link(part, path)
     except FileExistsError:
         return False
     return True
 
 
-def _write(path: Path, data: bytes, put: Callable[[Path], object]) -> None:
+def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool]) -> bool:
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,16 +54,15 @@ def _write(path: Path, data: bytes, put: Callable[[Path], object]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            put(part)
+            done = put(part, path)
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(path.parent)
-    except FileExistsError:
-        raise
     except OSError as error:
         raise InputError(
             path, f"can't be written ({error.strerror})", "check the folder, its owner and the disk"
         ) from None
+    return done
 
 
 def _sync_folder(folder: Path) -> None:

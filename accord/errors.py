@@ -62,6 +62,7 @@ class Code(StrEnum):
     AGREEMENT_NOT_COMMENCED = "AGREEMENT_NOT_COMMENCED"
     AGREEMENT_EXPIRED = "AGREEMENT_EXPIRED"
     AGREEMENT_SUSPENDED = "AGREEMENT_SUSPENDED"
+    HEAD_STALE = "HEAD_STALE"
     AGREEMENT_INVALID = "AGREEMENT_INVALID"
     DIRECTION_NOT_AGREED = "DIRECTION_NOT_AGREED"
     KIND_NOT_AGREED = "KIND_NOT_AGREED"
@@ -144,6 +145,9 @@ CATALOGUE: dict[Code, Spec] = {
     Code.AGREEMENT_NOT_COMMENCED: Spec(_STATE, "The agreement has not commenced."),
     Code.AGREEMENT_EXPIRED: Spec(_STATE, "The agreement has expired."),
     Code.AGREEMENT_SUSPENDED: Spec(_STATE, "The agreement, or this part of it, is suspended."),
+    Code.HEAD_STALE: Spec(
+        _STATE, "No fresh head of a party is held here: a notice may be withheld.", Mark.ALERT
+    ),
     Code.AGREEMENT_INVALID: Spec(
         _STATE, "The agreement relied on is not the one held here.", Mark.ALERT
     ),

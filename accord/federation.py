@@ -2,7 +2,7 @@
 
     <folder>/agencies/<id>/agency.toml, agency.sig
     <folder>/agreements/<name>/agreement.toml, counterparts/<party>.json,
-                               instruments/<party>-<number>.json
+                               instruments/<party>-<number>.json, heads/<party>.json
 
 Whom it trusts, and why:
 
@@ -22,8 +22,11 @@ Whom it trusts, and why:
 6. Of each party's instruments none may be missing, up to its last; a file
    among them that can't be verified suspends the agreement, since it may be
    a suspension. They hold under every agreement between the same agencies.
+7. A program that serves reads the heads too, where the text demands them: one
+   that names an instrument which is not here suspends the agreement, and one
+   older than another seen before is none.
 
-7. An agency that members of an agreement admit is known by the root that they
+8. An agency that members of an agreement admit is known by the root that they
    name; at its own node the agreement counts once its own counsel has acceded.
 
 What is bad is left out and listed; it never keeps the rest from working.
@@ -46,12 +49,14 @@ from accord.agreements.chain import (
 )
 from accord.agreements.counterparts import Counterpart, verify_counterpart
 from accord.agreements.effective import Agreement, with_limits_beside
+from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.parents import with_parents
 from accord.errors import AccordError, InputError
-from accord.instrument_files import InstrumentFiles
+from accord.head_files import FOLDER, HeadFiles
+from accord.instrument_files import WITHHELD, InstrumentFiles
 from accord.joiners import accedes, eligible_only, joiners
 from accord.model import check_agency
 from accord.pins import Pins
@@ -112,25 +117,29 @@ def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:
 def load(folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> Federation:
     """Read and verify the whole folder. ``roots``: agency id -> 64 hex digits.
 
-    ``pins`` is what was seen before; nothing is written.
+    ``pins`` is what was seen before; nothing is written. Heads are not looked at:
+    only a program that serves has fresh ones.
 
     Raises:
         InputError: the folder itself can't be read.
     """
-    return _load(folder, roots, pins or Pins())
+    return _load(folder, roots, pins or Pins(), serving=False)
 
 
-def _load(folder: Path, roots: Mapping[str, str], pins: Pins) -> Federation:
+def _load(folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool) -> Federation:
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "give the federation folder")
-    return _Loader(folder, roots, pins).load()
+    return _Loader(folder, roots, pins, serving=serving).load()
 
 
 class _Loader:
     """One pass over the folder, in the order of the rules above."""
 
-    def __init__(self, folder: Path, roots: Mapping[str, str], pins: Pins) -> None:
+    def __init__(
+        self, folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool
+    ) -> None:
         self._folder = folder
+        self._serving = serving
         self._roots = roots
         self._pins = pins
         self._problems: list[Problem] = []
@@ -351,17 +360,48 @@ class _Loader:
                     f"{path}: instrument {before} of {party} was seen before and is gone; "
                     "put it back"
                 )
+        heads = self._heads(path, manifest)
+        for head in heads or ():
+            missing = withheld(head, found.digests)
+            if missing is not None:
+                flaw = flaw or WITHHELD
+                self._problem(
+                    f"{path}: the node of {head.party} names its instrument {missing}, which is "
+                    f"not here; get it from {head.party} (until then the agreement is suspended)"
+                )
         parts = self._counterparts(path, manifest)
         agreement = Agreement(
             manifest,
             parts,
             instruments=eligible_only(manifest, found.instruments, self._agencies),
-            flaw=found.flaw,
+            flaw=flaw,
             flawed=found.flawed,
+            heads=heads,
         )
         for defect in agreement.effects.defects:
             self._problem(f"{path}: without effect: {defect}")
         return agreement
+
+    def _heads(self, path: Path, manifest: Manifest) -> tuple[Head, ...] | None:
+        """Apply rule 7; None where nobody looks at heads."""
+        if not self._serving or manifest.heads is None:
+            return None
+        found = HeadFiles(path / FOLDER, manifest, self._agencies)
+        for problem in found.problems:
+            self._problem(problem)
+        kept: list[Head] = []
+        for head in found.heads:
+            key = (manifest.digest, head.party)
+            seen = self._pins.heads.get(key, 0)
+            if head.number < seen:
+                self._problem(
+                    f"{path}: the head {head.number} of {head.party} is older than {seen}, "
+                    "seen before; its node's next one will do"
+                )
+                continue
+            self._pins.heads[key] = head.number
+            kept.append(head)
+        return tuple(kept)
 
     def _without_rollbacks(self, agreements: Iterable[Agreement]) -> list[Agreement]:
         """Apply rule 5, and refuse what is older than what was seen before."""
@@ -417,7 +457,7 @@ class FederationWatch:
         self._activations = activations
         # Taken before reading: a change in between shows at the next refresh.
         self._print = self._look()
-        self._current = self._activated(_load(folder, self._roots, self._pins))
+        self._current = self._activated(_load(folder, self._roots, self._pins, serving=True))
         self._pins.save()
 
     @property
@@ -454,7 +494,7 @@ class FederationWatch:
             self._activations.refresh()
         if not self._folder.is_dir():
             return _nothing(f"{self._folder}: is not a folder; put it back")
-        return self._activated(_load(self._folder, self._roots, self._pins))
+        return self._activated(_load(self._folder, self._roots, self._pins, serving=True))
 
     def _activated(self, found: Federation) -> Federation:
         """Mark what this agency's node has not activated; a broker has no such list."""

@@ -1,5 +1,6 @@
 """The instruments in an agreement's folder: read, verified, complete or not."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from accord.errors import AccordError
 MAX_FILES = 1000
 UNREADABLE = "an instrument of it can't be verified"
 MISSING = "an instrument of it is missing"
+WITHHELD = "an instrument of it is withheld"
 
 
 class InstrumentFiles:
@@ -24,6 +26,7 @@ class InstrumentFiles:
     only the files of agencies that join are concerned, for those ``flawed``.
     ``problems`` name the files. ``joiners`` are the roots that admissions name;
     what an agency that nobody admitted has put there is told, and does nothing.
+    ``digests`` are the SHA-256 of each verified one by party and number.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class InstrumentFiles:
         self._joiners = joiners
         self.problems: list[str] = []
         self._folder, self._manifest, self._agencies = folder, manifest, agencies
+        self.digests: dict[tuple[str, int], str] = {}
         self.last = dict.fromkeys([*(party.id for party in manifest.parties), *joiners], 0)
         if os.path.lexists(folder):
             found = self._read()
@@ -80,8 +84,10 @@ class InstrumentFiles:
         if agency is None:
             raise _Strange(f"{path}: no valid agency.toml of {name[0]} to verify it with")
         self.last[name[0]] = max(self.last[name[0]], name[1])
-        root = self._joiners.get(name[0], "")
-        return verify_instrument(read_plain(path), self._manifest, agency, name[1], path, root=root)
+        data, root = read_plain(path), self._joiners.get(name[0], "")
+        found = verify_instrument(data, self._manifest, agency, name[1], path, root=root)
+        self.digests[name] = hashlib.sha256(data).hexdigest()
+        return found
 
     def _check_numbers(self, found: list[Instrument]) -> None:
         there = {(one.party, one.number) for one in found}
@@ -92,9 +98,9 @@ class InstrumentFiles:
                         MISSING, f"{self._folder}: instrument {number} of {party} is missing", party
                     )
 
-    def gone(self, party: str) -> None:
-        """Note that an instrument of a party was seen before and is gone."""
-        self._flawed(MISSING, "", party)
+    def lacks(self, party: str, flaw: str = MISSING) -> None:
+        """Note that an instrument of a party is known to be, and is not here."""
+        self._flawed(flaw, "", party)
 
     def _flawed(self, flaw: str, problem: str, party: str = "") -> None:
         self.flaw = self.flaw or flaw

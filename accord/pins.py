@@ -9,7 +9,8 @@
       "<64 hex>": {"signed": {"agreement": "city-harbor", "revision": 2, # once it was executed
                               "parties": ["city", "harbor"], "replaces": "<64 hex>"},
                    "commenced_ms": 1772353800000, # first seen; UTC ms
-                   "instruments": {"city": 1}}    # highest number of each party
+                   "instruments": {"city": 1},    # highest number of each party
+                   "heads": {"city": 12}}
      },
      "law": {"city-news": {"number": 2, "text": "<64 hex>"}}  # our counsel's updates
     }
@@ -50,6 +51,7 @@ class _Text(StrictModel):
     signed: _Signed | None = None
     commenced_ms: int | None = None
     instruments: dict[str, int] = Field(default={})
+    heads: dict[str, int] = Field(default={})
 
 
 class _Update(StrictModel):
@@ -69,9 +71,9 @@ class Pins:
     """What was seen: highest numbers, and when each text first commenced (UTC ms).
 
     ``agencies`` is by root (64 hex digits), ``texts`` by digest: each signed
-    text's place in its chain. ``commenced`` is by digest, ``instruments`` by
-    digest and party, ``law`` number and SHA-256 of each update of the law.
-    Without a path they last as long as the program.
+    text's place in its chain. ``commenced`` is by digest, ``instruments`` and
+    ``heads`` by digest and party, ``law`` number and SHA-256 of each update of
+    the law. Without a path they last as long as the program.
     """
 
     path: Path | None = None
@@ -80,6 +82,7 @@ class Pins:
     commenced: dict[bytes, int] = field(default_factory=dict)
     instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
     law: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    heads: dict[tuple[bytes, str], int] = field(default_factory=dict)
     _saved: bytes = b""
 
     @classmethod
@@ -112,6 +115,8 @@ class Pins:
                 pins.commenced[digest] = text.commenced_ms
             for party, number in text.instruments.items():
                 pins.instruments[digest, party] = number
+            for party, number in text.heads.items():
+                pins.heads[digest, party] = number
         for name, update in file.law.items():
             pins.law[name] = (update.number, bytes.fromhex(update.text))
         pins._saved = data
@@ -139,8 +144,9 @@ class Pins:
             texts[digest.hex()] = {"signed": signed}
         for digest, at_ms in self.commenced.items():
             texts.setdefault(digest.hex(), {})["commenced_ms"] = at_ms
-        for (digest, party), number in self.instruments.items():
-            texts.setdefault(digest.hex(), {}).setdefault("instruments", {})[party] = number
+        for name, numbers in (("instruments", self.instruments), ("heads", self.heads)):
+            for (digest, party), number in numbers.items():
+                texts.setdefault(digest.hex(), {}).setdefault(name, {})[party] = number
         law = {
             name: {"number": number, "text": digest.hex()}
             for name, (number, digest) in self.law.items()

@@ -16,6 +16,7 @@ from typing import Any
 from accord import activation
 from accord.agency_files import AgencyFiles, issue_peer, make_agency
 from accord.agreements.counterparts import sign_counterpart
+from accord.agreements.heads import HOUR_MS, Head, file_name, sign_head
 from accord.agreements.instrument_payload import sign_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name
 from accord.agreements.manifest import Party
@@ -90,6 +91,7 @@ class FederationSimulator:
         self.members: dict[str, Member] = {}
         self.operator: Member | None = None
         self._agreements: dict[str, tuple[tuple[str, ...], Path]] = {}
+        self._heads = 0
 
     def folder(self, agency: str) -> Path:
         """Return an agency's folder."""
@@ -194,6 +196,7 @@ class FederationSimulator:
 
     def build(self, policies: dict[str, str] | None = None) -> None:
         """Write every program's own folder: configuration, federation, roster, officers."""
+        self.sign_heads()
         for agency in self.members:
             self._distribute(agency, self.folder(agency) / "federation")
             self.activate(agency)
@@ -202,6 +205,25 @@ class FederationSimulator:
             for officer in self.members[agency].officers.values():
                 self._officer(agency, officer)
         self._broker()
+
+    def sign_heads(self) -> None:
+        """Sign a head of every party as of now, where the agreement demands them.
+
+        They name no instrument; a node that runs signs new ones by itself.
+        """
+        self._heads += 1
+        now_ms = self.clock.now_ms()
+        for parties, folder in self._agreements.values():
+            manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
+            if manifest.heads is None:
+                continue
+            expires_ms = now_ms + manifest.heads.max_age_hours * HOUR_MS
+            for party in parties:
+                key = PrivateKey.load(self.members[party].files.key(KeyRole.NODE))
+                head = Head(party, self._heads, now_ms, expires_ms)
+                path = folder / "heads" / file_name(party)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(sign_head(manifest, head, key))
 
     def activate(self, agency: str) -> None:
         """Activate every agreement of an agency at its node, as its engineers would."""

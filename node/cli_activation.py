@@ -72,17 +72,25 @@ def list_agreements(config: Config = DEFAULT) -> None:
     since = {
         one.digest: one.at_ms for one in read_activations(settings.data / activation.FILE_NAME)
     }
-    table = Table("folder", "agreement", "revision", "activated (UTC)", "now")
+    table = Table("folder", "agreement", "revision", "activated (UTC)", "heads (UTC)", "now")
     for digest, agreement in loaded.agreements.items():
         manifest, at_ms = agreement.manifest, since.get(digest)
         moment = "no" if at_ms is None else iso(at_ms)[:19].replace("T", " ")
         standing = agreement.standing_at(now_ms).value
         cells = (loaded.folders[digest].name, manifest.id, str(manifest.revision))
-        table.add_row(*map(shown, (*cells, moment, standing)))
+        table.add_row(*map(shown, (*cells, moment, _heads(agreement), standing)))
     out = console()
     out.print(table)
     for problem in loaded.problems:
         out.print(shown(f"Left out: {problem}"))
+
+
+def _heads(agreement: Agreement) -> str:
+    """Return when each party's last head was signed, where the text demands heads."""
+    if agreement.manifest.heads is None:
+        return "not demanded"
+    last = {head.party: iso(head.as_of_ms)[:16].replace("T", " ") for head in agreement.heads or ()}
+    return "; ".join(f"{party} {last.get(party, 'none')}" for party in sorted(agreement.parties))
 
 
 def _chosen(loaded: Federation, name: str) -> Agreement:

@@ -28,6 +28,7 @@ from node import metrics
 from node.activations import ActivationRecords
 from node.config import NodeConfig
 from node.context import Context
+from node.head_keeper import HeadKeeper
 from node.leap import Leap
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
@@ -97,6 +98,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             brokers=config.brokers,
             bands=config.bands,
         )
+        keeper = HeadKeeper(config.agency, sources, signer, clock)
+        await asyncio.to_thread(keeper.keep)
         roots = _peer_roots(sources, config)
         server, port = await build_server(
             address=config.listen,
@@ -113,7 +116,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             activated = ActivationRecords(context)
             await activated.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
-            async with _periodic(context, config, activated):
+            async with _periodic(context, config, activated, keeper):
                 yield RunningNode(context, server, port)
         finally:
             await server.stop(grace=5)
@@ -143,7 +146,7 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 
 @asynccontextmanager
 async def _periodic(
-    context: Context, config: NodeConfig, activated: ActivationRecords
+    context: Context, config: NodeConfig, activated: ActivationRecords, keeper: HeadKeeper
 ) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
     changed = asyncio.Event()
@@ -152,6 +155,8 @@ async def _periodic(
 
     async def refresh() -> None:
         if await asyncio.to_thread(context.sources.refresh):
+            changed.set()
+        if await asyncio.to_thread(keeper.keep):
             changed.set()
         await activated.record()
 

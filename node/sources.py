@@ -89,9 +89,9 @@ class Sources:
         self._agency = agency
         self._told = False
         self._activations = Activations(data / activation.FILE_NAME, agency)
-        seen = Pins.open(data / pins.FILE_NAME)
-        self._watch = FederationWatch(federation, roots, seen, self._activations)
-        self._law_files = LawFiles(federation, seen)
+        self._pins = Pins.open(data / pins.FILE_NAME)
+        self._watch = FederationWatch(federation, roots, self._pins, self._activations)
+        self._law_files = LawFiles(federation, self._pins)
         self._law: Law | None = None
         self._law_problem = ""
         self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
@@ -107,6 +107,14 @@ class Sources:
     def federation(self) -> Federation:
         """The agencies and agreements as they stand now."""
         return self._watch.current
+
+    def last_head(self, digest: bytes, party: str) -> int:
+        """Return the highest number of a party's heads that was ever seen; 0 for none."""
+        return self._pins.heads.get((digest, party), 0)
+
+    def last_instrument(self, digest: bytes, party: str) -> int:
+        """Return the highest number of a party's instruments that was ever seen; 0 for none."""
+        return self._pins.instruments.get((digest, party), 0)
 
     @property
     def law(self) -> Law | None:

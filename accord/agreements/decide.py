@@ -224,6 +224,12 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
         return refused(Code.AGREEMENT_SUSPENDED, effective.stop.section, reason, contact)
     if standing in (Standing.NOT_JOINED, Standing.LEFT):
         return _not_joined(agreement, pair, at_ms)
+    if standing is Standing.HEAD_STALE and manifest.heads is not None:
+        silent, hours = effective.stale, manifest.heads.max_age_hours
+        reason = f"No head of {silent} from the last {hours} h is held: a notice may be withheld."
+        return refused(
+            Code.HEAD_STALE, manifest.heads.section, reason, contact_of(manifest, silent)
+        )
     return _not_in_force(standing, agreement, contact)
 
 

@@ -14,6 +14,7 @@ from accord.agreements.provision_words import (
 from accord.agreements.terms import Redaction
 from accord.agreements.words import (
     clause_words,
+    heads_words,
     joinder_words,
     kept_words,
     notice_words,
@@ -204,6 +205,10 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
         section = (new.disputes or old.disputes or new.term).section
         yield Change(everybody, Effect.CHANGES, text, section)
     yield from _provisions(old, new)
+    if old.heads != new.heads:
+        text = heads_words(new.heads) if new.heads else "no node has to say which notices it gave"
+        section = (new.heads or old.heads or new.term).section
+        yield Change(everybody, Effect.CHANGES, text, section)
     were, are = ({rule.id: rule for rule in side.clauses} for side in (old, new))
     for name in sorted(were.keys() | are.keys()):
         if were.get(name) != are.get(name):

@@ -19,6 +19,7 @@ from accord.agreements.effects import (
     unreadable,
     with_ending,
 )
+from accord.agreements.heads import Head, is_fresh
 from accord.agreements.instruments import Instrument
 from accord.agreements.manifest import Manifest
 from accord.agreements.members import Membership, membership
@@ -42,6 +43,7 @@ class Standing(Enum):
     LEFT = "left by one of the two"
     NOT_ACTIVATED = "not activated at the node"
     SUSPENDED = "suspended"
+    HEAD_STALE = "no fresh head of a party"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Agreement:
     suspended sharing with another suspended it under every agreement of the two.
     ``parent`` is the agreement that its text names as its parent, where that is held.
     ``inactive_at`` is the agency at whose node this is read and not activated;
-    empty where it is, and for whoever has no node.
+    empty where it is, and for whoever has no node. ``heads`` are the last of each
+    party; None for whoever reads a folder that no node keeps, and looks at none.
     """
 
     manifest: Manifest
@@ -68,6 +71,7 @@ class Agreement:
     beside: tuple[Stop | Narrowing, ...] = ()
     parent: "Agreement | None" = None
     inactive_at: str = ""
+    heads: tuple[Head, ...] | None = ()
 
     @cached_property
     def parties(self) -> frozenset[str]:
@@ -119,6 +123,18 @@ class Agreement:
         """Tell whether its direction lets the requester ask the owner at all."""
         return (requester, owner) in self.pairs
 
+    def head_of(self, party: str) -> Head | None:
+        """Return the last head of a party that is held, or None."""
+        return next((head for head in self.heads or () if head.party == party), None)
+
+    def unconfirmed(self, party: str, at_ms: int) -> bool:
+        """Tell whether the text demands a fresh head of the party, and none is held."""
+        rule = self.manifest.heads
+        if rule is None or self.heads is None:
+            return False
+        head = self.head_of(party)
+        return head is None or not is_fresh(head, rule, at_ms)
+
     def standing_at(self, at_ms: int) -> Standing:
         """Return how it stands at a moment, whoever asks."""
         term = self.term
@@ -139,9 +155,10 @@ class Agreement:
 class Effective:
     """One agreement as it is for one ordered pair at ``at_ms`` (UTC ms).
 
-    ``stop`` is what suspends it between the two; ``narrowings`` are those that
-    hold at the moment. ``opt_in`` says in words which choice of a partner lacks.
-    ``parent`` is the parent agreement between the same two, where it is held.
+    ``stop`` is what suspends it between the two; ``stale`` the one of whom no
+    fresh head is held; ``narrowings`` are those that hold at the moment.
+    ``opt_in`` says in words which choice of a partner lacks. ``parent`` is the
+    parent agreement between the same two, where it is held.
     """
 
     agreement: Agreement
@@ -154,6 +171,7 @@ class Effective:
     narrowings: tuple[Narrowing, ...] = ()
     opt_in: str = ""
     parent: "Effective | None" = None
+    stale: str = ""
 
 
 def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> Effective:
@@ -172,6 +190,10 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
     if standing is Standing.IN_FORCE:
         stop = next((limit for limit in holding if isinstance(limit, Stop)), None)
         standing = Standing.IN_FORCE if stop is None else Standing.SUSPENDED
+    stale = ""
+    if standing is Standing.IN_FORCE:
+        stale = next((p for p in (owner, requester) if agreement.unconfirmed(p, at_ms)), "")
+        standing = Standing.HEAD_STALE if stale else standing
     may_ask = agreement.may_ask(requester, owner)
     narrowings = tuple(limit for limit in holding if isinstance(limit, Narrowing))
     opt_in = not_opted_in(agreement.manifest, agreement.instruments, requester, owner, at_ms)
@@ -179,7 +201,17 @@ def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> E
     if agreement.parent is not None:
         above = effective(agreement.parent, requester, owner, at_ms)
     return Effective(
-        agreement, requester, owner, at_ms, standing, may_ask, stop, narrowings, opt_in, above
+        agreement,
+        requester,
+        owner,
+        at_ms,
+        standing,
+        may_ask,
+        stop,
+        narrowings,
+        opt_in,
+        above,
+        stale,
     )
 
 

@@ -217,6 +217,14 @@ class Disputes:
     interim_days: int
 
 
+@dataclass(frozen=True, slots=True)
+class HeadsRule:
+    """How old a party's last head may be: see :mod:`accord.agreements.heads`."""
+
+    section: str
+    max_age_hours: int
+
+
 class State(StrEnum):
     """What becomes of a clause. Whatever a table of the manifest says is enforced."""
 
@@ -284,6 +292,7 @@ class Manifest:
     withdrawal: NoticeRule | None = None
     parent: Parent | None = None
     provisions: Provisions = NO_PROVISIONS
+    heads: HeadsRule | None = None
 
     @cached_property
     def attested(self) -> tuple[ClauseRule, ...]:

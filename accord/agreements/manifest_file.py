@@ -26,6 +26,7 @@ from accord.model import MAX_ROWS
 from accord.strict_toml import StrictModel
 
 MAX_PARTIES = 64
+MAX_HEAD_HOURS = 720
 
 
 class PartyEntry(StrictModel):
@@ -179,6 +180,13 @@ class ParentEntry(StrictModel):
     digest: str
 
 
+class HeadsEntry(StrictModel):
+    """The table ``[heads]``."""
+
+    section: Section
+    max_age_hours: int = Limit(ge=1, le=MAX_HEAD_HOURS)
+
+
 class ClauseEntry(StrictModel):
     """One ``[[clauses]]``: what no table above says."""
 
@@ -231,6 +239,7 @@ class ManifestFile(StrictModel):
     roles: list[RoleEntry] = Limit(default=[], max_length=50)
     contacts: list[ContactEntry] = Limit(default=[], max_length=100)
     policies: list[PolicyEntry] = Limit(default=[], max_length=64)
+    heads: HeadsEntry | None = None
     execution: ExecutionEntry
     clauses: list[ClauseEntry] = Limit(default=[], max_length=200)
     sections: dict[str, str] = Limit(min_length=1, max_length=200)

@@ -97,6 +97,9 @@
     meeting_business_days = 5
     holidays = "US-CA"                   # country and subdivision; or "none"
     interim_days = 7                     # how long a watch commander's decision lasts at most
+    [heads]                              # may be left out
+    section = "V"
+    max_age_hours = 24                   # 1 to 720: nothing is shared on older ones
     [execution]
     section = "VIII"
     counterparts = "every-party"
@@ -129,6 +132,7 @@ from accord.agreements.manifest import (
     Disputes,
     Ends,
     Extension,
+    HeadsRule,
     Manifest,
     NoticeRule,
     Parent,
@@ -202,6 +206,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         joinder=read_joinder(source, file, parties),
         withdrawal=_notice(source, "withdrawal", file.withdrawal),
         provisions=read_provisions(source, file, [party.id for party in parties]),
+        heads=HeadsRule(file.heads.section, file.heads.max_age_hours) if file.heads else None,
     )
 
 

@@ -128,6 +128,11 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         "no party and no law has suspended it, or the part that is asked for",
         manifest.policy_section, Code.AGREEMENT_SUSPENDED,
     )  # fmt: skip
+    if manifest.heads is not None and effective.agreement.heads is not None:
+        yield _rule(
+            f"both nodes said within {manifest.heads.max_age_hours} h which notices there are",
+            manifest.heads.section, Code.HEAD_STALE,
+        )  # fmt: skip
     operators, requesters = manifest.provisions.operators, manifest.provisions.requesters
     if operators:
         names = ", ".join(sorted(role.name for role in operators))

@@ -12,6 +12,7 @@ from accord.agreements.manifest import (
     ClauseRule,
     Ends,
     Extension,
+    HeadsRule,
     Joinder,
     Manifest,
     NoticeRule,
@@ -144,6 +145,8 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
         text = f"Once a party opens a dispute, the parties meet within {days}. "
         text += f"A watch commander's decision lasts {disputes.interim_days} days at most."
         yield Clause("Disputes", disputes.section, text, state)
+    if manifest.heads is not None:
+        yield Clause("Heads", manifest.heads.section, f"{heads_words(manifest.heads)}.")
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
@@ -171,6 +174,15 @@ def clause_words(rule: ClauseRule) -> str:
             return f"{rule.says} Recorded: no machine keeps it."
         case State.UNDECIDED:
             return f"{rule.says} Undecided."
+
+
+def heads_words(rule: HeadsRule) -> str:
+    """Return what becomes of the agreement while a node says nothing of its notices."""
+    hours = "one hour" if rule.max_age_hours == 1 else f"{rule.max_age_hours} hours"
+    return (
+        "Each party's node signs again and again which notices its counsel has given; once the "
+        f"last such head of either side is older than {hours}, nothing is shared"
+    )
 
 
 def _early_end(manifest: Manifest) -> tuple[str, str]:

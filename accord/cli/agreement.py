@@ -78,6 +78,7 @@ def new(
         parties,
         time_zone=zone,
         undecided=MOA_QUESTIONS,
+        head_hours=24,
         texts=held,
     )
     write_new(out, data)

@@ -131,6 +131,10 @@ def ask(
     if known is None and folded is not None:
         found = found[:-1]
     _print(decision, found, at_ms, as_json=as_json, policy_known=known is not None)
+    rule = folded.agreement.manifest.heads if folded is not None else None
+    if decision.allowed and rule is not None and not as_json:
+        text = "Heads were not looked at: a node says no without one of the last "
+        console().print(shown(f"{text}{rule.max_age_hours} h from both sides ({rule.section})."))
     raise typer.Exit(EXIT_OK if decision.allowed else EXIT_REFUSED)
 
 

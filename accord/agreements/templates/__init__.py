@@ -66,6 +66,7 @@ def template_moa(
     extension_years: int = 1,
     counted_from: str = "receipt",
     holidays: str = "US-CA",
+    head_hours: int | None = None,
     texts: Mapping[str, bytes] | None = None,
     tables: str = "",
     undecided: Collection[str] = (),
@@ -76,6 +77,8 @@ def template_moa(
     ``texts`` are those of the document's sections, as far as they are held.
     ``tables`` are more tables of a manifest, as TOML; see
     :mod:`accord.agreements.provisions_reading`.
+    ``head_hours`` is how old a node's word on its agency's notices may be; None
+    leaves the rule out.
     ``received_days`` None leaves what was received to the requester's own
     retention policy, as MOA IV reads. ``undecided`` are keys of
     :data:`accord.agreements.questions.QUESTIONS`, left to counsel whatever the
@@ -122,6 +125,7 @@ def template_moa(
     filled["sharing"] = said("onward.sharing", "none")
     days = "own-policy" if received_days is None else received_days
     filled["received_days"] = said("retention.received_days", days)
+    filled["heads"] = "" if head_hours is None else _heads(head_hours)
     filled["sections"] = _sections(texts or {})
     filled["counted_from"] = said("termination.counted_from", counted_from)
     prevented = said("non_extension.counted_from", counted_from)
@@ -185,6 +189,17 @@ def _non_extension(counted_from: str) -> str:
     lines = ["", "# The extension is prevented by a written notice; no channel is named."]
     lines += ["[non_extension]", 'section = "V"', "notice_days = 30"]
     lines += ['channels = ["any-writing"]', f"counted_from = {counted_from}", ""]
+    return "\n".join(lines)
+
+
+def _heads(hours: int) -> str:
+    lines = [
+        "",
+        "# A notice counts only where it arrives. So each node signs again and again which",
+    ]
+    lines += ["# notices its counsel has given; nothing is shared once the last word of either"]
+    lines += ["# side is older than this. The memorandum says nothing of it: agree on the hours."]
+    lines += ["[heads]", 'section = "V"', f"max_age_hours = {hours}", ""]
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
 SIGNED_MS = NOW_MS - 86_400_000
 NAMES = ("city", "harbor", "county", "hub")
 ROOTS = {name: PrivateKey.generate() for name in NAMES}
+NODES = {name: PrivateKey.generate() for name in NAMES}
 COUNSEL = {name: PrivateKey.generate() for name in NAMES}
 CAS = {name: new_authority(name, NOW_MS) for name in NAMES}
 PINS = {name: key.public.keyid for name, key in ROOTS.items()}
@@ -37,7 +38,7 @@ class Folder:
             state="CA",
             contact=f"alpr@{name}.example",
             cas=[CAS[name].certificate],
-            keys=[(KeyRole.COUNSEL, COUNSEL[name].public)],
+            keys=[(KeyRole.COUNSEL, COUNSEL[name].public), (KeyRole.NODE, NODES[name].public)],
             endpoints=[],
             issued_at_ms=NOW_MS - 1000,
             expires_at_ms=NOW_MS + 10**10,

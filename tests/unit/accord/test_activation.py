@@ -54,7 +54,9 @@ def test_what_is_no_agreement_of_the_agency_needs_no_activation(folder, path):
 
 def test_what_was_replaced_is_never_activated_again(folder, path):
     old = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=3650)
-    new = folder.agreement("two", "city", "harbor", id="city-harbor", revision=2)
+    new = folder.agreement(
+        "two", "city", "harbor", id="city-harbor", revision=2, replaces=text(old).digest
+    )
     wide, narrow = text(old), text(new)
     activate(path, wide, NOW_MS)
     activate(path, narrow, NOW_MS)
@@ -78,7 +80,9 @@ def test_a_replaced_text_that_is_still_activated_does_not_come_back(folder, path
     """The newer folder is gone, the older text activated long ago: after a restart too."""
     old = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=3650)
     activate(path, text(old), NOW_MS)
-    new = folder.agreement("two", "city", "harbor", id="city-harbor", revision=2)
+    new = folder.agreement(
+        "two", "city", "harbor", id="city-harbor", revision=2, replaces=text(old).digest
+    )
     activate(path, text(new), NOW_MS)
     pins = tmp_path / "data" / "pins.json"
     own = Activations(path, "city")
@@ -88,7 +92,7 @@ def test_a_replaced_text_that_is_still_activated_does_not_come_back(folder, path
     shutil.rmtree(new)
     found = FederationWatch(folder.path, OWN, Pins.open(pins), own).current
     assert standing(old, found) is None
-    assert "revision 1 is older than 2, seen before" in said(found)
+    assert "which was seen before and is gone; put it back" in said(found)
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,8 @@ def test_every_payload_type_is_told():
         dsse.AGENCY,
         dsse.COUNTERPART,
         dsse.LAW,
+        dsse.INSTRUMENT,
+        dsse.HEAD,
         dsse.ROSTER,
     )
     assert told == set(types)

@@ -1,0 +1,32 @@
+"""The heads in an agreement's folder: read and verified. What is bad is no head."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from accord.agencies import Agency, read_plain
+from accord.agreements.heads import Head, file_name, verify_head
+from accord.agreements.manifest import Manifest
+from accord.errors import AccordError, InputError
+
+FOLDER = "heads"
+
+
+class HeadFiles:
+    """What the folder ``heads`` of one agreement holds; ``problems`` name the bad files."""
+
+    def __init__(self, folder: Path, manifest: Manifest, agencies: Mapping[str, Agency]) -> None:
+        self.heads: tuple[Head, ...] = ()
+        self.problems: list[str] = []
+        for party in manifest.parties:
+            path = folder / file_name(party.id)
+            agency = agencies.get(party.id)
+            if agency is None or not (path.is_symlink() or path.exists()):
+                continue
+            try:
+                if folder.is_symlink():
+                    raise InputError(folder, "is a link", "put the folder itself there")
+                head = verify_head(read_plain(path), manifest, agency, path)
+            except AccordError as problem:
+                self.problems.append(str(problem))
+                continue
+            self.heads += (head,)

@@ -1,0 +1,87 @@
+"""The node signs a head of its own for each agreement that demands one.
+
+Well before the last one is too old (a quarter of the age that the agreement
+allows), and at once when its counsel signed another instrument. The head goes
+into the node's own federation folder, like any other file of the agreement.
+"""
+
+import hashlib
+from pathlib import Path
+
+import structlog
+
+from accord.agencies import read_plain
+from accord.agreements.effective import Agreement, Standing
+from accord.agreements.heads import HOUR_MS, Head, file_name, sign_head
+from accord.agreements.instruments import file_name as instrument_name
+from accord.clock import Clock
+from accord.durable import replace_file
+from accord.errors import InputError
+from accord.head_files import FOLDER
+from accord.keys import Signer
+from node.sources import Sources
+
+log = structlog.get_logger()
+
+_ALIVE = (Standing.IN_FORCE, Standing.NOT_COMMENCED, Standing.NOT_ACTIVATED)
+PARTS = 4
+
+
+class HeadKeeper:
+    """Writes the own heads that are due; :meth:`keep` at start and every second."""
+
+    def __init__(self, agency: str, sources: Sources, signer: Signer, clock: Clock) -> None:
+        self._agency = agency
+        self._sources = sources
+        self._signer = signer
+        self._clock = clock
+        self._told = ""
+
+    def keep(self) -> bool:
+        """Sign what is due and read the folder again; tell whether anything was. Blocks.
+
+        What can't be written is told in the log, once: until it can, the last
+        head grows old, and then nothing is shared.
+        """
+        try:
+            written = [self._kept(one) for one in self._sources.federation.agreements.values()]
+            if any(written):
+                self._sources.refresh()
+            self._told = ""
+        except InputError as problem:
+            if str(problem) != self._told:
+                self._told = str(problem)
+                log.error("alert: a head can't be signed", problem=self._told)
+            return False
+        return any(written)
+
+    def _kept(self, agreement: Agreement) -> bool:
+        rule, now_ms = agreement.manifest.heads, self._clock.now_ms()
+        if rule is None or self._agency not in agreement.parties:
+            return False
+        if agreement.standing_at(now_ms) not in _ALIVE:
+            return False
+        folder = self._sources.federation.folders[agreement.manifest.digest]
+        digests = self._own(agreement, folder)
+        last = agreement.head_of(self._agency)
+        life_ms = rule.max_age_hours * HOUR_MS
+        young = last is not None and 0 <= now_ms - last.as_of_ms < life_ms // PARTS
+        if last is not None and young and last.instruments == digests:
+            return False
+        if digests is None or (last is not None and len(last.instruments) > len(digests)):
+            # One of our own is gone: no head says otherwise, and the folder's problem names it.
+            return False
+        number = 1 + self._sources.last_head(agreement.manifest.digest, self._agency)
+        head = Head(self._agency, number, now_ms, now_ms + life_ms, digests)
+        path = folder / FOLDER / file_name(self._agency)
+        replace_file(path, sign_head(agreement.manifest, head, self._signer))
+        return True
+
+    def _own(self, agreement: Agreement, folder: Path) -> tuple[str, ...] | None:
+        """Return the SHA-256 of each of our own instruments; None where one is missing."""
+        numbers = {one.number for one in agreement.instruments if one.party == self._agency}
+        last = self._sources.last_instrument(agreement.manifest.digest, self._agency)
+        if numbers != set(range(1, last + 1)):
+            return None
+        paths = [folder / "instruments" / instrument_name(self._agency, n) for n in sorted(numbers)]
+        return tuple(hashlib.sha256(read_plain(path)).hexdigest() for path in paths)
