@@ -26,6 +26,7 @@ AGENCY = "application/vnd.accord.agency.v1+toml"
 COUNTERPART = "application/vnd.accord.counterpart.v1+json"
 INSTRUMENT = "application/vnd.accord.instrument.v1+json"
 LAW = "application/vnd.accord.law.v1+toml"
+ACKNOWLEDGEMENT = "application/vnd.accord.acknowledgement.v1+json"
 HEAD = "application/vnd.accord.head.v1+json"
 ROSTER = "application/vnd.accord.roster.v1+json"
 

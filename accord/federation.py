@@ -25,7 +25,6 @@ Whom it trusts, and why:
 7. A program that serves reads the heads too, where the text demands them: one
    that names an instrument which is not here suspends the agreement, and one
    older than another seen before is none.
-
 8. An agency that members of an agreement admit is known by the root that they
    name; at its own node the agreement counts once its own counsel has acceded.
 
@@ -34,6 +33,7 @@ Links are refused, and so are files that are too large.
 """
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -355,16 +355,16 @@ class _Loader:
             if last > before:
                 self._pins.instruments[key] = last
             elif last < before:
-                found.gone(party)
+                found.lacks(party)
                 self._problem(
                     f"{path}: instrument {before} of {party} was seen before and is gone; "
                     "put it back"
                 )
-        heads = self._heads(path, manifest)
+        heads = self._heads(path, manifest, admitted)
         for head in heads or ():
             missing = withheld(head, found.digests)
             if missing is not None:
-                flaw = flaw or WITHHELD
+                found.lacks(head.party, WITHHELD)
                 self._problem(
                     f"{path}: the node of {head.party} names its instrument {missing}, which is "
                     f"not here; get it from {head.party} (until then the agreement is suspended)"
@@ -374,7 +374,7 @@ class _Loader:
             manifest,
             parts,
             instruments=eligible_only(manifest, found.instruments, self._agencies),
-            flaw=flaw,
+            flaw=found.flaw,
             flawed=found.flawed,
             heads=heads,
         )
@@ -382,11 +382,13 @@ class _Loader:
             self._problem(f"{path}: without effect: {defect}")
         return agreement
 
-    def _heads(self, path: Path, manifest: Manifest) -> tuple[Head, ...] | None:
+    def _heads(
+        self, path: Path, manifest: Manifest, joiners: Mapping[str, str]
+    ) -> tuple[Head, ...] | None:
         """Apply rule 7; None where nobody looks at heads."""
         if not self._serving or manifest.heads is None:
             return None
-        found = HeadFiles(path / FOLDER, manifest, self._agencies)
+        found = HeadFiles(path / FOLDER, manifest, self._agencies, joiners)
         for problem in found.problems:
             self._problem(problem)
         kept: list[Head] = []
@@ -455,6 +457,7 @@ class FederationWatch:
         self._roots = dict(roots)
         self._pins = pins or Pins()
         self._activations = activations
+        self._lock = threading.Lock()
         # Taken before reading: a change in between shows at the next refresh.
         self._print = self._look()
         self._current = self._activated(_load(folder, self._roots, self._pins, serving=True))
@@ -471,6 +474,10 @@ class FederationWatch:
         Raises:
             InputError: the pins can't be written; nothing counts until they are.
         """
+        with self._lock:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         seen_now = self._look()
         if seen_now == self._print:
             return False

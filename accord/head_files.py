@@ -12,20 +12,31 @@ FOLDER = "heads"
 
 
 class HeadFiles:
-    """What the folder ``heads`` of one agreement holds; ``problems`` name the bad files."""
+    """What the folder ``heads`` of one agreement holds; ``problems`` name the bad files.
 
-    def __init__(self, folder: Path, manifest: Manifest, agencies: Mapping[str, Agency]) -> None:
+    ``joiners`` are the roots that admissions name, by agency.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        agencies: Mapping[str, Agency],
+        joiners: Mapping[str, str],
+    ) -> None:
         self.heads: tuple[Head, ...] = ()
         self.problems: list[str] = []
-        for party in manifest.parties:
-            path = folder / file_name(party.id)
-            agency = agencies.get(party.id)
+        for party in (*(party.id for party in manifest.parties), *joiners):
+            path = folder / file_name(party)
+            agency = agencies.get(party)
             if agency is None or not (path.is_symlink() or path.exists()):
                 continue
             try:
                 if folder.is_symlink():
                     raise InputError(folder, "is a link", "put the folder itself there")
-                head = verify_head(read_plain(path), manifest, agency, path)
+                head = verify_head(
+                    read_plain(path), manifest, agency, path, root=joiners.get(party, "")
+                )
             except AccordError as problem:
                 self.problems.append(str(problem))
                 continue

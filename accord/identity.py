@@ -115,8 +115,10 @@ METHODS: Mapping[str, frozenset[PeerRole]] = {
     "/accord.wire.v1.Node/Answer": frozenset({PeerRole.BROKER, PeerRole.CLIENT}),
     "/accord.wire.v1.Node/Countersign": _CLIENT,
     "/accord.wire.v1.Node/RecordAnswer": _CLIENT,
+    "/accord.wire.v1.Node/Deliver": frozenset({PeerRole.BROKER}),
     "/accord.wire.v1.Broker/Query": _CLIENT,
     "/accord.wire.v1.Broker/Directory": _CLIENT,
+    "/accord.wire.v1.Broker/Deliver": frozenset({PeerRole.NODE}),
     "/grpc.health.v1.Health/Check": _EVERYBODY,
 }
 """Which roles may call which method. What is not here, nobody may call.

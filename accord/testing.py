@@ -16,7 +16,8 @@ from typing import Any
 from accord import activation
 from accord.agency_files import AgencyFiles, issue_peer, make_agency
 from accord.agreements.counterparts import sign_counterpart
-from accord.agreements.heads import HOUR_MS, Head, file_name, sign_head
+from accord.agreements.heads import HOUR_MS, Head, sign_head
+from accord.agreements.heads import file_name as head_name
 from accord.agreements.instrument_payload import sign_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name
 from accord.agreements.manifest import Party
@@ -221,7 +222,7 @@ class FederationSimulator:
             for party in parties:
                 key = PrivateKey.load(self.members[party].files.key(KeyRole.NODE))
                 head = Head(party, self._heads, now_ms, expires_ms)
-                path = folder / "heads" / file_name(party)
+                path = folder / "heads" / head_name(party)
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(sign_head(manifest, head, key))
 

@@ -22,6 +22,7 @@ from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import broker_pb2_grpc
+from broker.carry import Carrier
 from broker.config import BrokerConfig
 from broker.fanout import Fanout
 from broker.service import BrokerService
@@ -66,8 +67,9 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         )
         stack.callback(audit.close)
         pool = ChannelPool(tls.current())
+        carrier = Carrier(config.operator, watch, audit, pool, clock)
         service = BrokerService(
-            watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator
+            watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator, carrier
         )
         server, port = await build_server(
             address=config.listen,

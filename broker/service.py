@@ -16,7 +16,8 @@ from accord.federation import FederationWatch
 from accord.identity import SpiffeId
 from accord.merge import order
 from accord.transport.server import current_peer
-from accord.wire.v1 import broker_pb2, broker_pb2_grpc
+from accord.wire.v1 import broker_pb2, broker_pb2_grpc, delivery_pb2
+from broker.carry import Carrier
 from broker.fanout import Came, Fanout, claim
 from broker.routing import Route, route
 
@@ -40,13 +41,23 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         clock: Clock,
         node_deadline_s: float,
         operator: str,
+        carrier: Carrier,
     ) -> None:
+        self._carrier = carrier
         self._watch = watch
         self._audit = audit
         self._fanout = fanout
         self._clock = clock
         self._node_deadline_s = node_deadline_s
         self._operator = operator
+
+    async def Deliver(
+        self, request: delivery_pb2.DeliverRequest, context: Any
+    ) -> delivery_pb2.DeliverResponse:
+        """Take a node's own file for ourselves, or pass it on to another party's node."""
+        remaining = context.time_remaining() or 0.0
+        deadline_s = max(0.05, remaining - _MARGIN_S)
+        return await self._carrier.carry(request, current_peer(), deadline_s)
 
     async def Query(
         self, request: broker_pb2.QueryRequest, context: Any

@@ -19,8 +19,11 @@ from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import InputError
 from accord.federation import Federation
+from accord.identity import SpiffeId
+from node.acknowledged import Acknowledged
 from node.config import load_config
 from node.held import held
+from node.outbox import own_files
 
 Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
 DEFAULT = Path("node.toml")
@@ -83,6 +86,27 @@ def list_agreements(config: Config = DEFAULT) -> None:
     out.print(table)
     for problem in loaded.problems:
         out.print(shown(f"Left out: {problem}"))
+
+
+def deliveries(config: Config = DEFAULT) -> None:
+    """Show which of our files another party's node, or a broker, holds since when."""
+    settings = load_config(config)
+    loaded = held(settings)
+    known = {(one.to, one.received): one for one in Acknowledged(settings.data).read()}
+    operators = {SpiffeId.parse(broker).agency for broker in settings.brokers}
+    table = Table("agreement", "file", "to", "held since (UTC)", "by whose word")
+    for digest, agreement in loaded.agreements.items():
+        if settings.agency not in agreement.parties:
+            continue
+        for file in own_files(settings.agency, agreement, loaded.folders[digest]):
+            for to in (*sorted(agreement.parties - {settings.agency}), *sorted(operators)):
+                one = known.get((to, file.received))
+                since = iso(one.at_ms)[:19].replace("T", " ") if one else "not yet"
+                word = "" if one is None else "signed by its node"
+                if one is not None and not one.signed:
+                    word = "the broker's, unsigned"
+                table.add_row(*map(shown, (agreement.manifest.id, file.name, to, since, word)))
+    console().print(table)
 
 
 def _heads(agreement: Agreement) -> str:

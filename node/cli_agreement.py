@@ -23,7 +23,7 @@ from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import AccordError
 from accord.law_files import LawFiles
 from accord.model import Kind
-from node.cli_activation import activate, list_agreements
+from node.cli_activation import activate, deliveries, list_agreements
 from node.config import NodeConfig, load_config
 from node.held import held
 from node.permission_history import PermissionHistory
@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.command()(activate)
 app.command("list")(list_agreements)
+app.command()(deliveries)
 
 # Of a node that serves, the last look is half a minute old at most.
 _FRESH_MS = 120_000

@@ -20,16 +20,19 @@ from accord.errors import InputError
 from accord.identity import SpiffeId
 from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
+from accord.transport.channels import ChannelPool
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node import metrics
+from node.acknowledged import Acknowledged
 from node.activations import ActivationRecords
 from node.config import NodeConfig
 from node.context import Context
 from node.head_keeper import HeadKeeper
 from node.leap import Leap
+from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
 from node.photos import Photos
@@ -98,6 +101,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             brokers=config.brokers,
             bands=config.bands,
         )
+        pool = ChannelPool(tls.current())
+        outbox = Outbox(context, pool, Acknowledged(config.data))
         keeper = HeadKeeper(config.agency, sources, signer, clock)
         await asyncio.to_thread(keeper.keep)
         roots = _peer_roots(sources, config)
@@ -116,7 +121,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             activated = ActivationRecords(context)
             await activated.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
-            async with _periodic(context, config, activated, keeper):
+            async with _periodic(context, config, activated, keeper), _sending(outbox, pool, tls):
                 yield RunningNode(context, server, port)
         finally:
             await server.stop(grace=5)
@@ -207,6 +212,24 @@ async def _periodic(
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(InputError):
             history.stopped()
+
+
+@asynccontextmanager
+async def _sending(outbox: Outbox, pool: ChannelPool, tls: OwnCertificate) -> AsyncIterator[None]:
+    """Send what is due, while serving."""
+
+    async def send() -> None:
+        pool.renew(await asyncio.to_thread(tls.current))
+        await outbox.send()
+
+    task = asyncio.create_task(every(0.5, send))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await outbox.close()
+        await pool.close()
 
 
 async def purge_and_record(context: Context) -> None:

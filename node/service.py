@@ -3,14 +3,17 @@
 from typing import Any
 
 from accord.codec import envelope_from_wire, envelope_to_wire
+from accord.deliveries import file_from_wire
 from accord.envelope import Signature
 from accord.errors import Code, Refused
 from accord.identity import SpiffeId
+from accord.transport.journal import Journal
 from accord.transport.server import current_peer
-from accord.wire.v1 import envelope_pb2, node_pb2, node_pb2_grpc
+from accord.wire.v1 import delivery_pb2, envelope_pb2, node_pb2, node_pb2_grpc
 from node.answer import answer
 from node.context import Context
 from node.countersign import MAX_QUERIES, check_own_client, countersign, record_answer
+from node.receive import Receiver
 from node.refusals import refuse_unverified
 
 
@@ -19,6 +22,8 @@ class NodeService(node_pb2_grpc.NodeServicer):
 
     def __init__(self, node: Context) -> None:
         self._node = node
+        self._receiver = Receiver(node)
+        self._journal = Journal(lambda fields: node.record("refusal", fields), node.clock)
 
     async def Answer(
         self, request: node_pb2.AnswerRequest, context: Any
@@ -56,6 +61,19 @@ class NodeService(node_pb2_grpc.NodeServicer):
             self._node, envelope_from_wire(request.query), request.outcome, peer
         )
         return node_pb2.RecordAnswerResponse(index=entry.index)
+
+    async def Deliver(
+        self, request: delivery_pb2.DeliverRequest, context: Any
+    ) -> delivery_pb2.DeliverResponse:
+        """Keep a signed file of another party, and acknowledge it."""
+        peer = current_peer()
+        try:
+            file = file_from_wire(request.file)
+            signed = await self._receiver.receive(request.to, file, peer)
+        except Refused as refused:
+            await self._journal.write(refused, peer, "Deliver")
+            raise
+        return delivery_pb2.DeliverResponse(acknowledgement=envelope_to_wire(signed))
 
     async def _own_client(self) -> SpiffeId:
         """Return the caller, who must be a client of our own agency; else record it."""

@@ -23,6 +23,7 @@ from node.serve import RunningNode, running_node
 AGENCIES = ("city", "harbor", "county")
 HOUR_MS = 3_600_000
 PLATE = "9TST001"
+FILES = {"activation", "delivery", "acknowledged"}
 EVERY_PURPOSE = frozenset(str(p) for p in Purpose if p not in PROHIBITED)
 
 
@@ -61,9 +62,9 @@ class Federation:
         return Question(**(fields | changes))  # type: ignore[arg-type]
 
     def kinds(self, agency: str) -> list[str]:
-        """Kinds of the entries in a node's audit log, in order, but for how it began."""
+        """Kinds of the entries in a node's audit log, in order, without those on files."""
         kinds = [entry.kind for entry in self.nodes[agency].context.audit.entries()]
-        return [kind for kind in kinds if kind != "activation"]
+        return [kind for kind in kinds if kind not in FILES]
 
 
 def read_at(ms: int, plate: str = PLATE, **changes: object) -> Read:

@@ -82,9 +82,8 @@ def sign_head(manifest: Manifest, head: Head, key: Signer) -> bytes:
     """Return the file of one head.
 
     Raises:
-        InputError: not a party, or a head that nobody would take.
+        InputError: a head that nobody would take.
     """
-    party_root(manifest, head.party)
     content = {
         "format": FORMAT,
         "agreement": manifest.id,
@@ -100,8 +99,12 @@ def sign_head(manifest: Manifest, head: Head, key: Signer) -> bytes:
     return to_json(sign(dsse.HEAD, payload, key))
 
 
-def verify_head(data: bytes, manifest: Manifest, agency: Agency, where: object) -> Head:
+def verify_head(
+    data: bytes, manifest: Manifest, agency: Agency, where: object, *, root: str = ""
+) -> Head:
     """Return the head of ``agency`` once everything in it fits; whether it is fresh is apart.
+
+    ``root`` is what admissions name for an agency that joined; "" for a party.
 
     Raises:
         InputError: a file that is not what it should be; ``where`` is named.
@@ -109,7 +112,7 @@ def verify_head(data: bytes, manifest: Manifest, agency: Agency, where: object) 
     """
     if len(data) > MAX_BYTES:
         raise InputError(where, "is larger than 128 KiB", "this can't be a head")
-    if party_root(manifest, agency.id) != agency.root:
+    if (root or party_root(manifest, agency.id)) != agency.root:
         raise InputError(
             where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
         )

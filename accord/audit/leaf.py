@@ -50,6 +50,10 @@ KINDS = frozenset(
         "purge",
         # The agency's engineers activated an agreement at the node.
         "activation",
+        # A signed file of an agreement came from another party, and is held.
+        "delivery",
+        # Another party's node, or a broker, holds a signed file of ours.
+        "acknowledged",
         # A process started to write this log.
         "start",
     }

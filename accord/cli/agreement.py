@@ -149,7 +149,9 @@ def sign(
     what = f"{manifest.title} ({manifest.id}, revision {manifest.revision})"
     screen.print(f"Signed for {party}: {what}", markup=False)
     screen.print(f"Text: sha256:{manifest.digest.hex()}")
-    screen.print(f"Counterpart: {path}. Send this file to every other party.", markup=False)
+    screen.print(
+        f"Counterpart: {path}. Where no node delivers it, send it to every party.", markup=False
+    )
 
 
 def _print_findings(manifest: Manifest) -> None:

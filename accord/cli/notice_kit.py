@@ -72,7 +72,9 @@ def sign_and_write(
     screen.print(
         f"Signed for {who.party}: {kind} of {manifest.title}, number {number}", markup=False
     )
-    screen.print(f"Instrument: {path}. Send this file to every other party.", markup=False)
+    screen.print(
+        f"Instrument: {path}. Where no node delivers it, send it to every party.", markup=False
+    )
 
 
 def _next_number(instruments: Path, party: str) -> int:

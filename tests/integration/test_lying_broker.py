@@ -177,11 +177,10 @@ async def test_a_widened_query_is_refused_by_the_node_and_recorded(tmp_path: Pat
     async with lying(tmp_path) as (federation, liar), federation.client() as client:
         liar.widen = widen
         result = await client.ask(federation.question())
-        city = list(federation.nodes["city"].context.audit.entries())
+        entries = list(federation.nodes["city"].context.audit.entries())
     assert result.outcomes[0].kind is OutcomeKind.UNREACHABLE
     assert "UNAUTHENTICATED" in result.outcomes[0].text
-    assert [entry.kind for entry in city] == ["start", "activation", "refusal"]
-    assert city[2].fields["code"] == "SIGNATURE_INVALID"
+    assert [e.fields["code"] for e in entries if e.kind == "refusal"] == ["SIGNATURE_INVALID"]
 
 
 async def test_a_forged_refusal_is_shown_as_the_brokers_claim(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
     assert (tmp_path / "not-taken.csv").read_text().count("\n") == 2
     assert out.count("47KWX83 CA") == 2
     assert "refused (PURPOSE_NOT_AGREED)" in out
-    assert "city/node: 4 entries, ok" in out
+    assert re.search(r"city/node: \d+ entries, ok", out)
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:

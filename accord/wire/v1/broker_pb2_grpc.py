@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from accord.wire.v1 import broker_pb2 as accord_dot_wire_dot_v1_dot_broker__pb2
+from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -44,6 +45,11 @@ class BrokerStub:
                 request_serializer=accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryRequest.SerializeToString,
                 response_deserializer=accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryResponse.FromString,
                 _registered_method=True)
+        self.Deliver = channel.unary_unary(
+                '/accord.wire.v1.Broker/Deliver',
+                request_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
+                response_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
+                _registered_method=True)
 
 
 class BrokerServicer:
@@ -65,6 +71,14 @@ class BrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Deliver(self, request, context):
+        """For nodes: a signed file of the caller's own agency, for the broker itself or
+        to be passed on to another party's node.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BrokerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +91,11 @@ def add_BrokerServicer_to_server(servicer, server):
                     servicer.Directory,
                     request_deserializer=accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryRequest.FromString,
                     response_serializer=accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryResponse.SerializeToString,
+            ),
+            'Deliver': grpc.unary_unary_rpc_method_handler(
+                    servicer.Deliver,
+                    request_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.FromString,
+                    response_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -133,6 +152,33 @@ class Broker:
             '/accord.wire.v1.Broker/Directory',
             accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryRequest.SerializeToString,
             accord_dot_wire_dot_v1_dot_broker__pb2.DirectoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Deliver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/accord.wire.v1.Broker/Deliver',
+            accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
+            accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
             options,
             channel_credentials,
             insecure,

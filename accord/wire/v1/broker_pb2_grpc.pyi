@@ -4,6 +4,7 @@ isort:skip_file
 The service that a broker offers to agencies' clients."""
 
 from accord.wire.v1 import broker_pb2 as _broker_pb2
+from accord.wire.v1 import delivery_pb2 as _delivery_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -39,6 +40,10 @@ class BrokerStub:
     """What this broker thinks there is. A convenience, never trusted: clients
     compute whom to ask from their own folder.
     """
+    Deliver: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]
+    """For nodes: a signed file of the caller's own agency, for the broker itself or
+    to be passed on to another party's node.
+    """
 
 @_typing.type_check_only
 class BrokerAsyncStub(BrokerStub):
@@ -50,6 +55,10 @@ class BrokerAsyncStub(BrokerStub):
     Directory: _aio.UnaryUnaryMultiCallable[_broker_pb2.DirectoryRequest, _broker_pb2.DirectoryResponse]  # type: ignore[assignment]
     """What this broker thinks there is. A convenience, never trusted: clients
     compute whom to ask from their own folder.
+    """
+    Deliver: _aio.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]  # type: ignore[assignment]
+    """For nodes: a signed file of the caller's own agency, for the broker itself or
+    to be passed on to another party's node.
     """
 
 class BrokerServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +80,16 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_broker_pb2.DirectoryResponse, _abc.Awaitable[_broker_pb2.DirectoryResponse]]:
         """What this broker thinks there is. A convenience, never trusted: clients
         compute whom to ask from their own folder.
+        """
+
+    @_abc_1.abstractmethod
+    def Deliver(
+        self,
+        request: _delivery_pb2.DeliverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.DeliverResponse, _abc.Awaitable[_delivery_pb2.DeliverResponse]]:
+        """For nodes: a signed file of the caller's own agency, for the broker itself or
+        to be passed on to another party's node.
         """
 
 def add_BrokerServicer_to_server(servicer: BrokerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

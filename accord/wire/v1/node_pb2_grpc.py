@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
 from accord.wire.v1 import node_pb2 as accord_dot_wire_dot_v1_dot_node__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -49,6 +50,11 @@ class NodeStub:
                 request_serializer=accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerRequest.SerializeToString,
                 response_deserializer=accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerResponse.FromString,
                 _registered_method=True)
+        self.Deliver = channel.unary_unary(
+                '/accord.wire.v1.Node/Deliver',
+                request_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
+                response_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -78,6 +84,14 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Deliver(self, request, context):
+        """For brokers that the agency authorised: a signed file of another party, for
+        an agreement that this node holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +109,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.RecordAnswer,
                     request_deserializer=accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerRequest.FromString,
                     response_serializer=accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerResponse.SerializeToString,
+            ),
+            'Deliver': grpc.unary_unary_rpc_method_handler(
+                    servicer.Deliver,
+                    request_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.FromString,
+                    response_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +197,33 @@ class Node:
             '/accord.wire.v1.Node/RecordAnswer',
             accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerRequest.SerializeToString,
             accord_dot_wire_dot_v1_dot_node__pb2.RecordAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Deliver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/accord.wire.v1.Node/Deliver',
+            accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
+            accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
             options,
             channel_credentials,
             insecure,

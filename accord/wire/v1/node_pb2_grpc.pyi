@@ -3,6 +3,7 @@
 isort:skip_file
 The service that an agency's node offers to brokers and to its own clients."""
 
+from accord.wire.v1 import delivery_pb2 as _delivery_pb2
 from accord.wire.v1 import node_pb2 as _node_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -42,6 +43,10 @@ class NodeStub:
     """
     RecordAnswer: _grpc.UnaryUnaryMultiCallable[_node_pb2.RecordAnswerRequest, _node_pb2.RecordAnswerResponse]
     """For the agency's own clients: the agency's own book of what came back."""
+    Deliver: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]
+    """For brokers that the agency authorised: a signed file of another party, for
+    an agreement that this node holds.
+    """
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -57,6 +62,10 @@ class NodeAsyncStub(NodeStub):
     """
     RecordAnswer: _aio.UnaryUnaryMultiCallable[_node_pb2.RecordAnswerRequest, _node_pb2.RecordAnswerResponse]  # type: ignore[assignment]
     """For the agency's own clients: the agency's own book of what came back."""
+    Deliver: _aio.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]  # type: ignore[assignment]
+    """For brokers that the agency authorised: a signed file of another party, for
+    an agreement that this node holds.
+    """
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -87,5 +96,15 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.RecordAnswerResponse, _abc.Awaitable[_node_pb2.RecordAnswerResponse]]:
         """For the agency's own clients: the agency's own book of what came back."""
+
+    @_abc_1.abstractmethod
+    def Deliver(
+        self,
+        request: _delivery_pb2.DeliverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.DeliverResponse, _abc.Awaitable[_delivery_pb2.DeliverResponse]]:
+        """For brokers that the agency authorised: a signed file of another party, for
+        an agreement that this node holds.
+        """
 
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,6 +28,8 @@ WATCH = "/grpc.health.v1.Health/Watch"
 ANSWER = "/accord.wire.v1.Node/Answer"
 COUNTERSIGN = "/accord.wire.v1.Node/Countersign"
 RECORD = "/accord.wire.v1.Node/RecordAnswer"
+DELIVER = "/accord.wire.v1.Node/Deliver"
+CARRY = "/accord.wire.v1.Broker/Deliver"
 QUERY = "/accord.wire.v1.Broker/Query"
 DIRECTORY = "/accord.wire.v1.Broker/Directory"
 

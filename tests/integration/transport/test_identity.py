@@ -13,8 +13,10 @@ from accord.wire.v1 import node_pb2, node_pb2_grpc
 from tests.integration.transport.conftest import House, client_id
 from tests.integration.transport.kit import (
     ANSWER,
+    CARRY,
     CHECK,
     COUNTERSIGN,
+    DELIVER,
     DIRECTORY,
     QUERY,
     RECORD,
@@ -123,7 +125,10 @@ async def test_each_kind_of_caller_reaches_its_methods_and_no_other(
 ) -> None:
     target = await house.start(kind)
     leaf = mint(authority_of(house.files, "city"), _ROLES[role], usages=BOTH)
-    offered = {"node": {ANSWER, COUNTERSIGN, RECORD, CHECK}, "broker": {QUERY, DIRECTORY, CHECK}}
+    offered = {
+        "node": {ANSWER, COUNTERSIGN, RECORD, DELIVER, CHECK},
+        "broker": {QUERY, DIRECTORY, CARRY, CHECK},
+    }
     async with target.channel(leaf) as channel:
         for method in METHODS:
             error = await error_of(channel, method)
@@ -145,6 +150,9 @@ async def test_the_roles_of_the_brief_are_refused(house: House) -> None:
     exchange = house.peer("exchange", PeerRole.BROKER)
     assert await node.call(exchange, COUNTERSIGN) == "PERMISSION_DENIED"
     assert await node.call(exchange, RECORD) == "PERMISSION_DENIED"
+    assert await node.call(house.client(), DELIVER) == "PERMISSION_DENIED"
+    assert await broker.call(house.client(), CARRY) == "PERMISSION_DENIED"
+    assert await broker.call(exchange, CARRY) == "PERMISSION_DENIED"
     assert await node.call(house.peer("city", PeerRole.NODE), ANSWER) == "PERMISSION_DENIED"
     assert await broker.call(house.peer("city", PeerRole.NODE), QUERY) == "PERMISSION_DENIED"
     assert await broker.call(exchange, QUERY) == "PERMISSION_DENIED"

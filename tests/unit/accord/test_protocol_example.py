@@ -358,6 +358,7 @@ def test_every_payload_type_is_told():
         dsse.LAW,
         dsse.INSTRUMENT,
         dsse.HEAD,
+        dsse.ACKNOWLEDGEMENT,
         dsse.ROSTER,
     )
     assert told == set(types)

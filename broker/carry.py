@@ -1,0 +1,100 @@
+"""Deliveries: a node's own signed files, for the broker itself or for another party's node.
+
+The broker keeps what its routing rests on (counterparts, instruments, heads)
+and passes the rest on; it stores nothing to forward later, since the sender
+tries again until the other node has acknowledged. It can't sign for a party,
+and what it drops shows as a head that grows old.
+"""
+
+import asyncio
+
+import grpc
+from grpc import aio
+
+from accord.audit.leaf import Record
+from accord.audit.log import AuditLog
+from accord.clock import Clock
+from accord.deliveries import AgreementFile, check, file_from_wire, keep
+from accord.errors import Code, Refused
+from accord.federation import FederationWatch
+from accord.identity import SpiffeId
+from accord.transport.channels import ChannelPool
+from accord.transport.journal import Journal
+from accord.wire.v1 import delivery_pb2, node_pb2_grpc
+
+
+class Carrier:
+    """Takes and passes on; one file at a time is written."""
+
+    def __init__(
+        self,
+        operator: str,
+        watch: FederationWatch,
+        audit: AuditLog,
+        pool: ChannelPool,
+        clock: Clock,
+    ) -> None:
+        self._operator = operator
+        self._watch = watch
+        self._audit = audit
+        self._pool = pool
+        self._journal = Journal(lambda fields: audit.append(Record("refusal", fields)), clock)
+        self._lock = asyncio.Lock()
+
+    async def carry(
+        self, request: delivery_pb2.DeliverRequest, peer: SpiffeId, deadline_s: float
+    ) -> delivery_pb2.DeliverResponse:
+        """Keep the file, or return what the other party's node says to it.
+
+        Raises:
+            Refused: with the reason; recorded, each kind once a minute.
+        """
+        try:
+            file = file_from_wire(request.file)
+            if peer.agency != file.party:
+                raise Refused(Code.METHOD_NOT_ALLOWED, detail="a node sends its own agency's files")
+            if request.to == self._operator:
+                return await self._kept(file, peer)
+            return await self._passed_on(request, file, deadline_s)
+        except Refused as refused:
+            await self._journal.write(refused, peer, "Deliver")
+            raise
+
+    async def _kept(self, file: AgreementFile, peer: SpiffeId) -> delivery_pb2.DeliverResponse:
+        async with self._lock:
+            new = await asyncio.to_thread(keep, file, self._watch.current)
+            if new:
+                await asyncio.to_thread(self._watch.refresh)
+        if new and not file.is_head:
+            fields = {
+                "agency": file.party,
+                "agreement": file.digest.hex(),
+                "detail": f"{file.name} sha256:{file.received.sha256}",
+                "decision": "held",
+                "peer": str(peer),
+            }
+            await self._audit.append(Record("delivery", fields))
+        return delivery_pb2.DeliverResponse()
+
+    async def _passed_on(
+        self, request: delivery_pb2.DeliverRequest, file: AgreementFile, deadline_s: float
+    ) -> delivery_pb2.DeliverResponse:
+        """Verify first: nobody uses the broker to send others what is no file of theirs."""
+        federation = self._watch.current
+        agreement, _ = await asyncio.to_thread(check, file, federation)
+        if request.to not in agreement.parties - {file.party}:
+            raise Refused(Code.WRONG_AUDIENCE, text="That agency is no other party of it.")
+        agency = federation.agencies.get(request.to)
+        endpoint = agency.node_endpoint() if agency else None
+        if agency is None or endpoint is None:
+            raise Refused(Code.NODE_UNKNOWN)
+        stub = node_pb2_grpc.NodeStub(self._pool.get(endpoint, agency.cas))
+        try:
+            return await stub.Deliver(request, timeout=deadline_s)
+        except aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise Refused(Code.NODE_TIMED_OUT) from None
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                raise Refused(Code.NODE_UNREACHABLE) from None
+            text = f"The node of {agency.id} did not take it ({error.code().name})."
+            raise Refused(Code.NODE_UNREACHABLE, text=text) from None

@@ -1,0 +1,52 @@
+"""A signed file of another party comes in: verify, keep, take effect, record, acknowledge."""
+
+import asyncio
+
+from accord.agreements.acknowledgements import acknowledge
+from accord.deliveries import AgreementFile, keep
+from accord.envelope import Envelope
+from accord.errors import Code, Refused
+from accord.identity import SpiffeId
+from node.context import Context
+
+
+class Receiver:
+    """Takes one file at a time, so that each is checked against all before it."""
+
+    def __init__(self, node: Context) -> None:
+        self._node = node
+        self._lock = asyncio.Lock()
+
+    async def receive(self, to: str, file: AgreementFile, peer: SpiffeId) -> Envelope:
+        """Keep one file that an authorised broker brings; return our acknowledgement.
+
+        It is on the disk, in effect and recorded when this returns.
+
+        Raises:
+            Refused: with the reason.
+        """
+        node = self._node
+        if str(peer) not in node.brokers:
+            raise Refused(Code.METHOD_NOT_ALLOWED, detail="not an authorised broker")
+        if to != node.agency:
+            raise Refused(Code.WRONG_AUDIENCE, text="The file is for another agency's node.")
+        if file.party == node.agency:
+            raise Refused(Code.METHOD_NOT_ALLOWED, detail="our own file, from outside")
+        async with self._lock:
+            new = await asyncio.to_thread(keep, file, node.federation)
+            if new:
+                await asyncio.to_thread(node.sources.refresh)
+        if new and not file.is_head:
+            await node.record("delivery", delivery_fields(file, file.party, peer))
+        return acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
+
+
+def delivery_fields(file: AgreementFile, agency: str, peer: SpiffeId | None) -> dict[str, str]:
+    """Return the fields of a record about a file that was sent to or came from an agency."""
+    fields = {
+        "agency": agency,
+        "agreement": file.digest.hex(),
+        "detail": f"{file.name} sha256:{file.received.sha256}",
+        "decision": "held",
+    }
+    return fields | ({"peer": str(peer)} if peer else {})
