@@ -68,7 +68,9 @@ async def look_again(
         InputError: the history's file can't be used.
     """
     with suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), LOOK_EVERY_S)
+        # Not wait_for: Python 3.11's swallows a cancellation that comes with the event.
+        async with asyncio.timeout(LOOK_EVERY_S):
+            await changed.wait()
     changed.clear()
     begun_s = asyncio.get_running_loop().time()
     await asyncio.to_thread(look, agency, sources, history, clock.now_ms())
