@@ -4,14 +4,17 @@ The one reader for every TOML file of Accord, so that all of them fail in the
 same words.
 """
 
+import difflib
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from accord.errors import InputError
+from accord.toml_slips import deep_line, find_slip
 
 MAX_BYTES = 1 << 20
 
@@ -26,6 +29,13 @@ class StrictModel(BaseModel):
 
 T = TypeVar("T", bound=StrictModel)
 
+_FORMATS = (
+    (b"PK\x03\x04", "a Word document (.docx) or another packed file"),
+    (b"\xd0\xcf\x11\xe0", "an old Word document (.doc)"),
+    (b"%PDF", "a PDF"),
+    (b"{\\rtf", "a document in RTF"),
+)
+
 _WORDS = {
     "extra_forbidden": ("is not a key that belongs here", "remove it, or check its spelling"),
     "missing": ("is missing", "add it"),
@@ -38,6 +48,10 @@ _WORDS = {
     "list_type": ("is not a list", 'write it in brackets, such as ["a", "b"]'),
     "tuple_type": ("is not a list", 'write it in brackets, such as ["a", "b"]'),
     "model_type": ("is not a section", "write it as a [section] of its own"),
+    "plain": (
+        "is blank, or holds a tab, a line break or an invisible character",
+        "type it anew with plain blanks",
+    ),
     "date_type": ("is not a date", "write it without quotes, such as 2026-03-01"),
 }
 
@@ -69,16 +83,20 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         InputError: as :func:`read_toml`.
     """
     text = decode(data, where)
+    if not text.strip():
+        raise InputError(f"{where}, line 1", "is empty", "get the file again, or fill it in")
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(where, f"is not TOML: {error}", _hint(text)) from None
-    except ValueError as error:
+        slip = find_slip(text, str(error))
+        raise InputError(f"{where}, line {slip.line}", slip.problem, slip.remedy) from None
+    except ValueError:
         # Such as a whole number of thousands of digits.
-        raise InputError(where, f"is not TOML: {error}", "correct that value") from None
+        raise InputError(where, "holds a value that can't be right", "correct it") from None
     except RecursionError:
         # The parser descends into brackets, and anybody may write a draft.
-        raise InputError(where, "is nested too deeply", "this can't be the right file") from None
+        at = f"{where}, line {deep_line(text)}"
+        raise InputError(at, "is nested too deeply", "this can't be the right file") from None
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -88,21 +106,81 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         keys = [str(part) for part in first["loc"]]
         key = ".".join(keys) or "the file"
         problem, remedy = _WORDS.get(first["type"], (f"is wrong: {first['msg']}", "correct it"))
-        line = find_line(text, keys)
-        at = f"{where}, line {line}" if line else where
-        raise InputError(at, f"{key} {problem}", remedy) from None
+        better = _spelling(kind, keys) if first["type"] == "extra_forbidden" else None
+        better = better or _form(first["type"], key, _value_at(content, first["loc"]))
+        # What is missing at the top is missing in line 1.
+        line = find_line(text, keys) or 1
+        raise InputError(f"{where}, line {line}", f"{key} {problem}", better or remedy) from None
+
+
+def _spelling(kind: type[BaseModel], keys: list[str]) -> str | None:
+    """Return the remedy for a key that is near a known one, or stands in the wrong section."""
+    model: type[BaseModel] | None = kind
+    for key in keys[:-1]:
+        if model is not None and not key.isdigit():
+            field = model.model_fields.get(key)
+            model = _model_in(field.annotation) if field else None
+    known = list(model.model_fields) if model is not None else []
+    written = re.sub(r"[^a-z0-9]+", "_", keys[-1].casefold())
+    if near := difflib.get_close_matches(written, known, n=1, cutoff=0.75):
+        return f"write {near[0]}"
+    if len(keys) > 1 and keys[-1] in kind.model_fields:
+        return "move it to the top, above the first [section]"
+    return None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field holds: itself, or inside a list or an optional."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _value_at(content: Any, keys: Sequence[int | str]) -> Any:
+    for key in keys:
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def _form(problem: str, key: str, value: Any) -> str | None:
+    """Return the remedy that the form of a wrong value tells, if it does."""
+    if (
+        problem == "int_type"
+        and isinstance(value, str)
+        and re.fullmatch(r"\s*[0-9]{1,9}\s*", value)
+    ):
+        return f"write {int(value)} without quotes"
+    if problem in ("list_type", "tuple_type") and isinstance(value, dict):
+        return f"write [[{key}]], with two brackets, before each"
+    if problem == "model_type" and isinstance(value, list):
+        return f"write [{key}] once, with one bracket"
+    if problem == "string_type" and isinstance(value, list):
+        return "write one text, without brackets"
+    return None
 
 
 def decode(data: bytes, where: object) -> str:
     """Return the text of a UTF-8 file without a byte order mark.
 
     Raises:
-        InputError: another encoding, with what to do.
+        InputError: another encoding or another kind of file, with what to do.
     """
+    for start, name in _FORMATS:
+        if data.startswith(start):
+            raise InputError(
+                f"{where}, line 1", f"is {name}, not plain text", 'save it as "Plain text", UTF-8'
+            )
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise InputError(
-            where, "starts with a byte order mark", 'save it as plain "UTF-8" without BOM'
+            f"{where}, line 1",
+            "starts with a byte order mark",
+            'save it as plain "UTF-8" without BOM',
         )
+    if b"\0" in data[:64]:
+        raise InputError(f"{where}, line 1", "is UTF-16 or no text at all", 'save it as "UTF-8"')
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -121,7 +199,7 @@ def find_line(text: str, keys: list[str]) -> int:
     section: list[str] = []
     counts: dict[str, int] = {}
     fallback = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(r"\s*\[(\[)?\s*([^\]]+?)\s*\]", line):
             section = [part.strip().strip('"') for part in header[2].split(".")]
             if header[1]:
@@ -137,9 +215,3 @@ def find_line(text: str, keys: list[str]) -> int:
             if path == keys[: len(path)]:
                 return number
     return fallback
-
-
-def _hint(text: str) -> str:
-    if re.search("[\u201c\u201d\u2018\u2019]", text):
-        return "it holds curly quotes: replace them with straight ones"
-    return "correct that line"

@@ -1,5 +1,6 @@
 """The clauses that are no table of the manifest, and the sections that rules cite. Pure."""
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -73,10 +74,12 @@ def read_sections(source: Source, file: ManifestFile) -> tuple[tuple[str, str], 
     """
     cited = set(_cited(file))
     for section in sorted(cited - file.sections.keys()):
-        raise source.error(
-            ["sections"], f"lacks the section {section!r}, which a rule cites",
-            f'add "{section}" = "{NOT_HELD}", or the hash of its text',
+        near = difflib.get_close_matches(section, file.sections.keys() - cited, n=1)
+        remedy = f'write it alike in both places, such as "{near[0]}"' if near else (
+            f'add "{section}" = "{NOT_HELD}", or the hash of its text'
         )  # fmt: skip
+        problem = f"lacks the section {section!r}, which a rule cites"
+        raise source.error(["sections"], problem, remedy)
     for section, text in file.sections.items():
         if section not in cited:
             problem = f"holds the section {section!r}, which no rule cites"

@@ -113,14 +113,29 @@ def verify_counterpart(
         )
     requirement = SignedBy(agency.keys_for(KeyRole.COUNSEL), f"counsel of {agency.id}")
     try:
-        payload = dsse.verify(from_json(data, where), dsse.COUNTERPART, requirement)
+        envelope = from_json(data, where)
+        payload = dsse.verify(envelope, dsse.COUNTERPART, requirement)
     except Unverified as problem:
+        other = _other_party(envelope.payload, manifest, agency.id)
+        if other:
+            said = f"names {other} as its party, and {agency.id}'s counsel did not sign it"
+            raise InputError(where, said, f"name it {other}.json, or get {agency.id}'s") from None
         raise Unverified(problem.code, f"{where}: {problem.problem}") from None
     try:
         content = _Payload.model_validate(load_json(payload, where))
     except ValidationError:
         raise InputError(where, "is not a counterpart of this version", "sign again") from None
     return _checked(content, manifest, agency.id, where)
+
+
+def _other_party(unverified: bytes, manifest: Manifest, party: str) -> str:
+    """Return which other party a payload claims to be of, for a remedy alone; "" if none."""
+    try:
+        content = _Payload.model_validate_json(unverified)
+    except ValidationError:
+        return ""
+    parties = {one.id for one in manifest.parties} - {party}
+    return content.party if content.party in parties else ""
 
 
 def _checked(content: _Payload, manifest: Manifest, party: str, where: object) -> Counterpart:

@@ -62,7 +62,7 @@ class Source:
         """
         line = find_line(self._text, list(keys))
         if line and value:
-            rest = self._text.splitlines()[line - 1 :]
+            rest = self._text.split("\n")[line - 1 :]
             line += next((n for n, text in enumerate(rest) if f'"{value}"' in text), 0)
         at = f"{self._where}, line {line}" if line else self._where
         return InputError(at, f"{'.'.join(keys)} {problem}", remedy)

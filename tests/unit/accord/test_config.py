@@ -22,7 +22,7 @@ def files(tmp_path) -> FederationSimulator:
         ('agency = "city"', 'agency = "City"', "agency"),
         ('name = "main"', 'name = "main"\ninsecure = true', "insecure is not a key"),
         ('name = "main"', "name = 7", "name is not a text"),
-        ("[tls]", "[tls", "is not TOML"),
+        ("[tls]", "[tls", "whose brackets don't close"),
         ('root = "sha256:', 'root = "md5:', "root"),
         ('listen = "', "listen = \u201c", "curly quotes"),
     ],

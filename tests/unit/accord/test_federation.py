@@ -128,7 +128,7 @@ def test_one_bad_agreement_does_not_keep_the_rest_from_working(folder):
     found = load(folder.path, OWN)
     assert standing(good, found) is Standing.IN_FORCE
     assert len(found.agreements) == 1
-    assert "agreement.toml: is not TOML" in said(found)
+    assert "agreement.toml, line 1: has a list that is not closed" in said(found)
     assert f"{Path('empty') / 'agreement.toml'}: is not there" in said(found)
 
 

@@ -60,7 +60,12 @@ def test_one_way_gives_one_pair(world):
 
 # What a hand may do to the file: (old, new, start of the line meant, what to say).
 SLIPS = [
-    ("revision = 1", 'revision = "1"', "revision", "revision is not a whole number; write it"),
+    (
+        "revision = 1",
+        'revision = "1"',
+        "revision",
+        "revision is not a whole number; write 1 without quotes",
+    ),
     ("revision = 1", "revision = 0", "revision", "revision is wrong"),
     ("revision = 1", "revision = 2", "revision", "nothing says which text it amends; add replaces"),
     ("revision = 1", 'revision = 1\nreplaces = "sha256:00"', "replaces", "is given at revision 1"),
@@ -144,7 +149,12 @@ SLIPS = [
     ('"America/Los_Angeles"', '"America/Nowhere"', "time_zone", "not a time zone"),
     ('format = "accord-agreement/1"', 'format = "accord-agreement/9"', "format", "this version"),
     ('contact = "alpr@city.example"', 'contact = ""', "contact", "is empty; write it out"),
-    ('contact = "alpr@city.example"', 'contact = "a\\u001b[31m"', "contact", "control character"),
+    (
+        'contact = "alpr@city.example"',
+        'contact = "a\\u001b[31m"',
+        "contact",
+        "an invisible character",
+    ),
     ("[onward]\n", "[onwards]\n", "[onwards]", "onwards is not a key that belongs here"),
     ('section = "V"\n', "", "[term]", "term.section is missing"),
 ]
@@ -170,7 +180,7 @@ def test_a_wrong_value_in_a_list_over_lines_names_its_own_line(world):
 
 def test_what_is_not_toml_names_the_line(world):
     good = world.text().decode()
-    assert "at line" in problem(good.replace('"reads", "hot-list"', '"reads" "hot-list"'))
+    assert "lacks a comma" in problem(good.replace('"reads", "hot-list"', '"reads" "hot-list"'))
     assert "curly quotes" in problem(good.replace('"both"', "\u201cboth\u201d"))
     twice = good.replace("revision = 1", "revision = 1\nrevision = 2")
     assert "line 8" in problem(twice)

@@ -131,7 +131,7 @@ def test_what_is_undecided_is_not_answered_and_changes_no_rule():
     [
         ('"one line"', '"one\\nline"', 36, "document.custodian"),
         ('"Harbor Police"', '""', 32, "agency_name is empty"),
-        ('"Harbor Police"', '"a\\u001bb"', 32, "it is blank, or holds a control character"),
+        ('"Harbor Police"', '"a\\u001bb"', 32, "is blank, or holds a tab, a line break"),
         ("2026-03-01", '"2026-03-01"', 33, "write it without quotes, such as 2026-03-01"),
         ("2026-03-01", "2026-03-01T08:00:00Z", 33, "is not a date"),
         ("2026-03-01", "9999-03-01", 33, "is not a date"),
