@@ -36,6 +36,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -92,8 +93,16 @@ class Federation:
         The executed one that commenced last comes first, drafts come last.
         Whether one is in force at a moment is for ``effective`` to say.
         """
-        found = [a for a in self.agreements.values() if a.may_ask(requester, owner)]
-        return tuple(sorted(found, key=_current_first))
+        return self._by_pair.get((requester, owner), ())
+
+    @cached_property
+    def _by_pair(self) -> Mapping[tuple[str, str], tuple[Agreement, ...]]:
+        """Agreements by requester and owner: of many, a question looks at its own alone."""
+        pairs: dict[tuple[str, str], list[Agreement]] = {}
+        for agreement in sorted(self.agreements.values(), key=_current_first):
+            for pair in agreement.manifest.scope.pairs:
+                pairs.setdefault(pair, []).append(agreement)
+        return {pair: tuple(found) for pair, found in pairs.items()}
 
     def scope(self, requester: str) -> Mapping[str, tuple[Agreement, ...]]:
         """Return every agency that some agreement lets the requester ask.

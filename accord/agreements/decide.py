@@ -116,8 +116,9 @@ def _within(decision: Decision, bound: tuple[Rule, ...], at_ms: int) -> Decision
     """Return the decision with the law beside it: it keeps back what is too old to be kept."""
     terms = decision.terms
     if terms is not None:
-        kept_ms = max(terms.earliest_ms, earliest_ms(bound, at_ms))
-        terms = replace(terms, earliest_ms=kept_ms)
+        kept_ms = earliest_ms(bound, at_ms)
+        if kept_ms > terms.earliest_ms:
+            terms = replace(terms, earliest_ms=kept_ms)
     return replace(decision, terms=terms, law=bound)
 
 

@@ -224,6 +224,9 @@ class Pack:
     rules: tuple[Rule, ...]
 
 
+_MOST_FOUND = 10_000
+
+
 @dataclass(frozen=True)
 class Law:
     """The packs in force, the floor among them.
@@ -247,6 +250,21 @@ class Law:
 
         ``owner`` None: what binds the owner is not known and left out.
         """
+        # Of the two only state and kind count: few pairs, asked again and again.
+        asked = (requester.state, requester.kind)
+        pair = (*asked, *((owner.state, owner.kind) if owner else ()), day)
+        found = self._found.get(pair)
+        if found is None:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            found = self._found[pair] = self._binding(requester, owner, day)
+        return found
+
+    @cached_property
+    def _found(self) -> dict[tuple[object, ...], tuple[Rule, ...]]:
+        return {}
+
+    def _binding(self, requester: Owner, owner: Owner | None, day: date) -> tuple[Rule, ...]:
         states = [EVERY_STATE] if owner is None else [EVERY_STATE, owner.state]
         if requester.state not in states:
             states.append(requester.state)
