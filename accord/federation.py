@@ -100,7 +100,7 @@ class Federation:
         """Agreements by requester and owner: of many, a question looks at its own alone."""
         pairs: dict[tuple[str, str], list[Agreement]] = {}
         for agreement in sorted(self.agreements.values(), key=_current_first):
-            for pair in agreement.manifest.scope.pairs:
+            for pair in agreement.pairs:
                 pairs.setdefault(pair, []).append(agreement)
         return {pair: tuple(found) for pair, found in pairs.items()}
 
@@ -109,12 +109,8 @@ class Federation:
 
         Each comes with its agreements, ordered as in :meth:`between`.
         """
-        owners: dict[str, list[Agreement]] = {}
-        for agreement in self.agreements.values():
-            for asks, owner in agreement.pairs:
-                if asks == requester:
-                    owners.setdefault(owner, []).append(agreement)
-        return {owner: tuple(sorted(owners[owner], key=_current_first)) for owner in sorted(owners)}
+        found = {owner: some for (asks, owner), some in self._by_pair.items() if asks == requester}
+        return dict(sorted(found.items()))
 
 
 def _current_first(agreement: Agreement) -> tuple[bool, bool, int, bytes]:

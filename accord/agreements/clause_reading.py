@@ -94,11 +94,11 @@ def read_sections(source: Source, file: ManifestFile) -> tuple[tuple[str, str], 
 
 def _cited(file: ManifestFile) -> Iterable[str]:
     for name in type(file).model_fields:
-        section = getattr(getattr(file, name), "section", None)
-        if isinstance(section, str):
-            yield section
-    for clause in file.clauses:
-        yield clause.section
+        value = getattr(file, name)
+        for entry in value if isinstance(value, list) else [value]:
+            section = getattr(entry, "section", None)
+            if isinstance(section, str):
+                yield section
 
 
 def check_texts(manifest: Manifest, texts: Mapping[str, bytes], where: object) -> tuple[str, ...]:

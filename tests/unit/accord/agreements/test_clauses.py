@@ -63,7 +63,7 @@ def test_an_undecided_clause_keeps_everybody_from_signing(world):
         ('"VII.C" = "not held"\n', "", "lacks the section 'VII.C', which a rule cites"),
         ('"VII.C" = "not held"', '"VII.C" = "held"', 'write "not held", or "sha256:"'),
         ('"VIII" =', '"IX" = "not held"\n"VIII" =', "'IX', which no rule cites"),
-        ('says = "Errors', 'says = "Errors\\n', "clauses.10.says"),
+        ('says = "Errors', 'says = "Errors\\n', "clauses.11.says"),
         ('says = "Errors', 'why = "x"\nsays = "Errors', "is not a key that belongs here"),
     ],
 )  # fmt: skip
