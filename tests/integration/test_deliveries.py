@@ -127,8 +127,9 @@ async def test_a_suspension_in_ones_own_folder_reaches_everybody(tmp_path: Path)
         assert took < 8  # two seconds on a machine that does nothing else
         assert there.read_bytes() == data
         for name in ("city", "harbor"):
-            agreement = federation.nodes[name].context.federation.agreements
-            assert agreement[manifest_of(files).digest].effects.stops
+            node = federation.nodes[name].context
+            digest = manifest_of(files).digest
+            await until(lambda n=node, d=digest: n.federation.agreements[d].effects.stops)
         after = await outcomes(federation)
         assert after["city"][1] == "AGREEMENT_SUSPENDED"
         assert after["county"] == ("answered", "")
