@@ -20,14 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc
 from grpc import aio
 
 from accord.agencies import Agency, Endpoint
 from accord.agreements.choice import relying
 from accord.agreements.law.packs import built_in_law
 from accord.client_config import ClientConfig, load_client_config
-from accord.clock import Clock, SystemClock
+from accord.clock import Clock, SystemClock, new_query_id
 from accord.codec import (
     check_approval,
     check_texts,
@@ -57,6 +56,7 @@ from accord.paging import Paging, merge_pages
 from accord.results import AgencyOutcome, Entry, Incomplete, Result
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
+from accord.transport.failures import failed_call
 from accord.transport.server import refusal_from
 from accord.verification import VerifiedAnswer, verify_answer, verify_refusal
 from accord.wire.v1 import broker_pb2, broker_pb2_grpc, node_pb2, node_pb2_grpc
@@ -404,7 +404,7 @@ class AccordClient:
     def _failed(self, error: aio.AioRpcError, whom: str, agency: str) -> Refused:
         """Return what a failed call means for a person, and who runs what failed."""
         known = self._federation.agencies.get(agency)
-        return _transport_error(error, whom, known.contact if known else "")
+        return failed_call(error, whom, known.contact if known else "")
 
     async def _record(self, asked: _Asked, outcome: broker_pb2.NodeOutcome) -> bool:
         """Give our own agency's book what came back; tell whether it took it."""
@@ -475,14 +475,6 @@ def _batched(asked: Sequence[_Asked]) -> list[Sequence[_Asked]]:
     return [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)]
 
 
-def new_query_id(clock: Clock) -> bytes:
-    """Return a UUIDv7 (RFC 9562 section 5.7) as 16 bytes."""
-    value = (clock.now_ms() << 80) | int.from_bytes(secrets.token_bytes(10), "big")
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return value.to_bytes(16, "big")
-
-
 def _result(
     query_id: bytes, recipient: str, came: Sequence[_Came], warnings: Sequence[str]
 ) -> Result:
@@ -504,14 +496,3 @@ def _result(
         waiting=waiting,
         warnings=tuple(told),
     )
-
-
-def _transport_error(error: aio.AioRpcError, whom: str, contact: str) -> Refused:
-    """Return what a failed call means for a person; nothing of it is signed."""
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return Refused(Code.NODE_UNREACHABLE, text=f"Can't reach {whom}.", contact=contact)
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Refused(Code.NODE_TIMED_OUT, text=f"No answer from {whom} in time.", contact=contact)
-    said = "".join(c for c in (error.details() or "")[:200] if c.isprintable())
-    text = f"{whom} refused the call ({error.code().name}): {said}"
-    return Refused(Code.INTERNAL, text=text, contact=contact)

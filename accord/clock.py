@@ -1,5 +1,6 @@
 """The one clock. Everything that needs the time is handed a :class:`Clock`."""
 
+import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -43,3 +44,11 @@ def to_ms(moment: datetime) -> int:
 def iso(ms: int) -> str:
     """Return RFC 3339 text in UTC, such as ``2026-03-01T08:30:00.000Z``."""
     return to_datetime(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_query_id(clock: Clock) -> bytes:
+    """Return a UUIDv7 (RFC 9562 section 5.7) as 16 bytes."""
+    value = (clock.now_ms() << 80) | int.from_bytes(secrets.token_bytes(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    return value.to_bytes(16, "big")

@@ -32,15 +32,12 @@ What is bad is left out and listed; it never keeps the rest from working.
 Links are refused, and so are files that are too large.
 """
 
-import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from accord.activation import Activations
 from accord.agencies import Agency, load_agency, read_plain
 from accord.agreements.chain import (
     in_chains,
@@ -128,10 +125,15 @@ def load(folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> Fe
     Raises:
         InputError: the folder itself can't be read.
     """
-    return _load(folder, roots, pins or Pins(), serving=False)
+    return read_folder(folder, roots, pins or Pins(), serving=False)
 
 
-def _load(folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool) -> Federation:
+def read_folder(folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool) -> Federation:
+    """Read and verify the folder; the pins grow. Heads are looked at only where ``serving``.
+
+    Raises:
+        InputError: the folder itself can't be read.
+    """
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "give the federation folder")
     return _Loader(folder, roots, pins, serving=serving).load()
@@ -430,113 +432,3 @@ class _Loader:
             self._problem(problem)
         self._pins.texts.update({a.manifest.digest: link_of(a.manifest) for a in standing})
         return [*kept, *standing]
-
-
-def _nothing(why: str) -> Federation:
-    """Return what a folder holds that can't be read."""
-    return Federation(MappingProxyType({}), MappingProxyType({}), (Problem(why),))
-
-
-class FederationWatch:
-    """The folder as it stands, read again when a file in it changed.
-
-    It refuses an ``agency.toml`` older than one that its pins know, and a text
-    that one of those replaced: those it has seen while running, and, where the
-    pins have a file, ever before. A folder that became unreadable holds nothing,
-    whatever the reason: the last snapshot may hold what was withdrawn since.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        roots: Mapping[str, str],
-        pins: Pins | None = None,
-        activations: Activations | None = None,
-    ) -> None:
-        """Read the folder. ``activations`` are those of the agency whose node reads it.
-
-        Raises:
-            InputError: the folder can't be read, or the pins can't be written.
-        """
-        self._folder = folder
-        self._roots = dict(roots)
-        self._pins = pins or Pins()
-        self._activations = activations
-        self._lock = threading.Lock()
-        # Taken before reading: a change in between shows at the next refresh.
-        self._print = self._look()
-        self._current = self._activated(_load(folder, self._roots, self._pins, serving=True))
-        self._pins.save()
-
-    @property
-    def current(self) -> Federation:
-        """The last snapshot."""
-        return self._current
-
-    def refresh(self) -> bool:
-        """Read the folder again if it changed; tell whether it did.
-
-        Raises:
-            InputError: the pins can't be written; nothing counts until they are.
-        """
-        with self._lock:
-            return self._refresh()
-
-    def _refresh(self) -> bool:
-        seen_now = self._look()
-        if seen_now == self._print:
-            return False
-        try:
-            found = self._load_again()
-            self._pins.save()
-        except Exception as problem:
-            # Not marked as read: it is tried again, and until then nothing counts.
-            why = str(problem) if isinstance(problem, InputError) else "could not be read"
-            self._current = _nothing(f"{self._folder}: {why}")
-            raise
-        self._current, self._print = found, seen_now
-        return True
-
-    def _look(self) -> frozenset[tuple[str, int, int, int]]:
-        beside = () if self._activations is None else (self._activations.stamp(),)
-        return fingerprint(self._folder).union(beside)
-
-    def _load_again(self) -> Federation:
-        if self._activations is not None:
-            self._activations.refresh()
-        if not self._folder.is_dir():
-            return _nothing(f"{self._folder}: is not a folder; put it back")
-        return self._activated(_load(self._folder, self._roots, self._pins, serving=True))
-
-    def _activated(self, found: Federation) -> Federation:
-        """Mark what this agency's node has not activated; a broker has no such list."""
-        own = self._activations
-        if own is None:
-            return found
-        agreements = {
-            digest: agreement
-            if own.agency not in agreement.parties or own.holds(digest)
-            else replace(agreement, inactive_at=own.agency)
-            for digest, agreement in found.agreements.items()
-        }
-        more = (Problem(own.problem),) if own.problem else ()
-        return replace(
-            found, agreements=MappingProxyType(agreements), problems=(*found.problems, *more)
-        )
-
-
-def fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:
-    """Return (path, inode, mtime in ns, size) of everything below the folder."""
-    found: set[tuple[str, int, int, int]] = set()
-    waiting = [str(folder)]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    found.add((entry.path, status.st_ino, status.st_mtime_ns, status.st_size))
-        except OSError:
-            continue
-    return frozenset(found)

@@ -10,7 +10,8 @@ from random import Random
 from grpc import aio
 
 from accord.agreements.templates import MOA_ATTESTATIONS
-from accord.client import ALL_FIELDS, new_query_id
+from accord.client import ALL_FIELDS
+from accord.clock import new_query_id
 from accord.codec import encode_query, envelope_to_bytes, envelope_to_wire
 from accord.envelope import QUERY, sign
 from accord.identity import KeyRole

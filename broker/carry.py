@@ -16,7 +16,7 @@ from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.deliveries import AgreementFile, check, file_from_wire, keep
 from accord.errors import Code, Refused
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
 from accord.transport.channels import ChannelPool
 from accord.transport.journal import Journal

@@ -13,7 +13,7 @@ from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.errors import InputError
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey, read_secret_32
 from accord.pins import FILE_NAME, Pins
 from accord.processes import every

@@ -12,7 +12,7 @@ from accord.audit.log import AuditLog
 from accord.clock import Clock
 from accord.codec import envelope_from_wire
 from accord.errors import CATALOGUE, Code, Refused
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
 from accord.merge import order
 from accord.transport.server import current_peer

@@ -2,7 +2,8 @@
 
 from accord import activation, pins
 from accord.activation import Activations
-from accord.federation import Federation, FederationWatch
+from accord.federation import Federation
+from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from node.config import NodeConfig
 

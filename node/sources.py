@@ -20,7 +20,8 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, parse_policy
 from accord.errors import AccordError, InputError
-from accord.federation import Federation, FederationWatch
+from accord.federation import Federation
+from accord.federation_watch import FederationWatch
 from accord.identity import KeyRole
 from accord.law_files import LawFiles
 from accord.pins import Pins

@@ -84,11 +84,10 @@ def membership(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
                 found[one.party] = joined
             else:
                 defects.append(_defect(one, joined))
-    # A withdrawal may be signed before a late admission makes its party a member.
+    # A withdrawal may be signed before a late admission makes its party a member:
+    # of several the first day counts, whenever they were signed.
     for one in in_order:
-        member = found.get(one.party)
-        late = member is not None and member.until_ms is None and member.from_ms > one.signed_at_ms
-        if one.kind is InstrumentKind.WITHDRAWAL and late:
+        if one.kind is InstrumentKind.WITHDRAWAL and one.party in found:
             _withdraw(manifest, one, found, [])
     members = tuple(found.values())
     return Membership(members, tuple(defects), _last_one_left(members))

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from accord.clock import SystemClock
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import server_credentials

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from accord.agreements.acknowledgements import verify_acknowledgement
 from accord.agreements.heads import HOUR_MS as HEAD_HOUR_MS
 from accord.agreements.heads import Head, sign_head
-from accord.agreements.instruments import Details, Instrument, InstrumentKind, sign_instrument
+from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.client import AccordClient
 from accord.clock import SystemClock
@@ -22,7 +23,7 @@ from accord.codec import envelope_from_wire
 from accord.deliveries import MAX_BYTES, AgreementFile, file_to_wire
 from accord.demo.processes import free_port
 from accord.envelope_json import from_json
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.identity import KeyRole
 from accord.keys import PrivateKey
 from accord.roster import Officer

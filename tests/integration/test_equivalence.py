@@ -30,12 +30,12 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.updates import sign_update
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import MOA_ATTESTATIONS
-from accord.client import Question, new_query_id
-from accord.clock import SystemClock
+from accord.client import Question
+from accord.clock import SystemClock, new_query_id
 from accord.codec import encode_query, envelope_to_bytes
 from accord.envelope import QUERY, Envelope, add_signature, sign
 from accord.errors import Refused
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.model import (

@@ -10,7 +10,7 @@ import pytest
 from accord.cli.query import status_of
 from accord.clock import SystemClock
 from accord.errors import Code
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.model import OutcomeKind
 from accord.processes import EXIT_INCOMPLETE
 from accord.transport.channels import ChannelPool

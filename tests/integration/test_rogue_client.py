@@ -9,7 +9,7 @@ import pytest
 from grpc import aio
 
 from accord.agreements.templates import MOA_ATTESTATIONS
-from accord.client import new_query_id
+from accord.clock import new_query_id
 from accord.codec import encode_query, envelope_to_bytes, envelope_to_wire
 from accord.envelope import QUERY, Envelope, sign
 from accord.identity import KeyRole

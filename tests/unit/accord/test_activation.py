@@ -8,7 +8,7 @@ from accord.activation import Activations, activate, read_activations
 from accord.agreements.effective import Standing
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from tests.unit.accord.folders import NOW_MS, OWN, PINS, said, standing
 

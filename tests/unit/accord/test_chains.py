@@ -6,7 +6,8 @@ import pytest
 
 from accord.agreements.effective import Standing
 from accord.agreements.manifest_reading import parse_manifest
-from accord.federation import FederationWatch, load
+from accord.federation import load
+from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import OWN, ROOTS, said, standing
 

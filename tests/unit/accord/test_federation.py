@@ -9,7 +9,8 @@ import pytest
 
 from accord.agreements.effective import Standing
 from accord.errors import InputError
-from accord.federation import FederationWatch, load
+from accord.federation import load
+from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import (
     NOW_MS,

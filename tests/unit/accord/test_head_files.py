@@ -8,7 +8,8 @@ from accord.agreements.effective import Standing, effective
 from accord.agreements.heads import HOUR_MS, Head, sign_head
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
-from accord.federation import FederationWatch, load
+from accord.federation import load
+from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from tests.unit.accord.folders import COUNSEL, NODES, NOW_MS, OWN, said
 from tests.unit.accord.test_instrument_files import instrument

@@ -11,7 +11,7 @@ from accord.agreements.effective import Standing
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
-from accord.federation import FederationWatch
+from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from tests.unit.accord.folders import NOW_MS, OWN, PINS, SIGNED_MS, said, standing
 from tests.unit.accord.test_instrument_files import instrument, suspended

@@ -3,7 +3,8 @@
 import pytest
 
 from accord.agreements.heads import HOUR_MS, verify_head
-from accord.agreements.instruments import Details, Instrument, InstrumentKind, sign_instrument
+from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import SystemClock
 from accord.identity import KeyRole

@@ -62,8 +62,15 @@ def test_only_a_node_key_of_that_very_party_signs(world, city):
             verify_head(sign_head(manifest, head(), key), manifest, city, "x")
     with pytest.raises(InputError, match="is the head of 'harbor'"):
         verify_head(sign_head(manifest, head("harbor"), NODE), manifest, city, "x")
+    hub, joined = world.agencies["hub"], world.agencies["hub"].root
+    stranger = sign_head(manifest, head("hub"), NODE)
     with pytest.raises(InputError, match="'hub' is not a party"):
-        sign_head(manifest, head("hub"), NODE)
+        verify_head(stranger, manifest, hub, "x")
+    # Where members have admitted it, its own node's key counts, and no other's.
+    hub = replace(hub, keys={"node": (NODE.public,)})
+    assert verify_head(stranger, manifest, hub, "x", root=joined).party == "hub"
+    with pytest.raises(InputError, match="another root key"):
+        verify_head(stranger, manifest, hub, "x", root="0" * 64)
     with pytest.raises(InputError, match="another root key"):
         verify_head(sign_head(manifest, head(), NODE), manifest, replace(city, root="0" * 64), "x")
 

@@ -313,7 +313,7 @@ def test_the_order_of_files_decides_nothing_and_outside_membership_nothing_is_al
         assert made & {"city", "harbor"}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_suspension_a_withdrawal_an_opt_out_or_a_law_more_never_widens(world, data):
     manifest = reworded(world, tables=JOINDER + LEAVING, opt_in=data.draw(
