@@ -55,6 +55,9 @@ def may(found: dict, requester: str) -> list[dict]:
     return [one for one in found["may"] if one["requester"] == requester]
 
 
+GAINED = "alert: an agency gained a permission"
+
+
 async def test_who_may_ask_and_what_a_suspension_took(tmp_path):
     files = make_files(tmp_path, SystemClock())
     files.build()
@@ -89,7 +92,12 @@ async def test_who_may_ask_and_what_a_suspension_took(tmp_path):
         with structlog.testing.capture_logs() as logged:
             instrument(files, InstrumentKind.RESUMPTION, 2, of=1)
             found = await until(config, lambda found: may(found, "harbor"))
-        gained = [one for one in logged if one["event"] == "alert: an agency gained a permission"]
+            # The history is on disk a moment before the log has it.
+            for _ in range(100):
+                gained = [one for one in logged if one["event"] == GAINED]
+                if gained:
+                    break
+                await asyncio.sleep(0.05)
         assert {one["of"] for one in gained} == {"harbor"}
         assert all("resumption, number 2 of harbor" in one["cause"] for one in gained)
         assert {one["log_level"] for one in gained} == {"warning"}
