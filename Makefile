@@ -17,7 +17,7 @@ demo: venv
 
 test: lint
 	@mkdir -p build
-	$(BIN)/pytest -n 4 --dist worksteal -m "not full" --junitxml=build/test.xml
+	$(BIN)/pytest -n 3 --dist worksteal -m "not full" --junitxml=build/test.xml
 
 test-full: venv
 	@mkdir -p build
