@@ -55,7 +55,7 @@ from accord.agreements.parents import with_parents
 from accord.errors import AccordError, InputError
 from accord.head_files import FOLDER, HeadFiles
 from accord.instrument_files import WITHHELD, InstrumentFiles
-from accord.joiners import accedes, eligible_only, joiners
+from accord.joiners import accedes, joiners
 from accord.model import check_agency
 from accord.pins import Pins
 
@@ -380,7 +380,7 @@ class _Loader:
         agreement = Agreement(
             manifest,
             parts,
-            instruments=eligible_only(manifest, found.instruments, self._agencies),
+            instruments=found.instruments,
             flaw=found.flaw,
             flawed=found.flawed,
             heads=heads,

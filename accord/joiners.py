@@ -4,12 +4,12 @@ Whom members admit, and under which root, is read from their own verified
 instruments; only then can anything that the joiner signed be verified.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from accord.agencies import Agency, read_plain
 from accord.agreements.instrument_payload import verify_instrument
-from accord.agreements.instruments import Instrument, InstrumentKind, file_name
+from accord.agreements.instruments import InstrumentKind, file_name
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.members import admitted_roots
@@ -50,21 +50,3 @@ def accedes(path: Path, manifest: Manifest, own: Iterable[Agency]) -> bool:
         if one.kind is InstrumentKind.ACCESSION and manifest.party(agency.id) is None:
             return True
     return False
-
-
-def eligible_only(
-    manifest: Manifest, instruments: Sequence[Instrument], agencies: Mapping[str, Agency]
-) -> tuple[Instrument, ...]:
-    """Return the instruments without accessions of agencies that the text lets not join."""
-    rule = manifest.joinder
-    if rule is None:
-        return tuple(instruments)
-
-    def may(one: Instrument) -> bool:
-        agency = agencies.get(one.party)
-        if one.kind is not InstrumentKind.ACCESSION or agency is None:
-            return True
-        kinds = rule.kinds or built_in_law().eligible_kinds
-        return agency.kind in kinds and (not rule.states or agency.state in rule.states)
-
-    return tuple(one for one in instruments if may(one))

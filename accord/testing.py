@@ -74,6 +74,8 @@ class Member:
     name: str
     contact: str
     address: str
+    kind: str
+    state: str
     officers: dict[str, Officer] = field(default_factory=dict)
 
 
@@ -126,7 +128,7 @@ class FederationSimulator:
             node_address="" if broker else address,
             broker_address=address if broker else "",
         )
-        return Member(files, name, contact, address)
+        return Member(files, name, contact, address, kind, state)
 
     def add_agreement(
         self, name: str, parties: tuple[str, ...], *, signed_by: tuple[str, ...] | None = None,
@@ -140,10 +142,9 @@ class FederationSimulator:
         ``options`` are those of :func:`accord.agreements.templates.template_moa`.
         """
         listed = [
-            Party(p, self.members[p].name, self.members[p].files.fingerprint(),
-                  self.members[p].contact)
-            for p in parties
-        ]  # fmt: skip
+            Party(p, one.name, one.files.fingerprint(), one.contact, one.kind, one.state)
+            for p, one in ((p, self.members[p]) for p in parties)
+        ]
         title = " and ".join(party.name for party in listed)
         data = template_moa(name, f"Agreement between {title}", listed, **options)
         for old, new in rewords.items():

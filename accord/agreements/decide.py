@@ -10,8 +10,9 @@ refusal, with the section of the signed text, or the law's citation:
  2. an agreement, held here, between these two, relied on by its digest,
     executed, commenced, neither expired nor replaced, activated at this node
  3. the broker's operator and the requesting agency, where the text restricts
-    them; direction, kind of data, purpose, case number, reason, class of
-    offence, what the officer must declare, approval, export
+    them; both agencies of the kind and state that counsel signed; direction,
+    kind of data, purpose, case number, reason, class of offence, what the
+    officer must declare, approval, export
  4. the officer's credential: agency, validity, standing, employment, role,
     training, purposes
  5. look-back, row limit, a selector by shared fields only
@@ -142,6 +143,8 @@ def _partner(
         _agreement(query, effective, at_ms)
         or _operator(manifest, via, query.audience)
         or agency_refusal(manifest, requester, at_ms)
+        or _as_signed(effective.agreement, requester, query.audience)
+        or _as_signed(effective.agreement, owner, query.audience)
         or request_refusal(query, effective, at_ms)
         or officer_refusal(query, at_ms, rule_of(manifest, query.requesting_agency))
         or limits_refusal(query, manifest, at_ms)
@@ -316,6 +319,25 @@ def _operator(manifest: Manifest, via: str, owner: str) -> Decision | None:
     reason = f"The agreement lets brokers of these operators forward, and no others: {names}."
     contact = contact_of(manifest, owner)
     return refused(Code.OPERATOR_NOT_AGREED, operators[0].section, reason, contact)
+
+
+def _as_signed(agreement: Agreement, agency: Owner, owner: str) -> Decision | None:
+    """Refuse an agency that says it is of another kind or state than counsel signed.
+
+    Which laws bind an agency hangs on the two, and its own file alone can't
+    change what it was when the others agreed to share with it.
+    """
+    member = agreement.membership.find(agency.id)
+    if member is None or (member.party.kind, member.party.state) == (agency.kind, agency.state):
+        return None
+    reason = (
+        f"{agency.id} signed as {member.party.described}; its agency.toml now says "
+        f"{agency.kind} of {agency.state}: both counsels must amend the agreement."
+    )
+    manifest = agreement.manifest
+    return refused(
+        Code.AGENCY_NOT_ELIGIBLE, manifest.scope.section, reason, contact_of(manifest, owner)
+    )
 
 
 def _own(query: Query, policy: Policy | None, at_ms: int) -> Decision:

@@ -179,6 +179,9 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
         if (before[name].name, before[name].contact) != (after[name].name, after[name].contact):
             text = f"is now {after[name].name}; contact: {after[name].contact}"
             yield Change(name, Effect.CHANGES, text, "")
+        if before[name].described != after[name].described:
+            text = f"is now {after[name].described}; before: {before[name].described}"
+            yield Change(name, Effect.CHANGES, text, "")
     if term_words(old) != term_words(new):
         text = f"{term_words(new)}; before: {term_words(old)}"
         yield Change(everybody, Effect.CHANGES, text, new.term.section)

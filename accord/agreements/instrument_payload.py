@@ -15,6 +15,7 @@ from accord import envelope as dsse
 from accord.agencies import Agency
 from accord.agreements.counterparts import is_moment, is_plain, is_year, party_root
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
 from accord.clock import iso, to_ms
@@ -32,6 +33,7 @@ MAX_NUMBER = 9999
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_STATE = re.compile(r"[A-Z]{2}", re.ASCII)
 
 _K = InstrumentKind
 _NEEDED: dict[InstrumentKind, frozenset[str]] = {
@@ -44,7 +46,9 @@ _NEEDED: dict[InstrumentKind, frozenset[str]] = {
     _K.INTERIM_DECISION: frozenset({"decided_by", "reason", "until"}),
     _K.REVIEW: frozenset({"of", "outcome", "decided_by", "reason"}),
     _K.DISPUTE: frozenset({"reason"}),
-    _K.ADMISSION: frozenset({"joiner", "joiner_name", "joiner_root", "joiner_contact"}),
+    _K.ADMISSION: frozenset(
+        {"joiner", "joiner_name", "joiner_root", "joiner_contact", "joiner_kind", "joiner_state"}
+    ),
     _K.ACCESSION: frozenset(),
     _K.WITHDRAWAL: frozenset({"last_day", "sent"}),
     _K.OPT_IN: frozenset({"partner"}),
@@ -88,6 +92,8 @@ class _Payload(StrictModel):
     joiner_name: str | None = None
     joiner_root: str | None = None
     joiner_contact: str | None = None
+    joiner_kind: str | None = None
+    joiner_state: str | None = None
     effective_on: str | None = None
     partner: str | None = None
 
@@ -136,6 +142,8 @@ def sign_instrument(manifest: Manifest, instrument: Instrument, key: Signer) -> 
         "joiner_name": said.joiner_name or None,
         "joiner_root": said.joiner_root or None,
         "joiner_contact": said.joiner_contact or None,
+        "joiner_kind": said.joiner_kind or None,
+        "joiner_state": said.joiner_state or None,
         "effective_on": said.effective_on.isoformat() if said.effective_on else None,
         "partner": said.partner or None,
     }
@@ -234,6 +242,11 @@ def _details(content: _Payload, where: object) -> Details:
         raise InputError(
             where, "names a root that is no fingerprint", "give 64 hex digits after sha256:"
         )
+    kind, state = content.joiner_kind, content.joiner_state
+    if kind is not None and kind not in built_in_law().eligible_kinds:
+        raise InputError(where, f"names {kind!r}, no kind of agency that may join", "sign again")
+    if state is not None and not _STATE.fullmatch(state):
+        raise InputError(where, "names a state that is not two capital letters", "sign again")
     if content.of is not None and not 1 <= content.of < content.number:
         raise InputError(where, "lifts an instrument that is not before it", "give its number")
     try:
@@ -255,6 +268,8 @@ def _details(content: _Payload, where: object) -> Details:
             joiner_name=content.joiner_name or "",
             joiner_root=content.joiner_root or "",
             joiner_contact=content.joiner_contact or "",
+            joiner_kind=content.joiner_kind or "",
+            joiner_state=content.joiner_state or "",
             effective_on=_day(content.effective_on),
             partner=content.partner or "",
         )

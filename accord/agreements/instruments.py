@@ -96,6 +96,8 @@ class Details:
     joiner_name: str = ""
     joiner_root: str = ""
     joiner_contact: str = ""
+    joiner_kind: str = ""
+    joiner_state: str = ""
     effective_on: date | None = None
     partner: str = ""
 

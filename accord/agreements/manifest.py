@@ -39,12 +39,23 @@ class Extension(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One party. ``root`` is 64 hex digits; ``contact`` is shown with refusals."""
+    """One party. ``root`` is 64 hex digits; ``contact`` is shown with refusals.
+
+    ``kind`` and ``state`` say what it was when counsel signed: which laws bind it
+    hangs on them, so its ``agency.toml`` must say the same.
+    """
 
     id: str
     name: str
     root: str
     contact: str
+    kind: str
+    state: str
+
+    @property
+    def described(self) -> str:
+        """What it is, such as "police of CA"."""
+        return f"{self.kind} of {self.state}"
 
 
 class OptIn(StrEnum):

@@ -36,6 +36,8 @@ class PartyEntry(StrictModel):
     name: Text
     root: str
     contact: Text
+    kind: str
+    state: str
 
 
 class ScopeEntry(StrictModel):

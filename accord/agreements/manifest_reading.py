@@ -126,6 +126,7 @@ import hashlib
 
 from accord.agreements.business_days import NO_HOLIDAYS, is_calendar
 from accord.agreements.clause_reading import read_clauses, read_sections
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import (
     INTERIM_DAYS,
     CountedFrom,
@@ -273,7 +274,14 @@ def _parties(source: Source, entries: list[PartyEntry]) -> tuple[Party, ...]:
                     f"is the same as that of {earlier.id!r}",
                     "each party has a root key of its own",
                 )
-        parties.append(Party(agency, entry.name, root, entry.contact))
+        kind = source.word(
+            [*key, "kind"],
+            entry.kind,
+            sorted(built_in_law().eligible_kinds),
+            "a kind of agency that may be a party",
+        )
+        state = source.state([*key, "state"], entry.state)
+        parties.append(Party(agency, entry.name, root, entry.contact, kind, state))
     return tuple(parties)
 
 

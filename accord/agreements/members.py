@@ -3,11 +3,11 @@
 The parties of the text are members from its commencement on. Where the text
 lets agencies join (``[joinder]``), an agency becomes one by two things: members
 admit it (every one of them, or the lead agency that the text names), each
-naming its root; and its own counsel accedes to the text as it is, verified
-against that root. What the joiner alone says of itself counts for nothing. It
-is a member from the later of its accession and the last admission needed, or
-from a later day that one of them names. Where admissions name different roots
-it does not join.
+naming its root, kind and state; and its own counsel accedes to the text as it
+is, verified against that root. What the joiner alone says of itself counts for
+nothing. It is a member from the later of its accession and the last admission
+needed, or from a later day that one of them names. Where admissions name different roots,
+kinds or states, or a kind or state that the text does not admit, it does not join.
 
 A member leaves by a withdrawal with the notice that ``[withdrawal]`` demands,
 or ``[termination]`` where there is no such table. The rest goes on; where one
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from accord.agreements.instruments import Instrument, InstrumentKind
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.notices import Ending, ended_by
 from accord.agreements.term import Term, start_of
@@ -150,6 +151,8 @@ def _joined(
     ]  # fmt: skip
     if len({one.details.joiner_root for one in admissions}) > 1:
         return "the admissions name different root keys"
+    if len({(one.details.joiner_kind, one.details.joiner_state) for one in admissions}) > 1:
+        return "the admissions name different kinds or states"
     signed_ms = accession.signed_at_ms
     needed = {rule.admitted_by} if rule.admitted_by else {
         member.id for member in found.values()
@@ -167,7 +170,13 @@ def _joined(
         (start_of(day, manifest.zone) for day in days if day is not None),
     )
     said = by[min(needed)].details
-    party = Party(joiner, said.joiner_name, said.joiner_root, said.joiner_contact)
+    party = Party(
+        joiner, said.joiner_name, said.joiner_root, said.joiner_contact,
+        said.joiner_kind, said.joiner_state,
+    )  # fmt: skip
+    kinds = rule.kinds or built_in_law().eligible_kinds
+    if party.kind not in kinds or (rule.states and party.state not in rule.states):
+        return f"the agreement does not let {party.described} join ({rule.section})"
     return Member(party, max(start_ms, *moments))
 
 

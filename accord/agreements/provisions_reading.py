@@ -91,7 +91,6 @@ from accord.model import AreaBox
 NOT_HELD = "not held"
 CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
-_STATE = re.compile(r"[A-Z]{2}", re.ASCII)
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _HOT_LIST_TEXTS = ("list", "source", "category")
 
@@ -158,13 +157,12 @@ def _requesters(source: Source, entry: RequestersEntry) -> Requesters:
     for kind in entry.kinds or ():
         key, kinds = ["requesters", "kinds"], sorted(built_in_law().eligible_kinds)
         source.word(key, kind, kinds, "a kind of agency that may ask")
-    for name, form, remedy in (
-        ("states", _STATE, 'write two capital letters, such as "CA"'),
-        ("certifications", CERTIFICATION, "write lower-case words with hyphens"),
-    ):
-        for text in getattr(entry, name) or ():
-            if not form.fullmatch(text):
-                raise source.error(["requesters", name], f"holds {text!r}", remedy, text)
+    for state in entry.states or ():
+        source.state(["requesters", "states"], state)
+    for text in entry.certifications or ():
+        if not CERTIFICATION.fullmatch(text):
+            remedy = "write lower-case words with hyphens"
+            raise source.error(["requesters", "certifications"], f"holds {text!r}", remedy, text)
     return Requesters(
         entry.section,
         frozenset(entry.kinds or ()),

@@ -36,6 +36,7 @@ MIN_METRES, MAX_METRES = 10, 50_000
 
 _METRES = re.compile(r"([1-9][0-9]{1,4}) m", re.ASCII)
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_STATE = re.compile(r"[A-Z]{2}", re.ASCII)
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_+-]+){1,2}", re.ASCII)
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -107,6 +108,17 @@ class Source:
             if value != value.lower():
                 remedy = f"ids are in lower case: write {value.lower()!r}"
             raise self.error(keys, f"holds {value!r}, not {noun}", remedy, value) from None
+
+    def state(self, keys: Keys, value: str) -> str:
+        """Return a checked state.
+
+        Raises:
+            InputError: it is not two capital letters.
+        """
+        if not _STATE.fullmatch(value):
+            remedy = 'write two capital letters, such as "CA"'
+            raise self.error(keys, f"holds {value!r}", remedy, value)
+        return value
 
     def fingerprint(self, keys: Keys, value: str, noun: str) -> str:
         """Return the 64 hex digits of a fingerprint such as ``sha256:<64 hex>``.

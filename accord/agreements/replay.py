@@ -85,22 +85,22 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class _Party:
-    """A party as the draft has it: one that may ask, of a state without laws of its own."""
+    """A party as the draft has it."""
 
     id: str
-    kind: str = "police"
-    state: str = ""
+    kind: str
+    state: str
     certifications: tuple[Certification, ...] = ()
     expires_at_ms: int = 1 << 60
 
 
-def _requester(name: str, draft: Agreement) -> _Party:
-    """Return a requester as the draft's table ``[requesters]`` wants it."""
-    rule = draft.manifest.provisions.requesters
-    if rule is None:
-        return _Party(name)
-    certified = tuple(Certification(one, 1 << 60) for one in rule.certifications)
-    return _Party(name, min(rule.kinds, default="police"), min(rule.states, default=""), certified)
+def _party(name: str, draft: Agreement) -> _Party:
+    """Return a party with the certifications that the table ``[requesters]`` wants."""
+    rule, member = draft.manifest.provisions.requesters, draft.membership.find(name)
+    assert member is not None
+    wanted = sorted(rule.certifications) if rule is not None else ()
+    certified = tuple(Certification(one, 1 << 60) for one in wanted)
+    return _Party(name, member.party.kind, member.party.state, certified)
 
 
 def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -> Replayed | None:
@@ -134,7 +134,7 @@ def _decide(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -
     query = _query(fields, draft, at_ms)
     pair = (query.requesting_agency, query.audience)
     folded = Effective(draft, *pair, at_ms, Standing.IN_FORCE, draft.may_ask(*pair))
-    requester, owner = _requester(pair[0], draft), _Party(pair[1])
+    requester, owner = _party(pair[0], draft), _party(pair[1], draft)
     return decide(query, folded, None, at_ms, requester=requester, owner=owner, law=law)
 
 

@@ -3,8 +3,6 @@
 The form stands in :mod:`accord.agreements.manifest_reading`.
 """
 
-import re
-
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Joinder, OptIn, Party, Scope
 from accord.agreements.manifest_file import ManifestFile, ScopeEntry
@@ -13,8 +11,6 @@ from accord.agreements.reading import Source
 from accord.model import Kind
 
 EVERY_PARTY = "every-party"
-
-_STATE = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
 def read_scope(source: Source, entry: ScopeEntry, parties: tuple[Party, ...]) -> Scope:
@@ -93,9 +89,7 @@ def read_joinder(source: Source, file: ManifestFile, parties: tuple[Party, ...])
     for kind in entry.kinds or ():
         source.word(key, kind, kinds, "a kind of agency that may ask")
     for state in entry.states or ():
-        if not _STATE.fullmatch(state):
-            remedy = 'write two capital letters, such as "CA"'
-            raise source.error(["joinder", "states"], f"holds {state!r}", remedy, state)
+        source.state(["joinder", "states"], state)
     return Joinder(
         entry.section,
         "" if by == EVERY_PARTY else by,

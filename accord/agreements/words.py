@@ -70,7 +70,9 @@ def clauses(manifest: Manifest) -> tuple[Clause, ...]:
 
 def _clauses(manifest: Manifest) -> Iterator[Clause]:
     scope, needs, limits = manifest.scope, manifest.eligibility, manifest.limits
-    parties = "; ".join(f"{party.name} ({party.id})" for party in manifest.parties)
+    parties = "; ".join(
+        f"{party.name} ({party.id}, {party.described})" for party in manifest.parties
+    )
     yield Clause("Parties", "", f"{parties}.")
     pairs = "; ".join(f"{asks} may ask {owns}" for asks, owns in sorted(scope.pairs))
     pairs = pairs or "who may ask whom is undecided"

@@ -94,7 +94,7 @@ def _new_party(federation: Path, name: str, pin: str) -> Party:
     agency = load_agency(folder, root=pin)
     if agency.kind not in built_in_law().eligible_kinds:
         raise InputError(folder, f"is {agency.kind}: no party of an agreement", "leave it out")
-    return Party(agency.id, agency.name, agency.root, agency.contact)
+    return Party(agency.id, agency.name, agency.root, agency.contact, agency.kind, agency.state)
 
 
 @app.command()

@@ -40,6 +40,8 @@ def admit(
     joiner: Annotated[str, typer.Option(help="Who, and its root: county=sha256:<64 hex>.")],
     name: Annotated[str, typer.Option(help="The name of the agency that joins.")],
     contact: Annotated[str, typer.Option(help="Whom of it to talk to.")],
+    kind: Annotated[str, typer.Option(help="What it is: police, sheriff, ...")],
+    state: Annotated[str, typer.Option(help="Its state, such as CA.")],
     effective_on: From = "",
 ) -> None:  # fmt: skip
     """Admit an agency that wants to join, as a member. Compare its fingerprint by telephone."""
@@ -49,6 +51,7 @@ def admit(
         raise InputError("--joiner", f"{agency} is a party already", "it needs no admission")
     said = Details(
         joiner=agency, joiner_name=name, joiner_root=root, joiner_contact=contact,
+        joiner_kind=kind, joiner_state=state,
         effective_on=day_of("--effective-on", effective_on) if effective_on else None,
     )  # fmt: skip
     who = Party(party, key, signer, capacity)

@@ -35,7 +35,8 @@ def replay(
 ) -> None:
     """Say which recorded queries a draft would allow or refuse, and what changes.
 
-    Facts about officers are not in the log: they are taken as good. No plate is shown.
+    Facts about officers are not in the log: they are taken as good. The law is the one that
+    comes with Accord: updates that counsel signed may refuse more. No plate is shown.
     """
     manifest = parse_manifest(read_plain(draft), draft)
     hypothetical, law = Agreement(manifest, ()), built_in_law()
@@ -89,3 +90,4 @@ def _people(origin: str, counts: Counter[str], ordered: list[tuple[Replayed, lis
     told = "; ".join(f"{count} {words}" for words, count in counts.items())
     out.print(shown(f"{origin}: {told}."))
     out.print("Facts about officers are not in the log: they were taken as good.")
+    out.print("The law is the one that comes with Accord: signed updates may refuse more.")

@@ -76,6 +76,7 @@ async def test_a_third_agency_joins_asks_is_answered_withdraws_and_is_refused(
             files.add_instrument(
                 "region", party, K.ADMISSION, signed_at_ms=now - 3 * 86_400_000, joiner="county",
                 joiner_name=county.name, joiner_contact=county.contact,
+                joiner_kind=county.kind, joiner_state=county.state,
                 joiner_root=county.files.fingerprint(),
             )  # fmt: skip
         files.add_instrument("region", "county", K.ACCESSION, signed_at_ms=now - 3 * 86_400_000)

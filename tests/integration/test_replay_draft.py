@@ -14,7 +14,8 @@ from tests.conftest import PLATE, Federation
 def draft(federation: Federation, path: Path, **terms: object) -> Path:
     files = federation.files
     parties = [
-        Party(p, p.title(), files.members[p].files.fingerprint(), "x") for p in ("city", "harbor")
+        Party(p, p.title(), files.members[p].files.fingerprint(), "x", "police", "CA")
+        for p in ("city", "harbor")
     ]
     path.write_bytes(template_moa("draft", "Draft", parties, **terms))  # type: ignore[arg-type]
     return path

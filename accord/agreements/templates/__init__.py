@@ -205,7 +205,8 @@ def _heads(hours: int) -> str:
 
 def _party(party: Party) -> str:
     lines = ["", "[[parties]]", f"id = {_toml(party.id)}", f"name = {_toml(party.name)}"]
-    lines += [f'root = "sha256:{party.root}"', f"contact = {_toml(party.contact)}", ""]
+    lines += [f'root = "sha256:{party.root}"', f"contact = {_toml(party.contact)}"]
+    lines += [f"kind = {_toml(party.kind)}", f"state = {_toml(party.state)}", ""]
     return "\n".join(lines)
 
 

@@ -60,7 +60,9 @@ class Folder:
         **options: object,
     ) -> Path:
         pins = PINS | (pins or {})
-        entries = [Party(p, p.title(), pins[p], f"alpr@{p}.example") for p in parties]
+        entries = [
+            Party(p, p.title(), pins[p], f"alpr@{p}.example", "police", "CA") for p in parties
+        ]
         data = template_moa(id or name, name, entries, **options)  # type: ignore[arg-type]
         data += tables.encode()
         folder = self.path / "agreements" / name

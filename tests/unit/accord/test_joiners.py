@@ -23,7 +23,8 @@ def path(folder):
 
 
 def admit(path, party: str, root: str = "", joiner: str = "county", number: int = 1, **more):
-    details = {"joiner_name": "County", "joiner_contact": "x", **more}
+    details = {"joiner_name": "County", "joiner_contact": "x", "joiner_kind": "police",
+               "joiner_state": "CA", **more}  # fmt: skip
     return instrument(
         path, party, number, kind=K.ADMISSION, joiner=joiner,
         joiner_root=root or PINS["county"], **details,

@@ -73,9 +73,19 @@ class World:
             revoked=frozenset(),
         )
 
+    def where(self, **facts: str) -> "World":
+        """Return a world in which agencies are of another state and kind, such as "NV police"."""
+        changed = dict(self.agencies)
+        for name, what in facts.items():
+            state, kind = what.split()
+            changed[name] = replace(changed[name], state=state, kind=kind)
+        return World(self.keys, changed)
+
     def party(self, name: str) -> Party:
         agency = self.agencies[name]
-        return Party(name, agency.name, agency.root, agency.contact)
+        # No text can name an operator: what is asked of one is refused all the same.
+        kind = "police" if agency.kind == "operator" else agency.kind
+        return Party(name, agency.name, agency.root, agency.contact, kind, agency.state)
 
     def text(self, *parties: str, **options: object) -> bytes:
         names = parties or ("city", "harbor")
@@ -169,12 +179,9 @@ class World:
         )
 
     def decide_as(self, query: Query, agreement: Agreement, agency: Agency, via: str) -> Decision:
-        """Decide without the owner's policy, for a requester with these facts.
-
-        The owner is of a state whose law does not come first.
-        """
+        """Decide without the owner's policy, for a requester with these facts."""
         folded = effective(agreement, query.requesting_agency, query.audience, NOW_MS)
-        owner, law = replace(self.agencies[query.audience], state="NV"), built_in_law()
+        owner, law = self.agencies[query.audience], built_in_law()
         return decide(query, folded, None, NOW_MS, requester=agency, owner=owner, law=law, via=via)
 
 

@@ -84,7 +84,10 @@ def rows(page: Path) -> Iterator[tuple[list[str], str]]:
 
 def moa_draft() -> bytes:
     """What ``accord agreement new`` writes, between two agencies."""
-    parties = [Party(p, p.title(), digit * 64, "x") for p, digit in (("city", "1"), ("port", "2"))]
+    parties = [
+        Party(p, p.title(), digit * 64, "x", "police", "CA")
+        for p, digit in (("city", "1"), ("port", "2"))
+    ]
     return template_moa("city-port", "Sharing", parties, undecided=MOA_QUESTIONS)
 
 
@@ -177,16 +180,6 @@ def test_an_open_text_of_the_corpus_stays_open_until_all_is_answered():
 
 
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
-AGENCIES = {
-    "dea": ("federal", "DC"), "fbi": ("federal", "DC"), "ocean-county": ("sheriff", "NJ"),
-    "pinellas": ("sheriff", "FL"), "coconut-creek": ("police", "FL"),
-    "miami-beach": ("police", "FL"), "clermont": ("police", "FL"),
-    "pembroke-pines": ("police", "FL"), "texas-dps": ("state-police", "TX"),
-    "beaumont": ("police", "TX"), "houston-hidta": ("police", "TX"),
-    "virginia-state-police": ("state-police", "VA"),
-}  # fmt: skip
-"""Kind and state of the parties; of California's and by the name, police."""
-
 POLICY = """format = "accord-policy/1"
 agency = "ventura"
 version = 1
@@ -211,7 +204,7 @@ class Signed:
         self.world = type(world)()
         data = (FOLDER / f"{name}.toml").read_bytes()
         for party in parse_manifest(data, name).parties:
-            self.world.add(party.id, *AGENCIES.get(party.id, ("police", "CA")))
+            self.world.add(party.id, party.kind, party.state)
         self.world.add("stranger", state="FL")
         for one in parse_manifest(data, name).undecided:
             if one.key in ANSWERS:

@@ -87,20 +87,16 @@ def ask(
     **changes: Any,
 ) -> Decision:
     """Ask under an agreement that wants neither case number, reason nor declaration."""
-    text = world.text(
+    other = world.where(city=requester, harbor=owner)
+    text = other.text(
         case_number="optional", reason="optional", look_back_days=3650,
         purposes=["stolen-vehicle", "public-safety-threat"],
     )  # fmt: skip
     manifest = parse_manifest(text.replace(b'state = "attested"', b'state = "recorded"'), "x")
-    agreement = world.agreement(manifest)
-    facts = {}
-    for name, what in (("city", requester), ("harbor", owner)):
-        state, kind = what.split()
-        facts[name] = replace(world.agencies[name], state=state, kind=kind)
+    agreement = other.agreement(manifest)
     officer = {"purposes": tuple(map(str, Purpose)), "issued_at_ms": at_ms - 1,
                "not_after_ms": at_ms + 1}  # fmt: skip
-    query = world.query(agreement, officer=officer, **({"attestations": ()} | changes))
-    other = World(world.keys, world.agencies | facts)
+    query = other.query(agreement, officer=officer, **({"attestations": ()} | changes))
     return other.ask(query, agreement, policy, at_ms, law=law)
 
 

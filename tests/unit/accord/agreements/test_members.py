@@ -53,7 +53,8 @@ def admits(world, party: str, day: date = JAN, root: str = "", **said: object) -
     agency = world.agencies[joiner]
     return one(
         K.ADMISSION, day, party, joiner=joiner, joiner_name=agency.name,
-        joiner_root=root or agency.root, joiner_contact=agency.contact, **said,
+        joiner_root=root or agency.root, joiner_contact=agency.contact,
+        joiner_kind=agency.kind, joiner_state=agency.state, **said,
     )  # fmt: skip
 
 
@@ -283,7 +284,8 @@ def instruments(draw, world):
         last_day=day + timedelta(days=draw(st.integers(0, 40))), sent={Channel.E_MAIL: day},
         purposes=draw(st.sampled_from([frozenset(), frozenset({"stolen-vehicle"})])),
         impairs_essential_purpose=draw(st.booleans()), until=day + timedelta(days=3),
-        joiner="county", joiner_name="n", joiner_contact="c", partner=other,
+        joiner="county", joiner_name="n", joiner_contact="c", joiner_kind="police",
+        joiner_state="CA", partner=other,
         joiner_root=draw(st.sampled_from([world.agencies["county"].root] * 5 + ["0" * 64])),
     )  # fmt: skip
     return Instrument(party, number, K(kind), "n", "c", at(day), said)

@@ -181,11 +181,31 @@ RECOGNISED = (Certification("recognised", NOW_MS + 1),)
     ],
 )
 def test_agencies_that_the_text_does_not_admit(world, facts, words):
+    # An owner of a state whose own law does not come first.
+    world = world.where(harbor="NV police")
     found = manifest(world, REQUESTERS)
     assert ask_as(world, found, certifications=RECOGNISED).allowed
     bad = ask_as(world, found, **facts)
     assert (bad.code, bad.section) == (Code.AGENCY_NOT_ELIGIBLE, "II.A")
     assert words in bad.reason
+
+
+@pytest.mark.parametrize("who", ["city", "harbor"])
+@pytest.mark.parametrize("now", ["AZ police", "NV sheriff"])
+def test_no_agency_becomes_another_by_its_own_word(world, who, now):
+    """Which laws bind an agency hangs on its kind and state: counsel of both sign them."""
+    signed_by = world.where(city="NV police", harbor="NV police")
+    claims = signed_by.where(**{who: now})
+    agreement = signed_by.agreement()
+    query = signed_by.query(agreement)
+    for policy in ("", None):
+        assert signed_by.ask(query, agreement, policy).allowed
+        bad = claims.ask(query, agreement, policy)
+        assert (bad.code, bad.section) == (Code.AGENCY_NOT_ELIGIBLE, "II.A")
+        said = claims.agencies[who]
+        assert f"{who} signed as police of NV" in bad.reason
+        assert f"now says {said.kind} of {said.state}" in bad.reason
+        assert bad.contact
 
 
 def test_only_named_operators_forward(world):

@@ -36,7 +36,9 @@ def place(tmp_path):
         )
         (folder / "agency.toml").write_bytes(data)
         (folder / "agency.sig").write_bytes(sign_agency(data, root))
-        parties.append(Party(name, f"{name.title()} [red]PD", root.public.keyid, "x"))
+        parties.append(
+            Party(name, f"{name.title()} [red]PD", root.public.keyid, "x", "police", "CA")
+        )
     path = tmp_path / "federation" / "agreements" / "city-harbor"
     path.mkdir(parents=True)
     (path / "agreement.toml").write_bytes(template_moa("city-harbor", "Sharing [b]", parties))

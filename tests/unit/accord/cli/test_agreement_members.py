@@ -10,7 +10,8 @@ from tests.unit.accord.cli.test_agreement_notice import notice
 
 TODAY = datetime.now(UTC).date() - timedelta(days=1)
 ROOT = "county=sha256:" + "1" * 64
-JOINER = ("--joiner", ROOT, "--name", "County", "--contact", "x")
+JOINER = ("--joiner", ROOT, "--name", "County", "--contact", "x", "--kind", "police",
+          "--state", "CA")  # fmt: skip
 LEAVE = ("--last-day", TODAY, "--sent", f"e-mail={TODAY}")
 
 
