@@ -36,6 +36,8 @@ _FORMATS = (
     (b"{\\rtf", "a document in RTF"),
 )
 
+_UNSEEN = re.compile(r"[\v\f\x85\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 _WORDS = {
     "extra_forbidden": ("is not a key that belongs here", "remove it, or check its spelling"),
     "missing": ("is missing", "add it"),
@@ -104,12 +106,17 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         # A misspelt key is also a missing one: the misspelling is what to show.
         first = min(found, key=lambda e: e["type"] != "extra_forbidden")
         keys = [str(part) for part in first["loc"]]
-        key = ".".join(keys) or "the file"
-        problem, remedy = _WORDS.get(first["type"], (f"is wrong: {first['msg']}", "correct it"))
-        better = _spelling(kind, keys) if first["type"] == "extra_forbidden" else None
-        better = better or _form(first["type"], key, _value_at(content, first["loc"]))
         # What is missing at the top is missing in line 1.
         line = find_line(text, keys) or 1
+        unknown = first["type"] == "extra_forbidden"
+        better = _spelling(kind, keys) if unknown else None
+        problem, remedy = _WORDS.get(first["type"], (f"is wrong: {first['msg']}", "correct it"))
+        if unknown and better is None:
+            # It may be anything, a withheld plate too, and what is said here is logged.
+            problem = "holds a key that does not belong there"
+            keys.pop()
+        key = ".".join(keys) or "the file"
+        better = better or _form(first["type"], key, _value_at(content, first["loc"]))
         raise InputError(f"{where}, line {line}", f"{key} {problem}", better or remedy) from None
 
 
@@ -165,6 +172,9 @@ def _form(problem: str, key: str, value: Any) -> str | None:
 def decode(data: bytes, where: object) -> str:
     """Return the text of a UTF-8 file without a byte order mark.
 
+    Signs that look like a line break, or that change the direction of writing,
+    are refused: what a reader sees would not be what the file says.
+
     Raises:
         InputError: another encoding or another kind of file, with what to do.
     """
@@ -182,12 +192,17 @@ def decode(data: bytes, where: object) -> str:
     if b"\0" in data[:64]:
         raise InputError(f"{where}, line 1", "is UTF-16 or no text at all", 'save it as "UTF-8"')
     try:
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{where}, line {line}", "is not UTF-8", 'save the file with the encoding "UTF-8"'
         ) from None
+    if unseen := _UNSEEN.search(text):
+        line = text.count("\n", 0, unseen.start()) + 1
+        problem = "holds a sign that looks like a line break or turns the direction of writing"
+        raise InputError(f"{where}, line {line}", problem, "type the line anew in a plain editor")
+    return text
 
 
 def find_line(text: str, keys: list[str]) -> int:

@@ -23,10 +23,10 @@ def answered(data: bytes, where: object, answers: Mapping[str, str]) -> bytes:
         InputError: a key that is not open in this text, or an answer that its
             key can't have.
     """
-    parse_manifest(data, where)
-    lines = decode(data, where).splitlines(keepends=True)
+    before = parse_manifest(data, where)
+    lines = decode(data, where).split("\n")
     for key, answer in answers.items():
-        number = find_line("".join(lines), key.split(".")) if key in QUESTIONS else 0
+        number = find_line("\n".join(lines), key.split(".")) if key in QUESTIONS else 0
         line = lines[number - 1] if number else ""
         found = _OPEN.search(line)
         if found is None:
@@ -35,8 +35,14 @@ def answered(data: bytes, where: object, answers: Mapping[str, str]) -> bytes:
                 "accord agreement explain lists them",
             )  # fmt: skip
         lines[number - 1] = line[: found.end(1)] + _value(key, answer) + line[found.end() :]
-    changed = "".join(lines).encode()
-    parse_manifest(changed, where)
+    changed = "\n".join(lines).encode()
+    after = parse_manifest(changed, where)
+    left = {one.key for one in before.undecided} - {one.key for one in after.undecided}
+    if left != set(answers):
+        raise InputError(
+            where, f"would have {', '.join(sorted(left)) or 'nothing'} answered by that",
+            "write the answer into the file by hand",
+        )  # fmt: skip
     return changed
 
 

@@ -48,14 +48,14 @@ def differences(old: Manifest, new: Manifest) -> tuple[Change, ...]:
         found.append(Change(asks, Effect.GAINS, f"may ask {owns}", new.scope.section))
     for asks, owns in sorted(old.scope.pairs - new.scope.pairs):
         found.append(Change(asks, Effect.LOSES, f"may no longer ask {owns}", new.scope.section))
-    both = sorted({asks for asks, _ in old.scope.pairs & new.scope.pairs})
-    if both:
-        found += _for_requesters(", ".join(both), old, new)
+    # All rules are compared, whoever may ask: an answered or turned direction hides none.
+    asking = sorted({asks for asks, _ in new.scope.pairs or old.scope.pairs})
+    found += _for_requesters(", ".join(asking) or "whoever may ask", old, new)
     return (*found, *_for_all(old, new))
 
 
 def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
-    """Compare what those may see who may ask before and after."""
+    """Compare what those may see who may ask."""
     yield from _sets(who, "may ask for", old.scope.kinds, new.scope.kinds, new.scope.section)
     yield from _sets(
         who, "may ask about", old.purposes.allowed, new.purposes.allowed, new.purposes.section

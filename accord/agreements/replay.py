@@ -4,12 +4,12 @@ The log names who asked whom what and why, and how it was decided; of officers
 and agencies only role, employment and course. Their other facts are taken as
 good here, and what was refused for the officer's sake, by a law, or for a reason
 that no agreement has (a rate, a replay, the owner's own policy), stays refused.
-The draft is read as if it were in force: a signature or a date is nothing that
-a draft can have.
+The draft is read as if it were in force: a signature, a date or a partner's
+choice is nothing that a draft can have. A parent agreement is not looked at.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -17,6 +17,7 @@ from accord.agreements.decide import decide
 from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, Effective, Standing
 from accord.agreements.law.rules import Law
+from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
 from accord.clock import to_ms
 from accord.errors import Code
@@ -42,6 +43,10 @@ ABOUT_THE_AGREEMENT = frozenset(
         Code.AGREEMENT_EXPIRED,
         Code.AGREEMENT_SUSPENDED,
         Code.AGREEMENT_INVALID,
+        Code.AGREEMENT_NOT_ACTIVATED,
+        Code.HEAD_STALE,
+        Code.OPERATOR_NOT_AGREED,
+        Code.AGENCY_NOT_ELIGIBLE,
         Code.DIRECTION_NOT_AGREED,
         Code.KIND_NOT_AGREED,
         Code.PURPOSE_NOT_AGREED,
@@ -57,6 +62,8 @@ ABOUT_THE_AGREEMENT = frozenset(
         Code.FIELD_NOT_SHARED,
     }
 )
+# Refused with the section that asks for an agreement, which the floor cites too.
+_NO_LAW = frozenset({Code.NO_AGREEMENT, Code.AGREEMENT_INVALID})
 RECORDED_KINDS = frozenset({"query", "countersign", "refusal"})
 """Kinds of audit records that hold a query and its decision; once per query and log."""
 
@@ -103,6 +110,27 @@ def _party(name: str, draft: Agreement) -> _Party:
     return _Party(name, member.party.kind, member.party.state, certified)
 
 
+def hypothetical(manifest: Manifest) -> Agreement:
+    """Return a draft as :func:`replayed` reads it: alone."""
+    return Agreement(replace(manifest, parent=None), ())
+
+
+def caveats(manifest: Manifest) -> tuple[str, ...]:
+    """Return in sentences what a replay of this draft leaves out."""
+    found = [
+        "Facts about officers and agencies are not in the log: they were taken as good.",
+        "The law is the one that comes with Accord: signed updates may refuse more.",
+    ]
+    if manifest.parent is not None:
+        found.append(f"Its parent {manifest.parent.id} was not looked at: it may refuse more.")
+    if manifest.scope.opt_in is not None:
+        found.append("Partners choose one another: each was taken as chosen.")
+    if manifest.undecided:
+        keys = ", ".join(one.key for one in manifest.undecided)
+        found.append(f"Undecided questions were read as the least there is: {keys}.")
+    return tuple(found)
+
+
 def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) -> Replayed | None:
     """Return what the draft says to the query that an audit record holds.
 
@@ -116,7 +144,7 @@ def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) 
         return None
     allowed = fields.get("decision") == "allowed"
     decision = _decide(fields, draft, at_ms, law)
-    by_law = fields.get("section", "") in law.citations
+    by_law = fields.get("code") not in _NO_LAW and fields.get("section", "") in law.citations
     if not allowed and (by_law or fields.get("code") not in ABOUT_THE_AGREEMENT):
         outcome = Outcome.STAYS_REFUSED
     elif allowed:

@@ -5,6 +5,7 @@ Exit status: 0 yes, 2 usage, 3 no.
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -25,6 +26,7 @@ from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
 from accord.agreements.stand_ins import STAND_INS
 from accord.cli.cells import plain, shown
+from accord.cli.notice_kit import day_of
 from accord.cli.pins import Roots, pinned
 from accord.cli.query import parse_approval, parse_time
 from accord.cli.show import console
@@ -88,6 +90,7 @@ def ask(
         )
     if requester == owner:
         raise InputError("--owner", "is the requester too", "own questions need no agreement")
+    day_of("--trained-on", trained_on)
     loaded = load(federation, pinned(root))
     at_ms = parse_time(at, to_datetime(SystemClock().now_ms()).astimezone(UTC))
     query = Query(
@@ -116,6 +119,11 @@ def ask(
         row_limit=rows,
     )  # fmt: skip
     asking, asked = _agency(loaded, federation, requester), loaded.agencies.get(owner)
+    notes = []
+    if SystemClock().now_ms() < asking.expires_at_ms <= at_ms:
+        # Agencies publish their file anew each year; the question is about the agreement.
+        notes.append(f"{requester}'s agency.toml runs out before that: taken as published anew.")
+        asking = replace(asking, expires_at_ms=at_ms + 1)
     known = _policy(policy)
     known_law = _law(law, asked)
     held = _held(loaded, requester, owner)
@@ -130,11 +138,13 @@ def ask(
     found = steps(query, folded, decision)
     if known is None and folded is not None:
         found = found[:-1]
-    _print(decision, found, at_ms, as_json=as_json, policy_known=known is not None)
-    rule = folded.agreement.manifest.heads if folded is not None else None
-    if decision.allowed and rule is not None and not as_json:
-        text = "Heads were not looked at: a node says no without one of the last "
-        console().print(shown(f"{text}{rule.max_age_hours} h from both sides ({rule.section})."))
+    if decision.allowed:
+        notes.append("Nodes were not looked at: that of the owner must have it activated.")
+        rule = folded.agreement.manifest.heads if folded is not None else None
+        if rule is not None:
+            text = "Heads were not looked at: a node says no without one of the last "
+            notes.append(f"{text}{rule.max_age_hours} h from both sides ({rule.section}).")
+    _print(decision, found, at_ms, notes, as_json=as_json, policy_known=known is not None)
     raise typer.Exit(EXIT_OK if decision.allowed else EXIT_REFUSED)
 
 
@@ -168,7 +178,13 @@ def _policy(path: Path | None) -> Policy | None:
 
 
 def _print(
-    decision: Decision, found: tuple[Step, ...], at_ms: int, *, as_json: bool, policy_known: bool
+    decision: Decision,
+    found: tuple[Step, ...],
+    at_ms: int,
+    notes: Sequence[str],
+    *,
+    as_json: bool,
+    policy_known: bool,
 ) -> None:
     if as_json:
         content: dict[str, Any] = {
@@ -177,6 +193,7 @@ def _print(
             "policy_known": policy_known,
             "code": decision.code.value if decision.code else None,
             "contact": decision.contact or None,
+            "notes": notes,
             "rules": [
                 {"rule": s.rule, "section": s.section, "held": s.held.value, "reason": s.reason}
                 for s in found
@@ -198,3 +215,5 @@ def _print(
         out.print(shown(f"Whom to talk to: {decision.contact}"))
     if not policy_known and decision.allowed:
         out.print("The owner's own policy was not looked at; it may still say no (--policy).")
+    for note in notes:
+        out.print(shown(note))

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,9 @@ import typer
 from rich.table import Table
 
 from accord.agencies import read_plain
-from accord.agreements.effective import Agreement
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_reading import parse_manifest
-from accord.agreements.replay import Outcome, Replayed, replayed
+from accord.agreements.replay import Outcome, Replayed, caveats, hypothetical, replayed
 from accord.audit.reader import Filter
 from accord.cli.audit import Config, Log, Public, Secret, open_log
 from accord.cli.cells import shown
@@ -35,16 +35,15 @@ def replay(
 ) -> None:
     """Say which recorded queries a draft would allow or refuse, and what changes.
 
-    Facts about officers are not in the log: they are taken as good. The law is the one that
-    comes with Accord: updates that counsel signed may refuse more. No plate is shown.
+    What a log or a draft can't tell is taken as good, and said. No plate is shown.
     """
     manifest = parse_manifest(read_plain(draft), draft)
-    hypothetical, law = Agreement(manifest, ()), built_in_law()
+    alone, law = hypothetical(manifest), built_in_law()
     wanted = Filter({}, since_ms=parse_time(since, to_datetime(SystemClock().now_ms())))
     groups: dict[Replayed, list[int]] = defaultdict(list)
     with open_log(config, log, secret, public) as reader:
         for entry in reader.entries(wanted):
-            found = replayed(entry.fields, hypothetical, entry.time_ms, law)
+            found = replayed(entry.fields, alone, entry.time_ms, law)
             if found is not None:
                 groups[found].append(entry.index)
         origin = reader.origin
@@ -53,9 +52,9 @@ def replay(
     for one, indices in ordered:
         counts[one.outcome.value] += len(indices)
     if as_json:
-        _json(origin, counts, ordered)
+        _json(origin, counts, ordered, caveats(manifest))
     else:
-        _people(origin, counts, ordered)
+        _people(origin, counts, ordered, caveats(manifest))
 
 
 def _rank(one: Replayed) -> int:
@@ -63,10 +62,16 @@ def _rank(one: Replayed) -> int:
     return changes_first.index(one.outcome) if one.outcome in changes_first else 3
 
 
-def _json(origin: str, counts: Counter[str], ordered: list[tuple[Replayed, list[int]]]) -> None:
+def _json(
+    origin: str,
+    counts: Counter[str],
+    ordered: list[tuple[Replayed, list[int]]],
+    notes: Sequence[str],
+) -> None:
     content = {
         "origin": origin,
         "counts": counts,
+        "notes": notes,
         "groups": [
             {"outcome": one.outcome.value, "requester": one.requester, "owner": one.owner,
              "purpose": one.purpose, "code": one.code or None, "section": one.section or None,
@@ -77,7 +82,12 @@ def _json(origin: str, counts: Counter[str], ordered: list[tuple[Replayed, list[
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
-def _people(origin: str, counts: Counter[str], ordered: list[tuple[Replayed, list[int]]]) -> None:
+def _people(
+    origin: str,
+    counts: Counter[str],
+    ordered: list[tuple[Replayed, list[int]]],
+    notes: Sequence[str],
+) -> None:
     out = console()
     table = Table("recorded", "who asked whom", "purpose", "queries", "draft's section", "entries")
     for one, indices in ordered:
@@ -89,5 +99,5 @@ def _people(origin: str, counts: Counter[str], ordered: list[tuple[Replayed, lis
     out.print(table)
     told = "; ".join(f"{count} {words}" for words, count in counts.items())
     out.print(shown(f"{origin}: {told}."))
-    out.print("Facts about officers are not in the log: they were taken as good.")
-    out.print("The law is the one that comes with Accord: signed updates may refuse more.")
+    for note in notes:
+        out.print(shown(note))

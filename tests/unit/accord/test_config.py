@@ -20,7 +20,11 @@ def files(tmp_path) -> FederationSimulator:
     ("old", "new", "said"),
     [
         ('agency = "city"', 'agency = "City"', "agency"),
-        ('name = "main"', 'name = "main"\ninsecure = true', "insecure is not a key"),
+        (
+            'name = "main"',
+            'name = "main"\ninsecure = true',
+            "the file holds a key that does not belong there",
+        ),
         ('name = "main"', "name = 7", "name is not a text"),
         ("[tls]", "[tls", "whose brackets don't close"),
         ('root = "sha256:', 'root = "md5:', "root"),

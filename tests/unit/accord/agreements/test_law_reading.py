@@ -69,7 +69,11 @@ SLIPS = [
     ('"us-xx"', '"US-XX"', "line 2: id holds 'US-XX'"),
     ("number = 1", "number = 0", "line 3: number"),
     ('applies_to = "CA"', 'applies_to = "California"', "not a state"),
-    ('title = "Example"', 'title = "Example"\nauthor = "x"', "author is not a key"),
+    (
+        'title = "Example"',
+        'title = "Example"\nauthor = "x"',
+        "the file holds a key that does not belong",
+    ),
     ('kind = "recipients"', 'kind = "recipient"', 'write "recipients"'),
     ('state = "enforced"', 'state = "attested"', "not a state of a recipients"),
     ('state = "enforced"', 'state = "undecided"', "not a state of a recipients"),

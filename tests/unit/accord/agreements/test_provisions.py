@@ -403,6 +403,21 @@ def test_what_is_open_is_read_as_the_least_there_is(world):
     assert (again.purposes.allowed, again.limits.row_limit) == ({"stolen-vehicle"}, 500)
 
 
+def test_an_answer_goes_into_its_own_key_or_nowhere(world):
+    """Whoever wrote the draft can't make counsel's answer land in another place."""
+    text = world.text(undecided=["eligibility.reason"]).decode()
+    good = answered(text.encode(), "x", {"eligibility.reason": "optional"})
+    assert not parse_manifest(good, "x").eligibility.reason_required
+    trap = (
+        '[[clauses]]\nid = "trap"\nsection = "II.A"\nstate = "recorded"\n'
+        'says = """x \\\n[eligibility] \\\nreason = "undecided" \\\n"""\n\n[eligibility]'
+    )
+    bad = text.replace("[eligibility]", trap, 1)
+    assert parse_manifest(bad.encode(), "x").undecided
+    with pytest.raises(InputError, match="would have nothing answered by that"):
+        answered(bad.encode(), "x", {"eligibility.reason": "optional"})
+
+
 def test_recipients_are_shown_and_nothing_is_answered_onward(world):
     listed = (
         'sharing = "none"',

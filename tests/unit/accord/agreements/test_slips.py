@@ -99,6 +99,10 @@ SLIPS = [
     ("another encoding", "agreement", "[scope]", "# caf\udce9\n[scope]", "# caf", "UTF-8"),
     ("en dash in a section", "agreement", 'section = "VII.B"', 'section = "VII\u2013B"',
      "[sections]", 'write it alike in both places, such as "VII.B"'),
+    ("a line break of Word's", "agreement", "revision = 1", "# one\u2028two\nrevision = 1",
+     "# one", "plain editor"),
+    ("a sign that turns writing round", "agreement", 'direction = "both"',
+     'direction = "\u202ehtob"', "direction =", "plain editor"),
     ("misspelt purpose", "policy", '"amber-alert"', '"amber-alarm"', "purposes =",
      'write "amber-alert"'),
     ("curly quotes", "policy", '"required"', "\u201crequired\u201d", "case_number =",
@@ -117,6 +121,8 @@ SLIPS = [
      "remove one of them"),
     ("open long text", "policy", 'custodian = "undecided"', 'custodian = """The chief',
      "custodian =", "three quotes"),
+    ("a withheld plate as a key", "policy", "plates = []", "7ABC123 = []", "7ABC123 =",
+     "withhold holds a key that does not belong there"),
     ("open list", "policy", "cameras = []", "cameras = [", "cameras = [", "write ] after"),
     ("section twice", "policy", "[rates]", "[own]", "[own]+1", "stands in line"),
 ]  # fmt: skip
@@ -146,6 +152,7 @@ def test_each_slip_is_one_line_that_names_the_line_and_the_fix(
     said = check(monkeypatch, capsys, kind, path)
     assert said.startswith(f"error: {path}, line {line_of(text, what)}: ")
     assert words in said
+    assert "7ABC123" not in said
 
 
 @pytest.mark.parametrize("kind", ["agreement", "policy"])

@@ -104,6 +104,26 @@ def test_each_change_says_who_gains_or_loses(world, change, who, effect, words, 
     assert words in found.text
 
 
+@pytest.mark.parametrize(
+    "direction",
+    [
+        ('direction = "both"', 'direction = "undecided"'),
+        ONE_WAY,
+        ('direction = "both"', 'direction = "one-way"\nowner = "harbor"\nrequester = "city"'),
+    ],
+)
+def test_another_direction_hides_no_other_change(world, direction):
+    """What the other side sends back may turn the direction and widen beside."""
+    wider = world.manifest(look_back_days=3650)
+    for old, new in ((reworded(world, direction), wider), (world.manifest(), wider)):
+        texts = [change.text for change in differences(old, new) if change.effect is Effect.GAINS]
+        assert any("reach back 3650 days, 365 before" in text for text in texts)
+    back = reworded(world, direction, ("look_back_days = 365", "look_back_days = 3650"))
+    turned = reworded(world, ONE_WAY)
+    for found in (differences(turned, back), differences(world.manifest(), back)):
+        assert any("reach back 3650 days" in change.text for change in found)
+
+
 def test_a_change_back_turns_gain_and_loss_round(world):
     narrow, wide = world.manifest(look_back_days=30, place="none"), world.manifest()
     turned = {Effect.GAINS: Effect.LOSES, Effect.LOSES: Effect.GAINS}

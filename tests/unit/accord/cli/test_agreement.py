@@ -242,6 +242,22 @@ def test_ask_says_yes_with_every_rule(place):
     assert {rule["held"] for rule in content["rules"]} == {"yes"}
 
 
+def test_ask_looks_beyond_the_year_of_an_agencys_file(place):
+    """The agreement runs three years; the city's file in this folder some months."""
+    for party in ("city", "harbor"):
+        run(*sign(place, party))
+    at, trained = datetime.now(UTC) + timedelta(days=700), datetime.now(UTC) + timedelta(days=600)
+    more = ("--purpose", "stolen-vehicle", "--at", at.strftime("%Y-%m-%dT%H:%MZ"))
+    more += ("--trained-on", trained.date().isoformat())
+    status, out, _ = ask(place, *more)
+    assert status == 0, out
+    assert "city's agency.toml runs out before that" in out
+    after = (datetime.now(UTC) + timedelta(days=1200)).strftime("%Y-%m-%dT%H:%MZ")
+    status, out, _ = ask(place, *more, "--at", after)
+    assert status == 3
+    assert "The agreement has expired" in out
+
+
 @pytest.mark.parametrize(
     ("more", "words", "section"),
     [
@@ -273,6 +289,9 @@ def test_ask_says_no_with_the_rule_and_its_section(place, more, words, section):
     [
         (("--purpose", "stolen-vehicle", "--what", "everything"), "use one of plate, partial"),
         (("--purpose", "stolen-vehicle", "--at", "tomorrow"), "is not a time with a zone"),
+        (("--purpose", "stolen-vehicle", "--at", "9999-12-31T23:59:59-12:00"), "2200"),
+        (("--purpose", "stolen-vehicle", "--at", "0001-01-01T00:00:00+12:00"), "between 1970"),
+        (("--purpose", "stolen-vehicle", "--trained-on", "06/01/2026"), "is not a day"),
         (("--purpose", "stolen-vehicle", "--owner", "city"), "own questions need no agreement"),
         (("--purpose", "stolen-vehicle", "--requester", "nobody"), "no valid agency.toml of nob"),
     ],
