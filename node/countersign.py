@@ -75,7 +75,7 @@ async def countersign(
 def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
-    breach = floor(query, verified.home, built_in_law(), now_ms)
+    breach = floor(query, verified.home, built_in_law())
     if breach is not None:
         raise Refused(breach.code, section=breach.section, text=breach.reason)
     node.sources.refresh_roster()

@@ -11,6 +11,8 @@ from accord.agreements.reading import Source
 from accord.errors import InputError
 
 NOT_HELD = "not held"
+LAW_PREFIX = "law-"
+"""How the ids of declarations begin that a law wants, and no clause's id."""
 
 MECHANISMS: Mapping[str, str] = {
     "audit-log": "every query, refused or not, is in both agencies' logs before an answer goes out",
@@ -45,6 +47,9 @@ def read_clauses(source: Source, entries: Iterable[ClauseEntry]) -> tuple[Clause
             problem = f"holds {entry.id!r}, not an id of a clause"
             remedy = "write lower-case words with hyphens, such as periodic-audit"
             raise source.error([*key, "id"], problem, remedy)
+        if entry.id.startswith(LAW_PREFIX):
+            problem = f"begins with {LAW_PREFIX}, as the declarations that a law wants do"
+            raise source.error([*key, "id"], problem, "give it another id")
         if entry.id in {clause.id for clause in found}:
             raise source.error([*key, "id"], f"names {entry.id!r} twice", "give each its own")
         state = source.choice([*key, "state"], entry.state, State, "a state of a clause")

@@ -20,6 +20,7 @@ from itertools import chain
 
 from accord.agreements.instruments import Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.rules import of_state
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.notices import Ending, ended_by
 from accord.agreements.term import Term, start_of
@@ -175,7 +176,7 @@ def _joined(
         said.joiner_kind, said.joiner_state,
     )  # fmt: skip
     kinds = rule.kinds or built_in_law().eligible_kinds
-    if party.kind not in kinds or (rule.states and party.state not in rule.states):
+    if party.kind not in kinds or (rule.states and not of_state(party, rule.states)):
         return f"the agreement does not let {party.described} join ({rule.section})"
     return Member(party, max(start_ms, *moments))
 

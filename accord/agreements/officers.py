@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 
 from accord.agreements.decision import Decision, contact_of, refused
-from accord.agreements.law.rules import Requester
+from accord.agreements.law.rules import Requester, of_state
 from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
 from accord.errors import Code
@@ -94,7 +94,7 @@ def agency_refusal(manifest: Manifest, requester: Requester, at_ms: int) -> Deci
     reason = ""
     if rule.kinds and requester.kind not in rule.kinds:
         reason = f"Only agencies of these kinds may ask: {', '.join(sorted(rule.kinds))}."
-    elif rule.states and requester.state not in rule.states:
+    elif rule.states and not of_state(requester, rule.states):
         reason = f"Only agencies of these states may ask: {', '.join(sorted(rule.states))}."
     elif lacks:
         reason = f"The agency's file lacks a certification, or it is over: {', '.join(lacks)}."

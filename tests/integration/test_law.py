@@ -102,12 +102,12 @@ async def test_an_illinois_agency_is_asked_with_the_declaration(tmp_path: Path) 
         outcome = await asked(federation, "harbor", "city")
         assert outcome.code == "ATTESTATION_REQUIRED"
         assert outcome.section == "625 ILCS 5/2-130(c)"
-        assert "must declare illinois-declaration: My agency has filed" in outcome.text
-        declared = (*federation.question().attestations, "illinois-declaration")
+        assert "must declare law-il-declaration: My agency has filed" in outcome.text
+        declared = (*federation.question().attestations, "law-il-declaration")
         outcome = await asked(federation, "harbor", "city", attestations=declared)
         assert outcome.kind is OutcomeKind.ANSWERED
         fields = list(federation.nodes["city"].context.audit.entries())[-1].fields
-        assert "illinois-declaration" in fields["attested"]
+        assert "law-il-declaration" in fields["attested"]
 
 
 async def test_in_new_hampshire_a_read_is_gone_after_three_minutes(tmp_path: Path) -> None:

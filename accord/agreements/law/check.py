@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
 
 from accord.agreements.law.rules import (
     Binds,
@@ -19,12 +18,10 @@ from accord.agreements.law.rules import (
     Requester,
     Retention,
     Rule,
+    of_state,
 )
-from accord.agreements.reading import local_date
 from accord.errors import Code
 from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Query
-
-FEDERAL = "federal"
 
 _KNOWN = frozenset(purpose.value for purpose in Purpose)
 _CHOICE = ", ".join(sorted(set(Purpose) - set(PROHIBITED) - COUNSEL_ONLY))
@@ -40,10 +37,9 @@ class Breach:
     rule: str
 
 
-def floor(query: Query, requester: Requester, law: Law, at_ms: int) -> Breach | None:
+def floor(query: Query, requester: Requester, law: Law) -> Breach | None:
     """Return what forbids the query whomever it asks and under whatever agreement, or None."""
-    bound = law.binding(requester, None, local_date(at_ms, UTC))
-    return breach(bound, query, requester, frozenset({query.purpose}))
+    return breach(law.floor, query, requester, frozenset({query.purpose}))
 
 
 def breach(
@@ -111,13 +107,12 @@ def _own(query: Query) -> bool:
 def _may_receive(rule: Rule, allowed: Recipients, query: Query, requester: Requester) -> bool:
     if _own(query) and rule.binds is Binds.OWNER:
         return True
-    # A federal agency is of no state, whatever its address.
-    at_home = requester.kind != FEDERAL and requester.state in allowed.states
-    return requester.kind in allowed.kinds and (not allowed.states or at_home)
+    at_home = not allowed.states or of_state(requester, allowed.states)
+    return requester.kind in allowed.kinds and at_home
 
 
 def _declared(wanted: Declaration, query: Query, requester: Requester) -> bool:
-    exempt = requester.kind != FEDERAL and requester.state in wanted.exempt_states
+    exempt = of_state(requester, wanted.exempt_states)
     return exempt or _own(query) or wanted.attestation in query.attestations
 
 

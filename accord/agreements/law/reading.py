@@ -45,6 +45,7 @@ from typing import Annotated
 from pydantic import Field as Limit
 
 from accord.agencies import KINDS
+from accord.agreements.clause_reading import LAW_PREFIX
 from accord.agreements.law.rules import (
     EVERY_STATE,
     FLOOR,
@@ -248,8 +249,13 @@ def _purposes(source: Source, key: list[str], entry: _Rule) -> frozenset[str]:
 
 def _declaration(source: Source, key: list[str], entry: _Rule) -> Declaration:
     at = [*key, "attestation"]
+    id = source.agency(at, entry.attestation or "", "an id of a declaration")
+    if not id.startswith(LAW_PREFIX):
+        # Clauses of agreements can't begin so: none can stand in for what a law wants said.
+        remedy = f"write {LAW_PREFIX}{id}"
+        raise source.error(at, f"does not begin with {LAW_PREFIX}", remedy, id)
     return Declaration(
-        source.agency(at, entry.attestation or "", "an id of a declaration"),
+        id,
         entry.declares or "",
         _states(source, [*key, "exempt_states"], entry.exempt_states or []),
     )

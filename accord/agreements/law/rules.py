@@ -6,7 +6,7 @@ agency is one of the pack's state. All rules that bind apply together, so a
 pack or a rule more never widens anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -18,6 +18,7 @@ from accord.model import Certification
 
 EVERY_STATE = "every-state"
 FLOOR = "floor"
+FEDERAL = "federal"
 
 
 class Owner(Protocol):
@@ -34,6 +35,11 @@ class Owner(Protocol):
     @property
     def state(self) -> str:
         """The agency's state, two capital letters, as that file says."""
+
+
+def of_state(agency: Owner, states: Set[str]) -> bool:
+    """Tell whether it is an agency of one of the states: a federal one is of none."""
+    return agency.kind != FEDERAL and agency.state in states
 
 
 class Requester(Owner, Protocol):
@@ -209,8 +215,11 @@ class Rule:
         return self.binds is not Binds.REQUESTER and owner is not None and self._reaches(owner)
 
     def _reaches(self, agency: Owner) -> bool:
-        here = self.applies_to in (EVERY_STATE, agency.state)
-        return here and (not self.bound_kinds or agency.kind in self.bound_kinds)
+        if self.applies_to != EVERY_STATE and not of_state(agency, {self.applies_to}):
+            # Only a rule that names federal agencies binds those that lie in the state.
+            named = FEDERAL in self.bound_kinds and agency.kind == FEDERAL
+            return named and agency.state == self.applies_to
+        return not self.bound_kinds or agency.kind in self.bound_kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +285,15 @@ class Law:
         )
 
     @cached_property
+    def floor(self) -> tuple[Rule, ...]:
+        """The rules that bind every query, on whatever day."""
+        floor = next(pack for pack in self.packs if pack.id == FLOOR)
+        return tuple(rule for rule in floor.rules if rule.applied)
+
+    @cached_property
     def eligible_kinds(self) -> frozenset[str]:
         """The kinds of agencies that the floor lets ask at all."""
-        floor = next(pack for pack in self.packs if pack.id == FLOOR)
-        kinds = [rule.demand.kinds for rule in floor.rules if isinstance(rule.demand, Recipients)]
+        kinds = [rule.demand.kinds for rule in self.floor if isinstance(rule.demand, Recipients)]
         return frozenset.intersection(*kinds)
 
     @cached_property

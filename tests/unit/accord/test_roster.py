@@ -152,7 +152,7 @@ def test_what_the_desk_signed_must_still_be_a_roster(content: object) -> None:
         ('["stolen-vehicle"]', "[]", "purposes"),
         ("2026-01-01", '"soon"', "trained_on"),
         ('id = "O-1"', 'id = "O 1"', "id"),
-        ('role = "detective"', 'rank = "detective"', "rank"),
+        ('role = "detective"', 'rank = "detective"', "officers.0 holds a key"),
         ('employment = "employee"', 'employment = "friend"', "use one of employee, reserve"),
         ("accord-roster/1", "accord-roster/9", "format"),
         ("[[officers]]", OFFICERS + "[[officers]]", "stands there twice"),

@@ -64,7 +64,7 @@ def test_an_undecided_clause_keeps_everybody_from_signing(world):
         ('"VII.C" = "not held"', '"VII.C" = "held"', 'write "not held", or "sha256:"'),
         ('"VIII" =', '"IX" = "not held"\n"VIII" =', "'IX', which no rule cites"),
         ('says = "Errors', 'says = "Errors\\n', "clauses.11.says"),
-        ('says = "Errors', 'why = "x"\nsays = "Errors', "is not a key that belongs here"),
+        ('says = "Errors', 'why = "x"\nsays = "Errors', "holds a key that does not belong"),
     ],
 )  # fmt: skip
 def test_slips_get_one_line(world, old, new, words):

@@ -31,7 +31,7 @@ from accord.agreements.law.rules import (
 from accord.agreements.manifest import State
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import to_ms
-from accord.errors import Code
+from accord.errors import Code, InputError
 from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Window
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, World
 
@@ -50,9 +50,9 @@ CASES = [
     ("CA operator", "NV police", {}, Code.LAW_FORBIDS, "MOA II.A; Cal. Civ. Code 1798.90.55"),
     ("IL police", "IL police", {}, None, ""),
     ("NV police", "IL police", {}, Code.ATTESTATION_REQUIRED, "625 ILCS 5/2-130(c)"),
-    ("NV police", "IL police", {"attestations": "illinois-declaration"}, None, ""),
+    ("NV police", "IL police", {"attestations": "law-il-declaration"}, None, ""),
     ("IL federal", "IL police", {}, Code.ATTESTATION_REQUIRED, "625 ILCS 5/2-130(c)"),
-    ("IL federal", "IL police", {"attestations": "illinois-declaration"}, None, ""),
+    ("IL federal", "IL police", {"attestations": "law-il-declaration"}, None, ""),
     ("VA police", "VA sheriff", {}, None, ""),
     ("NC police", "VA sheriff", {}, Code.LAW_FORBIDS, "Va. Code 2.2-5517"),
     ("VA police", "VA sheriff", {"purpose": "public-safety-threat"}, Code.LAW_FORBIDS,
@@ -205,6 +205,26 @@ def test_a_federal_agency_is_of_no_state_whatever_its_address(world):
     assert ask(world, "NV federal", "NV police", law=law).code is Code.LAW_FORBIDS
 
 
+def test_a_states_law_binds_no_federal_agency_that_it_does_not_name(world):
+    """docs/law.md: a federal agency is out of every state, as owner too."""
+    refused = ask(world, "NV police", "CA police")
+    assert (refused.code, refused.section) == (Code.LAW_FORBIDS, CIVIL)
+    assert ask(world, "NV police", "CA federal").allowed
+    assert ask(world, "MN federal", "NV police", reason="...").allowed
+    assert ask(world, "MN police", "NV police", reason="...").code is Code.REASON_REQUIRED
+    rule = made(RuleKind.PERMITTED_PURPOSES, PermittedPurposes(frozenset({"amber-alert"})))
+    named = replace(rule, applies_to="MN", bound_kinds=frozenset({"federal"}))
+    law = built_in_law().with_packs([Pack("new", 1, "New", "MN", (named,))])
+    assert ask(world, "NV police", "MN federal", law=law).code is Code.LAW_FORBIDS
+    assert ask(world, "NV police", "NV federal", law=law).allowed
+
+
+def test_no_clause_stands_in_for_what_a_law_wants_declared(world):
+    text = world.text().replace(b'id = "verify-before-action"', b'id = "law-il-declaration"')
+    with pytest.raises(InputError, match="as the declarations that a law wants do"):
+        parse_manifest(text, "x")
+
+
 def test_there_is_no_law_without_the_floor():
     others = tuple(pack for pack in built_in_law().packs if pack.id != "floor")
     with pytest.raises(ValueError, match="without the floor"):
@@ -279,7 +299,7 @@ asked = st.fixed_dictionaries(
         "case_number": st.sampled_from(["1", ""]),
         "reason": st.sampled_from(["x", ""]),
         "on_behalf_of": st.sampled_from(["", "", "city", "county"]),
-        "attestations": st.sampled_from([(), ("declared",), ("declared", "illinois-declaration")]),
+        "attestations": st.sampled_from([(), ("declared",), ("declared", "law-il-declaration")]),
     }
 )
 agencies = st.tuples(states, st.sampled_from(KINDS)).map(" ".join)
@@ -311,6 +331,7 @@ def test_californian_data_never_leaves_california(world, extra, requester, owner
     """Whatever agreement, policy, declaration and further law say."""
     law = built_in_law().with_packs([Pack("new", 1, "New", EVERY_STATE, extra)])
     decision = ask(world, requester, owner, policy=policy, law=law, **query)
-    if decision.allowed and owner.startswith("CA "):
+    # A federal agency in California is none of California's, and its own rules bind it.
+    if decision.allowed and owner.startswith("CA ") and owner != "CA federal":
         assert requester.startswith("CA ")
         assert requester.split()[1] not in ("federal", "operator", "tribal-police")

@@ -190,6 +190,13 @@ def test_agencies_that_the_text_does_not_admit(world, facts, words):
     assert words in bad.reason
 
 
+def test_a_federal_agency_is_of_no_state_that_a_text_names(world):
+    table = '[requesters]\nsection = "II.A"\nstates = ["NV"]\n'
+    for kind, code in (("police", None), ("federal", Code.AGENCY_NOT_ELIGIBLE)):
+        here = world.where(city=f"NV {kind}", harbor="NV police")
+        assert ask_as(here, manifest(here, table)).code is code
+
+
 @pytest.mark.parametrize("who", ["city", "harbor"])
 @pytest.mark.parametrize("now", ["AZ police", "NV sheriff"])
 def test_no_agency_becomes_another_by_its_own_word(world, who, now):
