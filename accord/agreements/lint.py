@@ -12,6 +12,7 @@ from enum import Enum
 from accord.agreements.manifest import Extension, Manifest
 from accord.agreements.provisions import Export
 from accord.agreements.terms import CameraSharing
+from accord.model import Employment, Kind
 
 WIDE_DAYS = 730
 """Longer than this, a look-back or a retention is told as long (two years)."""
@@ -44,8 +45,11 @@ def findings(manifest: Manifest) -> tuple[Finding, ...]:
 
 
 def _open(manifest: Manifest) -> Iterator[Finding]:
+    clauses = {clause.id for clause in manifest.clauses}
     for one in manifest.undecided:
         remedy = f"accord agreement answer FILE {one.key}=..."
+        if one.key in clauses:
+            remedy = "write its state into its [[clauses]]: enforced, attested or recorded"
         yield Finding(Severity.BLOCKS, one.key, one.section, one.question, remedy)
 
 
@@ -74,9 +78,38 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
     if onward.recipients and not onward.legal_process:
         text = "Rows may be handed on without an order or subpoena on record."
         yield Finding(warn, "onward.legal_process", onward.section, text, 'write "required"')
+    yield from _wide_people(manifest)
+    if retention.from_capture and (retention.received_days or 0) < limits.look_back_days:
+        text = f"What was captured more than {retention.received_days} days ago is due at once: "
+        text += f"nothing of it is given, though searches may reach back {limits.look_back_days}."
+        yield Finding(
+            warn, "retention.received_days", retention.section, text,
+            "agree on one of the two, or count from receipt",
+        )  # fmt: skip
     if manifest.term.extension is Extension.REPEATING and manifest.non_extension is None:
         text = "It is extended again and again, and no party alone can prevent it."
         yield Finding(warn, "non_extension", manifest.term.section, text, "add [non_extension]")
+
+
+def _wide_people(manifest: Manifest) -> Iterator[Finding]:
+    needs, purposes, warn = manifest.eligibility, manifest.purposes, Severity.WARNING
+    if needs.training_within_days > WIDE_DAYS:
+        text = f"An officer's training may be {needs.training_within_days} days old."
+        key = "eligibility.training_within_days"
+        yield Finding(warn, key, needs.section, text, "agree on fewer days")
+    others = sorted(needs.employment - {Employment.EMPLOYEE})
+    if others:
+        text = f"Not employees alone may ask, but {', '.join(others)} too."
+        yield Finding(warn, "eligibility.employment", needs.section, text, "leave them out")
+    if purposes.answered:
+        text = f"Counsel of both sides allow {', '.join(sorted(purposes.answered))}."
+        yield Finding(
+            warn, "purposes.criminal_immigration", purposes.section, text,
+            "sign only if the law of every party's state lets you",
+        )  # fmt: skip
+    if manifest.heads is None:
+        text = "No node has to say which notices its agency gave: one that is withheld goes unseen."
+        yield Finding(warn, "heads", manifest.execution_section, text, "add [heads]")
 
 
 def _unsaid(manifest: Manifest) -> Iterator[Finding]:
@@ -92,6 +125,11 @@ def _unsaid(manifest: Manifest) -> Iterator[Finding]:
     if said.export is None or said.export.allowed is Export.FREE:
         text = "Answers may leave the client as files, or go to other programs."
         yield Finding(note, "export", "", text, 'add [export] with "case-number" or "never"')
+    if said.hot_lists is None and Kind.HOT_LIST in manifest.scope.kinds:
+        text = (
+            "Of hot lists every entry is shared, whatever its source and age, with all its texts."
+        )
+        yield Finding(note, "hot_lists", manifest.scope.section, text, "add [hot_lists]")
     if said.audits is None:
         yield Finding(
             note, "audits", "", "No number of months between audits is agreed.", "add [audits]"

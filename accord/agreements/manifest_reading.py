@@ -126,6 +126,7 @@ import hashlib
 
 from accord.agreements.business_days import NO_HOLIDAYS, is_calendar
 from accord.agreements.clause_reading import read_clauses, read_sections
+from accord.agreements.contradictions import check_together
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import (
     INTERIM_DAYS,
@@ -179,7 +180,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
     source.word(["format"], file.format, [FORMAT], "a format that this version reads")
     _check_single_words(source, file)
     parties = _parties(source, file.parties)
-    return Manifest(
+    manifest = Manifest(
         id=source.agency(["id"], file.id, "an id of an agreement"),
         title=file.title,
         revision=file.revision,
@@ -209,6 +210,8 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         provisions=read_provisions(source, file, [party.id for party in parties]),
         heads=HeadsRule(file.heads.section, file.heads.max_age_hours) if file.heads else None,
     )
+    check_together(source, manifest)
+    return manifest
 
 
 def _replaces(source: Source, file: ManifestFile) -> bytes:

@@ -10,7 +10,7 @@ section = "Annex 2"
 areas = [{south = 33.7, west = -118.3, north = 33.8, east = -118.2}]
 [hot_lists]
 section = "III"
-shared = ["list", "source", "category"]
+shared = ["list", "source", "category"]   # or ["nothing"]: a hit alone is told
 sources = ["State bureau"]           # left out: any
 max_age_hours = 24                   # left out: as the list says itself
 stale = "withheld"                   # or "marked"
@@ -92,6 +92,7 @@ NOT_HELD = "not held"
 CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_NOTHING = "nothing"
 _HOT_LIST_TEXTS = ("list", "source", "category")
 
 
@@ -190,8 +191,9 @@ def _territory(source: Source, entry: TerritoryEntry) -> Territory:
 def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
     key = ["hot_lists", "shared"]
     source.unique(key, entry.shared)
-    for text in entry.shared:
-        source.word(key, text, _HOT_LIST_TEXTS, "a text of an entry")
+    if entry.shared != [_NOTHING]:
+        for text in entry.shared:
+            source.word(key, text, _HOT_LIST_TEXTS, "a text of an entry")
     source.unique(["hot_lists", "sources"], entry.sources or [])
     words = [*(member.value for member in Stale), UNDECIDED]
     stale = source.word(["hot_lists", "stale"], entry.stale, words, "a rule")

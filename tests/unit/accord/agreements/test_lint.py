@@ -4,10 +4,12 @@ import pytest
 
 from accord.agreements.lint import Severity, findings
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.templates import MOA_ATTESTATIONS
 
 B, W, N = Severity.BLOCKS, Severity.WARNING, Severity.NOTE
 LISTED = 'sharing = "listed"\nrecipients = ["court"]\nlegal_process = "not-required"'
 ROLE = '[[roles]]\nsection = "I.C"\nrole = "operator"\nname = "x"\nagency = "x"\nsees = "answers"\n'
+HOT_LISTS = '[hot_lists]\nsection = "III"\nshared = ["list"]\nmax_age_hours = 24\n'
 POLICY = (
     '[[policies]]\nsection = "II.B"\nparty = "{}"\nversion = 1\ntext = "not held"\n'
     'later_versions = "allowed"\n'
@@ -33,6 +35,11 @@ def found(world, *swaps: tuple[str, str], **options: object) -> set[tuple[Severi
          {"time": "exact", "place": "exact", "camera": "exact"}),
         (W, "eligibility", {"reason": "optional"},
          {"reason": "optional", "case_number": "optional"}),
+        (W, "eligibility.training_within_days", {"training_within_days": 730},
+         {"training_within_days": 731}),
+        (W, "heads", {"head_hours": 24}, {}),
+        (N, "hot_lists", {"tables": HOT_LISTS}, {}),
+        (N, "hot_lists", {"kinds": ["reads"]}, {}),
         (N, "roles", {"tables": ROLE}, {}),
         (N, "export", {"tables": '[export]\nsection = "V"\nallowed = "never"\n'},
          {"tables": '[export]\nsection = "V"\nallowed = "free"\n'}),
@@ -47,6 +54,35 @@ def found(world, *swaps: tuple[str, str], **options: object) -> set[tuple[Severi
 def test_a_finding_is_there_and_without_its_cause_it_is_not(world, severity, key, good, bad):
     assert (severity, key) in found(world, **bad)
     assert (severity, key) not in found(world, **good)
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("eligibility.employment", 'case_number = "required"',
+         'case_number = "required"\nemployment = ["employee", "contractor"]'),
+        ("purposes.criminal_immigration", 'allowed = ["stolen-vehicle"',
+         'criminal_immigration = "allowed"\nallowed = ["criminal-immigration", "stolen-vehicle"'),
+        ("retention.received_days", "received_days = 60",
+         'received_days = 60\ncounted_from = "capture"'),
+    ],
+)  # fmt: skip
+def test_what_is_widest_is_warned_of(world, key, old, new):
+    assert (W, key) in found(world, (old, new))
+    assert (W, key) not in found(world)
+
+
+def test_what_was_captured_within_the_look_back_is_kept(world):
+    counted = ("received_days = 60", 'received_days = 60\ncounted_from = "capture"')
+    assert (W, "retention.received_days") not in found(world, counted, look_back_days=60)
+
+
+def test_an_open_clause_has_a_remedy_that_works(world):
+    text = world.text().replace(b'state = "attested"', b'state = "undecided"')
+    manifest = parse_manifest(text, "x")
+    remedies = {one.remedy for one in findings(manifest) if one.severity is B}
+    assert len(manifest.undecided) == len(MOA_ATTESTATIONS)
+    assert remedies == {"write its state into its [[clauses]]: enforced, attested or recorded"}
 
 
 def test_findings_about_notices_and_recipients(world):
