@@ -165,7 +165,7 @@ def _of(agreement: Agreement, one: Instrument) -> Iterator[Event]:
         text = f"the interim decision of {one.party} (number {one.number}) ends"
         if not any(_reviews(other, one) for other in agreement.instruments):
             text += "; its review is due"
-        section = disputes.section if disputes else ""
+        section = manifest.interim_section
         yield Event(last_day, manifest.id, section, text, EventKind.INTERIM_ENDS)
     if one.kind is InstrumentKind.DISPUTE and disputes is not None:
         opened = local_date(one.signed_at_ms, manifest.zone)

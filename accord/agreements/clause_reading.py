@@ -15,7 +15,7 @@ LAW_PREFIX = "law-"
 """How the ids of declarations begin that a law wants, and no clause's id."""
 
 MECHANISMS: Mapping[str, str] = {
-    "audit-log": "every query, refused or not, is in both agencies' logs before an answer goes out",
+    "audit-log": "whoever gets a query has it in its log, refused or not, before it answers",
     "counterparts": "it is in force only once every party's counsel has signed these bytes",
     "credential": "the officer's agency vouches for employment, standing, training at each query",
     "floor": "refused whatever any agreement or policy says",
@@ -104,6 +104,8 @@ def _cited(file: ManifestFile) -> Iterable[str]:
             section = getattr(entry, "section", None)
             if isinstance(section, str):
                 yield section
+    if file.disputes is not None and file.disputes.interim_section is not None:
+        yield file.disputes.interim_section
 
 
 def check_texts(manifest: Manifest, texts: Mapping[str, bytes], where: object) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from enum import Enum
 
 from accord.agreements.manifest import Manifest
 from accord.agreements.provision_words import (
+    handing_on_words,
     limits_words,
     officer_words,
-    onward_words,
     provision_clauses,
 )
 from accord.agreements.terms import Redaction
@@ -149,9 +149,9 @@ def field_changes(who: str, old: Redaction, new: Redaction, section: str) -> Ite
 
 def _provisions(old: Manifest, new: Manifest) -> Iterator[Change]:
     """Compare what the texts have beside their basic tables, by name."""
-    was_onward, onward = onward_words(old.onward), onward_words(new.onward)
+    was_onward, onward = handing_on_words(old.onward), handing_on_words(new.onward)
     if was_onward != onward:
-        text = f"onward sharing: {onward} Before: {was_onward}"
+        text = f"handing on: {onward} Before: {was_onward}"
         yield Change("every party", Effect.CHANGES, text, new.onward.section)
     were = {(name, text): section for name, section, text, _ in provision_clauses(old.provisions)}
     are = {(name, text): section for name, section, text, _ in provision_clauses(new.provisions)}

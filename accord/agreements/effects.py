@@ -233,14 +233,14 @@ def _limits(
     said = one.details
     if one.kind is InstrumentKind.SUSPENSION:
         words = f"{one.party} has suspended it"
-        section = manifest.policy_section
+        section = manifest.scope.section
         return [Stop(one.party, parties, one.signed_at_ms, until_ms, section, words)]
     if one.kind is InstrumentKind.SUPERSEDED_BY_LAW:
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
         if said.impairs_essential_purpose:
             words += ", which impairs its essential purpose"
     else:
-        words, section = f"{said.decided_by} of {one.party} decided so", manifest.policy_section
+        words, section = f"{said.decided_by} of {one.party} decided so", manifest.interim_section
         last_day = last_interim_day(manifest, one)
         if last_day is not None:
             ends_ms = start_of(last_day + timedelta(days=1), manifest.zone)
@@ -264,5 +264,5 @@ def unreadable(
 
     What can't be read may be a suspension.
     """
-    section = manifest.policy_section
+    section = manifest.scope.section
     return tuple(Stop(party, parties, 0, None, section, why) for party in sorted(of))

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from enum import StrEnum
 from functools import cached_property
 
-from accord.agreements.manifest_file import Channel
+from accord.agreements.manifest_file import INTERIM_DAYS, Channel
 from accord.agreements.provisions import ApprovalRule, Onward, Provisions, RateLimits
 from accord.agreements.terms import Redaction
 from accord.model import Employment, Kind
@@ -211,21 +211,19 @@ class NoticeRule:
     counted_from: CountedFrom
 
 
-INTERIM_DAYS = 7
-"""How long a watch commander's decision lasts at most where the text does not say."""
-
-
 @dataclass(frozen=True, slots=True)
 class Disputes:
     """In how many business days the parties meet, by which calendar of holidays.
 
-    ``interim_days`` is how many calendar days a watch commander's decision lasts at most.
+    ``interim_days`` is how many calendar days a watch commander's decision lasts at
+    most; ``interim_section`` is the section that lets the commander decide.
     """
 
     section: str
     meeting_days: int
     holidays: str
     interim_days: int
+    interim_section: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +256,16 @@ class ClauseRule:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A question that the text leaves to counsel: key, section, the question in words."""
+    """A question that the text leaves to counsel of every party.
+
+    Key, section, the question in words, and what hangs on the answer; of a clause,
+    whose own words say it, that is empty.
+    """
 
     key: str
     section: str
     question: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -314,6 +317,11 @@ class Manifest:
     def interim_days(self) -> int:
         """How many days a watch commander's decision lasts at most."""
         return INTERIM_DAYS if self.disputes is None else self.disputes.interim_days
+
+    @property
+    def interim_section(self) -> str:
+        """The section by which a watch commander decides; where none says so, the scope's."""
+        return self.scope.section if self.disputes is None else self.disputes.interim_section
 
     def party(self, agency: str) -> Party | None:
         """Return the party with that id, or None."""

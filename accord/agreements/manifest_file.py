@@ -27,6 +27,8 @@ from accord.strict_toml import StrictModel
 
 MAX_PARTIES = 64
 MAX_HEAD_HOURS = 720
+INTERIM_DAYS = 7
+"""How long a watch commander's decision lasts at most where the text does not say."""
 
 
 class PartyEntry(StrictModel):
@@ -162,7 +164,8 @@ class DisputesEntry(StrictModel):
     section: Section
     meeting_business_days: int = Limit(ge=1, le=60)
     holidays: str
-    interim_days: int | None = Limit(default=None, ge=1, le=90)
+    interim_days: Open[Annotated[int, Limit(ge=1, le=90)]] = INTERIM_DAYS
+    interim_section: Section | None = None
 
 
 class JoinderEntry(StrictModel):
@@ -186,7 +189,7 @@ class HeadsEntry(StrictModel):
     """The table ``[heads]``."""
 
     section: Section
-    max_age_hours: int = Limit(ge=1, le=MAX_HEAD_HOURS)
+    max_age_hours: Open[Annotated[int, Limit(ge=1, le=MAX_HEAD_HOURS)]]
 
 
 class ClauseEntry(StrictModel):

@@ -26,15 +26,15 @@
     [eligibility]
     section = "II.A"
     training_within_days = 730
-    training_course = "ALPR basics"      # * left out: any
+    training_course = "ALPR basics"      # * or "any", as if left out
     employment = ["employee"]            # * this if left out; or reserve, task-force, contractor
     roles = ["detective"]                # * left out: any
     case_number = "required"             # or "optional"
     reason = "required"
     approval = "supervisor"              # * or "none", "court"
     approval_beyond_days = 90            # * only for searches that reach back further
-    [onward]
-    section = "II.A"
+    [onward]                             # no node ever answers with what it received; this is
+    section = "II.A"                     # about persons: recorded, as no machine sees them
     sharing = "none"                     # or "listed": persons may hand on, outside Accord,
     recipients = ["prosecutor"]          # to these, and never to anybody else
     legal_process = "required"           # or "not-required"
@@ -89,14 +89,15 @@
     digest = "sha256:<64 hex>"           # its fingerprint, as check prints it
     [joinder]                            # * agencies may join
     section = "X"
-    admitted_by = "every-party"          # or the id of the lead agency
+    admitted_by = "every-party"          # or the id of the one that admits for all
     kinds = ["police", "sheriff"]        # * of these kinds of agencies, of these states
     states = ["CA"]
     [disputes]                           # may be left out
     section = "VII.A"
-    meeting_business_days = 5
+    meeting_business_days = 5            # recorded: the calendar tells the day
     holidays = "US-CA"                   # country and subdivision; or "none"
-    interim_days = 7                     # how long a watch commander's decision lasts at most
+    interim_days = 7                     # * a watch commander's decision lasts no longer: enforced
+    interim_section = "VII.B"            # * the section that lets one decide, if another
     [heads]                              # may be left out
     section = "V"
     max_age_hours = 24                   # 1 to 720: nothing is shared on older ones
@@ -129,7 +130,6 @@ from accord.agreements.clause_reading import read_clauses, read_sections
 from accord.agreements.contradictions import check_together
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import (
-    INTERIM_DAYS,
     CountedFrom,
     Disputes,
     Ends,
@@ -208,7 +208,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         joinder=read_joinder(source, file, parties),
         withdrawal=_notice(source, "withdrawal", file.withdrawal),
         provisions=read_provisions(source, file, [party.id for party in parties]),
-        heads=HeadsRule(file.heads.section, file.heads.max_age_hours) if file.heads else None,
+        heads=HeadsRule(file.heads.section, file.heads.max_age_hours or 1) if file.heads else None,
     )
     check_together(source, manifest)
     return manifest
@@ -315,8 +315,9 @@ def _disputes(source: Source, entry: DisputesEntry | None) -> Disputes | None:
             'write country and subdivision such as "US-CA", or "none" for weekends alone',
         )
     holidays = NO_HOLIDAYS if entry.holidays == UNDECIDED else entry.holidays
-    days = INTERIM_DAYS if entry.interim_days is None else entry.interim_days
-    return Disputes(entry.section, entry.meeting_business_days, holidays, days)
+    section = entry.interim_section or entry.section
+    days = entry.interim_days or 1
+    return Disputes(entry.section, entry.meeting_business_days, holidays, days, section)
 
 
 def _non_extension(source: Source, file: ManifestFile) -> NoticeRule | None:

@@ -1,6 +1,6 @@
 """What a text may have beside its basic tables, in plain English. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from accord.agreements.manifest import Eligibility, Limits, State
 from accord.agreements.provisions import (
@@ -28,9 +28,16 @@ _EXPORT = {
 }
 
 
-def officer_words(needs: Eligibility) -> str:
-    """Return what officer and query must show."""
-    words = [f"in good standing and trained within the last {needs.training_within_days} days"]
+NOT_ONWARD = "No node answers with what it received, and no officer asks for another agency."
+"""What the nodes keep of onward sharing, whatever a text says: the floor, and own reads only."""
+
+
+def officer_words(needs: Eligibility, open_keys: Collection[str] = ()) -> str:
+    """Return what officer and query must show; ``open_keys`` are the questions left open."""
+    within = f"{needs.training_within_days} days"
+    if "eligibility.training_within_days" in open_keys:
+        within = "so many days as is undecided"
+    words = [f"in good standing and trained within the last {within}"]
     words += [f"by the course {needs.course}"] * bool(needs.course)
     words += [f"who is {' or '.join(sorted(needs.employment))}"]
     words += [f"with the role {' or '.join(sorted(needs.roles))}"] * bool(needs.roles)
@@ -46,11 +53,17 @@ def officer_words(needs: Eligibility) -> str:
     return text
 
 
-def limits_words(limits: Limits) -> str:
+def limits_words(limits: Limits, open_keys: Collection[str] = ()) -> str:
     """Return how far back, how many rows, how many queries."""
-    text = f"Searches reach back {limits.look_back_days} days at most"
+    back = f"{limits.look_back_days} days at most"
+    rows = f"{limits.row_limit} rows at once"
+    if "limits.look_back_days" in open_keys:
+        back = "for an undecided number of days"
+    if "limits.row_limit" in open_keys:
+        rows = "an undecided number of rows at once"
+    text = f"Searches reach back {back}"
     text += "".join(f", for {purpose} {days}" for purpose, days in limits.by_purpose)
-    text += f" and give {limits.row_limit} rows at once."
+    text += f" and give {rows}."
     rates = limits.rates
     for count, whom in (
         (rates.officer_per_day, "an officer a day"),
@@ -62,15 +75,15 @@ def limits_words(limits: Limits) -> str:
     return text
 
 
-def onward_words(onward: Onward) -> str:
-    """Return what may be handed on, and to whom."""
+def handing_on_words(onward: Onward) -> str:
+    """Return to whom a person may hand on what was received: recorded, no machine sees it."""
     if not onward.recipients:
-        return "What is received goes to the parties only."
+        return "A person hands on nothing outside the parties: no machine sees that."
     who = ", ".join(sorted(onward.recipients))
     process = "; an order or subpoena is on record first" * onward.legal_process
     return (
-        f"No node answers with what it received. A person may hand it on to {who} and to "
-        f"nobody else{process}: no machine sees that."
+        f"A person may hand what was received on to {who} and to nobody else{process}: "
+        "no machine sees that."
     )
 
 
@@ -105,6 +118,9 @@ def provision_clauses(provisions: Provisions) -> Iterator[Words]:
         yield "Time to renegotiate", provisions.renegotiation.section, text, recorded
     if provisions.survival:
         yield "After the end", provisions.survival.section, _survival(provisions.survival), enforced
+        if provisions.survival.logs_years:
+            text = f"The books are kept {provisions.survival.logs_years} years."
+            yield "Books", provisions.survival.section, text, recorded
 
 
 def _requesters(rule: Requesters) -> str:
@@ -150,6 +166,5 @@ def _policy(policy: NamedPolicy) -> str:
 
 def _survival(rule: Survival) -> str:
     flight = "is answered" if rule.in_flight else "is refused"
-    kept = "is kept as agreed" if rule.received else "is deleted by the end"
-    logs = f"; logs are kept {rule.logs_years} years" if rule.logs_years else ""
-    return f"A query under way at the end {flight}; what was received {kept}{logs}."
+    kept = "is kept as agreed" if rule.received else "must be deleted by the end"
+    return f"A query under way at the end {flight}; what was received {kept}: each answer says so."

@@ -126,7 +126,7 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         )  # fmt: skip
     yield _rule(
         "no party and no law has suspended it, or the part that is asked for",
-        manifest.policy_section, Code.AGREEMENT_SUSPENDED,
+        manifest.scope.section, Code.AGREEMENT_SUSPENDED,
     )  # fmt: skip
     if manifest.heads is not None and effective.agreement.heads is not None:
         yield _rule(

@@ -18,6 +18,9 @@ from accord.agreements.shapes import MAX_DAYS
 from accord.agreements.terms import PhotoSharing
 from accord.model import ApprovalKind, Employment, Offence, Purpose
 
+ANY_COURSE = "any"
+"""The word for a training by whatever course; the course "undecided" nobody has taken."""
+
 
 def read_purposes(source: Source, entry: PurposesEntry) -> Purposes:
     """Return the closed list of purposes, each with its classes of offences.
@@ -118,7 +121,7 @@ def read_eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:
         entry.training_within_days or 1,
         case != "optional",
         reason != "optional",
-        entry.training_course or "",
+        "" if entry.training_course in (None, ANY_COURSE) else entry.training_course,
         frozenset(employment),
         frozenset(entry.roles or ()),
         _approval(source, entry),

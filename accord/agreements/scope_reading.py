@@ -81,7 +81,7 @@ def read_joinder(source: Source, file: ManifestFile, parties: tuple[Party, ...])
             ["joinder"], "is given although the scope is one-way, between two named parties",
             'remove it, or write direction = "both"',
         )  # fmt: skip
-    words = [EVERY_PARTY, *(party.id for party in parties)]
+    words = [EVERY_PARTY, *(party.id for party in parties), UNDECIDED]
     by = source.word(["joinder", "admitted_by"], entry.admitted_by, words, "every-party or a party")
     for name in ("kinds", "states"):
         source.unique(["joinder", name], getattr(entry, name) or [])
@@ -92,7 +92,7 @@ def read_joinder(source: Source, file: ManifestFile, parties: tuple[Party, ...])
         source.state(["joinder", "states"], state)
     return Joinder(
         entry.section,
-        "" if by == EVERY_PARTY else by,
+        "" if by in (EVERY_PARTY, UNDECIDED) else by,
         frozenset(entry.kinds or ()),
         frozenset(entry.states or ()),
     )

@@ -23,7 +23,7 @@ from accord.agreements.words import clauses
 _DAY_0 = date(2001, 1, 1)
 _AHEAD_PERIODS = 1
 # The names of the clauses that say something of days.
-_TIMED = frozenset({"Term", "Early end", "Non-extension", "Disputes"})
+_TIMED = frozenset({"Term", "Early end", "Non-extension", "Disputes", "Interim decisions"})
 
 
 class Span(Enum):

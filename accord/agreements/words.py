@@ -4,8 +4,8 @@ What is said here is read off the same rules that :func:`decide` keeps, so a
 chief who reads it reads what the machines will do.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from accord.agreements.clause_reading import MECHANISMS
 from accord.agreements.manifest import (
@@ -22,9 +22,10 @@ from accord.agreements.manifest import (
 )
 from accord.agreements.manifest_file import Channel
 from accord.agreements.provision_words import (
+    NOT_ONWARD,
+    handing_on_words,
     limits_words,
     officer_words,
-    onward_words,
     provision_clauses,
 )
 from accord.agreements.reading import TIME_STEPS
@@ -63,13 +64,57 @@ class Clause:
     state: State = State.ENFORCED
 
 
+_OPEN_UNDER: Mapping[str, str | tuple[str, ...]] = {
+    "Scope": "scope.",
+    "Joining": "joinder.",
+    "Purposes": "purposes.",
+    "Who may ask": "eligibility.",
+    "Handing on": "onward.",
+    "Limits": "limits.",
+    "What is seen": "fields.",
+    "Retention": "retention.",
+    "Term": "term.",
+    "Early end": "termination.",
+    "Leaving": "withdrawal.",
+    "Non-extension": "non_extension.",
+    "Disputes": "disputes.holidays",
+    "Interim decisions": "disputes.interim_days",
+    "Heads": "heads.",
+    "Hot lists": "hot_lists.",
+    "Export": "export.",
+    "After the end": "survival.",
+}
+"""Where the questions are that leave a rule open, by the rule's name."""
+
+
 def clauses(manifest: Manifest) -> tuple[Clause, ...]:
     """Return every rule of the agreement in words, in the order of the file."""
-    return tuple(_clauses(manifest))
+    tables = (_told(manifest, clause) for clause in _tables(manifest))
+    return (*tables, *(_clause(rule) for rule in manifest.clauses))
 
 
-def _clauses(manifest: Manifest) -> Iterator[Clause]:
+def _clause(rule: ClauseRule) -> Clause:
+    name = rule.id.replace("-", " ").capitalize()
+    return Clause(name, rule.section, clause_words(rule), rule.state)
+
+
+def _told(manifest: Manifest, clause: Clause) -> Clause:
+    """Return the rule as undecided, with its questions, where one is open."""
+    under = _OPEN_UNDER.get(clause.name)
+    found = [one.key for one in manifest.undecided if under and one.key.startswith(under)]
+    if not found:
+        return clause
+    keys = ", ".join(key.partition(".")[2] for key in found)
+    return replace(clause, text=f"{clause.text} Undecided: {keys}.", state=State.UNDECIDED)
+
+
+def _open(manifest: Manifest) -> frozenset[str]:
+    return frozenset(one.key for one in manifest.undecided)
+
+
+def _tables(manifest: Manifest) -> Iterator[Clause]:
     scope, needs, limits = manifest.scope, manifest.eligibility, manifest.limits
+    open_keys = _open(manifest)
     parties = "; ".join(
         f"{party.name} ({party.id}, {party.described})" for party in manifest.parties
     )
@@ -82,7 +127,7 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
         picked += ", or that it has not opted in to" if scope.opt_in is OptIn.BOTH else ""
         picked += "."
     text = f"For {' and '.join(sorted(scope.kinds))}: {pairs}.{picked}"
-    yield Clause("Scope", scope.section, text, _state(manifest, "scope"))
+    yield Clause("Scope", scope.section, text)
     if manifest.joinder is not None:
         yield Clause("Joining", manifest.joinder.section, joinder_words(manifest.joinder))
     if manifest.parent is not None:
@@ -99,7 +144,6 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
             f"{', '.join(sorted(classes))}."
             for purpose, classes in manifest.purposes.offences
         ),
-        _state(manifest, "purposes"),
     )
     if manifest.purposes.prohibited:
         prohibited = ", ".join(sorted(manifest.purposes.prohibited))
@@ -108,61 +152,57 @@ def _clauses(manifest: Manifest) -> Iterator[Clause]:
             manifest.purposes.section,
             f"While this runs, under no agreement between the parties for {prohibited}.",
         )
-    state = _state(manifest, "eligibility")
-    yield Clause("Who may ask", needs.section, officer_words(needs), state)
-    onward, state = manifest.onward, _state(manifest, "onward")
-    yield Clause("Onward sharing", onward.section, onward_words(onward), state)
+    yield Clause("Who may ask", needs.section, officer_words(needs, open_keys))
+    yield Clause("Onward sharing", manifest.onward.section, NOT_ONWARD)
+    text = handing_on_words(manifest.onward)
+    yield Clause("Handing on", manifest.onward.section, text, State.RECORDED)
     yield Clause(
         "Local policy",
         manifest.policy_section,
         "Each owner's own policy narrows this, and never widens it.",
     )
-    yield Clause("Limits", limits.section, limits_words(limits), _state(manifest, "limits"))
+    yield Clause("Limits", limits.section, limits_words(limits, open_keys))
     text = f"{_seen(manifest.fields.redaction)}."
-    yield Clause("What is seen", manifest.fields.section, text, _state(manifest, "fields"))
-    text = f"{kept_words(manifest)}."
-    yield Clause("Retention", manifest.retention.section, text, _state(manifest, "retention"))
-    term_state = _state(manifest, "term")
-    yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.", term_state)
-    yield Clause("Early end", *_early_end(manifest), _state(manifest, "termination"))
+    yield Clause("What is seen", manifest.fields.section, text)
+    yield Clause("Retention", manifest.retention.section, f"{kept_words(manifest)}.")
+    yield Clause("Term", manifest.term.section, f"{term_words(manifest)}.")
+    yield Clause("Early end", *_early_end(manifest))
     if manifest.withdrawal is not None:
-        state = _state(manifest, "withdrawal")
-        said = notice_words(manifest.withdrawal, undecided=state is State.UNDECIDED)
+        said = notice_words(manifest.withdrawal, undecided="withdrawal.counted_from" in open_keys)
         text = f"A party leaves by {said}; the rest goes on."
-        yield Clause("Leaving", manifest.withdrawal.section, text, state)
+        yield Clause("Leaving", manifest.withdrawal.section, text)
     prevented = manifest.non_extension
     if prevented is not None:
-        state = _state(manifest, "non_extension")
-        said = notice_words(prevented, undecided=state is State.UNDECIDED)
+        said = notice_words(prevented, undecided="non_extension.counted_from" in open_keys)
         text = f"A party prevents the extension by {said}."
-        yield Clause("Non-extension", prevented.section, text, state)
+        yield Clause("Non-extension", prevented.section, text)
     elif manifest.term.extension is not Extension.NONE:
         text = "No party alone prevents the extension."
         yield Clause("Non-extension", manifest.term.section, text)
-    disputes = manifest.disputes
-    if disputes is not None:
-        state = _state(manifest, "disputes")
-        holidays = "undecided" if state is State.UNDECIDED else disputes.holidays
-        days = f"{disputes.meeting_days} business days (holidays: {holidays})"
-        text = f"Once a party opens a dispute, the parties meet within {days}. "
-        text += f"A watch commander's decision lasts {disputes.interim_days} days at most."
-        yield Clause("Disputes", disputes.section, text, state)
+    yield from _disputes(manifest, open_keys)
     if manifest.heads is not None:
-        yield Clause("Heads", manifest.heads.section, f"{heads_words(manifest.heads)}.")
+        yield Clause("Heads", manifest.heads.section, f"{heads_words(manifest.heads, open_keys)}.")
     yield Clause(
         "Execution", manifest.execution_section, "Every party signs a counterpart of these bytes."
     )
     for provision in provision_clauses(manifest.provisions):
         yield Clause(*provision)
-    for rule in manifest.clauses:
-        name = rule.id.replace("-", " ").capitalize()
-        yield Clause(name, rule.section, clause_words(rule), rule.state)
 
 
-def _state(manifest: Manifest, table: str) -> State:
-    """Return what becomes of a table of the file: enforced, once nothing in it is open."""
-    open_keys = (one.key.partition(".")[0] for one in manifest.undecided)
-    return State.UNDECIDED if table in open_keys else State.ENFORCED
+def _disputes(manifest: Manifest, open_keys: frozenset[str]) -> Iterator[Clause]:
+    """Tell the meeting, which the calendar announces, apart from what binds the nodes."""
+    disputes = manifest.disputes
+    if disputes is None:
+        return
+    holidays = "undecided" if "disputes.holidays" in open_keys else disputes.holidays
+    text = f"Once a party opens a dispute, the parties meet within {disputes.meeting_days} "
+    text += f"business days (holidays: {holidays}). The calendar tells the day; sharing goes on."
+    yield Clause("Disputes", disputes.section, text, State.RECORDED)
+    lasts = f"{disputes.interim_days} days at most"
+    if "disputes.interim_days" in open_keys:
+        lasts = "for an undecided number of days at most"
+    text = f"A watch commander's decision narrows, and lasts {lasts}, or until its review."
+    yield Clause("Interim decisions", disputes.interim_section, text)
 
 
 def clause_words(rule: ClauseRule) -> str:
@@ -178,9 +218,11 @@ def clause_words(rule: ClauseRule) -> str:
             return f"{rule.says} Undecided."
 
 
-def heads_words(rule: HeadsRule) -> str:
+def heads_words(rule: HeadsRule, open_keys: Collection[str] = ()) -> str:
     """Return what becomes of the agreement while a node says nothing of its notices."""
     hours = "one hour" if rule.max_age_hours == 1 else f"{rule.max_age_hours} hours"
+    if "heads.max_age_hours" in open_keys:
+        hours = "an undecided number of hours"
     return (
         "Each party's node signs again and again which notices its counsel has given; once the "
         f"last such head of either side is older than {hours}, nothing is shared"
@@ -193,7 +235,7 @@ def _early_end(manifest: Manifest) -> tuple[str, str]:
     rule = manifest.termination
     if rule is None:
         return manifest.term.section, f"{together}. No party ends it alone."
-    said = notice_words(rule, undecided=_state(manifest, "termination") is State.UNDECIDED)
+    said = notice_words(rule, undecided="termination.counted_from" in _open(manifest))
     return rule.section, f"{together}. A party alone ends it by {said}."
 
 
@@ -243,12 +285,19 @@ def _place(redaction: Redaction) -> str:
 
 
 def kept_words(manifest: Manifest) -> str:
-    """Return how long what was received may be kept."""
-    days = manifest.retention.received_days
+    """Return how long what was received may be kept, and what of it a machine does."""
+    retention, open_keys = manifest.retention, _open(manifest)
+    days = retention.received_days
     if days is None:
         return "What is received is kept as the receiving agency's own policy says"
-    counted = "its capture" if manifest.retention.from_capture else "its receipt"
-    return f"What is received is deleted {days} days after {counted}"
+    counted = "its capture" if retention.from_capture else "its receipt"
+    counted = "a day that is undecided" if "retention.counted_from" in open_keys else counted
+    number = "one day" if days == 1 else f"{days} days"
+    number = "a number of days" if "retention.received_days" in open_keys else number
+    return (
+        f"What is received must be deleted {number} after {counted}: each answer names the day, "
+        "and no node takes in what another gave"
+    )
 
 
 def extension_words(term: TermRule) -> str:
@@ -267,7 +316,7 @@ def extension_words(term: TermRule) -> str:
 
 def term_words(manifest: Manifest) -> str:
     """Return how long the agreement runs, and what of it is undecided."""
-    term, open_keys = manifest.term, {one.key for one in manifest.undecided}
+    term, open_keys = manifest.term, _open(manifest)
     last = "the anniversary" if term.ends is Ends.ANNIVERSARY else "the day before the anniversary"
     if "term.ends" in open_keys:
         last = "undecided"

@@ -78,7 +78,6 @@ def new(
         parties,
         time_zone=zone,
         undecided=MOA_QUESTIONS,
-        head_hours=24,
         texts=held,
     )
     write_new(out, data)

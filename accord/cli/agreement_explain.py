@@ -76,7 +76,8 @@ def _print(agreement: Agreement, now_ms: int) -> None:
         parties = ", ".join(f"{party.name} ({party.contact})" for party in manifest.parties)
         out.print()
         out.print(shown(f"UNDECIDED: {one.key} ({one.section})"))
-        out.print(shown(f"{one.question} Counsel of every party must answer: {parties}."))
+        why = f" {one.why}" if one.why else ""
+        out.print(shown(f"{one.question}{why} Counsel of every party must answer: {parties}."))
     line = timeline(agreement, now_ms)
     if line.today is not None:
         out.print()

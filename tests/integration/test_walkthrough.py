@@ -53,8 +53,9 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 16, tmp_path)
-    slip, notice, policy = [line for line in err.splitlines() if line.startswith("error: ")]
+    out, err = run_page("for-counsel.md", 22, tmp_path)
+    told = [line for line in err.splitlines() if line.startswith("error: ")]
+    slip, notice, policy, leaving = told
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
     assert "document.agency_name is not answered, and 16 more" in policy
     assert out.count("Not answered: ") == 17
@@ -62,8 +63,13 @@ def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     assert re.search(r'slip\.toml, line \d+: .*write "stolen-vehicle"', slip)
     assert "UNDECIDED: term.extension (V)" in out
     assert "whether it is extended is undecided" in out
-    assert out.count("In force now: yes") == 2
-    assert "\nYes.\n" in out
+    assert out.count("In force now: yes") == 3
+    assert out.count("\nYes.\n") == 2
     assert "\nNo: The agreement does not hold the purpose hit-and-run" in out
     assert "no signature was looked at" in (tmp_path / "to-read.html").read_text()
+    assert "leaves less than 30 days after" in leaving
+    for key in ("scope.opt_in", "joinder.admitted_by", "withdrawal.counted_from"):
+        assert f"UNDECIDED: {key} (" in out
+    assert "harbor has not opted in to county" in out
+    assert re.search(r"region.*the last day of county as a member", out)
     assert (tmp_path / "in-force.html").read_text().count("signature verified") == 2

@@ -80,7 +80,7 @@ async def test_who_may_ask_and_what_a_suspension_took(tmp_path):
             found = await until(config, lambda found: not may(found, "harbor"))
         assert not [one for one in logged if "gained" in one["event"]]
         (why,) = [one for one in found["may_not"] if one["requester"] == "harbor"]
-        assert (why["code"], why["section"]) == ("AGREEMENT_SUSPENDED", "II.B")
+        assert (why["code"], why["section"]) == ("AGREEMENT_SUSPENDED", "II.A")
         assert "harbor has suspended it" in why["reason"]
         assert {one["effect"] for one in found["changes"]} == {"loses"}
         assert {one["requester"] for one in found["changes"]} == {"harbor"}

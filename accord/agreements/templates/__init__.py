@@ -8,6 +8,7 @@ from string import Template
 
 from accord.agreements.clause_reading import NOT_HELD
 from accord.agreements.manifest import Party
+from accord.agreements.manifest_file import INTERIM_DAYS
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.questions import QUESTIONS, UNDECIDED
 from accord.model import Kind, Purpose
@@ -27,14 +28,16 @@ MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
 """What an officer declares under the MOA (II.A, III)."""
 
 
-_MOA_SAYS = frozenset(
-    ("scope.direction", "scope.opt_in", "withdrawal.counted_from", "purposes.allowed",
-     "eligibility.training_within_days",
-     "onward.legal_process", "limits.look_back_days", "limits.row_limit", "fields.time",
-     "fields.place", "fields.camera", "fields.photo", "export.allowed", "term.length_years")
-)  # fmt: skip
+_ANSWERED = frozenset(("scope.direction", "purposes.allowed", "term.length_years"))
+"""What the memorandum says itself: reciprocally (I.B), its uses (I.C), three years (V)."""
 
-MOA_QUESTIONS = tuple(path for path in QUESTIONS if path not in _MOA_SAYS)
+_NOT_THERE = frozenset(
+    ("scope.opt_in", "onward.legal_process", "withdrawal.counted_from", "joinder.admitted_by",
+     "export.allowed")
+)  # fmt: skip
+"""Questions of rules that the memorandum does not have, or has with one answer only."""
+
+MOA_QUESTIONS = tuple(path for path in QUESTIONS if path not in _ANSWERED | _NOT_THERE)
 """What the memorandum leaves open: each must be answered before anybody signs."""
 
 
@@ -49,6 +52,7 @@ def template_moa(
     kinds: Sequence[str] = tuple(Kind),
     purposes: Sequence[str] = MOA_PURPOSES,
     training_within_days: int = 730,
+    training_course: str = "",
     case_number: str = "required",
     reason: str = "required",
     approval: str = "none",
@@ -66,6 +70,7 @@ def template_moa(
     extension_years: int = 1,
     counted_from: str = "receipt",
     holidays: str = "US-CA",
+    interim_days: int = INTERIM_DAYS,
     head_hours: int | None = None,
     texts: Mapping[str, bytes] | None = None,
     tables: str = "",
@@ -78,7 +83,7 @@ def template_moa(
     ``tables`` are more tables of a manifest, as TOML; see
     :mod:`accord.agreements.provisions_reading`.
     ``head_hours`` is how old a node's word on its agency's notices may be; None
-    leaves the rule out.
+    leaves the rule out, unless it is undecided. ``training_course`` "" takes any.
     ``received_days`` None leaves what was received to the requester's own
     retention policy, as MOA IV reads. ``undecided`` are keys of
     :data:`accord.agreements.questions.QUESTIONS`, left to counsel whatever the
@@ -94,13 +99,6 @@ def template_moa(
         "time_zone": time_zone,
         "kinds": [str(kind) for kind in kinds],
         "purposes": [str(purpose) for purpose in purposes],
-        "training_within_days": training_within_days,
-        "look_back_days": look_back_days,
-        "row_limit": row_limit,
-        "time": time,
-        "place": place,
-        "camera": camera,
-        "photo": photo,
         "length_years": length_years,
     }
     opened = frozenset(undecided)
@@ -113,6 +111,21 @@ def template_moa(
     if replaces:
         filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
     extended = extension != "none" or "term.extension" in opened
+    said_here: dict[str, str | int] = {
+        "eligibility.training_within_days": training_within_days,
+        "limits.look_back_days": look_back_days,
+        "limits.row_limit": row_limit,
+        "fields.time": time,
+        "fields.place": place,
+        "fields.camera": camera,
+        "fields.photo": photo,
+        "disputes.interim_days": interim_days,
+    }
+    for path, value in said_here.items():
+        filled[path.partition(".")[2]] = said(path, value)
+    course = training_course or "eligibility.training_course" in opened
+    named = said("eligibility.training_course", training_course)
+    filled["training_course"] = f"training_course = {named}\n" if course else ""
     filled["ends"] = said("term.ends", ends)
     filled["extension"] = said("term.extension", extension)
     if extended:
@@ -125,7 +138,9 @@ def template_moa(
     filled["sharing"] = said("onward.sharing", "none")
     days = "own-policy" if received_days is None else received_days
     filled["received_days"] = said("retention.received_days", days)
-    filled["heads"] = "" if head_hours is None else _heads(head_hours)
+    hours = said("heads.max_age_hours", 0 if head_hours is None else head_hours)
+    told = head_hours is not None or "heads.max_age_hours" in opened
+    filled["heads"] = _heads(hours) if told else ""
     filled["sections"] = _sections(texts or {})
     filled["counted_from"] = said("termination.counted_from", counted_from)
     prevented = said("non_extension.counted_from", counted_from)
@@ -192,13 +207,13 @@ def _non_extension(counted_from: str) -> str:
     return "\n".join(lines)
 
 
-def _heads(hours: int) -> str:
+def _heads(hours: str) -> str:
     lines = [
         "",
         "# A notice counts only where it arrives. So each node signs again and again which",
     ]
     lines += ["# notices its counsel has given; nothing is shared once the last word of either"]
-    lines += ["# side is older than this. The memorandum says nothing of it: agree on the hours."]
+    lines += ["# side is older than this. The memorandum says nothing of it."]
     lines += ["[heads]", 'section = "V"', f"max_age_hours = {hours}", ""]
     return "\n".join(lines)
 

@@ -54,7 +54,7 @@ def test_an_undecided_clause_keeps_everybody_from_signing(world):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('state = "recorded"', 'state = "noted"', "clauses.10.state holds 'noted'"),
+        ('state = "recorded"', 'state = "noted"', "clauses.6.state holds 'noted'"),
         ('by = "redaction"\n', "", "is enforced, yet nothing says by what"),
         ('by = "redaction"', 'by = "redacted"', 'write "redaction"'),
         ('"recorded"', '"recorded"\nby = "floor"', "given although it is recorded"),
@@ -63,7 +63,7 @@ def test_an_undecided_clause_keeps_everybody_from_signing(world):
         ('"VII.C" = "not held"\n', "", "lacks the section 'VII.C', which a rule cites"),
         ('"VII.C" = "not held"', '"VII.C" = "held"', 'write "not held", or "sha256:"'),
         ('"VIII" =', '"IX" = "not held"\n"VIII" =', "'IX', which no rule cites"),
-        ('says = "Errors', 'says = "Errors\\n', "clauses.11.says"),
+        ('says = "Errors', 'says = "Errors\\n', "clauses.14.says"),
         ('says = "Errors', 'why = "x"\nsays = "Errors', "holds a key that does not belong"),
     ],
 )  # fmt: skip

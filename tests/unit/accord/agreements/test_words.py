@@ -1,5 +1,6 @@
 """An agreement in words, and what another text of it changes."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agreements.differences import Change, Effect, differences
+from accord.agreements.manifest import State
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.questions import QUESTIONS
+from accord.agreements.templates import MOA_QUESTIONS
 from accord.agreements.words import clauses
 
 
@@ -24,9 +28,10 @@ def test_every_table_of_the_file_is_told_with_its_section(world):
     told = {clause.name: (clause.section, clause.text) for clause in clauses(manifest)}
     assert {name: section for name, (section, _) in told.items()} == {
         "Parties": "", "Scope": "II.A", "Purposes": "II.A", "Who may ask": "II.A",
-        "Onward sharing": "II.A", "Local policy": "II.B", "Limits": "II.B",
+        "Onward sharing": "II.A", "Handing on": "II.A", "Local policy": "II.B", "Limits": "II.B",
         "What is seen": "I.C", "Retention": "IV", "Term": "V", "Early end": "V",
-        "Disputes": "VII.A", "Execution": "VIII", "Vendor": "II.A", "Time to renegotiate": "V",
+        "Disputes": "VII.A", "Interim decisions": "VII.B", "Execution": "VIII",
+        "Vendor": "II.A", "Time to renegotiate": "V",
     }  # fmt: skip
     assert told["Term"][1] == (
         "3 years from the last signature; the last day is the day before the anniversary; "
@@ -55,6 +60,31 @@ def test_every_table_of_the_file_is_told_with_its_section(world):
 def test_each_rule_in_its_words(world, changes, words):
     text = " ".join(clause.text for clause in clauses(reworded(world, *changes)))
     assert words in text
+
+
+def test_what_no_machine_keeps_is_not_told_as_enforced(world):
+    told = {clause.name: clause for clause in clauses(world.manifest())}
+    for name in ("Handing on", "Disputes", "Time to renegotiate", "No sale", "Newest hot lists"):
+        assert told[name].state is State.RECORDED, name
+    for name in ("Onward sharing", "Interim decisions", "Own reads only", "Age of hot lists"):
+        assert told[name].state is State.ENFORCED, name
+    assert "no machine sees that" in told["Handing on"].text
+    assert "The calendar tells the day" in told["Disputes"].text
+
+
+def test_no_number_is_told_of_a_question_that_is_open(world):
+    asked = parse_manifest(world.text(undecided=MOA_QUESTIONS), "x")
+    assert {one.key for one in asked.undecided} == set(MOA_QUESTIONS)
+    told = {clause.name: clause.text for clause in clauses(asked)}
+    for name in ("Who may ask", "Limits", "Retention", "Interim decisions", "Heads"):
+        assert not re.search(r"\d", told[name]), told[name]
+    assert re.search(r"\d", told["Disputes"])
+
+
+def test_every_question_says_what_hangs_on_it():
+    for key, question in QUESTIONS.items():
+        assert question.words.endswith("?"), key
+        assert question.why.endswith("."), key
 
 
 def test_no_difference_is_no_change(world):

@@ -31,6 +31,10 @@ ANSWERS = (
     "eligibility.reason=optional", "eligibility.approval=none",
     "eligibility.employment=employee, reserve", "onward.sharing=none", "fields.vehicle=none",
     "retention.received_days=60", "retention.counted_from=capture", "hot_lists.stale=withheld",
+    "eligibility.training_within_days=365", "eligibility.training_course=any",
+    "limits.look_back_days=180", "limits.row_limit=200", "fields.time=minute", "fields.place=50 m",
+    "fields.camera=pseudonym", "fields.photo=none", "disputes.interim_days=5",
+    "heads.max_age_hours=24",
     "survival.queries_in_flight=refused", "survival.received=deleted-at-end",
 )  # fmt: skip
 
@@ -59,7 +63,7 @@ def test_from_a_new_draft_to_an_agreement_in_force(place):
     """Nothing is signed before counsel has answered; the answers are four words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 17
+    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 27
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
     assert "UNDECIDED still" in run("answer", file, *ANSWERS[:3])
@@ -118,6 +122,7 @@ def test_explain_and_diff_say_it_in_words(place):
     assert run("diff", file, file) == "No rule differs.\n"
     new.write_text(file.read_text().replace('extension = "none"', 'extension = "undecided"'))
     assert "UNDECIDED: term.extension (V)" in run("explain", new)
+    assert "whether the agreement is alive after its first term" in run("explain", new)
     assert "Counsel of every party must answer: " in run("explain", new)
 
 
