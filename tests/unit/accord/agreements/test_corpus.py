@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from accord.agreements.answers import answered
 from accord.agreements.clause_reading import check_texts
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest import Party
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.templates import MOA_QUESTIONS, template_moa
@@ -169,6 +170,8 @@ def test_the_list_names_each_agreement_and_nothing_else():
 
 ANSWERS = {
     "scope.direction": "both",
+    "scope.opt_in": "both",
+    "joinder.admitted_by": "every-party",
     "purposes.allowed": "stolen-vehicle, criminal-investigation",
     "eligibility.training_within_days": "730",
     "eligibility.case_number": "optional",
@@ -296,6 +299,10 @@ BITES = [
      "the centre's policy"),
     ("fbi-virginia-state-police", "virginia-state-police", "fbi", {"selector": HOT}, {},
      Code.KIND_NOT_AGREED, "files"),
+    ("marana-dea", "dea", "marana", {}, {"on_behalf_of": "stranger"},
+     Code.ONWARD_SHARING, "MOA II.A"),
+    ("santa-clara-cupertino", "santa-clara-county", "cupertino", {}, {"purpose": "hit-and-run"},
+     Code.PURPOSE_NOT_AGREED, "exhibits"),
 ]  # fmt: skip
 
 
@@ -322,11 +329,62 @@ def test_what_goes_one_way_does_not_come_back(world, name, owner, requester, cod
     assert signed.ask(owner, requester, selector=HOT).code is code
 
 
-def test_carlsbad_whoever_is_not_picked_gets_nothing(world):
-    signed = Signed(world, "carlsbad-ventura")
+def later(party: str, kind: InstrumentKind, number: int = 1, **said: object) -> Instrument:
+    """An instrument signed two days before the question."""
+    details = Details(**said)  # type: ignore[arg-type]
+    return Instrument(party, number, kind, "n", "c", NOW_MS - 2 * 86_400_000, details)
+
+
+@pytest.mark.parametrize(
+    ("name", "asks", "owns"),
+    [
+        ("carlsbad-ventura", "carlsbad", "ventura"),
+        ("la-habra-100th-judicial-district", "la-habra", "judicial-district-100"),
+    ],
+)
+def test_whoever_is_not_picked_gets_nothing(world, name, asks, owns):
+    signed = Signed(world, name)
+    plain, scope = signed.agreement, signed.agreement.manifest.scope.section
+    one, other = (
+        later(party, InstrumentKind.OPT_IN, partner=partner)
+        for party, partner in ((owns, asks), (asks, owns))
+    )
+    for made in ((), (one,), (other,)):
+        signed.agreement = replace(plain, instruments=made)
+        refused = signed.ask(asks, owns)
+        assert (refused.code, refused.section) == (Code.DIRECTION_NOT_AGREED, scope)
+    signed.agreement = replace(plain, instruments=(one, other))
+    assert signed.ask(asks, owns).allowed
+    out = later(owns, InstrumentKind.OPT_OUT, 2, partner=asks)
+    signed.agreement = replace(plain, instruments=(one, other, out))
+    assert not signed.ask(asks, owns).allowed
+
+
+def test_carlsbad_no_connection_without_its_administrators(world):
+    signed = Signed(world, "carlsbad-ventura", ('opt_in = "both"', 'opt_in = "owner"'))
+    picked = later("ventura", InstrumentKind.OPT_IN, partner="carlsbad")
+    signed.agreement = replace(signed.agreement, instruments=(picked,))
     assert signed.ask("carlsbad", "ventura", policy=POLICY.format("carlsbad")).allowed
     refused = signed.ask("carlsbad", "ventura", policy=POLICY.format("novato"))
     assert refused.code is Code.LOCAL_POLICY
+
+
+def test_houston_whoever_signs_later_is_a_member_once_all_admit_it(world):
+    signed = Signed(world, "houston-hidta-beaumont")
+    plain, stranger = signed.agreement, signed.world.agencies["stranger"]
+    told = {"joiner": "stranger", "joiner_name": "S", "joiner_contact": "x"}
+    told |= {"joiner_kind": "police", "joiner_state": "FL"}
+    admitted = [
+        later(party, InstrumentKind.ADMISSION, joiner_root=stranger.root, **told)
+        for party in ("houston-hidta", "beaumont")
+    ]
+    joins = later("stranger", InstrumentKind.ACCESSION)
+    for made in ((), (joins,), (joins, admitted[0]), tuple(admitted)):
+        signed.agreement = replace(plain, instruments=made)
+        assert signed.ask("stranger", "beaumont").code is Code.NO_AGREEMENT
+    signed.agreement = replace(plain, instruments=(joins, *admitted))
+    assert signed.ask("stranger", "beaumont").allowed
+    assert signed.ask("beaumont", "stranger").allowed
 
 
 def test_los_altos_hills_lets_nothing_leave_without_a_case(world):
