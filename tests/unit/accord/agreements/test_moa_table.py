@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accord.agreements.effective import Agreement
-from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
+from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.templates import MOA_SECTIONS
 from accord.clock import to_ms
 from accord.model import (
     AreaBox,
@@ -104,6 +106,12 @@ class Case:
     def say_trained_on(self, text: str) -> None:
         self.officer["trained_on"] = text
 
+    def say_course(self, text: str) -> None:
+        self.officer["course"] = text
+
+    def say_employment(self, text: str) -> None:
+        self.officer["employment"] = text
+
     def say_may(self, text: str) -> None:
         self.officer["purposes"] = tuple(filter(None, text.split(",")))
 
@@ -154,10 +162,16 @@ class Case:
             kind, signed, said = K.RESUMPTION, words[1], Details(of=1)
         elif what == "law":
             kind, said = K.SUPERSEDED_BY_LAW, taken(words[1], citation=LAW)
+        elif what == "law-impairs":
+            kind = K.SUPERSEDED_BY_LAW
+            said = taken(words[1], citation=LAW, impairs_essential_purpose=True)
         elif what == "interim":
             until = date.fromisoformat(words[3])
             kind, signed = K.INTERIM_DECISION, "2026-02-24"
             said = taken(words[1], decided_by="Commander", until=until)
+        elif what == "review":
+            kind, signed = K.REVIEW, "2026-02-25"
+            said = Details(reason="x", of=1, outcome=ReviewOutcome(words[1]))
         else:
             assert what == "dispute", what
         number = sum(one.party == party for one in self.instruments) + 1
@@ -242,3 +256,7 @@ def test_the_table_is_long_and_says_nothing_twice() -> None:
     assert len(found) >= 200
     assert len({given for *_, given in found}) == len(found)
     assert len({outcome for outcome, *_ in found}) >= 20
+    # Each row names a section of the memorandum, or the law that stands above it.
+    law = {rule.citation for pack in built_in_law().packs for rule in pack.rules}
+    for outcome, section, given in found:
+        assert section in {*MOA_SECTIONS, "MOA II.A", LAW} | law, f"{outcome} | {given}"
