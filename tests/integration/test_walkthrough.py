@@ -53,7 +53,7 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 22, tmp_path)
+    out, err = run_page("for-counsel.md", 23, tmp_path)
     told = [line for line in err.splitlines() if line.startswith("error: ")]
     slip, notice, policy, leaving = told
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
@@ -71,5 +71,6 @@ def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     for key in ("scope.opt_in", "joinder.admitted_by", "withdrawal.counted_from"):
         assert f"UNDECIDED: {key} (" in out
     assert "harbor has not opted in to county" in out
+    assert "It stands under the agreement region" in out
     assert re.search(r"region.*the last day of county as a member", out)
     assert (tmp_path / "in-force.html").read_text().count("signature verified") == 2
