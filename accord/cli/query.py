@@ -160,6 +160,8 @@ def _ask(
     photo_out: Path | None = None,
 ) -> None:
     """Check the question, ask it, show it, and leave with its exit status."""
+    if as_json and as_csv:
+        raise InputError("--json, --csv", "are given both", "choose one form")
     try:
         selector, window = _checked(_selector(make), since, until)
     except Refused as refused:
@@ -288,7 +290,8 @@ def partial(
          as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
-@app.command()
+# A box that begins south of the equator begins with a minus, as options do.
+@app.command(context_settings={"ignore_unknown_options": True})
 def area(
     box: Annotated[str, typer.Argument(help="SOUTH,WEST,NORTH,EAST in degrees.")],
     purpose: Purpose,

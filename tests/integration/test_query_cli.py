@@ -81,6 +81,15 @@ async def test_plate_and_reason_need_not_be_arguments(query: Run) -> None:
     assert "ended before the plate" in nothing.err
 
 
+async def test_a_box_may_begin_in_the_south(query: Run) -> None:
+    for order in (
+        ("-33.87,151.20,-33.86,151.21", "--json"),
+        ("--json", "-33.87,151.20,-33.86,151.21"),
+    ):
+        ran = await query("area", *order)
+        assert ran.status == 0
+
+
 async def test_what_must_be_declared_is_said(query: Run) -> None:
     ran = await query("plate", PLATE, "--json", why=WHY[2:])
     (outcome, _) = json.loads(ran.out)["outcomes"].values()
@@ -141,6 +150,9 @@ async def test_a_home_node_that_is_off_is_told_in_one_line(
         (("plate", PLATE, "--state", "California"), "two capital letters"),
         (("area", "34,-118,33,-117"), "south below north"),
         (("area", "somewhere"), "is not four numbers"),
+        (("area", "-90,-180,-91,180"), "south below north"),
+        (("area", "--al"), "is not four numbers"),
+        (("plate", PLATE, "--json", "--csv"), "--json, --csv: are given both; choose one form"),
         (("photo", "zz", "--from", "city", "--out", "p.jpg"), "is not 32 hex digits"),
     ],
 )
