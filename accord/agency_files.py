@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accord.agencies import KINDS, Agency, Endpoint, render_agency, sign_agency, verify_agency
+from accord.durable import make_folder
 from accord.errors import InputError
 from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import ED25519, PrivateKey, write_secret
@@ -205,7 +206,7 @@ def publish_agency(
         revoked=revoked,
         certifications=certifications,
     )
-    files.public.mkdir(parents=True, exist_ok=True)
+    make_folder(files.public)
     (files.public / "agency.toml").write_bytes(data)
     signature = sign_agency(data, PrivateKey.load(files.root))
     (files.public / "agency.sig").write_bytes(signature)

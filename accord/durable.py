@@ -12,14 +12,40 @@ from pathlib import Path
 
 from accord.errors import InputError
 
+PRIVATE = 0o600
 
-def replace_file(path: Path, data: bytes) -> None:
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder that may be there already, and those above it.
+
+    ``mode`` is that of the folder itself, as far as the process' umask lets it.
+
+    Raises:
+        InputError: a file stands in its place or above it, or it can't be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+    except (FileExistsError, NotADirectoryError):
+        above = next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
+        raise InputError(
+            above, "is a file, where a folder is needed", "move it away, or name another folder"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            path, f"can't be made ({error.strerror})", "check the folder above it and its owner"
+        ) from None
+
+
+def replace_file(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Write a file, in the place of an older one if there is one.
+
+    ``mode`` is the file's, whatever the process' umask: its owner's alone unless
+    others are to read it.
 
     Raises:
         InputError: it can't be written.
     """
-    _write(path, data, _replaced)
+    _write(path, data, _replaced, mode)
 
 
 def create_file(path: Path, data: bytes) -> bool:
@@ -28,7 +54,7 @@ def create_file(path: Path, data: bytes) -> bool:
     Raises:
         InputError: it can't be written.
     """
-    return _write(path, data, _linked)
+    return _write(path, data, _linked, PRIVATE)
 
 
 def _replaced(part: Path, path: Path) -> bool:
@@ -44,13 +70,14 @@ def _linked(part: Path, path: Path) -> bool:
     return True
 
 
-def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool]) -> bool:
+def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool], mode: int) -> bool:
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from grpc import aio
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
+from accord.durable import make_folder
 from accord.errors import InputError
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey, read_secret_32
@@ -46,7 +47,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
     Raises:
         InputError: a file, key or setting that a person must mend.
     """
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data, 0o700)
     pins = Pins.open(config.data / FILE_NAME)
     watch = FederationWatch(config.federation, config.roots, pins)
     watch.refresh()

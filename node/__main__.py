@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso, to_ms
+from accord.durable import make_folder
 from accord.errors import Code, InputError, Refused
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from node import hotlists
@@ -61,7 +62,7 @@ def serve(config: Config = DEFAULT) -> None:
 
 @contextmanager
 def _opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.data, 0o700)
     store = SqliteStore.open(settings.data / "reads.db")
     try:
         yield store, Photos(settings.data / "photos")

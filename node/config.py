@@ -9,6 +9,7 @@ root = "sha256:<64 hex>"             # our own agency's offline root
 policy = "policy.toml"
 roster = "roster.json"
 purge_every_s = 3600
+metrics = "data/metrics.prom"        # may be left out
 [tls]
 certificate = "tls/node-main.crt"
 key = "tls/node-main.pem"
@@ -40,6 +41,8 @@ from accord.model import check_agency
 from accord.pki import TlsMaterial
 from accord.strict_toml import Fingerprint, StrictModel, fingerprint, read_toml
 
+METRICS = "metrics.prom"
+
 
 class _Keys(StrictModel):
     node: str
@@ -69,6 +72,7 @@ class _File(StrictModel):
     policy: str
     roster: str
     purge_every_s: int = Field(default=3600, ge=1, le=86_400)
+    metrics: str | None = Field(default=None, pattern=r"\.prom$")
     tls: TlsSection
     keys: _Keys
     brokers: list[_Broker] = Field(default_factory=list)
@@ -89,6 +93,7 @@ class NodeConfig:
     policy: Path
     roster: Path
     purge_every_s: int
+    metrics: Path
     certificate: Path
     tls_key: Path
     node_key: Path
@@ -143,6 +148,7 @@ def load_config(path: Path) -> NodeConfig:
         policy=base / file.policy,
         roster=base / file.roster,
         purge_every_s=file.purge_every_s,
+        metrics=base / (file.metrics or f"{file.data}/{METRICS}"),
         certificate=base / file.tls.certificate,
         tls_key=base / file.tls.key,
         node_key=base / file.keys.node,

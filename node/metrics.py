@@ -1,7 +1,8 @@
 """The node's figures as a file for node_exporter's textfile collector: no port is opened.
 
-``<data>/metrics.prom`` in Prometheus' text format, replaced whole every half
-minute while the node serves::
+``<data>/metrics.prom``, or the file that ``metrics`` in ``node.toml`` names, in
+Prometheus' text format, readable to all, replaced whole every half minute while
+the node serves::
 
     accord_node_info{version="0.1.0",agency="city",node="main"} 1
     accord_written_timestamp_seconds 1.7e+09
@@ -30,8 +31,9 @@ from accord.agreements.effects import Stop
 from accord.durable import replace_file
 from node.context import Context
 
-NAME = "metrics.prom"
 EVERY_S = 30.0
+# The collector runs as another user, and nothing in it is anybody's secret.
+READABLE = 0o644
 
 
 def exposition(context: Context, node: str) -> bytes:
@@ -87,4 +89,4 @@ def write(context: Context, node: str, path: Path) -> None:
     Raises:
         InputError: the file can't be written.
     """
-    replace_file(path, exposition(context, node))
+    replace_file(path, exposition(context, node), READABLE)

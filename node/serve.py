@@ -16,6 +16,7 @@ from accord.agreements.calendar import ahead, due
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
+from accord.durable import make_folder
 from accord.errors import InputError
 from accord.identity import SpiffeId
 from accord.keys import PrivateKey, read_secret_32
@@ -61,7 +62,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     Raises:
         InputError: a file, key or setting that a person must mend.
     """
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(config.data, 0o700)
     sources = Sources(
         config.agency,
         config.federation,
@@ -190,7 +191,7 @@ async def _periodic(
 
     async def write_metrics() -> None:
         try:
-            await asyncio.to_thread(metrics.write, context, config.name, config.data / metrics.NAME)
+            await asyncio.to_thread(metrics.write, context, config.name, config.metrics)
         except InputError as error:
             # Figures are no reason to stop answering.
             log.warning("metrics not written", problem=str(error))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from accord.agencies import read_plain
+from accord.durable import make_folder
 from accord.errors import InputError
 
 
@@ -30,8 +31,8 @@ def write_new(path: Path, data: bytes) -> None:
     Raises:
         InputError: it is there already, or can't be written.
     """
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(data)
     except FileExistsError:

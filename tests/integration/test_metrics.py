@@ -1,14 +1,21 @@
 """A serving node's metrics: what stands there, what never does, and that it's one whole file."""
 
+import os
+import stat
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from accord.agreements.effective import Standing
+from accord.clock import SystemClock
 from accord.errors import InputError
 from node import metrics
-from tests.conftest import PLATE, Federation
+from node.config import METRICS, load_config
+from node.serve import running_node
+from tests.conftest import PLATE, Federation, make_files
 
 
 def samples(data: bytes) -> dict[tuple[str, ...], float]:
@@ -24,7 +31,7 @@ async def test_a_serving_node_writes_its_figures(federation: Federation) -> None
     node = federation.nodes["harbor"]
     async with federation.client() as client:
         assert (await client.ask(federation.question())).complete
-    path = federation.files.base / "harbor" / "data" / metrics.NAME
+    path = federation.files.base / "harbor" / "data" / METRICS
     assert samples(path.read_bytes())["accord_policy_usable",] == 1
     metrics.write(node.context, "main", path)
     found = samples(path.read_bytes())
@@ -46,6 +53,32 @@ async def test_a_serving_node_writes_its_figures(federation: Federation) -> None
     text = path.read_text()
     for secret in (PLATE, "O-1", "Officer", "stolen", "26-"):
         assert secret not in text
+
+
+@pytest.fixture
+def private() -> Iterator[None]:
+    """The umask of a node that serves."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+async def test_a_collector_of_another_user_can_read_them(tmp_path: Path, private: None) -> None:
+    """The data folder is the node's alone, so the file may be elsewhere."""
+    files = make_files(tmp_path, SystemClock())
+    files.build()
+    config, there = files.folder("county") / "node.toml", tmp_path / "exporter" / "accord.prom"
+    text = config.read_text()
+    config.write_text(text.replace("[tls]", f'metrics = "{there}"\n[tls]'))
+    async with running_node(load_config(config), SystemClock()):
+        assert stat.S_IMODE(there.stat().st_mode) == 0o644
+        assert samples(there.read_bytes())["accord_policy_usable",] == 1
+        assert not (files.folder("county") / "data" / METRICS).exists()
+        secret = files.folder("county") / "data" / "pins.json"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    config.write_text(text.replace("[tls]", 'metrics = "accord.txt"\n[tls]'))
+    with pytest.raises(InputError, match="metrics"):
+        load_config(config)
 
 
 async def test_what_goes_wrong_is_counted(

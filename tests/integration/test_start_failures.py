@@ -76,6 +76,10 @@ NODE: dict[str, tuple[Harm, str]] = {
         lambda f, d: edit(d / "node.toml", f'"{f.members["city"].address}"', '"127.0.0.1"'),
         "write 127.0.0.1:7443",
     ),
+    "a file for a folder": (
+        lambda f, d: (d / "data").rename(d / "gone") and (d / "data").write_text("x"),
+        "data: is a file, where a folder is needed",
+    ),
     "no key": (lambda f, d: (d / "keys/node.pem").unlink(), "keys/node.pem"),
     "loose key": (lambda f, d: (d / "keys/node.pem").chmod(0o644), "keys/node.pem"),
     "loose TLS key": (lambda f, d: (d / "tls/node-main.pem").chmod(0o640), "tls/node-main.pem"),

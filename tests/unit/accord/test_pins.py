@@ -10,6 +10,7 @@ from accord import durable
 from accord.agreements.effective import Standing
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
+from accord.cli.files import write_new
 from accord.errors import InputError
 from accord.federation_watch import FederationWatch
 from accord.pins import Pins
@@ -148,3 +149,12 @@ def test_a_file_is_created_once_and_replaced_whole(tmp_path):
     durable.replace_file(file, b"3")
     assert file.read_bytes() == b"3"
     assert [entry.name for entry in file.parent.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("name", ["f/one", "f/deeper/one"])
+def test_a_file_in_a_folders_place_is_told_with_what_to_do(tmp_path, name):
+    (tmp_path / "f").write_text("x")
+    for write in (durable.replace_file, durable.create_file, write_new):
+        with pytest.raises(InputError, match=r"f: is a file, where a folder is needed; move it"):
+            write(tmp_path / name, b"1")
+    assert (tmp_path / "f").read_text() == "x"
