@@ -98,14 +98,11 @@ async def outcomes(federation: Federation, **options: object) -> dict[str, tuple
     return {o.agency: (o.kind.value, str(o.code or "")) for o in result.outcomes}
 
 
-async def until(ready, seconds: float = 15.0) -> float:
-    """Wait until something is so; return after how many seconds it was."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while not ready():
-        assert loop.time() - begun < seconds, "it did not come"
-        await asyncio.sleep(0.05)
-    return loop.time() - begun
+async def until(ready) -> None:
+    """Wait until something is so: a minute, since machines are busy; how soon is the bench's."""
+    async with asyncio.timeout(60):
+        while not ready():
+            await asyncio.sleep(0.05)
 
 
 def kinds(running_node) -> list[dict[str, str]]:
@@ -124,8 +121,7 @@ async def test_a_suspension_in_ones_own_folder_reaches_everybody(tmp_path: Path)
         put(folder(files, "harbor") / "instruments" / "harbor-1.json", data)
         there = folder(files, "city") / "instruments" / "harbor-1.json"
         at_broker = folder(files, "exchange") / "instruments" / "harbor-1.json"
-        took = await until(lambda: there.exists() and at_broker.exists())
-        assert took < 8  # two seconds on a machine that does nothing else
+        await until(lambda: there.exists() and at_broker.exists())
         assert there.read_bytes() == data
         for name in ("city", "harbor"):
             node = federation.nodes[name].context
@@ -166,7 +162,7 @@ async def test_what_was_not_delivered_is_sent_once_the_other_node_is_back(tmp_pa
         await until(at_broker.exists)
         assert not there.exists()
         await federation.start_node("city")
-        await until(there.exists, 40)
+        await until(there.exists)
 
 
 async def deliver(files, to: str, name: str, content: bytes, digest: bytes = b"", who="exchange"):
@@ -327,10 +323,10 @@ async def test_a_broker_that_holds_a_side_back_closes_it(tmp_path: Path, frozen:
         def fresh(context, party: str) -> bool:
             return not context.federation.agreements[digest].unconfirmed(party, clock.ms)
 
-        await until(lambda: fresh(harbor, "harbor") and fresh(harbor, "city"), 40)
-        await until(lambda: fresh(city, "city"), 40)
+        await until(lambda: fresh(harbor, "harbor") and fresh(harbor, "city"))
+        await until(lambda: fresh(city, "city"))
         if not frozen:
-            await until(lambda: fresh(city, "harbor"), 40)
+            await until(lambda: fresh(city, "harbor"))
         assert fresh(city, "harbor") is not frozen
         await asyncio.sleep(1.2)  # the roster is read again at each question
         came = await outcomes(federation, agencies=("city",))
