@@ -79,7 +79,7 @@ def list_agreements(config: Config = DEFAULT) -> None:
     for digest, agreement in loaded.agreements.items():
         manifest, at_ms = agreement.manifest, since.get(digest)
         moment = "no" if at_ms is None else iso(at_ms)[:19].replace("T", " ")
-        standing = agreement.standing_at(now_ms).value
+        standing = agreement.stands_at(now_ms).value
         cells = (loaded.folders[digest].name, manifest.id, str(manifest.revision))
         table.add_row(*map(shown, (*cells, moment, _heads(agreement), standing)))
     out = console()

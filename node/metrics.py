@@ -19,15 +19,13 @@ is old tells that no node serves.
 """
 
 from collections import Counter
-from itertools import permutations
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from accord import __version__
 from accord.agreements.calendar import ahead
-from accord.agreements.effective import Agreement, Standing
-from accord.agreements.effects import Stop
+from accord.agreements.effective import Standing
 from accord.durable import replace_file
 from node.context import Context
 
@@ -50,7 +48,7 @@ def exposition(context: Context, node: str) -> bytes:
     gauge("node_info", "The node that wrote this.", **version).set(1)
     gauge("written_timestamp_seconds", "When this was written, Unix time.").set(now_ms / 1000)
     agreements = list(federation.agreements.values())
-    standings = Counter(standing(agreement, now_ms) for agreement in agreements)
+    standings = Counter(agreement.stands_at(now_ms) for agreement in agreements)
     counts = Gauge("accord_agreements", "Agreements by standing.", ["standing"], registry=registry)
     for one in Standing:
         counts.labels(standing=one.value).set(standings[one])
@@ -70,17 +68,6 @@ def exposition(context: Context, node: str) -> bytes:
         age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
         age.set((now_ms - roster.as_of_ms) / 1000)
     return generate_latest(registry)
-
-
-def standing(agreement: Agreement, at_ms: int) -> Standing:
-    """Return how an agreement stands; suspended where it is between any two of its parties."""
-    stands = agreement.standing_at(at_ms)
-    limits = (*agreement.effects.stops, *agreement.beside)
-    stops = [limit for limit in limits if isinstance(limit, Stop)]
-    pairs = permutations(sorted(agreement.parties), 2)
-    if stands is Standing.IN_FORCE and any(s.holds(*p, at_ms) for p in pairs for s in stops):
-        return Standing.SUSPENDED
-    return stands
 
 
 def write(context: Context, node: str, path: Path) -> None:

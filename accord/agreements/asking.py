@@ -3,8 +3,8 @@
 What the agreement's text says of a query, whoever the officer is.
 """
 
-from accord.agreements.decision import Decision, contact_of, refused
-from accord.agreements.effective import Effective
+from accord.agreements.decision import Decision, refused
+from accord.agreements.effective import Agreement, Effective
 from accord.agreements.manifest import Manifest
 from accord.agreements.provisions import Export
 from accord.agreements.reading import DAY_MS, local_date
@@ -30,7 +30,7 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
     """Return what the text has against the request; None if nothing."""
     manifest = effective.agreement.manifest
     scope, purposes, eligibility = manifest.scope, manifest.purposes, manifest.eligibility
-    contact = contact_of(manifest, query.audience)
+    contact = effective.agreement.contact_of(query.audience)
     if not effective.may_ask:
         reason = f"The agreement lets {query.audience} ask {query.requesting_agency} only, "
         reason += "not the other way round."
@@ -49,6 +49,9 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
     for narrowed in effective.narrowings:
         if query.purpose in narrowed.purposes or kind in narrowed.kinds:
             what = query.purpose if query.purpose in narrowed.purposes else kind.value
+            if narrowed.prohibits:
+                reason = f"{what} is prohibited between the two: {narrowed.words}."
+                return refused(Code.PURPOSE_NOT_AGREED, narrowed.section, reason, contact)
             reason = f"{what} is suspended: {narrowed.words}."
             return refused(Code.AGREEMENT_SUSPENDED, narrowed.section, reason, contact)
     return (
@@ -144,10 +147,10 @@ def reaches_back(query: Query, days: int, at_ms: int) -> bool:
     return _uses_window(query.selector) and query.window.from_ms < earliest_ms - GRACE_MS
 
 
-def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | None:
+def limits_refusal(query: Query, agreement: Agreement, at_ms: int) -> Decision | None:
     """Check how far back, how many rows, and by which fields."""
+    manifest, contact = agreement.manifest, agreement.contact_of(query.audience)
     limits, redaction = manifest.limits, manifest.fields.redaction
-    contact = contact_of(manifest, query.audience)
     days = limits.days_back(query.purpose)
     if reaches_back(query, days, at_ms):
         reason = f"The time window reaches back more than {days} days."

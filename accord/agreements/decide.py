@@ -38,7 +38,7 @@ from accord.agreements.asking import (
     request_refusal,
     words_refusal,
 )
-from accord.agreements.decision import Decision, contact_of, refused
+from accord.agreements.decision import Decision, refused
 from accord.agreements.effective import Agreement, Effective, Standing
 from accord.agreements.giving import own_terms, partner_detail, partner_terms, policy_detail
 from accord.agreements.law.check import Breach, breach, earliest_ms
@@ -138,16 +138,16 @@ def _partner(
     if owner is None or owner.id != query.audience:
         reason = "No valid agency.toml of the agency asked is held here, so its law is not known."
         return refused(Code.NODE_UNKNOWN, "", reason)
-    manifest = effective.agreement.manifest
+    agreement, manifest = effective.agreement, effective.agreement.manifest
     against = (
         _agreement(query, effective, at_ms)
-        or _operator(manifest, via, query.audience)
-        or agency_refusal(manifest, requester, at_ms)
-        or _as_signed(effective.agreement, requester, query.audience)
-        or _as_signed(effective.agreement, owner, query.audience)
+        or _operator(agreement, via, query.audience)
+        or agency_refusal(agreement, requester, at_ms)
+        or _as_signed(agreement, requester, query.audience)
+        or _as_signed(agreement, owner, query.audience)
         or request_refusal(query, effective, at_ms)
-        or officer_refusal(query, at_ms, rule_of(manifest, query.requesting_agency))
-        or limits_refusal(query, manifest, at_ms)
+        or officer_refusal(query, at_ms, rule_of(agreement, query.requesting_agency))
+        or limits_refusal(query, agreement, at_ms)
     )
     if against is not None:
         return against
@@ -170,10 +170,19 @@ def _partner(
 
 
 def _no_parent(effective: Effective, named: Parent) -> Decision | None:
-    """Refuse where the parent is not held, or shares no territory with the child."""
+    """Refuse where the parent is not held, was amended, or shares no territory with the child.
+
+    Whether the child is to stand under the amended parent is for its parties to say.
+    """
     if effective.parent is None:
         reason = "It is not held here: get its text and counterparts."
         return refused(Code.AGREEMENT_INVALID, named.section, reason)
+    if effective.parent.standing is Standing.REPLACED:
+        child = effective.agreement
+        reason = "A later text has replaced the one that is named. Counsel of the parties must "
+        reason += f"sign a revision of {child.manifest.id} whose [parent] names the later one."
+        contact = child.contact_of(effective.owner)
+        return refused(Code.AGREEMENT_INVALID, named.section, reason, contact)
     # The place that is in every territory up to here, of this text and those above.
     territories = [
         one.provisions.territory for one in _texts(effective) if one.provisions.territory
@@ -209,7 +218,7 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
     agreement = effective.agreement
     manifest = agreement.manifest
     pair = (query.requesting_agency, query.audience)
-    contact = contact_of(manifest, query.audience)
+    contact = agreement.contact_of(query.audience)
     if (
         query.agreement_digest != manifest.digest
         or pair != (effective.requester, effective.owner)
@@ -231,9 +240,8 @@ def _agreement(query: Query, effective: Effective, at_ms: int) -> Decision | Non
     if standing is Standing.HEAD_STALE and manifest.heads is not None:
         silent, hours = effective.stale, manifest.heads.max_age_hours
         reason = f"No head of {silent} from the last {hours} h is held: a notice may be withheld."
-        return refused(
-            Code.HEAD_STALE, manifest.heads.section, reason, contact_of(manifest, silent)
-        )
+        contact = agreement.contact_of(silent)
+        return refused(Code.HEAD_STALE, manifest.heads.section, reason, contact)
     return _not_in_force(standing, agreement, contact)
 
 
@@ -283,7 +291,7 @@ def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Dec
         here = agreement.inactive_at
         reason = f"The agreement is signed but not activated at the node of {here}: "
         reason += "its engineers activate it once counsel says so."
-        contact = contact_of(manifest, here)
+        contact = agreement.contact_of(here)
         return refused(Code.AGREEMENT_NOT_ACTIVATED, manifest.execution_section, reason, contact)
     reason = "A later revision of this agreement has replaced it: rely on that one."
     return refused(Code.AGREEMENT_INVALID, manifest.term.section, reason, contact)
@@ -305,19 +313,19 @@ def _policy(query: Query, effective: Effective, policy: Policy, at_ms: int) -> D
 
 def policy_refusal(query: Query, effective: Effective, detail: str) -> Decision:
     """Return what the owner's policy says to everybody, whatever in it says so: ``detail``."""
-    manifest, text = effective.agreement.manifest, CATALOGUE[Code.LOCAL_POLICY].text
-    contact = contact_of(manifest, query.audience)
-    return refused(Code.LOCAL_POLICY, manifest.policy_section, text, contact, detail)
+    agreement, text = effective.agreement, CATALOGUE[Code.LOCAL_POLICY].text
+    section, contact = agreement.manifest.policy_section, agreement.contact_of(query.audience)
+    return refused(Code.LOCAL_POLICY, section, text, contact, detail)
 
 
-def _operator(manifest: Manifest, via: str, owner: str) -> Decision | None:
+def _operator(agreement: Agreement, via: str, owner: str) -> Decision | None:
     """Refuse a broker whose operator the agreement does not name, if it names any."""
-    operators = manifest.provisions.operators
+    operators = agreement.manifest.provisions.operators
     if not via or not operators or via in {role.agency for role in operators}:
         return None
     names = ", ".join(sorted(role.name for role in operators))
     reason = f"The agreement lets brokers of these operators forward, and no others: {names}."
-    contact = contact_of(manifest, owner)
+    contact = agreement.contact_of(owner)
     return refused(Code.OPERATOR_NOT_AGREED, operators[0].section, reason, contact)
 
 
@@ -334,10 +342,8 @@ def _as_signed(agreement: Agreement, agency: Owner, owner: str) -> Decision | No
         f"{agency.id} signed as {member.party.described}; its agency.toml now says "
         f"{agency.kind} of {agency.state}: both counsels must amend the agreement."
     )
-    manifest = agreement.manifest
-    return refused(
-        Code.AGENCY_NOT_ELIGIBLE, manifest.scope.section, reason, contact_of(manifest, owner)
-    )
+    section, contact = agreement.manifest.scope.section, agreement.contact_of(owner)
+    return refused(Code.AGENCY_NOT_ELIGIBLE, section, reason, contact)
 
 
 def _own(query: Query, policy: Policy | None, at_ms: int) -> Decision:

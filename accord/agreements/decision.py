@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from accord.agreements.law.rules import Rule
-from accord.agreements.manifest import Manifest
 from accord.agreements.terms import Terms
 from accord.errors import Code, Refused
 
@@ -50,9 +49,3 @@ class Decision:
 def refused(code: Code, section: str, reason: str, contact: str = "", detail: str = "") -> Decision:
     """Return a decision that refuses."""
     return Decision(False, code, section, reason, contact, None, detail)
-
-
-def contact_of(manifest: Manifest, agency: str) -> str:
-    """Return whom of a party to talk to; "" for who is none."""
-    party = manifest.party(agency)
-    return party.contact if party else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from itertools import permutations
 
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effects import (
@@ -44,6 +45,7 @@ class Standing(Enum):
     NOT_ACTIVATED = "not activated at the node"
     SUSPENDED = "suspended"
     HEAD_STALE = "no fresh head of a party"
+    PARENT = "its parent agreement is not in force between them"
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,14 @@ class Agreement:
         """Tell whether its direction lets the requester ask the owner at all."""
         return (requester, owner) in self.pairs
 
+    def contact_of(self, agency: str) -> str:
+        """Return whom of a member to talk to; "" for who is none.
+
+        Of one that joined: whom the admission names.
+        """
+        member = self.membership.find(agency)
+        return member.party.contact if member else ""
+
     def head_of(self, party: str) -> Head | None:
         """Return the last head of a party that is held, or None."""
         return next((head for head in self.heads or () if head.party == party), None)
@@ -150,6 +160,19 @@ class Agreement:
             return Standing.REPLACED
         return Standing.NOT_ACTIVATED if self.inactive_at else Standing.IN_FORCE
 
+    def stands_at(self, at_ms: int) -> Standing:
+        """Return how it stands in all, for a list.
+
+        Suspended, or out of force with its parent, where it is so between any two.
+        """
+        own = self.standing_at(at_ms)
+        if own is not Standing.IN_FORCE:
+            return own
+        pairs = permutations(sorted(self.parties), 2)
+        found = {effective(self, *pair, at_ms).stands for pair in pairs}
+        limited = (one for one in (Standing.SUSPENDED, Standing.PARENT) if one in found)
+        return next(limited, own)
+
 
 @dataclass(frozen=True, slots=True)
 class Effective:
@@ -172,6 +195,14 @@ class Effective:
     opt_in: str = ""
     parent: "Effective | None" = None
     stale: str = ""
+
+    @property
+    def stands(self) -> Standing:
+        """How it stands once what is above it is counted in."""
+        if self.standing is not Standing.IN_FORCE or self.agreement.manifest.parent is None:
+            return self.standing
+        above = self.parent is not None and self.parent.stands is Standing.IN_FORCE
+        return self.standing if above else Standing.PARENT
 
 
 def effective(agreement: Agreement, requester: str, owner: str, at_ms: int) -> Effective:
@@ -262,4 +293,5 @@ def _prohibitions(agreement: Agreement) -> Iterator[Narrowing]:
         frozenset(),
         manifest.purposes.section,
         f"the agreement {manifest.id} prohibits it",
+        prohibits=True,
     )

@@ -45,7 +45,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """Between any two of ``parties`` these are taken away in [from_ms, until_ms)."""
+    """Between any two of ``parties`` these are taken away in [from_ms, until_ms).
+
+    ``prohibits``: by the text of another agreement of theirs, not by an instrument.
+    """
 
     parties: frozenset[str]
     from_ms: int
@@ -54,6 +57,7 @@ class Narrowing:
     kinds: frozenset[Kind]
     section: str
     words: str
+    prohibits: bool = False
 
     def holds(self, requester: str, owner: str, at_ms: int) -> bool:
         """Tell whether it applies to the pair at a moment."""

@@ -144,7 +144,10 @@ def _joined(
     if rule is None:
         return "the agreement lets nobody join"
     if joiner in found:
-        return "it is, or was, a member already"
+        # Old admissions let nobody in again: the others say so in a text of theirs.
+        if found[joiner].until_ms is not None:
+            return f"it has left, so sign a revision that names {joiner} as a party instead"
+        return "it is a member already"
     admissions = [
         one for one in instruments
         if one.kind is InstrumentKind.ADMISSION and one.details.joiner == joiner

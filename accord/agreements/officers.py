@@ -7,9 +7,9 @@ law-enforcement agency.
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 
-from accord.agreements.decision import Decision, contact_of, refused
+from accord.agreements.decision import Decision, refused
+from accord.agreements.effective import Agreement
 from accord.agreements.law.rules import Requester, of_state
-from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
 from accord.errors import Code
 from accord.model import Credential, Employment, Query, day_of
@@ -32,14 +32,14 @@ class OfficerRule:
     roles: frozenset[str] = frozenset()
 
 
-def rule_of(manifest: Manifest, requester: str) -> OfficerRule:
+def rule_of(agreement: Agreement, requester: str) -> OfficerRule:
     """Return what the agreement asks of the requester's officers."""
-    needs = manifest.eligibility
+    needs = agreement.manifest.eligibility
     return OfficerRule(
-        manifest.zone,
+        agreement.manifest.zone,
         needs.training_within_days,
         needs.section,
-        contact_of(manifest, requester),
+        agreement.contact_of(requester),
         needs.course,
         needs.employment,
         needs.roles,
@@ -84,9 +84,9 @@ def _trained(officer: Credential, today: date, within_days: int) -> bool:
     return trained is not None and trained <= today <= trained + timedelta(days=within_days)
 
 
-def agency_refusal(manifest: Manifest, requester: Requester, at_ms: int) -> Decision | None:
+def agency_refusal(agreement: Agreement, requester: Requester, at_ms: int) -> Decision | None:
     """Return why the agency may not ask by the table ``[requesters]``; None if it may."""
-    rule = manifest.provisions.requesters
+    rule = agreement.manifest.provisions.requesters
     if rule is None:
         return None
     held = {one.id for one in requester.certifications if at_ms < one.until_ms}
@@ -100,5 +100,5 @@ def agency_refusal(manifest: Manifest, requester: Requester, at_ms: int) -> Deci
         reason = f"The agency's file lacks a certification, or it is over: {', '.join(lacks)}."
     if not reason:
         return None
-    contact = contact_of(manifest, requester.id)
+    contact = agreement.contact_of(requester.id)
     return refused(Code.AGENCY_NOT_ELIGIBLE, rule.section, reason, contact)

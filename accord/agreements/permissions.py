@@ -273,7 +273,7 @@ def _ground(folded: Effective) -> Ground:
         manifest.id,
         manifest.revision,
         manifest.digest.hex(),
-        folded.standing.value,
+        folded.stands.value,
         tuple(dict.fromkeys(limits)),
         tuple(f"{one.kind}, number {one.number} of {one.party}" for one in
               folded.agreement.instruments),

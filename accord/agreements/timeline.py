@@ -32,6 +32,7 @@ class Span(Enum):
     PERIOD = "period"
     STOPPED = "suspended"
     NARROWED = "suspended in part"
+    PROHIBITED = "prohibited in part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +125,30 @@ def _periods(
 
 
 def _limits(agreement: Agreement) -> Iterator[Stretch]:
-    """Yield what suspends it, in whole or in part; one for all parties is told once."""
+    """Yield what limits it, in whole or in part; one for all parties is told once."""
     effects, zone = agreement.effects, agreement.manifest.zone
     beside = [one for one in agreement.beside if one not in effects.stops]
     commences_ms = agreement.term.commences_ms or 0
     for one in dict.fromkeys(
-        (type(one), max(one.from_ms, commences_ms), one.until_ms, limit_words(one), one.section)
+        (span_of(one), max(one.from_ms, commences_ms), one.until_ms, limit_words(one), one.section)
         for one in (*effects.stops, *effects.narrowings, *beside)
     ):
-        kind, from_ms, until_ms, words, section = one
+        span, from_ms, until_ms, words, section = one
         if until_ms is not None and until_ms <= from_ms:
             continue
         last = None if until_ms is None else local_date(until_ms - 1, zone)
-        span = Span.STOPPED if kind is Stop else Span.NARROWED
         yield Stretch(span, local_date(from_ms, zone), last, words, section)
 
 
+def span_of(one: Stop | Narrowing) -> Span:
+    """Return what a limit makes of the time in which it holds."""
+    if isinstance(one, Stop):
+        return Span.STOPPED
+    return Span.PROHIBITED if one.prohibits else Span.NARROWED
+
+
 def limit_words(one: Stop | Narrowing) -> str:
-    """Return what is suspended, unless it is everything, and by whom."""
+    """Return what is suspended or prohibited, unless it is everything, and by whom."""
     what = [] if isinstance(one, Stop) else [*sorted(one.purposes), *sorted(one.kinds)]
     return f"{', '.join(what)}: {one.words}" if what else one.words
 

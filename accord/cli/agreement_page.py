@@ -7,7 +7,7 @@ from accord.agreements.effective import Agreement, Standing, effective
 from accord.agreements.instrument_words import instrument_words
 from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
-from accord.agreements.timeline import limit_words, timeline
+from accord.agreements.timeline import Span, limit_words, span_of, timeline
 from accord.agreements.words import Clause, clauses
 from accord.cli.pages import render
 from accord.cli.timeline_picture import picture
@@ -52,14 +52,15 @@ def standing_words(agreement: Agreement, now_ms: int) -> str:
     found: dict[str, list[str]] = {}
     for asks, owns in sorted(agreement.manifest.scope.pairs):
         folded = effective(agreement, asks, owns, now_ms)
-        words = folded.standing.value
-        if folded.standing is not Standing.IN_FORCE:
+        words = folded.stands.value
+        if folded.stands is not Standing.IN_FORCE:
             words = f"not in force: {words}"
-        limits = [folded.stop.words] if folded.stop else []
-        limits += [limit_words(one) for one in folded.narrowings]
-        if limits:
-            in_part = ", suspended in part" if folded.standing is Standing.IN_FORCE else ""
-            words += f"{in_part} ({'; '.join(dict.fromkeys(limits))})"
+        if folded.stop:
+            words += f" ({folded.stop.words})"
+        for span in (Span.NARROWED, Span.PROHIBITED):
+            limits = [limit_words(one) for one in folded.narrowings if span_of(one) is span]
+            if limits and folded.stands is Standing.IN_FORCE:
+                words += f", {span.value} ({'; '.join(dict.fromkeys(limits))})"
         found.setdefault(words, []).append(f"{asks} asking {owns}")
     if len(found) == 1:
         (words,) = found

@@ -126,18 +126,32 @@ def _print_term(agreement: Agreement, now_ms: int) -> None:
         screen.print(shown(f"It ends so early {agreement.ended.words}."))
     holding = _holding(agreement, now_ms)
     stopped = list(dict.fromkeys(one.words for one in holding if isinstance(one, Stop)))
-    standing = agreement.standing_at(now_ms)
-    if standing is Standing.IN_FORCE and stopped:
-        screen.print(shown(f"In force now: no, {Standing.SUSPENDED.value}: {'; '.join(stopped)}"))
+    standing = agreement.stands_at(now_ms)
+    if standing is Standing.SUSPENDED:
+        screen.print(shown(f"In force now: no, {standing.value}: {'; '.join(stopped)}"))
+    elif standing is Standing.PARENT:
+        words = _parent_words(agreement.manifest, agreement.parent, now_ms)
+        screen.print(shown(f"In force now: no, {standing.value} ({words})"))
     elif standing is Standing.IN_FORCE:
         screen.print("In force now: yes")
         for one in holding:
             if isinstance(one, Narrowing):
                 what = ", ".join(sorted({*one.purposes, *one.kinds}))
-                screen.print(shown(f"Suspended in it: {what}: {one.words}"))
+                word = "Prohibited beside it" if one.prohibits else "Suspended in it"
+                screen.print(shown(f"{word}: {what}: {one.words}"))
     else:
         missing = f"; missing: {', '.join(term.missing)}" if term.missing else ""
         screen.print(f"In force now: no, {standing.value}{missing}")
+
+
+def _parent_words(manifest: Manifest, parent: Agreement | None, now_ms: int) -> str:
+    """Return how the parent stands, and what to do where a later text has replaced it."""
+    if parent is None:
+        return "not held here"
+    words = parent.stands_at(now_ms).value
+    if parent.stands_at(now_ms) is not Standing.REPLACED:
+        return words
+    return f"{words}; have counsel sign a revision of {manifest.id} that names the later one"
 
 
 def _print_chain(manifest: Manifest, loaded: Federation | None) -> None:
@@ -150,7 +164,7 @@ def _print_chain(manifest: Manifest, loaded: Federation | None) -> None:
         screen.print(f"Replaces: sha256:{manifest.replaces.hex()} ({words})")
     if manifest.parent is not None:
         above = held.get(manifest.parent.digest)
-        words = above.standing_at(now_ms).value if above else "not held here"
+        words = _parent_words(manifest, above, now_ms)
         screen.print(
             shown(f"Parent: {manifest.parent.id}, sha256:{manifest.parent.digest.hex()} ({words})")
         )

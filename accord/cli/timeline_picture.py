@@ -161,7 +161,9 @@ def _ticks(line: Timeline, scale: _Scale) -> Iterator[Tick]:
     if line.today is None:
         yield Tick(scale.x(scale.first), "last signature", "start")
         for number in range(step, int(years) + 1, step):
-            day = scale.first.replace(year=scale.first.year + number)
+            # 29 February has no anniversary in most years.
+            first = min(scale.first.day, 28) if scale.first.month == 2 else scale.first.day
+            day = scale.first.replace(year=scale.first.year + number, day=first)
             yield Tick(scale.x(day), f"+{number} year{'s' * (number > 1)}")
         return
     months = 12 * step if years > 2 else 3 if years > 0.6 else 1

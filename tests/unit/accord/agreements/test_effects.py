@@ -18,9 +18,11 @@ from accord.agreements.instruments import (
 )
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.timeline import Span, timeline
 from accord.clock import to_ms
 from accord.errors import Code, InputError, Unverified
 from accord.model import HotListPlate, Kind
+from tests.unit.accord.agreements.conftest import NOW_MS
 
 ZONE = ZoneInfo("America/Los_Angeles")
 K = InstrumentKind
@@ -286,8 +288,10 @@ def test_what_one_agreement_prohibits_no_other_of_the_two_allows_while_it_runs(w
     ours, strict = world.agreement(), prohibiting(world)
     held, _ = with_limits_beside((ours, strict))
     refused = world.ask(world.query(held), held)
-    assert (refused.code, refused.section) == (Code.AGREEMENT_SUSPENDED, "II.A")
-    assert "the agreement city-harbor prohibits it" in refused.reason
+    assert (refused.code, refused.section) == (Code.PURPOSE_NOT_AGREED, "II.A")
+    words = "prohibited between the two: the agreement city-harbor prohibits it"
+    assert refused.reason == f"stolen-vehicle is {words}."
+    assert [one.span for one in timeline(held, NOW_MS).stretches][-1] is Span.PROHIBITED
     assert world.ask(world.query(held, purpose="wanted-person"), held).allowed
     others = prohibiting(world, "city", "county")
     ended = prohibiting(world, length_years=1)

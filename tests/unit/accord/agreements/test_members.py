@@ -97,6 +97,31 @@ def test_a_joiner_asks_from_the_last_admission_on_and_is_asked(world):
     assert asks(world, later, date(2026, 2, 1)).allowed
 
 
+def test_a_refusal_names_whom_of_a_joiner_to_talk_to(world):
+    """Its contact is the one that the admission names; of a party, the text's."""
+    held = [admits(world, party) for party in BOTH]
+    held = [replace(h, details=replace(h.details, joiner_contact="desk of county")) for h in held]
+    agreement = replace(world.agreement(reworded(world)), instruments=(*held, accedes()))
+    day, contacts = date(2026, 3, 1), set()
+    for requester, owner in (("city", "county"), ("county", "harbor")):
+        at_ms = at(day)
+        officer = {"agency": requester, "issued_at_ms": at_ms - 1, "not_after_ms": at_ms + 1}
+        officer["trained_on"] = "2026-02-01"
+        query = world.query(agreement, officer=officer, requesting_agency=requester, audience=owner)
+        query = replace(query, window=replace(query.window, from_ms=at_ms - 1, to_ms=at_ms))
+        assert world.ask(query, agreement, None, at_ms=at_ms).allowed
+        for change in ({"case_number": ""}, {"row_limit": 1001}, {"purpose": "hit-and-run"}):
+            refused = world.ask(replace(query, **change), agreement, None, at_ms=at_ms)
+            assert not refused.allowed
+            contacts.add((owner, refused.contact))
+        lapsed = replace(query, credential=replace(query.credential, trained_on="2020-01-01"))
+        refused = world.ask(lapsed, agreement, None, at_ms=at_ms)
+        assert refused.code is Code.TRAINING_LAPSED
+        contacts.add((requester, refused.contact))
+    city, harbor = (agreement.manifest.party(party).contact for party in BOTH)
+    assert contacts == {("city", city), ("harbor", harbor), ("county", "desk of county")}
+
+
 @pytest.mark.parametrize(
     ("held", "words"),
     [

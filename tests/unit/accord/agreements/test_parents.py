@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.agreements.effective import Agreement
+from accord.agreements.effective import Agreement, Standing
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest import Parent
 from accord.agreements.parents import MAX_DEPTH, common, with_parents
@@ -88,6 +88,42 @@ def test_a_child_is_in_force_only_while_its_parent_is(world):
         child = under(world, above)
         query = world.query(child, officer={"not_after_ms": at_ms + 1, "issued_at_ms": at_ms - 1})
         assert world.ask(query, child, None, at_ms=at_ms).code is code
+
+
+def test_a_child_reads_as_its_parent_stands(world):
+    parent = world.agreement(world.manifest(row_limit=400))
+    stop = Instrument(
+        "harbor", 1, InstrumentKind.SUSPENSION, "n", "c", NOW_MS - 1, Details(reason="x")
+    )
+    out = Standing.PARENT
+    for above, expected in (
+        (parent, Standing.IN_FORCE),
+        (replace(parent, instruments=(stop,)), out),
+        (replace(parent, counterparts=()), out),
+        (replace(parent, replaced_ms=NOW_MS - 1), out),
+        (world.agreement(world.manifest("city", "county")), out),
+    ):
+        child = under(world, above)
+        assert child.standing_at(NOW_MS) is Standing.IN_FORCE
+        assert child.stands_at(NOW_MS) is expected
+    short = under(world, world.agreement(world.manifest(length_years=1)))
+    assert short.stands_at(NOW_MS) is Standing.IN_FORCE
+    assert short.stands_at(to_ms(datetime(2026, 6, 2, 12, tzinfo=UTC))) is out
+    assert child_of(world, parent).stands_at(NOW_MS) is out
+    below = replace(under(world, parent), instruments=(stop,))
+    assert below.stands_at(NOW_MS) is Standing.SUSPENDED
+
+
+def test_once_the_parent_is_amended_the_child_says_what_to_do(world):
+    parent = world.agreement(world.manifest(row_limit=400))
+    child = under(world, replace(parent, replaced_ms=NOW_MS - 1))
+    decision = world.ask(world.query(child), child)
+    assert (decision.code, decision.section) == (Code.AGREEMENT_INVALID, "I")
+    assert decision.reason.startswith("Under the parent agreement city-harbor: A later text has")
+    assert "sign a revision of city-harbor whose [parent] names the later one" in decision.reason
+    assert decision.contact
+    child = under(world, replace(parent, replaced_ms=NOW_MS + 1))
+    assert world.ask(world.query(child), child).allowed
 
 
 def test_a_parent_that_is_not_held_or_is_another_refuses_with_words(world):

@@ -1,5 +1,6 @@
 """``accord agreement``: check, sign, status, and the one line that each slip gets."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -177,6 +178,26 @@ def test_status_tells_the_period_and_what_comes_after(place):
     assert "Last day:" not in out
     assert "This period ends with 20" in out
     assert "extended by one year again and again." in out
+
+
+def test_status_of_a_child_tells_how_its_parent_stands(place):
+    above = place / "federation/agreements/city-harbor"
+    text = (above / "agreement.toml").read_text()
+    child = place / "federation/agreements/child"
+    child.mkdir()
+    digest = hashlib.sha256((above / "agreement.toml").read_bytes()).hexdigest()
+    named = f'[parent]\nsection = "VIII"\nid = "city-harbor"\ndigest = "sha256:{digest}"\n'
+    text = text.replace('id = "city-harbor"', 'id = "child"', 1)
+    (child / "agreement.toml").write_text(text.replace("[scope]", named + "[scope]", 1))
+    of_child = [str(a).replace("agreements/city-harbor", "agreements/child") for a in status(place)]
+    for party in ("city", "harbor"):
+        run(*(str(a).replace("city-harbor", "child") for a in sign(place, party)))
+    run(*sign(place, "city"))
+    out = " ".join(run(*of_child).split())
+    assert "In force now: no, its parent agreement is not in force between them" in out
+    assert "(not executed)" in out
+    run(*sign(place, "harbor"))
+    assert "In force now: yes" in run(*of_child)
 
 
 def test_status_shows_nothing_unverified_as_signed(place):
