@@ -24,9 +24,10 @@ from pydantic import ValidationError
 from accord import envelope as dsse
 from accord.agencies import Agency
 from accord.agreements.manifest import Manifest
+from accord.agreements.signed import party_root, read_signed, verified_payload
 from accord.clock import iso, to_ms
-from accord.envelope import SignedBy, sign
-from accord.envelope_json import from_json, load_json, to_json
+from accord.envelope import sign
+from accord.envelope_json import load_json, to_json
 from accord.errors import InputError, Unverified
 from accord.identity import KeyRole
 from accord.keys import Signer
@@ -105,22 +106,17 @@ def verify_counterpart(
             over another text; ``where`` is named.
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
     """
-    if len(data) > MAX_BYTES:
-        raise InputError(where, "is larger than 16 KiB", "this can't be a counterpart")
-    if party_root(manifest, agency.id) != agency.root:
-        raise InputError(
-            where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
-        )
-    requirement = SignedBy(agency.keys_for(KeyRole.COUNSEL), f"counsel of {agency.id}")
+    envelope = read_signed(data, "a counterpart", MAX_BYTES, where)
     try:
-        envelope = from_json(data, where)
-        payload = dsse.verify(envelope, dsse.COUNTERPART, requirement)
-    except Unverified as problem:
+        payload = verified_payload(
+            envelope, dsse.COUNTERPART, KeyRole.COUNSEL, manifest, agency, where
+        )
+    except Unverified:
         other = _other_party(envelope.payload, manifest, agency.id)
         if other:
             said = f"names {other} as its party, and {agency.id}'s counsel did not sign it"
             raise InputError(where, said, f"name it {other}.json, or get {agency.id}'s") from None
-        raise Unverified(problem.code, f"{where}: {problem.problem}") from None
+        raise
     try:
         content = _Payload.model_validate(load_json(payload, where))
     except ValidationError:
@@ -173,18 +169,3 @@ def is_year(year: int) -> bool:
 def is_plain(text: str) -> bool:
     """Tell whether a text is words on one line, 200 characters at most."""
     return bool(text.strip()) and len(text) <= MAX_TEXT and text.isprintable()
-
-
-def party_root(manifest: Manifest, party: str) -> str:
-    """Return the root key that the agreement names for a party.
-
-    Raises:
-        InputError: it is not a party.
-    """
-    found = manifest.party(party)
-    if found is None:
-        parties = ", ".join(p.id for p in manifest.parties)
-        raise InputError(
-            f"agreement {manifest.id}", f"{party!r} is not a party", f"the parties are {parties}"
-        )
-    return found.root

@@ -32,13 +32,14 @@ from pydantic import Field, ValidationError
 
 from accord import envelope as dsse
 from accord.agencies import Agency
-from accord.agreements.counterparts import is_moment, party_root
+from accord.agreements.counterparts import is_moment
 from accord.agreements.manifest import HeadsRule, Manifest
 from accord.agreements.manifest_file import MAX_HEAD_HOURS
+from accord.agreements.signed import read_signed, verified_payload
 from accord.clock import iso, to_ms
-from accord.envelope import SignedBy, sign
-from accord.envelope_json import from_json, load_json, to_json
-from accord.errors import InputError, Unverified
+from accord.envelope import sign
+from accord.envelope_json import load_json, to_json
+from accord.errors import InputError
 from accord.identity import KeyRole
 from accord.keys import Signer
 from accord.strict_toml import StrictModel
@@ -110,17 +111,10 @@ def verify_head(
         InputError: a file that is not what it should be; ``where`` is named.
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
     """
-    if len(data) > MAX_BYTES:
-        raise InputError(where, "is larger than 128 KiB", "this can't be a head")
-    if (root or party_root(manifest, agency.id)) != agency.root:
-        raise InputError(
-            where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
-        )
-    requirement = SignedBy(agency.keys_for(KeyRole.NODE), f"the node of {agency.id}")
-    try:
-        payload = dsse.verify(from_json(data, where), dsse.HEAD, requirement)
-    except Unverified as problem:
-        raise Unverified(problem.code, f"{where}: {problem.problem}") from None
+    envelope = read_signed(data, "a head", MAX_BYTES, where)
+    payload = verified_payload(
+        envelope, dsse.HEAD, KeyRole.NODE, manifest, agency, where, root=root
+    )
     return _checked(payload, manifest, agency.id, where)
 
 

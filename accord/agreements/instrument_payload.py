@@ -13,15 +13,16 @@ from pydantic import ValidationError
 
 from accord import envelope as dsse
 from accord.agencies import Agency
-from accord.agreements.counterparts import is_moment, is_plain, is_year, party_root
+from accord.agreements.counterparts import is_moment, is_plain, is_year
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
+from accord.agreements.signed import party_root, read_signed, verified_payload
 from accord.clock import iso, to_ms
-from accord.envelope import SignedBy, sign
-from accord.envelope_json import from_json, load_json, to_json
-from accord.errors import InputError, Unverified
+from accord.envelope import sign
+from accord.envelope_json import load_json, to_json
+from accord.errors import InputError
 from accord.identity import KeyRole
 from accord.keys import Signer
 from accord.model import Kind, Purpose, check_agency
@@ -170,17 +171,10 @@ def verify_instrument(
         InputError: a file that is not what it should be; ``where`` is named.
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
     """
-    if len(data) > MAX_BYTES:
-        raise InputError(where, "is larger than 16 KiB", "this can't be an instrument")
-    if (root or party_root(manifest, agency.id)) != agency.root:
-        raise InputError(
-            where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
-        )
-    requirement = SignedBy(agency.keys_for(KeyRole.COUNSEL), f"counsel of {agency.id}")
-    try:
-        payload = dsse.verify(from_json(data, where), dsse.INSTRUMENT, requirement)
-    except Unverified as problem:
-        raise Unverified(problem.code, f"{where}: {problem.problem}") from None
+    envelope = read_signed(data, "an instrument", MAX_BYTES, where)
+    payload = verified_payload(
+        envelope, dsse.INSTRUMENT, KeyRole.COUNSEL, manifest, agency, where, root=root
+    )
     return _checked(payload, manifest, agency.id, number, where)
 
 
