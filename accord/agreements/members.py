@@ -11,7 +11,8 @@ kinds or states, or a kind or state that the text does not admit, it does not jo
 
 A member leaves by a withdrawal with the notice that ``[withdrawal]`` demands,
 or ``[termination]`` where there is no such table. The rest goes on; where one
-member alone would be left, the agreement is over.
+member alone would be left, the agreement is over. Who has left comes back as a
+party of a later revision, in no other way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -146,7 +147,7 @@ def _joined(
     if joiner in found:
         # Old admissions let nobody in again: the others say so in a text of theirs.
         if found[joiner].until_ms is not None:
-            return f"it has left, so sign a revision that names {joiner} as a party instead"
+            return f"it has withdrawn: sign a revision that names {joiner} as a party instead"
         return "it is a member already"
     admissions = [
         one for one in instruments

@@ -1,10 +1,13 @@
 """A third agency joins, asks and leaves; partners that have not picked each other."""
 
 import asyncio
+import shutil
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from accord.agreements.effective import Standing, effective
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_file import Channel
 from accord.clock import SystemClock
@@ -95,6 +98,64 @@ async def test_a_third_agency_joins_asks_is_answered_withdraws_and_is_refused(
             assert (outcome.code, outcome.section, reads) == ("AGREEMENT_EXPIRED", "V", 0), pair
         outcome, reads = await ask(federation, "harbor", "city")
         assert (outcome.code, reads) == ("", 4)
+
+
+def _region(files: FederationSimulator, who: str) -> Path:
+    return files.folder(who) / "federation" / "agreements" / "region"
+
+
+async def test_nothing_is_shared_with_a_joiner_before_its_node_signs_heads(tmp_path: Path) -> None:
+    """Under a text that demands heads: of who joined as well, as soon as it has."""
+    tables = TABLES.replace("[disputes]", '[heads]\nsection = "V"\nmax_age_hours = 24\n[disputes]')
+    files = files_of_three(tmp_path, {"[disputes]": tables}, ("city", "harbor"))
+    files.build()
+    for who in ("city", "harbor", "county", "exchange"):
+        _region(files, who).joinpath("heads", "county.json").unlink()
+    county, three_days_ago = files.members["county"], files.clock.now_ms() - 3 * 86_400_000
+    made = [
+        files.add_instrument(
+            "region", party, K.ADMISSION, signed_at_ms=three_days_ago, joiner="county",
+            joiner_name=county.name, joiner_contact=county.contact,
+            joiner_root=county.files.fingerprint(),
+        )
+        for party in ("city", "harbor")
+    ]  # fmt: skip
+    made.append(files.add_instrument("region", "county", K.ACCESSION, signed_at_ms=three_days_ago))
+    for who in ("city", "harbor", "county", "exchange"):
+        there = _region(files, who) / "instruments"
+        there.mkdir(exist_ok=True)
+        for path in made:
+            shutil.copy(path, there / path.name)
+
+    def stands(federation: Federation, node: str, asks: str, owns: str) -> Standing:
+        context = federation.nodes[node].context
+        (agreement,) = context.federation.agreements.values()
+        return effective(agreement, asks, owns, context.clock.now_ms()).standing
+
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        for agency in ("city", "harbor"):
+            await federation.start_node(agency)
+        await federation.start_broker()
+        for pair in (("county", "city"), ("city", "county")):
+            assert stands(federation, "city", *pair) is Standing.HEAD_STALE
+        assert stands(federation, "city", "harbor", "city") is Standing.IN_FORCE
+        await federation.start_node("county")
+        put_reads(federation)
+        for _ in range(600):
+            met = [
+                stands(federation, node, *pair) is Standing.IN_FORCE
+                for node in ("city", "county", "harbor")
+                for pair in (("county", "city"), ("harbor", "county"))
+            ]
+            broker = _region(files, "exchange") / "heads" / "county.json"
+            if all(met) and broker.exists():
+                break
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.2)  # the broker, too, reads the folder again
+        for pair in (("county", "city"), ("harbor", "county")):
+            outcome, reads = await ask(federation, *pair)
+            assert (outcome.code, reads) == ("", 4), pair
 
 
 async def test_a_pair_that_has_not_opted_in_is_refused_by_section(tmp_path: Path) -> None:

@@ -141,6 +141,32 @@ def test_without_every_admission_of_one_root_and_its_own_accession_nobody_joins(
     assert asks(world, agreement, date(2026, 3, 1), "city", "harbor").allowed
 
 
+def test_who_has_withdrawn_comes_back_by_a_revision_alone(world):
+    text = reworded(world, tables=LEAVING + JOINDER)
+    held = [admits(world, party) for party in BOTH] + [accedes()]
+    held.append(leaves(date(2026, 2, 20), date(2026, 2, 1)))
+    again = [
+        replace(one, number=2, signed_at_ms=at(date(2026, 2, 10)))
+        for one in (*(admits(world, party) for party in BOTH),)
+    ]
+    back = replace(accedes(date(2026, 2, 10)), number=3)
+    agreement = replace(world.agreement(text), instruments=(*held, *again, back))
+    assert asks(world, agreement, date(2026, 2, 19)).allowed
+    assert asks(world, agreement, date(2026, 3, 1)).code is Code.AGREEMENT_EXPIRED
+    assert agreement.effects.defects == (
+        "accession of county (number 3): it has withdrawn: "
+        "sign a revision that names county as a party instead",
+    )
+    twice = replace(agreement, instruments=(*held[:3], replace(accedes(), number=2)))
+    assert "it is a member already" in twice.effects.defects[0]
+    revised = world.agreement(reworded(world, parties=("city", "county", "harbor")))
+    later = replace(revised.manifest, revision=2, replaces=text.digest)
+    revised = replace(revised, manifest=later)
+    kept, problems = in_chains({text.digest: agreement, later.digest: revised}, {})
+    assert (len(kept), problems) == (2, [])
+    assert asks(world, revised, date(2026, 3, 1)).allowed
+
+
 def test_a_lead_agency_alone_admits_where_the_text_says_so(world):
     text = reworded(world, tables=JOINDER.replace("every-party", "city"))
     agreement = world.agreement(text)
