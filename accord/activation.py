@@ -6,12 +6,14 @@
      "format": "accord-activated/1",
      "activated": [
       {"agreement": "city-harbor", "revision": 1, "manifest_sha256": "<64 hex>",
-       "parties": ["city", "harbor"], "at": "2026-03-01T08:30:00.000Z"}
+       "parties": ["city", "harbor"], "at": "2026-03-01T08:30:00.000Z",
+       "by": "Pat Example, systems engineer"}
      ]
     }
 
 A node decides by an agreement only if the digest of its text stands here (MOA
-VIII: what counsel signed, and nothing that merely lies in a folder). Entries
+VIII: what counsel signed, and nothing that merely lies in a folder). ``by`` is
+who did it, as they wrote it themselves; "" in a file from before that was asked. Entries
 are only added; none is ever for an older revision of an agreement than one
 before it. (Revisions count up along a chain: :mod:`accord.agreements.chain`.)
 """
@@ -27,7 +29,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from accord.agreements.counterparts import is_moment
+from accord.agreements.counterparts import is_moment, is_plain
 from accord.agreements.manifest import Manifest
 from accord.clock import iso, to_ms
 from accord.durable import replace_file
@@ -46,6 +48,7 @@ class _Entry(StrictModel):
     manifest_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     parties: list[str] = Field(min_length=2)
     at: str
+    by: str = ""
 
 
 class _File(StrictModel):
@@ -55,13 +58,14 @@ class _File(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """One text that was activated at ``at_ms`` (UTC ms). ``parties`` are ids."""
+    """One text that was activated at ``at_ms`` (UTC ms). ``parties`` are ids, ``by`` a name."""
 
     agreement: str
     revision: int
     digest: bytes
     parties: frozenset[str]
     at_ms: int
+    by: str = ""
 
 
 def read_activations(path: Path) -> tuple[Activation, ...]:
@@ -78,7 +82,10 @@ def read_activations(path: Path) -> tuple[Activation, ...]:
         raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
     try:
         file = _File.model_validate(load_json(data, path, MAX_BYTES))
-        if file.format != FORMAT or not all(is_moment(entry.at) for entry in file.activated):
+        sound = all(
+            is_moment(one.at) and (not one.by or is_plain(one.by)) for one in file.activated
+        )
+        if file.format != FORMAT or not sound:
             raise _damaged(path)
     except (InputError, ValidationError):
         raise _damaged(path) from None
@@ -89,6 +96,7 @@ def read_activations(path: Path) -> tuple[Activation, ...]:
             bytes.fromhex(entry.manifest_sha256),
             frozenset(entry.parties),
             to_ms(datetime.fromisoformat(entry.at)),
+            entry.by,
         )
         for entry in file.activated
     )
@@ -102,15 +110,19 @@ def _damaged(path: Path) -> InputError:
     )
 
 
-def activate(path: Path, manifest: Manifest, at_ms: int) -> bool:
+def activate(path: Path, manifest: Manifest, at_ms: int, by: str) -> bool:
     """Add a text; durable when this returns. Tell False where it is activated already.
 
+    ``by`` is the name of who does it, as the log of the node will show it.
+
     Raises:
-        InputError: a later revision was activated before, or another text with
+        InputError: ``by`` is no name; a later revision was activated before, or another text with
             this revision's number; or the file can't be written.
     """
     name, parties = manifest.id, frozenset(party.id for party in manifest.parties)
-    new = Activation(name, manifest.revision, manifest.digest, parties, at_ms)
+    if not is_plain(by):
+        raise InputError("--by", "is empty, too long or not plain text", "write who activates it")
+    new = Activation(name, manifest.revision, manifest.digest, parties, at_ms, by)
     with _locked(path):
         before = read_activations(path)
         for one in before:
@@ -142,6 +154,7 @@ def _rendered(activations: tuple[Activation, ...]) -> bytes:
             "manifest_sha256": one.digest.hex(),
             "parties": sorted(one.parties),
             "at": iso(one.at_ms),
+            **({"by": one.by} if one.by else {}),
         }
         for one in activations
     ]

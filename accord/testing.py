@@ -233,7 +233,7 @@ class FederationSimulator:
             if agency in parties:
                 manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
                 path = self.folder(agency) / "data" / activation.FILE_NAME
-                activation.activate(path, manifest, self.clock.now_ms())
+                activation.activate(path, manifest, self.clock.now_ms(), f"Engineer of {agency}")
 
     def everybody(self) -> dict[str, Member]:
         """Return the agencies and the operator, by id."""

@@ -36,7 +36,8 @@ class ActivationRecords:
             fields = {
                 "agency": self._context.agency,
                 "agreement": digest,
-                "detail": f"{one.agreement}, revision {one.revision}, at {iso(one.at_ms)}",
+                "detail": f"{one.agreement}, revision {one.revision}, at {iso(one.at_ms)}"
+                + (f", by {one.by}" if one.by else ""),
                 "decision": "activated",
             }
             await self._context.record(KIND, fields)

@@ -42,6 +42,7 @@ def activate(
     digest: Annotated[
         str, typer.Option(help="The fingerprint that counsel read out: sha256:<64 hex>.")
     ],
+    by: Annotated[str, typer.Option(help="Your name and office: the audit log keeps them.")],
     config: Config = DEFAULT,
 ) -> None:
     """Let the node live by a signed agreement; the fingerprint is counsel's, typed in."""
@@ -61,7 +62,7 @@ def activate(
         raise InputError(f"agreement {what}", f"is {standing.value}{missing}", _NEVER[standing])
     _print(found)
     path = settings.data / activation.FILE_NAME
-    if activation.activate(path, manifest, now_ms):
+    if activation.activate(path, manifest, now_ms, by):
         console().print(shown(f"Activated at the node of {settings.agency}: {what}."))
     else:
         console().print(shown(f"Was activated before: {what}."))

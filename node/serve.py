@@ -32,6 +32,7 @@ from node.activations import ActivationRecords
 from node.config import NodeConfig
 from node.context import Context
 from node.head_keeper import HeadKeeper
+from node.head_records import HeadRecords
 from node.leap import Leap
 from node.outbox import Outbox
 from node.permission_history import PermissionHistory
@@ -120,9 +121,12 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         try:
             await context.record("start", {"agency": config.agency, "decision": "serving"})
             activated = ActivationRecords(context)
-            await activated.record()
+            head_records = HeadRecords(context)
+            for records in (activated, head_records):
+                await records.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
-            async with _periodic(context, config, activated, keeper), _sending(outbox, pool, tls):
+            recorded = (activated, head_records)
+            async with _periodic(context, config, recorded, keeper), _sending(outbox, pool, tls):
                 yield RunningNode(context, server, port)
         finally:
             await server.stop(grace=5)
@@ -152,7 +156,10 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 
 @asynccontextmanager
 async def _periodic(
-    context: Context, config: NodeConfig, activated: ActivationRecords, keeper: HeadKeeper
+    context: Context,
+    config: NodeConfig,
+    recorded: tuple[ActivationRecords, HeadRecords],
+    keeper: HeadKeeper,
 ) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
     changed = asyncio.Event()
@@ -164,7 +171,8 @@ async def _periodic(
             changed.set()
         if await asyncio.to_thread(keeper.keep):
             changed.set()
-        await activated.record()
+        for records in recorded:
+            await records.record()
 
     async def look() -> None:
         await look_again(context.agency, context.sources, history, context.clock, changed)

@@ -23,7 +23,7 @@ from node.serve import RunningNode, running_node
 AGENCIES = ("city", "harbor", "county")
 HOUR_MS = 3_600_000
 PLATE = "9TST001"
-FILES = {"activation", "delivery", "acknowledged"}
+FILES = {"activation", "delivery", "acknowledged", "head"}
 EVERY_PURPOSE = frozenset(str(p) for p in Purpose if p not in PROHIBITED)
 
 

@@ -54,6 +54,8 @@ KINDS = frozenset(
         "delivery",
         # Another party's node, or a broker, holds a signed file of ours.
         "acknowledged",
+        # The node signed a head of its own, or came to hold a new one of another party.
+        "head",
         # A process started to write this log.
         "start",
     }

@@ -37,6 +37,9 @@ def forget(federation_files, agency: str) -> Path:
     return folder
 
 
+BY = ("--by", "Pat Example, engineer")
+
+
 async def ask(federation: Federation):
     async with federation.client() as client:
         return await client.ask(federation.question())
@@ -55,7 +58,7 @@ async def test_the_owner_refuses_until_its_engineers_activate(tmp_path: Path) ->
         assert "not activated at the node of city" in refused.text
         assert refused.contact == files.members["city"].contact
         assert (other.agency, other.kind) == ("county", OutcomeKind.ANSWERED)
-        arguments = ("activate", "city-harbor", "--config", city / "node.toml")
+        arguments = ("activate", "city-harbor", *BY, "--config", city / "node.toml")
         said = await asyncio.to_thread(node, *arguments, "--digest", fingerprint(city))
         assert "Signed for harbor: Counsel of harbor, General Counsel" in said
         assert "Activated at the node of city: city-harbor, revision 1" in said
@@ -68,6 +71,7 @@ async def test_the_owner_refuses_until_its_engineers_activate(tmp_path: Path) ->
         entries = list(federation.nodes["city"].context.audit.entries())
     recorded = [entry.fields for entry in entries if entry.kind == "activation"]
     assert [f"sha256:{fields['agreement']}" for fields in recorded] == [fingerprint(city)]
+    assert recorded[0]["detail"].endswith(", by Pat Example, engineer")
 
 
 async def test_the_home_node_refuses_too(tmp_path: Path) -> None:
@@ -95,7 +99,8 @@ def test_what_can_not_be_activated(tmp_path: Path) -> None:
     files = make_files(tmp_path, SystemClock())
     files.build()
     city = forget(files, "city")
-    config = ("--config", city / "node.toml")
+    config = (*BY, "--config", city / "node.toml")
+    listed = ("list", "--config", city / "node.toml")
     right = ("--digest", fingerprint(city))
     wrong = ("--digest", "sha256:" + "0" * 64)
     assert "is not the fingerprint of city-harbor, revision 1" in fails(
@@ -108,11 +113,11 @@ def test_what_can_not_be_activated(tmp_path: Path) -> None:
     said = fails("activate", "city-harbor", *config, *right)
     assert "is not executed; missing: harbor; get the counterpart of every party first" in said
     assert not (city / "data" / "activated.json").exists()
-    assert "not executed" in node("list", *config)
+    assert "not executed" in node(*listed)
     counterpart.write_bytes(signed)
-    assert "not activated at the node" in node("list", *config)
+    assert "not activated at the node" in node(*listed)
     node("activate", "city-harbor", *config, *right)
-    assert "in force" in node("list", *config)
+    assert "in force" in node(*listed)
     assert "Was activated before" in node("activate", "city-harbor", *config, *right)
 
 
@@ -121,6 +126,6 @@ def test_the_commands_write_no_pins(tmp_path: Path, command: str) -> None:
     files = make_files(tmp_path, SystemClock())
     files.build()
     city = files.folder("city")
-    more = ("city-harbor", "--digest", fingerprint(city)) if command == "activate" else ()
+    more = ("city-harbor", *BY, "--digest", fingerprint(city)) if command == "activate" else ()
     node(command, *more, "--config", city / "node.toml")
     assert not (city / "data" / "pins.json").exists()

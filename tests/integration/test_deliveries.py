@@ -111,6 +111,23 @@ def kinds(running_node) -> list[dict[str, str]]:
     return [e.fields for e in running_node.context.audit.entries() if e.kind == "acknowledged"]
 
 
+def heads_in(context) -> list[dict[str, str]]:
+    """The heads that a node's log holds, as their fields."""
+    return [entry.fields for entry in context.audit.entries() if entry.kind == "head"]
+
+
+async def test_a_head_is_recorded_once_also_after_a_restart(tmp_path: Path) -> None:
+    files = agreed(tmp_path, SystemClock())
+    seen = []
+    for _ in range(2):
+        async with AsyncExitStack() as stack:
+            federation = Federation(files, SystemClock(), stack)
+            city = (await federation.start_node("city")).context
+            await asyncio.sleep(1.5)  # a look of its own, too
+            seen.append([(one["agency"], one["decision"]) for one in heads_in(city)])
+    assert seen[0] == seen[1] == [("city", "made"), ("harbor", "held")]
+
+
 async def test_a_suspension_in_ones_own_folder_reaches_everybody(tmp_path: Path) -> None:
     files = agreed(tmp_path, SystemClock())
     async with running(files) as federation:
@@ -333,6 +350,10 @@ async def test_a_broker_that_holds_a_side_back_closes_it(tmp_path: Path, frozen:
         await asyncio.sleep(1.2)  # the roster is read again at each question
         came = await outcomes(federation, agencies=("city",))
         refusals = [e.fields for e in city.audit.entries() if e.kind == "refusal"]
+        mine = [(one["agency"], one["decision"]) for one in heads_in(city)]
+        # Of each the head that it began with, and what came since.
+        assert mine.count(("city", "made")) == 2
+        assert (mine.count(("harbor", "held")) == 1) is frozen
         if frozen:
             assert came["city"][0] != "answered"  # this broker tells no refusal on
             assert (refusals[-1]["code"], refusals[-1]["mark"]) == ("HEAD_STALE", "S")

@@ -1,16 +1,22 @@
 """What engineers activated: a file that only grows, and decisions that see nothing else."""
 
+import json
 import shutil
 
 import pytest
 
-from accord.activation import Activations, activate, read_activations
+from accord import activation
+from accord.activation import Activations, read_activations
 from accord.agreements.effective import Standing
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
 from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from tests.unit.accord.folders import NOW_MS, OWN, PINS, said, standing
+
+
+def activate(path, manifest, at_ms):
+    return activation.activate(path, manifest, at_ms, "Pat Example, engineer")
 
 
 def text(folder):
@@ -123,3 +129,21 @@ def test_a_damaged_file_activates_nothing(folder, path, spoil):
     path.write_bytes(content)
     assert found.refresh()
     assert standing(first, found.current) is Standing.IN_FORCE
+
+
+def test_who_activated_it_is_kept_and_must_be_said(folder, path):
+    first = text(folder.agreement("city-harbor", "city", "harbor"))
+    for nobody in ("", "  ", "x" * 201, "a\nb"):
+        with pytest.raises(InputError, match=r"--by: is empty, too long .*write who activates it"):
+            activation.activate(path, first, NOW_MS, nobody)
+    assert not path.exists()
+    activate(path, first, NOW_MS)
+    assert [one.by for one in read_activations(path)] == ["Pat Example, engineer"]
+    content = path.read_text()
+    path.write_text(content.replace(', engineer"', '\\n"'))
+    with pytest.raises(InputError, match="is damaged"):
+        read_activations(path)
+    entry = json.loads(content)["activated"][0]
+    del entry["by"]  # as files were before it was asked
+    path.write_text(json.dumps({"format": activation.FORMAT, "activated": [entry]}))
+    assert [one.by for one in read_activations(path)] == [""]
