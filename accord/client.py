@@ -20,50 +20,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from grpc import aio
-
-from accord.agencies import Agency, Endpoint
 from accord.agreements.choice import relying
 from accord.agreements.law.packs import built_in_law
+from accord.client_calls import Asked, Calls, Came, batched
 from accord.client_config import ClientConfig, load_client_config
 from accord.clock import Clock, SystemClock, new_query_id
 from accord.codec import (
     check_approval,
     check_texts,
     encode_query,
-    envelope_from_wire,
     envelope_to_bytes,
-    envelope_to_wire,
 )
-from accord.contacts import whom_to_ask
-from accord.envelope import QUERY, Envelope, Signature, add_signature, digest, sign
-from accord.errors import Code, InputError, Refused, Unverified
+from accord.envelope import QUERY, digest, sign
+from accord.errors import InputError, Refused
 from accord.federation import Federation, load
-from accord.merge import order
 from accord.model import (
     AnswerBody,
     Approval,
     Field,
-    OutcomeKind,
     PhotoOf,
     Query,
     Selector,
     SharedRead,
     Window,
 )
-from accord.outcomes import claimed, missing, places
 from accord.paging import Paging, merge_pages
-from accord.results import AgencyOutcome, Entry, Incomplete, Result
+from accord.results import Entry, Incomplete, Result
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
-from accord.transport.failures import failed_call
-from accord.transport.server import refusal_from
-from accord.verification import VerifiedAnswer, verify_answer, verify_refusal
-from accord.wire.v1 import broker_pb2, broker_pb2_grpc, node_pb2, node_pb2_grpc
+from accord.wire.v1 import broker_pb2
 
 ALL_FIELDS = tuple(Field)
 _VALID_MS = 60_000
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +81,6 @@ class Question:
     agencies: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One signed query and whom it is for."""
-
-    query: Query
-    envelope: Envelope
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Came:
-    """One agency's outcome; the answer is there only if it was verified."""
-
-    outcome: AgencyOutcome
-    answer: VerifiedAnswer | None = None
-
-
 class AccordClient:
     """An officer's client. Use it with ``async with``."""
 
@@ -120,6 +91,7 @@ class AccordClient:
         self._officer = config.load_officer_key()
         self._federation = load(config.federation, config.roots)
         self._pool = ChannelPool(config.load_tls(self._clock.now_ms()))
+        self._calls = Calls(config, self._federation, self._pool, self._credential_envelope)
         self.agency = config.agency
 
     @classmethod
@@ -157,13 +129,7 @@ class AccordClient:
         Raises:
             Refused: the broker can't be reached or refuses.
         """
-        stub = broker_pb2_grpc.BrokerStub(self._broker_channel())
-        try:
-            request = broker_pb2.DirectoryRequest()
-            response = await stub.Directory(request, timeout=self._config.deadline_s)
-        except aio.AioRpcError as error:
-            raise self._failed(error, "the broker", self._config.broker.agency) from None
-        return list(response.entries)
+        return await self._calls.directory()
 
     async def ask(self, question: Question) -> Result:
         """Ask every agency in scope once and return the verified, merged result.
@@ -223,11 +189,11 @@ class AccordClient:
             )
         query_id = new_query_id(self._clock)
         asked = [self._sign(question, query_id, t, cursors.get(t, b"")) for t in targets]
-        signed, refused = await self._countersign(asked)
+        signed, refused = await self._calls.countersign(asked)
         own = [a for a in signed if a.query.audience == self.agency]
         others = [a for a in signed if a.query.audience != self.agency]
         parts = await asyncio.gather(
-            self._ask_own(own), *(self._ask_broker(some) for some in _batched(others))
+            self._calls.ask_own(own), *(self._calls.ask_broker(some) for some in batched(others))
         )
         warnings = [warning for _, told in parts for warning in told]
         came = {c.outcome.agency: c for c in (*refused, *(c for some, _ in parts for c in some))}
@@ -236,7 +202,7 @@ class AccordClient:
             c.answer.body for c in ordered if c.answer is not None
         ]
 
-    def _sign(self, question: Question, query_id: bytes, audience: str, cursor: bytes) -> _Asked:
+    def _sign(self, question: Question, query_id: bytes, audience: str, cursor: bytes) -> Asked:
         now_ms = self._clock.now_ms()
         query = Query(
             query_id=query_id,
@@ -267,183 +233,13 @@ class AccordClient:
             query,
             held,
             now_ms,
-            requester=self._agency(self.agency),
+            requester=self._calls.agency(self.agency),
             owner=self._federation.agencies.get(audience),
             law=built_in_law(),
         )
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))
         envelope = sign(QUERY, payload, self._officer)
-        return _Asked(query, envelope, digest(envelope))
-
-    async def _countersign(self, asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Came]]:
-        """Have the home node vouch for each query; it may refuse some."""
-        signed: list[_Asked] = []
-        refused: list[_Came] = []
-        for some in _batched(asked):
-            more, less = await self._countersign_some(some)
-            signed += more
-            refused += less
-        return signed, refused
-
-    async def _countersign_some(self, asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Came]]:
-        request = node_pb2.CountersignRequest(
-            credential=envelope_to_wire(self._credential_envelope),
-            queries=[envelope_to_wire(a.envelope) for a in asked],
-        )
-        try:
-            response = await self._home().Countersign(request, timeout=self._config.deadline_s)
-        except aio.AioRpcError as error:
-            raise self._failed(error, "the home node", self.agency) from None
-        if len(response.results) != len(asked):
-            raise Unverified(Code.ANSWER_UNVERIFIED, "the home node answered another question")
-        home = self._agency(self.agency)
-        signed: list[_Asked] = []
-        refused: list[_Came] = []
-        for one, result in zip(asked, response.results, strict=True):
-            if result.WhichOneof("result") == "signature":
-                wire = result.signature
-                envelope = add_signature(one.envelope, Signature(wire.keyid, wire.sig))
-                signed.append(replace(one, envelope=envelope))
-                continue
-            refusal = verify_refusal(
-                envelope_from_wire(result.refusal), one.query, one.digest, home
-            )
-            refused.append(_Came(AgencyOutcome.refused(one.query.audience, refusal)))
-        return signed, refused
-
-    async def _ask_own(self, asked: Sequence[_Asked]) -> tuple[list[_Came], list[str]]:
-        """Ask our own node: local policy alone decides, and it is recorded too."""
-        came = []
-        for one in asked:
-            request = node_pb2.AnswerRequest(query=envelope_to_wire(one.envelope))
-            outcome = broker_pb2.NodeOutcome(agency=self.agency)
-            try:
-                response = await self._home().Answer(request, timeout=self._config.deadline_s)
-                outcome.answer.CopyFrom(response.answer)
-            except aio.AioRpcError as error:
-                refusal = refusal_from(error)
-                if refusal is None:
-                    raise self._failed(error, "the home node", self.agency) from None
-                outcome.refusal.CopyFrom(envelope_to_wire(refusal))
-            came.append(self._verify(one, outcome))
-        return came, []
-
-    async def _ask_broker(self, asked: Sequence[_Asked]) -> tuple[list[_Came], list[str]]:
-        """Ask through the broker, verify each outcome, have each recorded at home."""
-        request = broker_pb2.QueryRequest(queries=[envelope_to_wire(a.envelope) for a in asked])
-        stub = broker_pb2_grpc.BrokerStub(self._broker_channel())
-        try:
-            response = await stub.Query(request, timeout=self._config.deadline_s)
-        except aio.AioRpcError as error:
-            raise self._failed(error, "the broker", self._config.broker.agency) from None
-        names = [one.query.audience for one in asked]
-        found = places(names, response.outcomes)
-        outcomes = [
-            missing(name) if place is None else response.outcomes[place]
-            for name, place in zip(names, found, strict=True)
-        ]
-        came = [self._verify(a, o) for a, o in zip(asked, outcomes, strict=True)]
-        recorded = await asyncio.gather(
-            *(self._record(a, o) for a, o in zip(asked, outcomes, strict=True))
-        )
-        came = [
-            replace(c, outcome=replace(c.outcome, recorded=done))
-            for c, done in zip(came, recorded, strict=True)
-        ]
-        warnings = []
-        bodies = [c.answer.body if c.answer else None for c in came]
-        ours = [(found[i], row) for i, row in order(bodies)]
-        if ours != [(ref.outcome, ref.row) for ref in response.order]:
-            warnings.append("The broker's order of the rows was wrong; this is the client's own.")
-        return came, warnings
-
-    def _verify(self, asked: _Asked, outcome: broker_pb2.NodeOutcome) -> _Came:
-        """Return one agency's outcome; what can't be verified is never shown."""
-        name = asked.query.audience
-        kind = outcome.WhichOneof("outcome")
-        if kind in (None, "claim"):
-            return _Came(self._with_contact(claimed(name, outcome.claim)))
-        try:
-            owner = self._agency(name)
-            if kind == "refusal":
-                refusal = verify_refusal(
-                    envelope_from_wire(outcome.refusal), asked.query, asked.digest, owner
-                )
-                return _Came(AgencyOutcome.refused(name, refusal))
-            answer = verify_answer(
-                envelope_from_wire(outcome.answer), asked.query, asked.digest, owner
-            )
-        except Unverified as problem:
-            text = f"Not shown: {problem.problem}."
-            said = AgencyOutcome(name, OutcomeKind.UNVERIFIED, False, code=problem.code, text=text)
-            return _Came(self._with_contact(said))
-        body = answer.body
-        return _Came(
-            AgencyOutcome(
-                agency=name,
-                kind=OutcomeKind.ANSWERED if body.complete else OutcomeKind.TRUNCATED,
-                signed=True,
-                rows=body.count,
-                duty=body.duty,
-                log_index=answer.log_index,
-            ),
-            answer,
-        )
-
-    def _with_contact(self, outcome: AgencyOutcome) -> AgencyOutcome:
-        """Add whom to talk to, from our own folder: a broker's word for it is worth nothing."""
-        agencies = self._federation.agencies
-        contact = whom_to_ask(
-            Code(outcome.code),
-            home=agencies.get(self.agency),
-            owner=agencies.get(outcome.agency),
-            here=agencies.get(self._config.broker.agency),
-        )
-        return replace(outcome, contact=contact)
-
-    def _failed(self, error: aio.AioRpcError, whom: str, agency: str) -> Refused:
-        """Return what a failed call means for a person, and who runs what failed."""
-        known = self._federation.agencies.get(agency)
-        return failed_call(error, whom, known.contact if known else "")
-
-    async def _record(self, asked: _Asked, outcome: broker_pb2.NodeOutcome) -> bool:
-        """Give our own agency's book what came back; tell whether it took it."""
-        request = node_pb2.RecordAnswerRequest(
-            query=envelope_to_wire(asked.envelope), outcome=outcome
-        )
-        try:
-            await self._home().RecordAnswer(request, timeout=self._config.deadline_s)
-        except aio.AioRpcError:
-            return False
-        return True
-
-    def _agency(self, name: str) -> Agency:
-        agency = self._federation.agencies.get(name)
-        if agency is None:
-            raise Unverified(
-                Code.ANSWER_UNVERIFIED, f"no valid agency.toml of {name} in the client's folder"
-            )
-        return agency
-
-    def _home(self) -> "node_pb2_grpc.NodeAsyncStub":
-        agency = self._agency(self.agency)
-        endpoint = agency.node_endpoint()
-        if endpoint is None:
-            raise InputError("agency.toml", f"{self.agency} publishes no node address")
-        return node_pb2_grpc.NodeStub(self._pool.get(endpoint, agency.cas))
-
-    def _broker_channel(self) -> aio.Channel:
-        broker = self._config.broker
-        operator = self._federation.agencies.get(broker.agency)
-        endpoints: Sequence[Endpoint] = operator.endpoints if operator else ()
-        for endpoint in endpoints:
-            if operator is not None and endpoint.spiffe == broker:
-                return self._pool.get(endpoint, operator.cas)
-        raise InputError(
-            self._config.federation,
-            f"holds no valid agency.toml with an address of {broker}",
-            "ask the broker's operator for agency.toml and agency.sig",
-        )
+        return Asked(query, envelope, digest(envelope))
 
 
 def _check_question(question: Question) -> None:
@@ -470,13 +266,8 @@ def _check_question(question: Question) -> None:
         raise InputError("agencies", "one of them is named twice", "name each once")
 
 
-def _batched(asked: Sequence[_Asked]) -> list[Sequence[_Asked]]:
-    """Return them in parts of at most what home node and broker take at once."""
-    return [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)]
-
-
 def _result(
-    query_id: bytes, recipient: str, came: Sequence[_Came], warnings: Sequence[str]
+    query_id: bytes, recipient: str, came: Sequence[Came], warnings: Sequence[str]
 ) -> Result:
     bodies = [c.answer.body for c in came if c.answer is not None]
     reads, waiting = merge_pages([[body] for body in bodies])

@@ -85,7 +85,7 @@ async def to_node(federation: Federation, agency: str, envelope: Envelope) -> An
 async def to_broker(federation: Federation, requester: str, *envelopes: Envelope) -> Any:
     """Call the broker with an officer's certificate, past the home node."""
     async with federation.client(requester) as client:
-        stub = broker_pb2_grpc.BrokerStub(client._broker_channel())
+        stub = broker_pb2_grpc.BrokerStub(client._calls._broker_channel())
         request = broker_pb2.QueryRequest(queries=[envelope_to_wire(e) for e in envelopes])
         return await stub.Query(request, timeout=5)
 
