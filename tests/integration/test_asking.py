@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accord import client as client_module
+from accord import client_calls
 from accord.clock import SystemClock
 from accord.errors import Code, InputError
 from accord.model import OutcomeKind, PhotoOf, SharedRead
@@ -41,7 +41,7 @@ async def test_a_newer_narrower_agreement_hides_no_older_one(tmp_path: Path) -> 
 async def test_more_agencies_than_one_call_takes(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_AT_ONCE", 1)
+    monkeypatch.setattr(client_calls, "_AT_ONCE", 1)
     async with federation.client() as client:
         result = await client.ask(federation.question())
     assert result.complete

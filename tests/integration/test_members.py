@@ -116,6 +116,7 @@ async def test_nothing_is_shared_with_a_joiner_before_its_node_signs_heads(tmp_p
         files.add_instrument(
             "region", party, K.ADMISSION, signed_at_ms=three_days_ago, joiner="county",
             joiner_name=county.name, joiner_contact=county.contact,
+            joiner_kind=county.kind, joiner_state=county.state,
             joiner_root=county.files.fingerprint(),
         )
         for party in ("city", "harbor")

@@ -69,7 +69,7 @@ NODE: dict[str, tuple[Harm, str]] = {
     "no TOML": (lambda f, d: (d / "node.toml").write_text("agency = "), "node.toml"),
     "unknown key": (
         lambda f, d: edit(d / "node.toml", 'name = "main"', 'name = "main"\ninsecure = true'),
-        "insecure",
+        "line 3: the file holds a key that does not belong",
     ),
     "wrong type": (lambda f, d: edit(d / "node.toml", 'name = "main"', "name = 7"), "name"),
     "no port": (
@@ -124,7 +124,10 @@ def test_a_node_that_can_not_start(built: FederationSimulator, tmp_path: Path, n
 
 
 BROKER: dict[str, tuple[Harm, str]] = {
-    "unknown key": (lambda f, d: edit(d / "broker.toml", "name =", 'plain = ""\nname ='), "plain"),
+    "unknown key": (
+        lambda f, d: edit(d / "broker.toml", "name =", 'plain = ""\nname ='),
+        "line 2: the file holds a key that does not belong",
+    ),
     "loose key": (lambda f, d: (d / "keys/audit.pem").chmod(0o644), "keys/audit.pem"),
     "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
     "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
