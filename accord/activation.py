@@ -195,13 +195,14 @@ class Activations:
         self.problem = ""
         self.found = read_activations(path)
 
-    def stamp(self) -> tuple[str, int, int, int]:
+    def stamp(self) -> tuple[str, int, int, int, int]:
         """Return what differs once the file was changed, made or removed."""
         try:
             status = os.stat(self._path)
         except OSError:
-            return str(self._path), 0, 0, 0
-        return str(self._path), status.st_ino, status.st_mtime_ns, status.st_size
+            return str(self._path), 0, 0, 0, 0
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return str(self._path), status.st_ino, *times, status.st_size
 
     def refresh(self) -> None:
         """Read the file again; what can't be read activates nothing."""

@@ -32,25 +32,25 @@ What is bad is left out and listed; it never keeps the rest from working.
 Links are refused, and so are files that are too large.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 
-from accord.agencies import Agency, load_agency, read_plain
+from accord.agencies import Agency
 from accord.agreements.chain import (
     in_chains,
     link_of,
     newest_first,
     with_replacements,
 )
-from accord.agreements.counterparts import Counterpart, verify_counterpart
+from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, with_limits_beside
 from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
-from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.parents import with_parents
 from accord.errors import AccordError, InputError
 from accord.head_files import FOLDER, HeadFiles
@@ -58,6 +58,7 @@ from accord.instrument_files import WITHHELD, InstrumentFiles
 from accord.joiners import accedes, joiners
 from accord.model import check_agency
 from accord.pins import Pins
+from accord.verified import Verified
 
 MAX_ENTRIES = 5000
 
@@ -128,28 +129,44 @@ def load(folder: Path, roots: Mapping[str, str], pins: Pins | None = None) -> Fe
     return read_folder(folder, roots, pins or Pins(), serving=False)
 
 
-def read_folder(folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool) -> Federation:
+def read_folder(
+    folder: Path,
+    roots: Mapping[str, str],
+    pins: Pins,
+    *,
+    serving: bool,
+    verified: Verified | None = None,
+) -> Federation:
     """Read and verify the folder; the pins grow. Heads are looked at only where ``serving``.
+
+    ``verified`` is what an earlier pass has verified: it is not verified again.
 
     Raises:
         InputError: the folder itself can't be read.
     """
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "give the federation folder")
-    return _Loader(folder, roots, pins, serving=serving).load()
+    return _Loader(folder, roots, pins, verified or Verified(), serving=serving).load()
 
 
 class _Loader:
     """One pass over the folder, in the order of the rules above."""
 
     def __init__(
-        self, folder: Path, roots: Mapping[str, str], pins: Pins, *, serving: bool
+        self,
+        folder: Path,
+        roots: Mapping[str, str],
+        pins: Pins,
+        verified: Verified,
+        *,
+        serving: bool,
     ) -> None:
         self._folder = folder
+        self._verified = verified
         self._serving = serving
         self._roots = roots
         self._pins = pins
-        self._problems: list[Problem] = []
+        self._problems: dict[Problem, None] = {}
         self._agencies: dict[str, Agency] = {}
         self._joining: dict[Path, Mapping[str, str]] = {}
 
@@ -167,7 +184,8 @@ class _Loader:
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
         kept = with_replacements(self._without_rollbacks(agreements))
         # What a text stops it stops, even where the text itself is left out.
-        out = [a for a in agreements if a.manifest.digest not in {k.manifest.digest for k in kept}]
+        digests = {one.manifest.digest for one in kept}
+        out = [one for one in agreements if one.manifest.digest not in digests]
         kept = with_parents(with_limits_beside([*kept, *out])[: len(kept)])
         return Federation(
             MappingProxyType(self._agencies),
@@ -177,33 +195,33 @@ class _Loader:
         )
 
     def _problem(self, text: object) -> None:
-        problem = Problem(str(text))
-        if problem not in self._problems:
-            self._problems.append(problem)
+        self._problems[Problem(str(text))] = None
 
     def _folders(self, parent: Path) -> list[Path]:
         """Return the plain folders in a folder, sorted; links are problems."""
         found: list[Path] = []
         try:
-            paths = sorted(parent.iterdir())
+            with os.scandir(parent) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
         except OSError:
             return found
-        if parent.is_symlink() or len(paths) > MAX_ENTRIES:
+        if parent.is_symlink() or len(entries) > MAX_ENTRIES:
             self._problem(f"{parent}: is a link, or holds too many entries; put a plain folder")
             return found
-        for path in paths:
-            if path.is_symlink():
-                self._problem(f"{path}: is a link; put the folder itself there")
-            elif path.is_dir() and not path.name.startswith("."):
-                found.append(path)
+        for entry in entries:
+            if entry.is_symlink():
+                self._problem(f"{parent / entry.name}: is a link; put the folder itself there")
+            elif entry.is_dir() and not entry.name.startswith("."):
+                found.append(parent / entry.name)
         return found
 
     def _read_manifests(self) -> Iterator[tuple[Path, Manifest]]:
         digests: dict[bytes, Path] = {}
         for path in self._folders(self._folder / "agreements"):
             file = path / "agreement.toml"
+            memory = self._verified.of(path)
             try:
-                manifest = parse_manifest(read_plain(file), file)
+                manifest = memory.made("manifest", (), partial(memory.manifest, file))
             except AccordError as problem:
                 self._problem(problem)
                 continue
@@ -235,8 +253,10 @@ class _Loader:
         found: list[AccordError] = []
         for root in roots:
             try:
-                check_agency(name, self._folder / "agencies" / name)
-                return load_agency(self._folder / "agencies" / name, root=root)
+                folder = self._folder / "agencies" / name
+                check_agency(name, folder)
+                memory = self._verified.of(folder)
+                return memory.made(root, (), partial(memory.agency, folder, root))
             except AccordError as problem:
                 found.append(problem)
         self._problem(found[0])
@@ -260,7 +280,8 @@ class _Loader:
                 continue
             if self._counterpart(path, manifest, agency) is not None:
                 return True
-        if accedes(path, manifest, [self._agencies[name] for name in self._roots_held()]):
+        own = [self._agencies[name] for name in self._roots_held()]
+        if accedes(path, manifest, own, self._verified.of(path)):
             return True
         self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
         return False
@@ -283,7 +304,7 @@ class _Loader:
             named: dict[str, set[str]] = {}
             for path, manifest in counting.items():
                 if manifest.joinder is not None:
-                    found = joiners(path, manifest, self._agencies)
+                    found = joiners(path, manifest, self._agencies, self._verified.of(path))
                     self._joining[path] = found
                     for joiner, root in found.items():
                         named.setdefault(joiner, set()).add(root)
@@ -327,13 +348,18 @@ class _Loader:
         }
 
     def _counterpart(self, path: Path, manifest: Manifest, agency: Agency) -> Counterpart | None:
-        file = path / "counterparts" / f"{agency.id}.json"
-        if not file.is_symlink() and not file.exists():
-            return None
-        try:
+        memory = self._verified.of(path)
+
+        def read() -> Counterpart | None:
+            file = path / "counterparts" / f"{agency.id}.json"
+            if not file.is_symlink() and not file.exists():
+                return None
             if file.parent.is_symlink():
                 raise InputError(file.parent, "is a link", "put the folder itself there")
-            return verify_counterpart(read_plain(file), manifest, agency, file)
+            return memory.counterpart(file, manifest, agency)
+
+        try:
+            return memory.made(f"counterpart {agency.id}", (manifest, agency), read)
         except AccordError as problem:
             self._problem(problem)
             return None
@@ -353,7 +379,7 @@ class _Loader:
 
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
         admitted = self._joining.get(path, {})
-        found = InstrumentFiles(path / "instruments", manifest, self._agencies, admitted)
+        found = self._instruments(path, manifest, admitted).again()
         for problem in found.problems:
             self._problem(problem)
         for party, last in found.last.items():
@@ -385,9 +411,27 @@ class _Loader:
             flawed=found.flawed,
             heads=heads,
         )
+        agreement = self._verified.of(path).same(agreement)
         for defect in agreement.effects.defects:
             self._problem(f"{path}: without effect: {defect}")
         return agreement
+
+    def _instruments(
+        self, path: Path, manifest: Manifest, joiners: Mapping[str, str]
+    ) -> InstrumentFiles:
+        memory = self._verified.of(path)
+        return memory.made(
+            "instruments",
+            self._read_with(manifest, joiners),
+            lambda: InstrumentFiles(
+                path / "instruments", manifest, self._agencies, joiners, memory
+            ),
+        )
+
+    def _read_with(self, manifest: Manifest, joiners: Mapping[str, str]) -> tuple[object, ...]:
+        """Return all that the files of an agreement's folder are read with."""
+        ids = (*(party.id for party in manifest.parties), *joiners)
+        return manifest, tuple(joiners.items()), *(self._agencies.get(id) for id in ids)
 
     def _heads(
         self, path: Path, manifest: Manifest, joiners: Mapping[str, str]
@@ -395,7 +439,12 @@ class _Loader:
         """Apply rule 7; None where nobody looks at heads."""
         if not self._serving or manifest.heads is None:
             return None
-        found = HeadFiles(path / FOLDER, manifest, self._agencies, joiners)
+        memory = self._verified.of(path)
+        found = memory.made(
+            "heads",
+            self._read_with(manifest, joiners),
+            lambda: HeadFiles(path / FOLDER, manifest, self._agencies, joiners, memory),
+        )
         for problem in found.problems:
             self._problem(problem)
         kept: list[Head] = []

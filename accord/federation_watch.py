@@ -11,6 +11,9 @@ from accord.activation import Activations
 from accord.errors import InputError
 from accord.federation import Federation, Problem, read_folder
 from accord.pins import Pins
+from accord.verified import Stamp, Stamps, Verified
+
+_PARTS = ("agencies", "agreements")
 
 
 def _nothing(why: str) -> Federation:
@@ -43,10 +46,13 @@ class FederationWatch:
         self._roots = dict(roots)
         self._pins = pins or Pins()
         self._activations = activations
+        self._verified = Verified()
         self._lock = threading.Lock()
         # Taken before reading: a change in between shows at the next refresh.
-        self._print = self._look()
-        self._current = self._activated(read_folder(folder, self._roots, self._pins, serving=True))
+        self._stamps = self._look()
+        self._verified.looked(self._stamps)
+        self._current = _nothing(f"{folder}: not read yet")
+        self._current = self._read()
         self._pins.save()
 
     @property
@@ -54,20 +60,29 @@ class FederationWatch:
         """The last snapshot."""
         return self._current
 
-    def refresh(self) -> bool:
-        """Read the folder again if it changed; tell whether it did.
+    @property
+    def verified(self) -> int:
+        """How often bytes were verified since the start, for those who count work."""
+        return self._verified.count
+
+    def refresh(self, written: Path | None = None) -> bool:
+        """Read again what changed; tell whether anything did.
+
+        ``written`` is the folder of an agreement into which a file was just put:
+        that one alone is looked at, and everything else at the next refresh.
 
         Raises:
             InputError: the pins can't be written; nothing counts until they are.
         """
         with self._lock:
-            return self._refresh()
+            return self._refresh(written)
 
-    def _refresh(self) -> bool:
-        seen_now = self._look()
-        if seen_now == self._print:
+    def _refresh(self, written: Path | None) -> bool:
+        seen_now = self._look(written)
+        if seen_now == self._stamps:
             return False
         try:
+            self._verified.looked(seen_now)
             found = self._load_again()
             self._pins.save()
         except Exception as problem:
@@ -75,19 +90,29 @@ class FederationWatch:
             why = str(problem) if isinstance(problem, InputError) else "could not be read"
             self._current = _nothing(f"{self._folder}: {why}")
             raise
-        self._current, self._print = found, seen_now
+        self._current, self._stamps = found, seen_now
         return True
 
-    def _look(self) -> frozenset[tuple[str, int, int, int]]:
-        beside = () if self._activations is None else (self._activations.stamp(),)
-        return fingerprint(self._folder).union(beside)
+    def _look(self, written: Path | None = None) -> dict[str, Stamps]:
+        if written is not None and written.is_dir():
+            return self._stamps | look(self._folder, str(written))
+        found = look(self._folder)
+        if self._activations is not None:
+            found[""] = found.get("", frozenset()) | {self._activations.stamp()}
+        return found
 
     def _load_again(self) -> Federation:
         if self._activations is not None:
             self._activations.refresh()
         if not self._folder.is_dir():
             return _nothing(f"{self._folder}: is not a folder; put it back")
-        return self._activated(read_folder(self._folder, self._roots, self._pins, serving=True))
+        return self._read()
+
+    def _read(self) -> Federation:
+        found = read_folder(
+            self._folder, self._roots, self._pins, serving=True, verified=self._verified
+        )
+        return _unchanged(self._activated(found), self._current)
 
     def _activated(self, found: Federation) -> Federation:
         """Mark what this agency's node has not activated; a broker has no such list."""
@@ -106,18 +131,45 @@ class FederationWatch:
         )
 
 
-def fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:
-    """Return (path, inode, mtime in ns, size) of everything below the folder."""
-    found: set[tuple[str, int, int, int]] = set()
-    waiting = [str(folder)]
+def _unchanged(found: Federation, before: Federation) -> Federation:
+    """Return what was found, with each agreement that is as before that very one.
+
+    Its figures are computed already, and who keeps something by it can tell.
+    """
+    agreements = {}
+    for digest, agreement in found.agreements.items():
+        old = before.agreements.get(digest)
+        agreements[digest] = agreement if old is None or old != agreement else old
+    return replace(found, agreements=MappingProxyType(agreements))
+
+
+def look(folder: Path, part: str = "") -> dict[str, Stamps]:
+    """Return the stamps below a federation folder, by the folder of each agency and agreement.
+
+    What lies beside those is under "". With ``part``, one of those folders, it
+    is the only one looked at. Links are not followed.
+    """
+    tops = {str(folder / name) for name in _PARTS}
+    found: dict[str, set[Stamp]] = {}
+    waiting = [(part or str(folder), part)]
+    if part:
+        found[part] = {_stamp(part, os.stat(part, follow_symlinks=False))}
     while waiting:
+        at, within = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(at) as entries:
                 for entry in entries:
+                    of = entry.path if at in tops else within
                     status = entry.stat(follow_symlinks=False)
+                    found.setdefault(of, set()).add(_stamp(entry.path, status))
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    found.add((entry.path, status.st_ino, status.st_mtime_ns, status.st_size))
+                        waiting.append((entry.path, of))
         except OSError:
             continue
-    return frozenset(found)
+    return {of: frozenset(stamps) for of, stamps in found.items()}
+
+
+def _stamp(path: str, status: os.stat_result) -> Stamp:
+    # The time of the state can't be set by hand: a file edited in place, with its
+    # size and its time of content put back, differs all the same.
+    return path, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size

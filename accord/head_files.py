@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from accord.agencies import Agency, read_plain
-from accord.agreements.heads import Head, file_name, verify_head
+from accord.agencies import Agency
+from accord.agreements.heads import Head, file_name
 from accord.agreements.manifest import Manifest
 from accord.errors import AccordError, InputError
+from accord.verified import Memory
 
 FOLDER = "heads"
 
@@ -14,7 +15,8 @@ FOLDER = "heads"
 class HeadFiles:
     """What the folder ``heads`` of one agreement holds; ``problems`` name the bad files.
 
-    ``joiners`` are the roots that admissions name, by agency.
+    ``joiners`` are the roots that admissions name, by agency; ``memory`` is what
+    was verified of the folder before.
     """
 
     def __init__(
@@ -23,6 +25,7 @@ class HeadFiles:
         manifest: Manifest,
         agencies: Mapping[str, Agency],
         joiners: Mapping[str, str],
+        memory: Memory,
     ) -> None:
         self.heads: tuple[Head, ...] = ()
         self.problems: list[str] = []
@@ -34,9 +37,7 @@ class HeadFiles:
             try:
                 if folder.is_symlink():
                     raise InputError(folder, "is a link", "put the folder itself there")
-                head = verify_head(
-                    read_plain(path), manifest, agency, path, root=joiners.get(party, "")
-                )
+                head = memory.head(path, manifest, agency, joiners.get(party, ""))
             except AccordError as problem:
                 self.problems.append(str(problem))
                 continue

@@ -1,15 +1,15 @@
 """The instruments in an agreement's folder: read, verified, complete or not."""
 
-import hashlib
 import os
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
-from accord.agencies import Agency, read_plain
-from accord.agreements.instrument_payload import verify_instrument
+from accord.agencies import Agency
 from accord.agreements.instruments import Instrument, named
 from accord.agreements.manifest import Manifest
 from accord.errors import AccordError
+from accord.verified import Memory
 
 MAX_FILES = 1000
 UNREADABLE = "an instrument of it can't be verified"
@@ -26,7 +26,8 @@ class InstrumentFiles:
     only the files of agencies that join are concerned, for those ``flawed``.
     ``problems`` name the files. ``joiners`` are the roots that admissions name;
     what an agency that nobody admitted has put there is told, and does nothing.
-    ``digests`` are the SHA-256 of each verified one by party and number.
+    ``digests`` are the SHA-256 of each verified one by party and number;
+    ``memory`` is what was verified of the folder before.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class InstrumentFiles:
         manifest: Manifest,
         agencies: Mapping[str, Agency],
         joiners: Mapping[str, str],
+        memory: Memory,
     ) -> None:
         self.instruments: tuple[Instrument, ...] = ()
         self.flaw = ""
         self.flawed: frozenset[str] = frozenset()
         self._everybody = False
         self._joiners = joiners
+        self._memory = memory
         self.problems: list[str] = []
         self._folder, self._manifest, self._agencies = folder, manifest, agencies
         self.digests: dict[tuple[str, int], str] = {}
@@ -84,9 +87,9 @@ class InstrumentFiles:
         if agency is None:
             raise _Strange(f"{path}: no valid agency.toml of {name[0]} to verify it with")
         self.last[name[0]] = max(self.last[name[0]], name[1])
-        data, root = read_plain(path), self._joiners.get(name[0], "")
-        found = verify_instrument(data, self._manifest, agency, name[1], path, root=root)
-        self.digests[name] = hashlib.sha256(data).hexdigest()
+        root = self._joiners.get(name[0], "")
+        found, digest = self._memory.instrument(path, self._manifest, agency, name[1], root)
+        self.digests[name] = digest
         return found
 
     def _check_numbers(self, found: list[Instrument]) -> None:
@@ -97,6 +100,12 @@ class InstrumentFiles:
                     self._flawed(
                         MISSING, f"{self._folder}: instrument {number} of {party} is missing", party
                     )
+
+    def again(self) -> "InstrumentFiles":
+        """Return the same, to note more in: what was read is held for another time."""
+        other = copy(self)
+        other.problems = list(self.problems)
+        return other
 
     def lacks(self, party: str, flaw: str = MISSING) -> None:
         """Note that an instrument of a party is known to be, and is not here."""

@@ -128,7 +128,7 @@ class Pins:
         Raises:
             InputError: it can't be written.
         """
-        data = (json.dumps(self._content(), indent=1, sort_keys=True) + "\n").encode()
+        data = _rendered(self._content())
         if self.path is not None and data != self._saved:
             replace_file(self.path, data)
             self._saved = data
@@ -153,6 +153,19 @@ class Pins:
         }
         content = {"format": FORMAT, "agencies": self.agencies, "texts": texts}
         return content | ({"law": law} if law else {})
+
+
+def _rendered(content: dict[str, Any]) -> bytes:
+    """Return the file: a line for each text, since there may be thousands, and soon."""
+    lines = []
+    for name, value in sorted(content.items()):
+        if name != "texts" or not value:
+            text = json.dumps(value, sort_keys=True)
+        else:
+            texts = (f'"{key}": {json.dumps(one, sort_keys=True)}' for key, one in value.items())
+            text = "{\n  " + ",\n  ".join(sorted(texts)) + "\n }"
+        lines.append(f'"{name}": {text}')
+    return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
 
 def _digest(digits: str, path: Path) -> bytes:

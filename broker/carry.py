@@ -62,9 +62,10 @@ class Carrier:
 
     async def _kept(self, file: AgreementFile, peer: SpiffeId) -> delivery_pb2.DeliverResponse:
         async with self._lock:
-            new = await asyncio.to_thread(keep, file, self._watch.current)
+            federation = self._watch.current
+            new = await asyncio.to_thread(keep, file, federation)
             if new:
-                await asyncio.to_thread(self._watch.refresh)
+                await asyncio.to_thread(self._watch.refresh, federation.folders[file.digest])
         if new and not file.is_head:
             fields = {
                 "agency": file.party,

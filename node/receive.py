@@ -33,9 +33,10 @@ class Receiver:
         if file.party == node.agency:
             raise Refused(Code.METHOD_NOT_ALLOWED, detail="our own file, from outside")
         async with self._lock:
-            new = await asyncio.to_thread(keep, file, node.federation)
+            federation = node.federation
+            new = await asyncio.to_thread(keep, file, federation)
             if new:
-                await asyncio.to_thread(node.sources.refresh)
+                await asyncio.to_thread(node.sources.refresh, federation.folders[file.digest])
         if new and not file.is_head:
             await node.record("delivery", delivery_fields(file, file.party, peer))
         return acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)

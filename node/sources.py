@@ -38,7 +38,7 @@ class _WatchedFile(Generic[T]):
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
         self._path = path
         self._parse = parse
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, int, int, int] | None = None
         self.value: T | None = None
         self.problem: str = "not read yet"
         self.digest: str = ""
@@ -47,7 +47,8 @@ class _WatchedFile(Generic[T]):
         """Read the file if it changed; tell whether it did."""
         try:
             status = os.stat(self._path)
-            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            times = (status.st_mtime_ns, status.st_ctime_ns)
+            stamp = (status.st_ino, *times, status.st_size)
             if stamp == self._stamp:
                 return False
             self._stamp = stamp
@@ -143,9 +144,13 @@ class Sources:
         """The personnel desk's last signed roster; None while it can't be read."""
         return self._roster.value
 
-    def refresh(self) -> bool:
-        """Read again whatever changed, tell whether anything did; problems are logged, once."""
-        changed = self._watch.refresh()
+    def refresh(self, written: Path | None = None) -> bool:
+        """Read again whatever changed, tell whether anything did; problems are logged, once.
+
+        Of the federation folder only ``written`` is looked at, where it is given:
+        the folder of an agreement into which a file was just put.
+        """
+        changed = self._watch.refresh(written)
         if changed or not self._told:
             self._told = True
             for problem in self._watch.current.problems:

@@ -61,10 +61,16 @@ def in_chains(
     """
     links = {**seen, **{digest: link_of(a.manifest) for digest, a in executed.items()}}
     replaced = {old: digest for digest in seen for old in before(digest, seen)}
+    texts: dict[str, list[bytes]] = {}
+    for digest, link in links.items():
+        texts.setdefault(link.id, []).append(digest)
     standing: list[Agreement] = []
     problems: list[str] = []
     for digest, agreement in executed.items():
-        later, beside = replaced.get(digest, digest), _beside(digest, links)
+        later, beside = (
+            replaced.get(digest, digest),
+            _beside(digest, links, texts[links[digest].id]),
+        )
         if wrong := _misplaced(digest, links) or _lost(agreement, executed, links):
             wrong += "; have a text signed that fits"
         elif later not in executed:
@@ -114,11 +120,11 @@ def _lost(agreement: Agreement, executed: Mapping[bytes, Agreement], links: Link
     return ""
 
 
-def _beside(digest: bytes, links: Links) -> bytes:
-    """Return another text of the same agreement that is not of this one's chain, or b""."""
+def _beside(digest: bytes, links: Links, texts: Iterable[bytes]) -> bytes:
+    """Return another of an agreement's texts that is not of this one's chain, or b""."""
     link, own = links[digest], {digest, *before(digest, links)}
-    for other, its in links.items():
-        same = its.id == link.id and len(its.parties & link.parties) > 1
+    for other in texts:
+        same = len(links[other].parties & link.parties) > 1
         if same and other not in own and digest not in before(other, links):
             return other
     return b""

@@ -5,11 +5,11 @@ owner before anything is decided. Notices and suspensions are folded in here:
 each can only replace a value by a narrower one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from itertools import permutations
+from itertools import combinations, permutations
 
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effects import (
@@ -266,17 +266,40 @@ def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
         limits += [(agreement, narrowing) for narrowing in agreement.effects.narrowings]
     if not limits:
         return agreements
+    near = _near([limit.parties for _, limit in limits])
     return tuple(
         replace(
             agreement,
             beside=tuple(
                 limit
-                for other, limit in limits
-                if other is not agreement and len(limit.parties & agreement.parties) > 1
+                for other, limit in (limits[place] for place in near(agreement.parties))
+                if other is not agreement
             ),
         )
         for agreement in agreements
     )
+
+
+def _near(sets: Sequence[frozenset[str]]) -> Callable[[frozenset[str]], Sequence[int]]:
+    """Return what finds the places of those sets that share two parties with another.
+
+    One agency has an agreement with each of a thousand others: each of these
+    looks at the sets with its own pair in them, not at all.
+    """
+    places: dict[frozenset[str], list[int]] = {}
+    for place, parties in enumerate(sets):
+        places.setdefault(parties, []).append(place)
+    by_pair: dict[tuple[str, str], list[frozenset[str]]] = {}
+    for parties in places:
+        for pair in combinations(sorted(parties), 2):
+            by_pair.setdefault(pair, []).append(parties)
+
+    def near(parties: frozenset[str]) -> Sequence[int]:
+        pairs = combinations(sorted(parties), 2)
+        found = {some for pair in pairs for some in by_pair.get(pair, ())}
+        return sorted(place for some in found for place in places[some])
+
+    return near
 
 
 def _prohibitions(agreement: Agreement) -> Iterator[Narrowing]:

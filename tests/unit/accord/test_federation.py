@@ -251,7 +251,7 @@ def test_an_unforeseen_error_leaves_nothing_and_is_tried_again(folder, monkeypat
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr("accord.federation.parse_manifest", fails)
+        patched.setattr("accord.verified.parse_manifest", fails)
         for _ in range(2):
             (folder.path / "agreements" / "new" / "agreement.toml").write_text("x = 1")
             with pytest.raises(MemoryError):
