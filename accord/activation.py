@@ -193,7 +193,7 @@ class Activations:
         self.agency = agency
         self._path = path
         self.problem = ""
-        self.found = read_activations(path)
+        self._take(read_activations(path))
 
     def stamp(self) -> tuple[str, int, int, int, int]:
         """Return what differs once the file was changed, made or removed."""
@@ -207,10 +207,16 @@ class Activations:
     def refresh(self) -> None:
         """Read the file again; what can't be read activates nothing."""
         try:
-            self.found, self.problem = read_activations(self._path), ""
+            self._take(read_activations(self._path))
+            self.problem = ""
         except InputError as problem:
-            self.found, self.problem = (), str(problem)
+            self._take(())
+            self.problem = str(problem)
+
+    def _take(self, found: tuple[Activation, ...]) -> None:
+        self.found = found
+        self._digests = {one.digest for one in found}
 
     def holds(self, digest: bytes) -> bool:
         """Tell whether the text of this digest is activated."""
-        return any(one.digest == digest for one in self.found)
+        return digest in self._digests

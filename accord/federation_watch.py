@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from accord.activation import Activations
+from accord.agreements.effective import Agreement
 from accord.errors import InputError
 from accord.federation import Federation, Problem, read_folder
 from accord.pins import Pins
@@ -119,16 +120,20 @@ class FederationWatch:
         own = self._activations
         if own is None:
             return found
-        agreements = {
-            digest: agreement
-            if own.agency not in agreement.parties or own.holds(digest)
-            else replace(agreement, inactive_at=own.agency)
-            for digest, agreement in found.agreements.items()
-        }
+        agreements = {digest: _marked(one, own) for digest, one in found.agreements.items()}
         more = (Problem(own.problem),) if own.problem else ()
         return replace(
             found, agreements=MappingProxyType(agreements), problems=(*found.problems, *more)
         )
+
+
+def _marked(agreement: Agreement, own: Activations) -> Agreement:
+    """Return an agreement, and those above it, each marked where it is not activated."""
+    if agreement.parent is not None:
+        agreement = replace(agreement, parent=_marked(agreement.parent, own))
+    if own.agency not in agreement.parties or own.holds(agreement.manifest.digest):
+        return agreement
+    return replace(agreement, inactive_at=own.agency)
 
 
 def _unchanged(found: Federation, before: Federation) -> Federation:

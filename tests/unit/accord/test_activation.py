@@ -7,7 +7,7 @@ import pytest
 
 from accord import activation
 from accord.activation import Activations, read_activations
-from accord.agreements.effective import Standing
+from accord.agreements.effective import Standing, effective
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
 from accord.federation_watch import FederationWatch
@@ -147,3 +147,22 @@ def test_who_activated_it_is_kept_and_must_be_said(folder, path):
     del entry["by"]  # as files were before it was asked
     path.write_text(json.dumps({"format": activation.FORMAT, "activated": [entry]}))
     assert [one.by for one in read_activations(path)] == [""]
+
+
+def test_what_stands_under_a_text_that_is_not_activated_is_not_in_force(folder, path):
+    above = folder.agreement("above", "city", "harbor", id="region")
+    digest = text(above).digest.hex()
+    named = f'\n[parent]\nsection = "V"\nid = "region"\ndigest = "sha256:{digest}"\n'
+    below = folder.agreement("below", "city", "harbor", tables=named)
+    activate(path, text(below), NOW_MS)
+    found = watch(folder, path)
+
+    def parent():
+        now = effective(found.current.agreements[text(below).digest], "city", "harbor", NOW_MS)
+        assert now.standing is Standing.IN_FORCE
+        return now.parent.standing
+
+    assert parent() is Standing.NOT_ACTIVATED
+    activate(path, text(above), NOW_MS)
+    assert found.refresh()
+    assert parent() is Standing.IN_FORCE
