@@ -21,6 +21,7 @@ A damaged file is refused: without it nobody can tell an old folder from a new o
 """
 
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,8 @@ class Pins:
     law: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     heads: dict[tuple[bytes, str], int] = field(default_factory=dict)
     _saved: bytes = b""
+    # Who saves last must not write what was true before.
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> "Pins":
@@ -128,10 +131,11 @@ class Pins:
         Raises:
             InputError: it can't be written.
         """
-        data = _rendered(self._content())
-        if self.path is not None and data != self._saved:
-            replace_file(self.path, data)
-            self._saved = data
+        with self._lock:
+            data = _rendered(self._content())
+            if self.path is not None and data != self._saved:
+                replace_file(self.path, data)
+                self._saved = data
 
     def _content(self) -> dict[str, Any]:
         texts: dict[str, dict[str, Any]] = {}

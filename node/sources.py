@@ -8,6 +8,7 @@ kept alive, so a mistake closes the node and never opens it.
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -42,9 +43,14 @@ class _WatchedFile(Generic[T]):
         self.value: T | None = None
         self.problem: str = "not read yet"
         self.digest: str = ""
+        self._lock = threading.Lock()
 
     def refresh(self) -> bool:
-        """Read the file if it changed; tell whether it did."""
+        """Read the file if it changed; tell whether it did. One at a time: the last bytes count."""
+        with self._lock:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         try:
             status = os.stat(self._path)
             times = (status.st_mtime_ns, status.st_ctime_ns)
@@ -90,6 +96,8 @@ class Sources:
         """
         self._agency = agency
         self._told = False
+        # Deliveries, the keeper of heads and the look of every second have threads of their own.
+        self._lock = threading.Lock()
         self._activations = Activations(data / activation.FILE_NAME, agency)
         self._pins = Pins.open(data / pins.FILE_NAME)
         self._watch = FederationWatch(federation, roots, self._pins, self._activations)
@@ -150,6 +158,10 @@ class Sources:
         Of the federation folder only ``written`` is looked at, where it is given:
         the folder of an agreement into which a file was just put.
         """
+        with self._lock:
+            return self._refresh(written)
+
+    def _refresh(self, written: Path | None) -> bool:
         changed = self._watch.refresh(written)
         if changed or not self._told:
             self._told = True
