@@ -213,8 +213,8 @@ class FederationSimulator:
 
         They name no instrument; a node that runs signs new ones by itself.
         """
-        self._heads += 1
         now_ms = self.clock.now_ms()
+        self._heads = max(self._heads + 1, now_ms)
         for parties, folder in self._agreements.values():
             manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
             if manifest.heads is None:

@@ -35,25 +35,27 @@ class HeadKeeper:
         self._sources = sources
         self._signer = signer
         self._clock = clock
-        self._told = ""
+        self._told: dict[bytes, str] = {}
 
     def keep(self) -> bool:
         """Sign what is due and read the folder again; tell whether anything was. Blocks.
 
-        What can't be written is told in the log, once: until it can, the last
-        head grows old, and then nothing is shared.
+        What can't be written is told in the log, once: until it can, that agreement's
+        last head grows old, and then nothing is shared under it.
         """
-        try:
-            written = [self._kept(one) for one in self._sources.federation.agreements.values()]
-            if any(written):
-                self._sources.refresh()
-            self._told = ""
-        except InputError as problem:
-            if str(problem) != self._told:
-                self._told = str(problem)
-                log.error("alert: a head can't be signed", problem=self._told)
-            return False
-        return any(written)
+        told, self._told = self._told, {}
+        written = False
+        for digest, agreement in self._sources.federation.agreements.items():
+            try:
+                written = self._kept(agreement) or written
+            except InputError as problem:
+                self._told[digest] = str(problem)
+                if told.get(digest) != str(problem):
+                    name = agreement.manifest.id
+                    log.error("alert: a head can't be signed", of=name, problem=str(problem))
+        if written:
+            self._sources.refresh()
+        return written
 
     def _kept(self, agreement: Agreement) -> bool:
         rule, now_ms = agreement.manifest.heads, self._clock.now_ms()
@@ -71,7 +73,8 @@ class HeadKeeper:
         if digests is None or (last is not None and len(last.instruments) > len(digests)):
             # One of our own is gone: no head says otherwise, and the folder's problem names it.
             return False
-        number = 1 + self._sources.last_head(agreement.manifest.digest, self._agency)
+        # Above what the others have seen, also where a backup of ours has forgotten it.
+        number = max(1 + self._sources.last_head(agreement.manifest.digest, self._agency), now_ms)
         head = Head(self._agency, number, now_ms, now_ms + life_ms, digests)
         path = folder / FOLDER / file_name(self._agency)
         replace_file(path, sign_head(agreement.manifest, head, self._signer))

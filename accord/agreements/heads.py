@@ -10,7 +10,7 @@ payload is this JSON::
      "agreement": "city-harbor",
      "manifest_sha256": "<64 hex>",
      "party": "city",
-     "number": 12,                       # of this party, under this text; only rises
+     "number": 1772353800000,            # of this party, under this text; only rises
      "as_of": "2026-03-01T08:30:00.000Z",
      "expires_at": "2026-03-02T08:30:00.000Z",
      "instruments": ["<64 hex>"]         # SHA-256 of the files city-1.json, city-2.json ...
@@ -21,6 +21,11 @@ Why: whoever carries files between two nodes could hold back a suspension
 suspends the agreement; where no head comes any more, nothing is shared once the
 last is older than the table ``[heads]`` of the manifest allows. An instrument
 that no head names yet counts at once all the same.
+
+A node numbers its heads by its clock, and at least by one more than its last: after
+an old backup is put back its next head is above all that the others have seen. A
+number more than a day ahead of ``as_of`` is refused, so that nobody who had the
+node's key for a moment uses up the numbers of years to come.
 """
 
 import json
@@ -48,6 +53,7 @@ FORMAT = "accord-head/1"
 MAX_BYTES = 128 * 1024
 MAX_INSTRUMENTS = 1000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 # Another node's clock may run a little ahead of ours.
 SKEW_MS = 30_000
 
@@ -68,7 +74,7 @@ class _Payload(StrictModel):
     agreement: str
     manifest_sha256: str
     party: str
-    number: int = Field(ge=1, le=1 << 40)
+    number: int = Field(ge=1)
     as_of: str
     expires_at: str
     instruments: list[str] = Field(max_length=MAX_INSTRUMENTS)
@@ -140,6 +146,8 @@ def _checked(payload: bytes, manifest: Manifest, party: str, where: object) -> H
     expires_ms = to_ms(datetime.fromisoformat(content.expires_at))
     if not 0 < expires_ms - as_of_ms <= MAX_HEAD_HOURS * HOUR_MS:
         raise InputError(where, "expires too late, or before it begins", remedy)
+    if content.number > as_of_ms + DAY_MS:
+        raise InputError(where, "has a number too far ahead of its time", remedy)
     return Head(party, content.number, as_of_ms, expires_ms, tuple(content.instruments))
 
 

@@ -1,5 +1,7 @@
 """The node signs its own heads in time, numbers them upward, and never hides a notice."""
 
+import shutil
+
 import pytest
 
 from accord.agreements.heads import HOUR_MS, verify_head
@@ -68,7 +70,7 @@ def test_a_head_is_signed_when_a_quarter_of_its_life_is_over(place):
     assert not place.keep()
     place.clock.ms += 1
     assert place.keep()
-    assert (place.head().number, place.head().as_of_ms) == (2, place.clock.ms)
+    assert (place.head().number, place.head().as_of_ms) == (place.clock.ms, place.clock.ms)
     assert place.head().expires_ms == place.clock.ms + 24 * HOUR_MS
     assert not place.keep()
     assert not (place.folder.parent / "plain" / "heads").exists()
@@ -77,10 +79,26 @@ def test_a_head_is_signed_when_a_quarter_of_its_life_is_over(place):
 def test_numbers_rise_after_a_restart_and_a_lost_file(place):
     place.clock.ms += 7 * HOUR_MS
     assert place.keep()
+    before = place.head().number
     (place.folder / "heads" / "city.json").unlink()
     place.start()
     assert place.keep()
-    assert place.head().number == 3
+    assert place.head().number == before + 1
+
+
+def test_a_backup_put_back_numbers_on_above_what_the_others_have_seen(place, tmp_path):
+    kept = tmp_path / "kept"
+    shutil.copytree(place.files.folder("city"), kept)
+    for _ in range(28):
+        place.clock.ms += 6 * HOUR_MS
+        assert place.keep()
+    seen = place.head().number
+    shutil.rmtree(place.files.folder("city"))
+    shutil.copytree(kept, place.files.folder("city"))
+    place.clock.ms += HOUR_MS
+    place.start()
+    assert place.keep()
+    assert place.head().number > seen
 
 
 def test_a_new_instrument_is_named_at_once(place):
@@ -109,6 +127,18 @@ def test_no_head_denies_a_notice_that_is_gone(place):
     assert place.head().as_of_ms == place.clock.ms
 
 
+def test_no_head_denies_a_notice_that_nobody_here_remembers(place):
+    place.instrument(1)
+    second = place.instrument(2)
+    assert place.keep()
+    second.unlink()
+    (place.files.folder("city") / "data" / "pins.json").unlink()
+    place.clock.ms += 7 * HOUR_MS
+    place.start()
+    assert not place.keep()
+    assert len(place.head().instruments) == 2
+
+
 def test_an_agreement_that_is_over_needs_no_head(place):
     place.clock.ms += 4 * 365 * 24 * HOUR_MS
     assert not place.keep()
@@ -119,5 +149,28 @@ def test_a_folder_that_can_not_be_written_is_told_once(place, monkeypatch, capsy
     (place.folder / "heads").rename(place.folder / "away")
     (place.folder / "heads").write_text("in the way")
     assert not place.keep()
+    assert not place.keep()
+    assert capsys.readouterr().out.count("a head can't be signed") == 1
+
+
+def test_a_bad_folder_takes_no_head_from_the_other_agreements(place, capsys):
+    other = place.folder.parent / "other"
+    files = place.files
+    files.add_agreement("other", ("city", "harbor"), head_hours=24)
+    files.sign_heads()
+    files.distribute()
+    files.activate("city")
+    place.start()
+    place.clock.ms += 7 * HOUR_MS
+    shutil.rmtree(place.folder / "heads")
+    (place.folder / "heads").write_text("in the way")
+    assert place.keep()
+    made = verify_head(
+        (other / "heads" / "city.json").read_bytes(),
+        parse_manifest((other / "agreement.toml").read_bytes(), "x"),
+        place.sources.federation.agencies["city"],
+        "x",
+    )
+    assert made.as_of_ms == place.clock.ms
     assert not place.keep()
     assert capsys.readouterr().out.count("a head can't be signed") == 1

@@ -91,6 +91,7 @@ def test_a_head_of_another_text_or_kind_is_none(world, city):
     [
         ({"number": 0}, "is not a head of this version"),
         ({"number": "4"}, "is not a head of this version"),
+        ({"number": 1 << 50}, "has a number too far ahead of its time"),
         ({"more": 1}, "is not a head of this version"),
         ({"format": "accord-head/2"}, "must be accord-head/1"),
         ({"as_of": "2026-03-01"}, "has no valid times"),
