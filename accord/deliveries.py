@@ -2,7 +2,8 @@
 
     counterparts/<party>.json     never over another
     instruments/<party>-<n>.json  never over another
-    heads/<party>.json            only over one with a lower number
+    heads/<party>.json            only over one with a lower number, none dated ahead,
+                                  and none that says nothing new within a minute
 
 Never a manifest (attack A7), nothing for an agreement that is not held, and
 the bytes are verified exactly as the reader of the folder verifies them. Who
@@ -24,6 +25,12 @@ from accord.federation import Federation
 from accord.wire.v1 import delivery_pb2
 
 MAX_BYTES = max(counterparts.MAX_BYTES, instrument_payload.MAX_BYTES, heads.MAX_BYTES)
+
+# What tells the record of one delivery from that of another.
+DELIVERY = ("agency", "agreement", "detail")
+
+# Nodes sign a head that says nothing new after a quarter of an hour at the soonest.
+MIN_APART_MS = 60_000
 
 _NAME = re.compile(r"(counterparts|instruments|heads)/([a-z0-9-]{1,60}\.json)", re.ASCII)
 _PARTY = re.compile(r"([a-z0-9-]+)\.json", re.ASCII)
@@ -102,6 +109,8 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
     """
     folder, party, number = _parsed(file.name)
     agreement = federation.agreements.get(file.digest)
+    if not federation.readable:
+        raise Refused(Code.STORE_UNAVAILABLE, text="The federation folder can't be used now.")
     if agreement is None:
         raise Refused(Code.NO_AGREEMENT, text="This agreement is not held here.")
     agency = federation.agencies.get(party)
@@ -134,14 +143,17 @@ def _verified(
     return None
 
 
-def keep(file: AgreementFile, federation: Federation) -> bool:
+def keep(file: AgreementFile, federation: Federation, *, last_head: int, now_ms: int) -> bool:
     """Verify a file and write it into the folder, durably; tell False where it was held already.
 
-    Blocks. Whoever calls it reads the folder again afterwards, before the next.
+    ``last_head`` is the highest number of a head of that party that was ever
+    seen, ``now_ms`` the time (UTC ms). Blocks. Whoever calls it reads the folder
+    again afterwards, before the next.
 
     Raises:
         Refused: as :func:`check`; ``STALE`` for a head that is not newer than the
-            one held, ``AGREEMENT_INVALID`` for other bytes than those held,
+            one held, or is dated ahead, ``RATE_EXCEEDED`` for one that says nothing
+            new too soon, ``AGREEMENT_INVALID`` for other bytes than those held,
             ``STORE_UNAVAILABLE`` when it can't be written.
     """
     agreement, head = check(file, federation)
@@ -157,13 +169,22 @@ def keep(file: AgreementFile, federation: Federation) -> bool:
             raise Refused(
                 Code.AGREEMENT_INVALID, text="Another file of this name is held; none replaces it."
             )
-        last = agreement.head_of(head.party)
-        if last is not None and last.number >= head.number:
-            raise Refused(Code.STALE, text="A head as new as this one is held.")
+        _check_head(head, agreement.head_of(head.party), last_head, now_ms)
         replace_file(path, file.content)
     except InputError as problem:
         raise Refused(Code.STORE_UNAVAILABLE, detail=str(problem)) from None
     return True
+
+
+def _check_head(head: heads.Head, held: heads.Head | None, last: int, now_ms: int) -> None:
+    """Compare a head with the one held, if one is, and the number of the last ever seen."""
+    if head.as_of_ms > now_ms + heads.SKEW_MS:
+        raise Refused(Code.STALE, text="The head is dated ahead of the time here.")
+    if head.number < last or (held is not None and held.number >= head.number):
+        raise Refused(Code.STALE, text="A head as new as this one was seen.")
+    same = held is not None and held.instruments == head.instruments
+    if held is not None and same and head.as_of_ms - held.as_of_ms < MIN_APART_MS:
+        raise Refused(Code.RATE_EXCEEDED, text="The head says nothing new within a minute.")
 
 
 def _held(path: Path) -> bytes | None:

@@ -52,7 +52,7 @@ from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.parents import with_parents
-from accord.errors import AccordError, InputError
+from accord.errors import AccordError, Code, InputError, Refused
 from accord.head_files import FOLDER, HeadFiles
 from accord.instrument_files import WITHHELD, InstrumentFiles
 from accord.joiners import accedes, joiners
@@ -77,13 +77,25 @@ class Problem:
 class Federation:
     """Verified agencies by id, agreements by digest, and what was left out.
 
-    ``folders`` is where each agreement lies, by digest.
+    ``folders`` is where each agreement lies, by digest. ``readable`` is not so
+    while the folder can't be used at all, and so nothing in it.
     """
 
     agencies: Mapping[str, Agency]
     agreements: Mapping[bytes, Agreement]
     problems: tuple[Problem, ...] = ()
     folders: Mapping[bytes, Path] = field(default_factory=lambda: MappingProxyType({}))
+    readable: bool = True
+
+    def agency(self, name: str) -> Agency | None:
+        """Return a caller's agency, None where it is not known.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``: the folder can't be used now, so nobody can tell.
+        """
+        if not self.readable:
+            raise Refused(Code.STORE_UNAVAILABLE)
+        return self.agencies.get(name)
 
     def between(self, requester: str, owner: str) -> tuple[Agreement, ...]:
         """Return the agreements in which the requester may ask the owner.

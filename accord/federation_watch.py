@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from accord.activation import Activations
 from accord.agreements.effective import Agreement
@@ -19,7 +20,8 @@ _PARTS = ("agencies", "agreements")
 
 def _nothing(why: str) -> Federation:
     """Return what a folder holds that can't be read."""
-    return Federation(MappingProxyType({}), MappingProxyType({}), (Problem(why),))
+    nothing: Mapping[Any, Any] = MappingProxyType({})
+    return Federation(nothing, nothing, (Problem(why),), readable=False)
 
 
 class FederationWatch:
@@ -60,6 +62,10 @@ class FederationWatch:
     def current(self) -> Federation:
         """The last snapshot."""
         return self._current
+
+    def last_head(self, digest: bytes, party: str) -> int:
+        """Return the highest number of a party's heads that was ever seen; 0 for none."""
+        return self._pins.heads.get((digest, party), 0)
 
     @property
     def verified(self) -> int:

@@ -78,16 +78,24 @@ def keep_private() -> None:
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work again and again; an error is logged by type and does not stop it."""
+    """Do the work again and again; an error is logged and does not stop it.
+
+    It is logged by its type, if it is none of ours, and once as long as it stays the same.
+    """
     log = structlog.get_logger()
+    told: dict[str, str] = {}
     while True:
         await asyncio.sleep(seconds)
+        failed: dict[str, str] = {}
         try:
             await work()
         except AccordError as error:
-            log.error("periodic work failed", problem=str(error))
+            failed = {"problem": str(error)}
         except Exception as error:  # a purge that failed once must be tried again
-            log.error("periodic work failed", type=type(error).__name__)
+            failed = {"type": type(error).__name__}
+        if failed and failed != told:
+            log.error("periodic work failed", **failed)
+        told = failed
 
 
 def serve_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -13,8 +13,9 @@ from grpc import aio
 
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
+from accord.audit.once import Once
 from accord.clock import Clock
-from accord.deliveries import AgreementFile, check, file_from_wire, keep
+from accord.deliveries import DELIVERY, AgreementFile, check, file_from_wire, keep
 from accord.errors import Code, Refused
 from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
@@ -36,7 +37,8 @@ class Carrier:
     ) -> None:
         self._operator = operator
         self._watch = watch
-        self._audit = audit
+        self._clock = clock
+        self._records = Once(audit, "delivery", DELIVERY)
         self._pool = pool
         self._journal = Journal(lambda fields: audit.append(Record("refusal", fields)), clock)
         self._lock = asyncio.Lock()
@@ -63,10 +65,11 @@ class Carrier:
     async def _kept(self, file: AgreementFile, peer: SpiffeId) -> delivery_pb2.DeliverResponse:
         async with self._lock:
             federation = self._watch.current
-            new = await asyncio.to_thread(keep, file, federation)
-            if new:
+            last = self._watch.last_head(file.digest, file.party)
+            now_ms = self._clock.now_ms()
+            if await asyncio.to_thread(keep, file, federation, last_head=last, now_ms=now_ms):
                 await asyncio.to_thread(self._watch.refresh, federation.folders[file.digest])
-        if new and not file.is_head:
+        if not file.is_head:
             fields = {
                 "agency": file.party,
                 "agreement": file.digest.hex(),
@@ -74,7 +77,7 @@ class Carrier:
                 "decision": "held",
                 "peer": str(peer),
             }
-            await self._audit.append(Record("delivery", fields))
+            await self._records.record(fields)
         return delivery_pb2.DeliverResponse()
 
     async def _passed_on(

@@ -78,7 +78,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
                 tls.current,
                 lambda: [ca for agency in watch.current.agencies.values() for ca in agency.cas],
             ),
-            verifier=PeerVerifier(lambda agency: watch.current.agencies.get(agency), clock),
+            verifier=PeerVerifier(lambda agency: watch.current.agency(agency), clock),
             add_services=lambda s: broker_pb2_grpc.add_BrokerServicer_to_server(service, s),
             health_services=("accord.wire.v1.Broker",),
             record=lambda fields: audit.append(Record("refusal", fields)),

@@ -3,7 +3,8 @@
 import asyncio
 
 from accord.agreements.acknowledgements import acknowledge
-from accord.deliveries import AgreementFile, keep
+from accord.audit.once import Once
+from accord.deliveries import DELIVERY, AgreementFile, keep
 from accord.envelope import Envelope
 from accord.errors import Code, Refused
 from accord.identity import SpiffeId
@@ -16,6 +17,7 @@ class Receiver:
     def __init__(self, node: Context) -> None:
         self._node = node
         self._lock = asyncio.Lock()
+        self._records = Once(node.audit, "delivery", DELIVERY)
 
     async def receive(self, to: str, file: AgreementFile, peer: SpiffeId) -> Envelope:
         """Keep one file that an authorised broker brings; return our acknowledgement.
@@ -34,11 +36,12 @@ class Receiver:
             raise Refused(Code.METHOD_NOT_ALLOWED, detail="our own file, from outside")
         async with self._lock:
             federation = node.federation
-            new = await asyncio.to_thread(keep, file, federation)
-            if new:
+            last = node.sources.last_head(file.digest, file.party)
+            now_ms = node.clock.now_ms()
+            if await asyncio.to_thread(keep, file, federation, last_head=last, now_ms=now_ms):
                 await asyncio.to_thread(node.sources.refresh, federation.folders[file.digest])
-        if new and not file.is_head:
-            await node.record("delivery", delivery_fields(file, file.party, peer))
+        if not file.is_head:
+            await self._records.record(delivery_fields(file, file.party, peer))
         return acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
 
 

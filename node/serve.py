@@ -111,7 +111,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         server, port = await build_server(
             address=config.listen,
             credentials=server_credentials(tls.current, roots),
-            verifier=PeerVerifier(lambda agency: sources.federation.agencies.get(agency), clock),
+            verifier=PeerVerifier(lambda agency: sources.federation.agency(agency), clock),
             add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
                 NodeService(context), s
             ),

@@ -120,7 +120,7 @@ class Sources:
 
     def last_head(self, digest: bytes, party: str) -> int:
         """Return the highest number of a party's heads that was ever seen; 0 for none."""
-        return self._pins.heads.get((digest, party), 0)
+        return self._watch.last_head(digest, party)
 
     def last_instrument(self, digest: bytes, party: str) -> int:
         """Return the highest number of a party's instruments that was ever seen; 0 for none."""

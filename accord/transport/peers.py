@@ -44,7 +44,8 @@ class PeerVerifier:
         """Return the caller's identity.
 
         Raises:
-            Refused: ``PEER_REFUSED``; the detail is for our log only.
+            Refused: ``PEER_REFUSED``; the detail is for our log only. Or
+                ``STORE_UNAVAILABLE``: whom to let in can't be told now.
         """
         leaves = list(auth.get(_LEAF, ()))
         if len(leaves) != 1:
@@ -54,6 +55,8 @@ class PeerVerifier:
                 raise Refused(Code.PEER_REFUSED, detail="not TLS 1.3")
             return self._identity(leaves[0])
         except Refused as refused:
+            if refused.code is Code.STORE_UNAVAILABLE:
+                raise
             # The one name that a refused certificate can't choose for itself.
             detail = f"{refused.detail}; certificate sha256:{_fingerprint(leaves[0])}"
             raise Refused(Code.PEER_REFUSED, detail=detail) from None

@@ -1,6 +1,7 @@
 """Files of an agreement reach the other party through Accord, and liars get nothing in."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 from grpc import aio
 from typer.testing import CliRunner
 
+from accord import pins
 from accord.agreements.acknowledgements import verify_acknowledgement
 from accord.agreements.heads import HOUR_MS as HEAD_HOUR_MS
 from accord.agreements.heads import Head, sign_head
@@ -23,6 +25,7 @@ from accord.codec import envelope_from_wire
 from accord.deliveries import MAX_BYTES, AgreementFile, file_to_wire
 from accord.demo.processes import free_port
 from accord.envelope_json import from_json
+from accord.errors import Code, InputError, Refused
 from accord.federation_watch import FederationWatch
 from accord.identity import KeyRole
 from accord.keys import PrivateKey
@@ -76,9 +79,13 @@ def suspension(files, number: int = 1, *, name: str = "city-harbor", signer: str
     return sign_instrument(manifest_of(files, name), one, key(files, signer, KeyRole.COUNSEL))
 
 
-def head(files, number: int, *, name: str = "city-harbor", role=KeyRole.NODE, party="harbor"):
-    now_ms = files.clock.now_ms()
-    one = Head(party, number, now_ms, now_ms + HEAD_HOUR_MS)
+def head(files, number: int, *, name: str = "city-harbor", role=KeyRole.NODE, party="harbor",
+         named: tuple[bytes, ...] = (), ahead_ms: int = 0):  # fmt: skip
+    """Sign a head that is the ``number``-th from now on, or before now."""
+    as_of_ms = files.clock.now_ms() + ahead_ms
+    instruments = tuple(hashlib.sha256(data).hexdigest() for data in named)
+    number += files.clock.now_ms()
+    one = Head(party, number, as_of_ms, as_of_ms + HEAD_HOUR_MS, instruments)
     return sign_head(manifest_of(files, name), one, key(files, party, role))
 
 
@@ -160,7 +167,8 @@ async def test_a_suspension_in_ones_own_folder_reaches_everybody(tmp_path: Path)
         claim = json.loads((record / "exchange" / "instruments-harbor-1.json").read_text())
         assert claim["acknowledgement"] is None
         entries = list(federation.nodes["city"].context.audit.entries())
-        assert [e.fields["agency"] for e in entries if e.kind == "delivery"] == ["harbor"]
+        came = [e.fields["detail"].split()[0] for e in entries if e.kind == "delivery"]
+        assert came.count("instruments/harbor-1.json") == 1
     config = str(files.folder("harbor") / "node.toml")
     done = CliRunner().invoke(app, ["deliveries", "--config", config], catch_exceptions=False)
     rows = [line for line in done.output.splitlines() if "instruments/harbor-1" in line]
@@ -215,7 +223,11 @@ async def test_a_lying_broker_gets_nothing_in(tmp_path: Path) -> None:
         ("a head of another agreement", "city", harbor, head(files, 9, name="county-harbor"),
          "INVALID_ARGUMENT"),
         ("another's head", "city", harbor, head(files, 9, party="city"), "UNAUTHENTICATED"),
-        ("an older head", "city", harbor, head(files, 1), "FAILED_PRECONDITION"),
+        ("an older head", "city", harbor, head(files, -HEAD_HOUR_MS), "FAILED_PRECONDITION"),
+        ("a head of tomorrow", "city", harbor, head(files, 9, ahead_ms=HEAD_HOUR_MS),
+         "FAILED_PRECONDITION"),
+        ("a head in the same minute that says nothing new", "city", harbor, head(files, 9),
+         "RESOURCE_EXHAUSTED"),
         ("our own head", "city", "heads/city.json", head(files, 9, party="city"),
          "PERMISSION_DENIED"),
         ("an instrument by another's counsel", "city", instrument,
@@ -250,8 +262,14 @@ async def test_a_lying_broker_gets_nothing_in(tmp_path: Path) -> None:
         assert await deliver(files, "city", instrument, first) == "OK"
         assert await deliver(files, "city", instrument, second) == "FAILED_PRECONDITION"
         assert (held / instrument).read_bytes() == first
-        assert await deliver(files, "city", harbor, head(files, 2)) == "OK"
-        assert await deliver(files, "city", harbor, head(files, 2)) == "FAILED_PRECONDITION"
+        newest, older = head(files, 9, named=(first,)), head(files, -1000, named=(first,))
+        assert await deliver(files, "city", harbor, newest) == "OK"
+        assert await deliver(files, "city", harbor, older) == "FAILED_PRECONDITION"
+        # Over a damaged one too: what was seen once is not forgotten with its file.
+        (held / harbor).write_bytes(b"x")
+        await asyncio.to_thread(node.context.sources.refresh)
+        assert await deliver(files, "city", harbor, older) == "FAILED_PRECONDITION"
+        assert await deliver(files, "city", harbor, newest) == "OK"
         kinds = [e.kind for e in node.context.audit.entries()]
         assert kinds.count("delivery") == 1
 
@@ -279,10 +297,61 @@ async def test_a_broker_takes_files_of_the_callers_agency_only(tmp_path: Path) -
 
         name, own = "instruments/harbor-1.json", "heads/city.json"
         assert await carry("exchange", name, suspension(files)) == "PERMISSION_DENIED"
-        assert await carry("county", own, head(files, 5, party="city")) == "PERMISSION_DENIED"
-        assert await carry("harbor", own, head(files, 5, party="city")) == "UNAVAILABLE"
-        assert await carry("exchange", own, head(files, 5, party="city")) == "OK"
+        city_head = head(files, 5, party="city", named=(b"not delivered yet",))
+        assert await carry("county", own, city_head) == "PERMISSION_DENIED"
+        assert await carry("harbor", own, city_head) == "UNAVAILABLE"
+        assert await carry("exchange", own, city_head) == "OK"
         assert not (folder(files, "exchange") / name).exists()
+
+
+async def test_what_is_held_is_recorded_though_the_log_failed_when_it_came(
+    tmp_path: Path, monkeypatch
+) -> None:
+    files = agreed(tmp_path, SystemClock())
+    data, name = suspension(files), "instruments/harbor-1.json"
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        node = await federation.start_node("city")
+        audit = node.context.audit
+        append = audit.append
+
+        async def full(record):
+            if record.kind == "delivery":
+                raise Refused(Code.AUDIT_UNAVAILABLE)
+            return await append(record)
+
+        monkeypatch.setattr(audit, "append", full)
+        assert await deliver(files, "city", name, data) == "UNAVAILABLE"
+        monkeypatch.undo()
+        assert await deliver(files, "city", name, data) == "OK"
+        assert await deliver(files, "city", name, data) == "OK"
+        assert [e.kind for e in audit.entries()].count("delivery") == 1
+
+
+async def test_while_what_was_seen_can_not_be_kept_callers_are_told_to_try_again(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    files = agreed(tmp_path, SystemClock())
+    data, name = suspension(files), "instruments/harbor-1.json"
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        node = await federation.start_node("city")
+        tries = []
+
+        def full(path: Path, content: bytes) -> None:
+            tries.append(path)
+            raise InputError(path, "can't be written (No space left on device)")
+
+        monkeypatch.setattr(pins, "replace_file", full)
+        assert await deliver(files, "city", name, data) != "OK"
+        assert await deliver(files, "city", name, data) == "UNAVAILABLE"
+        assert not node.context.federation.agreements
+        await until(lambda: len(tries) > 3)
+        monkeypatch.undo()
+        await until(lambda: node.context.federation.agreements)
+        assert await deliver(files, "city", name, data) == "OK"
+        assert [e.kind for e in node.context.audit.entries()].count("delivery") == 1
+    assert capsys.readouterr().out.count("periodic work failed") == 1
 
 
 class Freezing(LyingBroker):
