@@ -31,6 +31,8 @@ DELIVERY = ("agency", "agreement", "detail")
 
 # Nodes sign a head that says nothing new after a quarter of an hour at the soonest.
 MIN_APART_MS = 60_000
+# So many are told at once; the rest with the next head.
+MAX_MISSING = 100
 
 _NAME = re.compile(r"(counterparts|instruments|heads)/([a-z0-9-]{1,60}\.json)", re.ASCII)
 _PARTY = re.compile(r"([a-z0-9-]+)\.json", re.ASCII)
@@ -185,6 +187,27 @@ def _check_head(head: heads.Head, held: heads.Head | None, last: int, now_ms: in
     same = held is not None and held.instruments == head.instruments
     if held is not None and same and head.as_of_ms - held.as_of_ms < MIN_APART_MS:
         raise Refused(Code.RATE_EXCEEDED, text="The head says nothing new within a minute.")
+
+
+def missing(file: AgreementFile, federation: Federation) -> list[str]:
+    """Return which files of its party a head that is held counts on, and are not here.
+
+    So whoever lost files gets them again with the next head. Blocks.
+    """
+    agreement = federation.agreements.get(file.digest)
+    if not file.is_head or agreement is None:
+        return []
+    party, folder = file.party, federation.folders[file.digest]
+    head, names = agreement.head_of(party), []
+    signed = any(one.party == party for one in agreement.counterparts)
+    if not signed and agreement.manifest.party(party) is not None:
+        names.append(f"counterparts/{party}.json")
+    for number, digest in enumerate(head.instruments if head else (), 1):
+        name = f"instruments/{instruments.file_name(party, number)}"
+        data = _held(folder / name)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            names.append(name)
+    return names[:MAX_MISSING]
 
 
 def _held(path: Path) -> bytes | None:

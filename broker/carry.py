@@ -15,7 +15,7 @@ from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.once import Once
 from accord.clock import Clock
-from accord.deliveries import DELIVERY, AgreementFile, check, file_from_wire, keep
+from accord.deliveries import DELIVERY, AgreementFile, check, file_from_wire, keep, missing
 from accord.errors import Code, Refused
 from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
@@ -78,7 +78,8 @@ class Carrier:
                 "peer": str(peer),
             }
             await self._records.record(fields)
-        return delivery_pb2.DeliverResponse()
+        lacks = await asyncio.to_thread(missing, file, self._watch.current)
+        return delivery_pb2.DeliverResponse(missing=lacks)
 
     async def _passed_on(
         self, request: delivery_pb2.DeliverRequest, file: AgreementFile, deadline_s: float

@@ -14,7 +14,7 @@ claim. A claim stops the sending to that broker and proves nothing else.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,13 +23,13 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from accord.agencies import read_plain
-from accord.agreements.acknowledgements import Received
+from accord.agencies import Agency, read_plain
+from accord.agreements.acknowledgements import Received, verify_acknowledgement
 from accord.agreements.counterparts import is_moment
 from accord.clock import iso, to_ms
 from accord.durable import replace_file
 from accord.envelope import Envelope
-from accord.envelope_json import load_json, to_json
+from accord.envelope_json import from_json, load_json, to_json
 from accord.errors import AccordError, InputError
 from accord.strict_toml import StrictModel
 
@@ -81,8 +81,11 @@ class Acknowledged:
         path = self._folder / received.manifest / to / received.file.replace("/", "-")
         replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
-    def read(self) -> Iterator[Delivered]:
-        """Yield what is held; what can't be read is left out, told, and so sent again."""
+    def read(self, agencies: Mapping[str, Agency]) -> Iterator[Delivered]:
+        """Yield what is held; what can't be read or verified is left out, told, and so sent again.
+
+        ``agencies`` are those whose nodes have signed, by id.
+        """
         for path in sorted(self._folder.glob("*/*/*.json")):
             if path.name.startswith("."):
                 continue
@@ -90,9 +93,24 @@ class Acknowledged:
                 file = _File.model_validate(load_json(read_plain(path), path))
                 if file.format != FORMAT or not is_moment(file.at):
                     raise InputError(path, "is no delivery of this version")
+                found = _delivered(file, path, agencies)
             except (AccordError, ValidationError):
-                log.warning("left out", problem=f"{path}: is damaged; it is sent again")
+                log.warning("left out", problem=f"{path}: can't be verified; it is sent again")
                 continue
-            received = Received(path.parents[1].name, file.file, file.sha256)
-            signed = file.acknowledgement is not None
-            yield Delivered(file.to, received, to_ms(datetime.fromisoformat(file.at)), signed)
+            yield found
+
+
+def _delivered(file: _File, path: Path, agencies: Mapping[str, Agency]) -> Delivered:
+    """Return what a file says: when, by the signature where there is one.
+
+    Raises:
+        AccordError: the signature is by nobody known here, or over something else.
+    """
+    received = Received(path.parents[1].name, file.file, file.sha256)
+    if file.acknowledgement is None:
+        return Delivered(file.to, received, to_ms(datetime.fromisoformat(file.at)), False)
+    agency = agencies.get(file.to)
+    if agency is None:
+        raise InputError(path, f"no valid agency.toml of {file.to} to verify it with")
+    envelope = from_json(json.dumps(file.acknowledgement).encode(), path)
+    return Delivered(file.to, received, verify_acknowledgement(envelope, received, agency), True)

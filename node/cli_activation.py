@@ -93,7 +93,9 @@ def deliveries(config: Config = DEFAULT) -> None:
     """Show which of our files another party's node, or a broker, holds since when."""
     settings = load_config(config)
     loaded = held(settings)
-    known = {(one.to, one.received): one for one in Acknowledged(settings.data).read()}
+    known = {
+        (one.to, one.received): one for one in Acknowledged(settings.data).read(loaded.agencies)
+    }
     operators = {SpiffeId.parse(broker).agency for broker in settings.brokers}
     table = Table("agreement", "file", "to", "held since (UTC)", "by whose word")
     for digest, agreement in loaded.agreements.items():

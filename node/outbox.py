@@ -4,13 +4,16 @@ Whatever of ours is new in the federation folder is sent within a second or two,
 through each broker in turn until one gets the other node's acknowledgement,
 and to each broker for itself. What is not acknowledged is sent again, after one
 second, two, four, and then once a minute, also after a restart. One receiver
-that can't be reached keeps nothing from the others.
+that can't be reached keeps nothing from the others. What counsel signed goes
+before everything else that waits, and a broker that failed last is tried last.
+What a receiver says that it lacks, when it gets a head, is sent to it again.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -18,7 +21,7 @@ from grpc import aio
 
 from accord.agencies import Endpoint, read_plain
 from accord.agreements import heads, instruments
-from accord.agreements.acknowledgements import Received, verify_acknowledgement
+from accord.agreements.acknowledgements import verify_acknowledgement
 from accord.agreements.effective import Agreement
 from accord.codec import envelope_from_wire
 from accord.deliveries import AgreementFile, file_to_wire
@@ -35,19 +38,30 @@ log = structlog.get_logger()
 
 DEADLINE_S = 8.0
 FIRST_S, LAST_S = 1.0, 60.0
+# What another program says may be of any length, and goes into our log.
+MAX_SAID = 200
 
 
-@dataclass(frozen=True, slots=True)
+Key = tuple[str, str, str]
+"""Receiver, digest of the agreement (hex), and name of a file in its folder."""
+
+
+@dataclass(frozen=True)
 class Parcel:
     """One file for one agency: another party, or a broker's operator."""
 
     to: str
     file: AgreementFile
 
-    @property
-    def key(self) -> tuple[str, Received]:
-        """What tells it from every other."""
-        return self.to, self.file.received
+    @cached_property
+    def key(self) -> Key:
+        """Whose copy of which file it is."""
+        return self.to, self.file.received.manifest, self.file.name
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes, 64 hex digits: a head is another one every few hours."""
+        return self.file.received.sha256
 
 
 def own_files(agency: str, agreement: Agreement, folder: Path) -> Iterator[AgreementFile]:
@@ -70,10 +84,16 @@ class Outbox:
         self._node = node
         self._pool = pool
         self._acknowledged = acknowledged
-        self._held = {(one.to, one.received) for one in acknowledged.read()}
+        known = acknowledged.read(node.federation.agencies)
+        # Of each file the last bytes alone: heads come for years.
+        self._held = {
+            (one.to, one.received.manifest, one.received.file): one.received.sha256 for one in known
+        }
         self._seen: Federation | None = None
+        self._files: dict[bytes, tuple[Agreement, Path, list[AgreementFile]]] = {}
         self._parcels: dict[str, list[Parcel]] = {}
-        self._waiting: dict[tuple[str, Received], tuple[float, float]] = {}
+        self._waiting: dict[Key, tuple[str, float, float]] = {}
+        self._failed: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, str] = {}
 
@@ -83,11 +103,12 @@ class Outbox:
         if federation is not self._seen:
             self._parcels = await asyncio.to_thread(self._packed, federation)
             self._seen = federation
-        for to, parcels in self._parcels.items():
-            due = [p for p in parcels if self._due(p)]
+            there = {parcel.key for some in self._parcels.values() for parcel in some}
+            self._waiting = {key: held for key, held in self._waiting.items() if key in there}
+        for to in self._parcels:
             task = self._running.get(to)
-            if due and (task is None or task.done()):
-                self._running[to] = asyncio.create_task(self._send_all(to, due))
+            if (task is None or task.done()) and self._next(to) is not None:
+                self._running[to] = asyncio.create_task(self._send_all(to))
 
     async def close(self) -> None:
         """Stop sending."""
@@ -96,12 +117,18 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _next(self, to: str) -> Parcel | None:
+        """Return what is sent next to a receiver, by what there is now; None: nothing is due."""
+        return next((parcel for parcel in self._parcels.get(to, ()) if self._due(parcel)), None)
+
     def _due(self, parcel: Parcel) -> bool:
-        at_s, _ = self._waiting.get(parcel.key, (0.0, 0.0))
-        return parcel.key not in self._held and time.monotonic() >= at_s
+        if self._held.get(parcel.key) == parcel.sha256:
+            return False
+        of, at_s, _ = self._waiting.get(parcel.key, ("", 0.0, 0.0))
+        return of != parcel.sha256 or time.monotonic() >= at_s
 
     def _packed(self, federation: Federation) -> dict[str, list[Parcel]]:
-        """Return every parcel that there is, by receiver."""
+        """Return every parcel that there is, by receiver: instruments first."""
         agency = self._node.agency
         operators = sorted({SpiffeId.parse(broker).agency for broker in self._node.brokers})
         parcels: dict[str, list[Parcel]] = {}
@@ -109,32 +136,43 @@ class Outbox:
             if agency not in agreement.parties:
                 continue
             try:
-                files = list(own_files(agency, agreement, federation.folders[digest]))
+                files = self._own(digest, agreement, federation.folders[digest])
             except AccordError as problem:
                 log.warning("not sent", problem=str(problem))
                 continue
             for to in (*sorted(agreement.parties - {agency}), *operators):
                 parcels.setdefault(to, []).extend(Parcel(to, file) for file in files)
+        self._files = {d: held for d, held in self._files.items() if d in federation.agreements}
+        for some in parcels.values():
+            some.sort(key=lambda parcel: not parcel.file.name.startswith("instruments/"))
         return parcels
 
-    async def _send_all(self, to: str, parcels: list[Parcel]) -> None:
-        """Send in order; what comes after one that failed is tried all the same."""
+    def _own(self, digest: bytes, agreement: Agreement, folder: Path) -> list[AgreementFile]:
+        """Return our files of an agreement; one that did not change is not read again."""
+        held = self._files.get(digest)
+        if held is None or held[0] is not agreement or held[1] != folder:
+            files = list(own_files(self._node.agency, agreement, folder))
+            held = self._files[digest] = (agreement, folder, files)
+        return held[2]
+
+    async def _send_all(self, to: str) -> None:
+        """Send what is due, one after the other; what came in between goes in its place."""
         problem = ""
-        for parcel in parcels:
+        while (parcel := self._next(to)) is not None:
             try:
                 await self._send(parcel)
                 self._waiting.pop(parcel.key, None)
                 continue
             except aio.AioRpcError as error:
-                problem = f"{error.code().name}: {error.details()}"
+                problem = f"{error.code().name}: {(error.details() or '')[:MAX_SAID]!r}"
             except Unverified as error:
                 problem = str(error)
                 log.warning("alert: an acknowledgement can't be verified", of=to, problem=problem)
             except (AccordError, OSError) as error:
                 problem = str(error)
-            _, before = self._waiting.get(parcel.key, (0.0, FIRST_S / 2))
-            delay = min(LAST_S, before * 2)
-            self._waiting[parcel.key] = (time.monotonic() + delay, delay)
+            of, _, before = self._waiting.get(parcel.key, ("", 0.0, 0.0))
+            delay = min(LAST_S, before * 2) if of == parcel.sha256 else FIRST_S
+            self._waiting[parcel.key] = (parcel.sha256, time.monotonic() + delay, delay)
         if problem and problem != self._told.get(to):
             log.warning("not delivered yet", to=to, problem=problem)
         self._told[to] = problem
@@ -143,19 +181,25 @@ class Outbox:
         """Send one parcel; it is acknowledged, and that is on the disk, when this returns."""
         failure: Exception | None = None
         for endpoint in self._brokers(parcel.to):
+            broker = str(endpoint.spiffe)
             try:
                 await self._through(endpoint, parcel)
+                self._failed.pop(broker, None)
                 return
             except (aio.AioRpcError, Unverified) as error:
                 failure = error
+                self._failed[broker] = time.monotonic()
         if failure is not None:
             raise failure
         raise Unreachable("no broker's address is known here")
 
     def _brokers(self, to: str) -> Iterator[Endpoint]:
-        """Yield the brokers that may carry a parcel: for itself, each alone."""
+        """Yield the brokers that may carry a parcel: for itself, each alone.
+
+        One that failed comes after those that did not: it may let each wait for long.
+        """
         agencies = self._node.federation.agencies
-        for broker in sorted(self._node.brokers):
+        for broker in sorted(self._node.brokers, key=lambda b: (self._failed.get(b, 0.0), b)):
             operator = agencies.get(SpiffeId.parse(broker).agency)
             if operator is None or (self._is_operator(to) and operator.id != to):
                 continue
@@ -178,7 +222,16 @@ class Outbox:
         if not file.is_head:
             await node.record("acknowledged", delivery_fields(file, parcel.to, endpoint.spiffe))
         await asyncio.to_thread(self._acknowledged.keep, parcel.to, file.received, at_ms, signed)
-        self._held.add(parcel.key)
+        self.delivered(parcel, response.missing)
+
+    def delivered(self, parcel: Parcel, missing: Iterable[str]) -> None:
+        """Note that a receiver holds a file, and which of our others it says that it lacks.
+
+        Whoever says so untruly gets what it has once more.
+        """
+        self._held[parcel.key] = parcel.sha256
+        for name in missing:
+            self._held.pop((parcel.to, parcel.file.received.manifest, name), None)
 
 
 class Unreachable(AccordError):

@@ -4,10 +4,11 @@ import asyncio
 
 from accord.agreements.acknowledgements import acknowledge
 from accord.audit.once import Once
-from accord.deliveries import DELIVERY, AgreementFile, keep
-from accord.envelope import Envelope
+from accord.codec import envelope_to_wire
+from accord.deliveries import DELIVERY, AgreementFile, keep, missing
 from accord.errors import Code, Refused
 from accord.identity import SpiffeId
+from accord.wire.v1 import delivery_pb2
 from node.context import Context
 
 
@@ -19,7 +20,9 @@ class Receiver:
         self._lock = asyncio.Lock()
         self._records = Once(node.audit, "delivery", DELIVERY)
 
-    async def receive(self, to: str, file: AgreementFile, peer: SpiffeId) -> Envelope:
+    async def receive(
+        self, to: str, file: AgreementFile, peer: SpiffeId
+    ) -> delivery_pb2.DeliverResponse:
         """Keep one file that an authorised broker brings; return our acknowledgement.
 
         It is on the disk, in effect and recorded when this returns.
@@ -42,7 +45,9 @@ class Receiver:
                 await asyncio.to_thread(node.sources.refresh, federation.folders[file.digest])
         if not file.is_head:
             await self._records.record(delivery_fields(file, file.party, peer))
-        return acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
+        lacks = await asyncio.to_thread(missing, file, node.federation)
+        signed = acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
+        return delivery_pb2.DeliverResponse(acknowledgement=envelope_to_wire(signed), missing=lacks)
 
 
 def delivery_fields(file: AgreementFile, agency: str, peer: SpiffeId | None) -> dict[str, str]:

@@ -69,11 +69,10 @@ class NodeService(node_pb2_grpc.NodeServicer):
         peer = current_peer()
         try:
             file = file_from_wire(request.file)
-            signed = await self._receiver.receive(request.to, file, peer)
+            return await self._receiver.receive(request.to, file, peer)
         except Refused as refused:
             await self._journal.write(refused, peer, "Deliver")
             raise
-        return delivery_pb2.DeliverResponse(acknowledgement=envelope_to_wire(signed))
 
     async def _own_client(self) -> SpiffeId:
         """Return the caller, who must be a client of our own agency; else record it."""

@@ -22,7 +22,7 @@ from accord.agreements.manifest_reading import parse_manifest
 from accord.client import AccordClient
 from accord.clock import SystemClock
 from accord.codec import envelope_from_wire
-from accord.deliveries import MAX_BYTES, AgreementFile, file_to_wire
+from accord.deliveries import MAX_BYTES, AgreementFile, file_to_wire, missing
 from accord.demo.processes import free_port
 from accord.envelope_json import from_json
 from accord.errors import Code, InputError, Refused
@@ -352,6 +352,38 @@ async def test_while_what_was_seen_can_not_be_kept_callers_are_told_to_try_again
         assert await deliver(files, "city", name, data) == "OK"
         assert [e.kind for e in node.context.audit.entries()].count("delivery") == 1
     assert capsys.readouterr().out.count("periodic work failed") == 1
+
+
+async def test_who_lost_a_file_says_so_when_a_head_comes(tmp_path: Path) -> None:
+    files = agreed(tmp_path, SystemClock())
+    data, name = suspension(files), "instruments/harbor-1.json"
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        node = await federation.start_node("city")
+        newest = head(files, 9, named=(data,))
+        file = AgreementFile(manifest_of(files).digest, "heads/harbor.json", newest)
+        assert await deliver(files, "city", file.name, newest) == "OK"
+        assert missing(file, node.context.federation) == [name]
+        assert await deliver(files, "city", name, data) == "OK"
+        assert missing(file, node.context.federation) == []
+        (folder(files, "city") / "counterparts" / "harbor.json").unlink()
+        await asyncio.to_thread(node.context.sources.refresh)
+        assert missing(file, node.context.federation) == ["counterparts/harbor.json"]
+
+
+async def test_what_a_broker_lost_is_there_again_with_the_next_head(tmp_path: Path) -> None:
+    files = agreed(tmp_path, SystemClock())
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        await federation.start_node("harbor")
+        await federation.start_broker()
+        there, own = (folder(files, who) / "instruments" for who in ("exchange", "harbor"))
+        put(own / "harbor-1.json", suspension(files))
+        await until((there / "harbor-1.json").exists, 40)
+        (there / "harbor-1.json").unlink()
+        put(own / "harbor-2.json", suspension(files, 2))
+        await until((there / "harbor-2.json").exists, 40)
+        await until((there / "harbor-1.json").exists, 40)
 
 
 class Freezing(LyingBroker):

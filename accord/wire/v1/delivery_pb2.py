@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from accord.wire.v1 import envelope_pb2 as accord_dot_wire_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\"H\n\rAgreementFile\x12\x18\n\x10\x61greement_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"I\n\x0e\x44\x65liverRequest\x12\n\n\x02to\x18\x01 \x01(\t\x12+\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x1d.accord.wire.v1.AgreementFile\"D\n\x0f\x44\x65liverResponse\x12\x31\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelopeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\"H\n\rAgreementFile\x12\x18\n\x10\x61greement_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"I\n\x0e\x44\x65liverRequest\x12\n\n\x02to\x18\x01 \x01(\t\x12+\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x1d.accord.wire.v1.AgreementFile\"U\n\x0f\x44\x65liverResponse\x12\x31\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\x12\x0f\n\x07missing\x18\x02 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERREQUEST']._serialized_start=154
   _globals['_DELIVERREQUEST']._serialized_end=227
   _globals['_DELIVERRESPONSE']._serialized_start=229
-  _globals['_DELIVERRESPONSE']._serialized_end=297
+  _globals['_DELIVERRESPONSE']._serialized_end=314
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 """Who holds what: signed by the receiver, kept on disk, and sent again where that is lost."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ HARBOR = Agency(
     cas=(), keys={"node": (NODE.public,), "counsel": (OTHER.public,)}, endpoints=(),
     payload_versions=("query.v1",), issued_at_ms=0, expires_at_ms=1 << 50, revoked=frozenset(),
 )  # fmt: skip
+AGENCIES = {"harbor": HARBOR}
 
 
 def test_an_acknowledgement_says_when_which_bytes_arrived():
@@ -44,17 +46,17 @@ def test_what_is_no_acknowledgement_of_these_bytes(envelope, words):
 
 def test_it_is_kept_and_read_again(tmp_path):
     kept = Acknowledged(tmp_path)
-    assert list(kept.read()) == []
+    assert list(kept.read(AGENCIES)) == []
     kept.keep("harbor", FILE, AT_MS, acknowledge(FILE, "harbor", AT_MS, NODE))
     kept.keep("exchange", FILE, AT_MS, None)
-    assert set(Acknowledged(tmp_path).read()) == {
+    assert set(Acknowledged(tmp_path).read(AGENCIES)) == {
         Delivered("harbor", FILE, AT_MS, True),
         Delivered("exchange", FILE, AT_MS, False),
     }
     newer = replace(FILE, sha256="ef" * 32)
     kept.keep("exchange", newer, AT_MS, None)
-    assert Delivered("exchange", newer, AT_MS, False) in set(kept.read())
-    assert len(list(kept.read())) == 2
+    assert Delivered("exchange", newer, AT_MS, False) in set(kept.read(AGENCIES))
+    assert len(list(kept.read(AGENCIES))) == 2
 
 
 def test_a_damaged_one_is_as_none(tmp_path):
@@ -62,4 +64,32 @@ def test_a_damaged_one_is_as_none(tmp_path):
     kept.keep("harbor", FILE, AT_MS, None)
     (path,) = tmp_path.rglob("*.json")
     path.write_text("{}")
-    assert list(kept.read()) == []
+    assert list(kept.read(AGENCIES)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content | {"acknowledgement": {}},
+        lambda content: content | {"sha256": "ef" * 32},
+        lambda content: content | {"to": "county"},
+        lambda content: content | {"acknowledgement": content["acknowledgement"] | {"payload": ""}},
+    ],
+)
+def test_what_nobody_signed_is_no_acknowledgement(tmp_path, change):
+    kept = Acknowledged(tmp_path)
+    kept.keep("harbor", FILE, AT_MS, acknowledge(FILE, "harbor", AT_MS, NODE))
+    (path,) = tmp_path.rglob("*.json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(change(content)))
+    assert list(kept.read(AGENCIES)) == []
+    path.write_text(json.dumps(content))
+    assert len(list(kept.read(AGENCIES))) == 1
+    assert list(kept.read({})) == []
+
+
+def test_the_time_is_the_signed_one(tmp_path):
+    kept = Acknowledged(tmp_path)
+    kept.keep("harbor", FILE, AT_MS + 5000, acknowledge(FILE, "harbor", AT_MS, NODE))
+    (one,) = kept.read(AGENCIES)
+    assert one.at_ms == AT_MS
