@@ -166,10 +166,15 @@ async def _periodic(
     changed.set()  # the first look is at once
     history = PermissionHistory(config.data)
 
+    seen = context.sources.changes
+
     async def refresh() -> None:
-        if await asyncio.to_thread(context.sources.refresh):
-            changed.set()
-        if await asyncio.to_thread(keeper.keep):
+        nonlocal seen
+        await asyncio.to_thread(context.sources.refresh)
+        await asyncio.to_thread(keeper.keep)
+        # A delivery refreshes too, before this does.
+        if context.sources.changes != seen:
+            seen = context.sources.changes
             changed.set()
         for records in recorded:
             await records.record()

@@ -96,6 +96,8 @@ class Sources:
         """
         self._agency = agency
         self._told = False
+        # How often something had changed, so that nobody misses what another has refreshed.
+        self.changes = 0
         # Deliveries, the keeper of heads and the look of every second have threads of their own.
         self._lock = threading.Lock()
         self._activations = Activations(data / activation.FILE_NAME, agency)
@@ -159,7 +161,9 @@ class Sources:
         the folder of an agreement into which a file was just put.
         """
         with self._lock:
-            return self._refresh(written)
+            changed = self._refresh(written)
+            self.changes += changed
+        return changed
 
     def _refresh(self, written: Path | None) -> bool:
         changed = self._watch.refresh(written)

@@ -38,6 +38,7 @@ from accord.transport.tls import server_credentials
 from accord.wire.v1 import broker_pb2_grpc, delivery_pb2, node_pb2_grpc
 from broker.carry import Carrier
 from broker.config import load_config as load_broker_config
+from node import permission_watch
 from node.cli_agreement import app
 from node.config import load_config as load_node_config
 from tests.conftest import EVERY_PURPOSE, HOUR_MS, Federation, read_at, running
@@ -352,6 +353,22 @@ async def test_while_what_was_seen_can_not_be_kept_callers_are_told_to_try_again
         assert await deliver(files, "city", name, data) == "OK"
         assert [e.kind for e in node.context.audit.entries()].count("delivery") == 1
     assert capsys.readouterr().out.count("periodic work failed") == 1
+
+
+async def test_a_delivery_wakes_the_look_at_who_may_ask(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(permission_watch, "LOOK_EVERY_S", 3600.0)
+    looks = []
+    look = permission_watch.look
+    monkeypatch.setattr(permission_watch, "look", lambda *all: looks.append(look(*all)))
+    files = agreed(tmp_path, SystemClock())
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, SystemClock(), stack)
+        await federation.start_node("city")
+        await until(lambda: looks)
+        await asyncio.sleep(2)
+        before = len(looks)
+        assert await deliver(files, "city", "instruments/harbor-1.json", suspension(files)) == "OK"
+        await until(lambda: len(looks) > before)
 
 
 async def test_who_lost_a_file_says_so_when_a_head_comes(tmp_path: Path) -> None:
