@@ -20,10 +20,12 @@ Whom it trusts, and why:
    before it (:mod:`accord.agreements.chain`); executed texts of one agreement
    that are not of one chain are left out.
 6. Of each party's instruments none may be missing, up to its last; a file
-   among them that can't be verified suspends the agreement, since it may be
-   a suspension. They hold under every agreement between the same agencies.
+   among them that can't be verified suspends its party, since it may be a
+   suspension. What was seen before and is gone suspends the agreement, since it
+   may have stopped others. What a party stops, and what is missing of it, stops
+   that party under every agreement with the same agencies.
 7. A program that serves reads the heads too, where the text demands them: one
-   that names an instrument which is not here suspends the agreement, and one
+   that names an instrument which is not here suspends its party, and one
    older than another seen before is none.
 8. An agency that members of an agreement admit is known by the root that they
    name; at its own node the agreement counts once its own counsel has acceded.
@@ -392,35 +394,36 @@ class _Loader:
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
         admitted = self._joining.get(path, {})
         found = self._instruments(path, manifest, admitted).again()
-        for problem in found.problems:
-            self._problem(problem)
         for party, last in found.last.items():
             key = (manifest.digest, party)
             before = self._pins.instruments.get(key, 0)
             if last > before:
                 self._pins.instruments[key] = last
             elif last < before:
-                found.lacks(party)
-                self._problem(
+                found.lacks(
+                    party,
                     f"{path}: instrument {before} of {party} was seen before and is gone; "
-                    "put it back"
+                    "put it back",
+                    lost=True,
                 )
         heads = self._heads(path, manifest, admitted)
         for head in heads or ():
             missing = withheld(head, found.digests)
             if missing is not None:
-                found.lacks(head.party, WITHHELD)
-                self._problem(
+                found.lacks(
+                    head.party,
                     f"{path}: the node of {head.party} names its instrument {missing}, which is "
-                    f"not here; get it from {head.party} (until then the agreement is suspended)"
+                    f"not here; get it from {head.party}",
+                    why=WITHHELD,
                 )
+        for problem in found.problems:
+            self._problem(problem)
         parts = self._counterparts(path, manifest)
         agreement = Agreement(
             manifest,
             parts,
             instruments=found.instruments,
-            flaw=found.flaw,
-            flawed=found.flawed,
+            flaws=found.flaws,
             heads=heads,
         )
         agreement = self._verified.of(path).same(agreement)

@@ -14,6 +14,7 @@ from itertools import combinations, permutations
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effects import (
     Effects,
+    Flaw,
     Narrowing,
     Stop,
     effects_of,
@@ -53,11 +54,10 @@ class Agreement:
     """A manifest, its verified counterparts and instruments.
 
     ``replaced_ms`` is when a later text of its chain commenced, UTC ms; None
-    while there is none. ``flaw`` says why its
-    instruments can't all be read, and then stops everybody, or, where they are
-    those of agencies that join, ``flawed`` alone. ``beside`` is what
-    other agreements between some of the same parties stop or narrow: whoever
-    suspended sharing with another suspended it under every agreement of the two.
+    while there is none. ``flaws`` say whose instruments can't all be read, and why;
+    they stop those. ``beside`` is what other agreements between some of the same
+    parties stop or narrow: whoever suspended sharing with another suspended it
+    under every agreement of the two.
     ``parent`` is the agreement that its text names as its parent, where that is held.
     ``inactive_at`` is the agency at whose node this is read and not activated;
     empty where it is, and for whoever has no node. ``heads`` are the last of each
@@ -68,8 +68,7 @@ class Agreement:
     counterparts: tuple[Counterpart, ...]
     replaced_ms: int | None = None
     instruments: tuple[Instrument, ...] = ()
-    flaw: str = ""
-    flawed: frozenset[str] = frozenset()
+    flaws: tuple[Flaw, ...] = ()
     beside: tuple[Stop | Narrowing, ...] = ()
     parent: "Agreement | None" = None
     inactive_at: str = ""
@@ -108,11 +107,9 @@ class Agreement:
         """What its instruments do."""
         who = self.membership
         effects = effects_of(self.manifest, self.text_term, self.instruments, who)
-        if not self.flaw:
-            return effects
-        parties, of = self.parties | self.flawed, self.flawed or self.parties
-        stops = unreadable(self.manifest, parties, of, self.flaw)
-        return replace(effects, stops=(*effects.stops, *stops))
+        section = self.manifest.scope.section
+        stops = [s for flaw in self.flaws for s in unreadable(section, self.parties, flaw)]
+        return replace(effects, stops=(*effects.stops, *stops)) if stops else effects
 
     @cached_property
     def ended(self) -> Ending | None:
@@ -262,8 +259,8 @@ def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
     limits: list[tuple[Agreement, Stop | Narrowing]] = []
     for agreement in agreements:
         limits += [(agreement, prohibition) for prohibition in _prohibitions(agreement)]
-        limits += [(agreement, stop) for stop in agreement.effects.stops]
-        limits += [(agreement, narrowing) for narrowing in agreement.effects.narrowings]
+        limits += [(agreement, s) for stop in agreement.effects.stops for s in stop.beside()]
+        limits += [(agreement, n) for one in agreement.effects.narrowings for n in one.beside()]
     if not limits:
         return agreements
     near = _near([limit.parties for _, limit in limits])

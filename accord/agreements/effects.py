@@ -1,10 +1,11 @@
 """What the instruments of an agreement do to it. Pure; nothing here widens.
 
 An ending moves the end of the term forward, never back. A stop forbids every
-query between the party that made it and the others; a narrowing takes purposes
-or kinds of data away from everybody. A resumption ends a suspension of its own
-party, or what its own party held suspended by law, from its signature on, and
-nothing else. A watch commander's decision ends with its last day, or as many
+query between its party and the others; a narrowing takes purposes or kinds of
+data away from everybody. Under the other agreements of its parties either holds
+for the pairs of the party that signed it alone. A resumption ends a suspension of
+its own party, or what its own party held suspended by law, from its signature on,
+and nothing else. A watch commander's decision ends with its last day, or as many
 days after its signature as the text lets it last; the review of it, by its own
 party, ends it earlier or lets it stand up to then. What the law suspends is
 gone and the rest stands, unless counsel holds the essential purpose impaired. A notice that
@@ -27,7 +28,10 @@ from accord.model import Kind
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Between ``party`` and every other of ``parties`` nobody asks in [from_ms, until_ms)."""
+    """Between ``party`` and every other of ``parties`` nobody asks in [from_ms, until_ms).
+
+    ``by`` is who signed it, or whose files it is about.
+    """
 
     party: str
     parties: frozenset[str]
@@ -35,6 +39,12 @@ class Stop:
     until_ms: int | None
     section: str
     words: str
+    by: str
+
+    def beside(self) -> Iterator["Stop"]:
+        """Yield what of it holds under the other agreements of its parties."""
+        if self.party == self.by:
+            yield self
 
     def holds(self, requester: str, owner: str, at_ms: int) -> bool:
         """Tell whether it forbids the pair at a moment."""
@@ -48,6 +58,8 @@ class Narrowing:
     """Between any two of ``parties`` these are taken away in [from_ms, until_ms).
 
     ``prohibits``: by the text of another agreement of theirs, not by an instrument.
+    ``by`` is who signed it, empty for a text that all signed; where there is an
+    ``only``, it is for the pairs of that one.
     """
 
     parties: frozenset[str]
@@ -58,11 +70,31 @@ class Narrowing:
     section: str
     words: str
     prohibits: bool = False
+    by: str = ""
+    only: str = ""
+
+    def beside(self) -> Iterator["Narrowing"]:
+        """Yield what of it holds under the other agreements of its parties."""
+        yield replace(self, only=self.by)
 
     def holds(self, requester: str, owner: str, at_ms: int) -> bool:
         """Tell whether it applies to the pair at a moment."""
+        pair = {requester, owner}
         begun = self.from_ms <= at_ms and (self.until_ms is None or at_ms < self.until_ms)
-        return begun and {requester, owner} <= self.parties
+        return begun and pair <= self.parties and (not self.only or self.only in pair)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why the instruments of a party can't all be read; it stops that party.
+
+    Without a ``party`` they may be anybody's, and everybody is stopped. So is
+    it where they were ``lost``: they were here, so they may have stopped others.
+    """
+
+    why: str
+    party: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +270,7 @@ def _limits(
     if one.kind is InstrumentKind.SUSPENSION:
         words = f"{one.party} has suspended it"
         section = manifest.scope.section
-        return [Stop(one.party, parties, one.signed_at_ms, until_ms, section, words)]
+        return [Stop(one.party, parties, one.signed_at_ms, until_ms, section, words, one.party)]
     if one.kind is InstrumentKind.SUPERSEDED_BY_LAW:
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
         if said.impairs_essential_purpose:
@@ -252,21 +284,20 @@ def _limits(
     if said.all or said.impairs_essential_purpose:
         # Whoever says so: what the law suspends is suspended for every pair.
         return [
-            Stop(party, parties, one.signed_at_ms, until_ms, section, words)
+            Stop(party, parties, one.signed_at_ms, until_ms, section, words, one.party)
             for party in sorted(parties)
         ]
     if not (said.purposes or said.kinds):
         return []
     taken = (said.purposes, said.kinds)
-    return [Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words)]
+    return [
+        Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words, by=one.party)
+    ]
 
 
-def unreadable(
-    manifest: Manifest, parties: frozenset[str], of: Iterable[str], why: str
-) -> tuple[Stop, ...]:
-    """Return what stops every pair with one ``of`` these while its instruments can't all be read.
-
-    What can't be read may be a suspension.
-    """
-    section = manifest.scope.section
-    return tuple(Stop(party, parties, 0, None, section, why) for party in sorted(of))
+def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[Stop]:
+    """Yield what stops while the instruments can't all be read: one may be a suspension."""
+    everybody = parties | {flaw.party} - {""}
+    stopped = everybody if flaw.lost or not flaw.party else {flaw.party}
+    for party in sorted(stopped):
+        yield Stop(party, everybody, 0, None, section, flaw.why, flaw.party or party)

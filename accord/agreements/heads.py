@@ -18,7 +18,7 @@ payload is this JSON::
 
 Why: whoever carries files between two nodes could hold back a suspension
 (attack A9). A head that names an instrument which is not here shows it, and
-suspends the agreement; where no head comes any more, nothing is shared once the
+suspends that party; where no head comes any more, nothing is shared once the
 last is older than the table ``[heads]`` of the manifest allows. An instrument
 that no head names yet counts at once all the same.
 

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 from accord import envelope as dsse
 from accord.agencies import Agency
 from accord.agreements.counterparts import is_moment, is_plain, is_year
-from accord.agreements.instruments import Details, Instrument, InstrumentKind, ReviewOutcome
+from accord.agreements.instruments import (
+    MAX_NUMBER,
+    Details,
+    Instrument,
+    InstrumentKind,
+    ReviewOutcome,
+)
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
@@ -30,7 +36,6 @@ from accord.strict_toml import StrictModel
 
 FORMAT = "accord-instrument/1"
 MAX_BYTES = 16 * 1024
-MAX_NUMBER = 9999
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -188,7 +193,12 @@ def _checked(
         raise InputError(where, "is not an instrument of this version", "sign again") from None
     if content.format != FORMAT:
         raise InputError(where, "is not an instrument of this version", f"it must be {FORMAT}")
-    if (content.party, content.number) != (party, number) or not 1 <= number <= MAX_NUMBER:
+    if number > MAX_NUMBER:
+        raise InputError(
+            where, f"is number {number}, and one text bears {MAX_NUMBER} of a party",
+            "amend the text",
+        )  # fmt: skip
+    if (content.party, content.number) != (party, number) or number < 1:
         raise InputError(where, "is another instrument than its file's name says", "rename it")
     if content.agreement != manifest.id or content.manifest_sha256 != manifest.digest.hex():
         raise InputError(where, "belongs to another text of the agreement", "move it there")

@@ -37,6 +37,9 @@ from types import MappingProxyType
 from accord.agreements.manifest_file import Channel
 from accord.model import Kind
 
+MAX_NUMBER = 1000
+"""How many instruments one party may sign under one text; then it needs a new text."""
+
 _NAME = re.compile(r"([a-z0-9-]+)-([1-9][0-9]{0,3})\.json", re.ASCII)
 
 
@@ -123,4 +126,4 @@ def file_name(party: str, number: int) -> str:
 def named(name: str) -> tuple[str, int] | None:
     """Return party and number of a file's name; None for another name."""
     match = _NAME.fullmatch(name)
-    return (match[1], int(match[2])) if match else None
+    return (match[1], int(match[2])) if match and int(match[2]) <= MAX_NUMBER else None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from accord.agreements.chain import with_replacements
 from accord.agreements.differences import Effect
+from accord.agreements.effects import Flaw
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import shifts
@@ -90,7 +91,7 @@ def test_those_who_may_not_are_told_why(world):
     [
         ({"counterparts": ()}, Code.AGREEMENT_NOT_EXECUTED, "the counterpart of city, harbor"),
         ({"instruments": (instrument(),)}, Code.AGREEMENT_SUSPENDED, "city has suspended it"),
-        ({"flaw": "one is missing"}, Code.AGREEMENT_SUSPENDED, "one is missing"),
+        ({"flaws": (Flaw("one is missing"),)}, Code.AGREEMENT_SUSPENDED, "one is missing"),
     ],
 )
 def test_an_agreement_out_of_force_is_one_line(world, change, code, words):
