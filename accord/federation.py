@@ -23,7 +23,9 @@ Whom it trusts, and why:
    among them that can't be verified suspends its party, since it may be a
    suspension. What was seen before and is gone suspends the agreement, since it
    may have stopped others. What a party stops, and what is missing of it, stops
-   that party under every agreement with the same agencies.
+   that party under every agreement with the same agencies, even where the text is
+   left out. A text with files of a party that was seen before and is gone, or
+   can't be read, stops that party; one that lies in two folders, all of its own.
 7. A program that serves reads the heads too, where the text demands them: one
    that names an instrument which is not here suspends its party, and one
    older than another seen before is none.
@@ -43,6 +45,7 @@ from types import MappingProxyType
 
 from accord.agencies import Agency
 from accord.agreements.chain import (
+    before,
     in_chains,
     link_of,
     newest_first,
@@ -50,6 +53,7 @@ from accord.agreements.chain import (
 )
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, with_limits_beside
+from accord.agreements.effects import Flaw, Stop
 from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
@@ -183,24 +187,48 @@ class _Loader:
         self._problems: dict[Problem, None] = {}
         self._agencies: dict[str, Agency] = {}
         self._joining: dict[Path, Mapping[str, str]] = {}
+        self._twice: set[bytes] = set()
 
     def load(self) -> Federation:
         """Return the snapshot."""
-        manifests = dict(self._read_manifests())
+        read = list(self._read_manifests())
+        folders: dict[bytes, list[Path]] = {}
+        for path, manifest in read:
+            folders.setdefault(manifest.digest, []).append(path)
+        self._twice = {digest for digest, paths in folders.items() if len(paths) > 1}
         present = {path.name for path in self._folders(self._folder / "agencies")}
         self._load_agencies(present, {name: [root] for name, root in self._roots.items()})
-        counting = {path: m for path, m in manifests.items() if self._counts(path, m)}
+        counting: dict[Path, Manifest] = {}
+        counted: set[bytes] = set()
+        for path, manifest in read:
+            first = folders[manifest.digest][0]
+            if path != first:
+                self._problem(
+                    f"{path}: is the same text as in {first}; put all of its files into one folder "
+                    "and move the other away (until then its parties are suspended)"
+                )
+            if manifest.digest not in counted and self._counts(path, manifest):
+                counting[path] = manifest
+                counted.add(manifest.digest)
         pinned = self._roots_named(counting)
         self._load_agencies(present, pinned)
         pinned |= {name: [] for name in self._load_joiners(present, counting, pinned.keys())}
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
-        kept = with_replacements(self._without_rollbacks(agreements))
+        standing = self._without_rollbacks(agreements)
         # What a text stops it stops, even where the text itself is left out.
-        digests = {one.manifest.digest for one in kept}
-        out = [one for one in agreements if one.manifest.digest not in digests]
-        kept = with_parents(with_limits_beside([*kept, *out])[: len(kept)])
+        held_ids = {id(one) for one in standing}
+        out = [one for one in agreements if id(one) not in held_ids]
+        out += [
+            self._agreement(path, manifest)
+            for path, manifest in read
+            if path not in counting
+            and (manifest.digest in counted or self._pins.knows(manifest.digest))
+        ]
+        held = with_replacements([*standing, *out], standing)
+        lost = list(self._lost(folders.keys()))
+        kept = with_parents(with_limits_beside(held, lost)[: len(standing)])
         return Federation(
             MappingProxyType(self._agencies),
             MappingProxyType({a.manifest.digest: a for a in kept}),
@@ -230,20 +258,38 @@ class _Loader:
         return found
 
     def _read_manifests(self) -> Iterator[tuple[Path, Manifest]]:
-        digests: dict[bytes, Path] = {}
         for path in self._folders(self._folder / "agreements"):
             file = path / "agreement.toml"
             memory = self._verified.of(path)
             try:
-                manifest = memory.made("manifest", (), partial(memory.manifest, file))
+                yield path, memory.made("manifest", (), partial(memory.manifest, file))
             except AccordError as problem:
                 self._problem(problem)
+
+    def _lost(self, there: Set[bytes]) -> Iterator[Stop]:
+        """Yield what stops in place of the texts that were seen before and are gone.
+
+        Where one has files of a party, that party: among them may have been a
+        suspension. Where it prohibits a purpose, and none replaced it, all.
+        """
+        texts = self._pins.texts
+        replaced = {old for digest in texts for old in before(digest, texts)}
+        for digest, parties in self._pins.between.items():
+            if digest in there:
                 continue
-            if manifest.digest in digests:
-                self._problem(f"{file}: is the same text as in {digests[manifest.digest]}")
-                continue
-            digests[manifest.digest] = path
-            yield path, manifest
+            of = self._pins.stopping(digest)
+            if digest in self._pins.prohibiting - replaced:
+                of = parties
+            link = texts.get(digest)
+            name = f"agreement {link.id}, revision {link.revision}" if link else "a text"
+            if of:
+                self._problem(
+                    f"{name} (sha256:{digest.hex()}) was seen before and is gone, and with it what "
+                    "it stops; mend its agreement.toml, or put its folder back (until then "
+                    f"{', '.join(sorted(of))} {'are' if len(of) > 1 else 'is'} suspended)"
+                )
+            for party in sorted(of):
+                yield Stop(party, parties | of, 0, None, "", f"{name} of theirs is gone", party)
 
     def _load_agencies(self, present: Iterable[str], roots: Mapping[str, Sequence[str]]) -> None:
         for name in sorted(present):
@@ -406,6 +452,8 @@ class _Loader:
                     "put it back",
                     lost=True,
                 )
+        if manifest.digest in self._twice:
+            found.flaws += (Flaw("its text lies in two folders"),)
         heads = self._heads(path, manifest, admitted)
         for head in heads or ():
             missing = withheld(head, found.digests)
@@ -424,9 +472,11 @@ class _Loader:
             parts,
             instruments=found.instruments,
             flaws=found.flaws,
+            seen_ms=self._pins.commenced.get(manifest.digest),
             heads=heads,
         )
         agreement = self._verified.of(path).same(agreement)
+        self._remember(agreement)
         for defect in agreement.effects.defects:
             self._problem(f"{path}: without effect: {defect}")
         return agreement
@@ -447,6 +497,16 @@ class _Loader:
         """Return all that the files of an agreement's folder are read with."""
         ids = (*(party.id for party in manifest.parties), *joiners)
         return manifest, tuple(joiners.items()), *(self._agencies.get(id) for id in ids)
+
+    def _remember(self, agreement: Agreement) -> None:
+        """Pin whom a text can stop, so that it stops them even once it is gone."""
+        manifest, pins = agreement.manifest, self._pins
+        digest, parties = manifest.digest, agreement.parties
+        if manifest.purposes.prohibited and agreement.term.commences_ms is not None:
+            pins.prohibiting.add(digest)
+        files = any((digest, p) in pins.instruments or (digest, p) in pins.heads for p in parties)
+        if files or digest in pins.prohibiting:
+            pins.between[digest] = pins.between.get(digest, frozenset()) | parties
 
     def _heads(
         self, path: Path, manifest: Manifest, joiners: Mapping[str, str]

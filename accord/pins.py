@@ -10,7 +10,9 @@
                               "parties": ["city", "harbor"], "replaces": "<64 hex>"},
                    "commenced_ms": 1772353800000, # first seen; UTC ms
                    "instruments": {"city": 1},    # highest number of each party
-                   "heads": {"city": 12}}
+                   "heads": {"city": 12},
+                   "between": ["city", "harbor"], # whom that concerns
+                   "prohibits": true}             # it prohibits purposes
      },
      "law": {"city-news": {"number": 2, "text": "<64 hex>"}}  # our counsel's updates
     }
@@ -53,6 +55,8 @@ class _Text(StrictModel):
     commenced_ms: int | None = None
     instruments: dict[str, int] = Field(default={})
     heads: dict[str, int] = Field(default={})
+    between: list[str] = Field(default=[])
+    prohibits: bool = False
 
 
 class _Update(StrictModel):
@@ -74,7 +78,9 @@ class Pins:
     ``agencies`` is by root (64 hex digits), ``texts`` by digest: each signed
     text's place in its chain. ``commenced`` is by digest, ``instruments`` and
     ``heads`` by digest and party, ``law`` number and SHA-256 of each update of
-    the law. Without a path they last as long as the program.
+    the law. ``between`` are whom a text's files concern, by digest, where
+    it can stop anybody; ``prohibiting`` the texts that prohibit a purpose.
+    Without a path they last as long as the program.
     """
 
     path: Path | None = None
@@ -84,6 +90,8 @@ class Pins:
     instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
     law: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     heads: dict[tuple[bytes, str], int] = field(default_factory=dict)
+    between: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    prohibiting: set[bytes] = field(default_factory=set)
     _saved: bytes = b""
     # Who saves last must not write what was true before.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -120,6 +128,10 @@ class Pins:
                 pins.instruments[digest, party] = number
             for party, number in text.heads.items():
                 pins.heads[digest, party] = number
+            if text.between:
+                pins.between[digest] = frozenset(text.between)
+            if text.prohibits:
+                pins.prohibiting.add(digest)
         for name, update in file.law.items():
             pins.law[name] = (update.number, bytes.fromhex(update.text))
         pins._saved = data
@@ -137,6 +149,15 @@ class Pins:
                 replace_file(self.path, data)
                 self._saved = data
 
+    def knows(self, digest: bytes) -> bool:
+        """Tell whether a text counted before, or stopped somebody."""
+        return digest in self.texts or digest in self.between
+
+    def stopping(self, digest: bytes) -> frozenset[str]:
+        """Return whose files of a text may stop something."""
+        numbers = (*self.instruments, *self.heads)
+        return frozenset(party for text, party in numbers if text == digest)
+
     def _content(self) -> dict[str, Any]:
         texts: dict[str, dict[str, Any]] = {}
         for digest, link in self.texts.items():
@@ -151,6 +172,10 @@ class Pins:
         for name, numbers in (("instruments", self.instruments), ("heads", self.heads)):
             for (digest, party), number in numbers.items():
                 texts.setdefault(digest.hex(), {}).setdefault(name, {})[party] = number
+        for digest, parties in self.between.items():
+            texts.setdefault(digest.hex(), {})["between"] = sorted(parties)
+        for digest in self.prohibiting:
+            texts.setdefault(digest.hex(), {})["prohibits"] = True
         law = {
             name: {"number": number, "text": digest.hex()}
             for name, (number, digest) in self.law.items()

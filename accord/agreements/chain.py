@@ -154,14 +154,16 @@ def newest_first(named: Mapping[str, Iterable[bytes]], links: Links) -> list[str
     return order
 
 
-def with_replacements(agreements: Sequence[Agreement]) -> tuple[Agreement, ...]:
-    """Return the agreements, each marked with when a later text replaced it.
+def with_replacements(
+    agreements: Iterable[Agreement], by: Sequence[Agreement]
+) -> tuple[Agreement, ...]:
+    """Return the agreements, each marked with when a later text, one of ``by``, replaced it.
 
     So an older, wider text that was signed too is worth nothing (attack A5).
     """
-    links = {a.manifest.digest: link_of(a.manifest) for a in agreements}
+    links = {a.manifest.digest: link_of(a.manifest) for a in by}
     replaced: dict[bytes, int] = {}
-    for agreement in agreements:
+    for agreement in by:
         commences_ms = agreement.term.commences_ms
         if commences_ms is not None:
             for old in before(agreement.manifest.digest, links):

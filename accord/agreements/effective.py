@@ -5,7 +5,7 @@ owner before anything is decided. Notices and suspensions are folded in here:
 each can only replace a value by a narrower one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -57,7 +57,8 @@ class Agreement:
     while there is none. ``flaws`` say whose instruments can't all be read, and why;
     they stop those. ``beside`` is what other agreements between some of the same
     parties stop or narrow: whoever suspended sharing with another suspended it
-    under every agreement of the two.
+    under every agreement of the two. ``seen_ms`` is its first commencement that was
+    ever seen: what it prohibits outlasts the loss of a counterpart.
     ``parent`` is the agreement that its text names as its parent, where that is held.
     ``inactive_at`` is the agency at whose node this is read and not activated;
     empty where it is, and for whoever has no node. ``heads`` are the last of each
@@ -70,6 +71,7 @@ class Agreement:
     instruments: tuple[Instrument, ...] = ()
     flaws: tuple[Flaw, ...] = ()
     beside: tuple[Stop | Narrowing, ...] = ()
+    seen_ms: int | None = None
     parent: "Agreement | None" = None
     inactive_at: str = ""
     heads: tuple[Head, ...] | None = ()
@@ -254,9 +256,14 @@ def _between(who: Membership, pair: tuple[str, str], at_ms: int) -> Standing:
     return Standing.IN_FORCE
 
 
-def with_limits_beside(agreements: Sequence[Agreement]) -> Sequence[Agreement]:
-    """Return the agreements, each with what the others stop, narrow or prohibit for its parties."""
-    limits: list[tuple[Agreement, Stop | Narrowing]] = []
+def with_limits_beside(
+    agreements: Sequence[Agreement], lost: Iterable[Stop] = ()
+) -> Sequence[Agreement]:
+    """Return the agreements, each with what the others stop, narrow or prohibit for its parties.
+
+    ``lost`` stand for agreements that are held no more.
+    """
+    limits: list[tuple[Agreement | None, Stop | Narrowing]] = [(None, stop) for stop in lost]
     for agreement in agreements:
         limits += [(agreement, prohibition) for prohibition in _prohibitions(agreement)]
         limits += [(agreement, s) for stop in agreement.effects.stops for s in stop.beside()]
@@ -302,12 +309,13 @@ def _near(sets: Sequence[frozenset[str]]) -> Callable[[frozenset[str]], Sequence
 def _prohibitions(agreement: Agreement) -> Iterator[Narrowing]:
     """Yield what the text prohibits under every agreement of its parties, while it runs."""
     manifest, term = agreement.manifest, agreement.term
-    if term.commences_ms is None or not manifest.purposes.prohibited:
+    begins_ms = agreement.seen_ms if term.commences_ms is None else term.commences_ms
+    if begins_ms is None or not manifest.purposes.prohibited:
         return
     ends = [ms for ms in (term.expires_ms, agreement.replaced_ms) if ms is not None]
     yield Narrowing(
         agreement.parties,
-        term.commences_ms,
+        begins_ms,
         min(ends, default=None),
         manifest.purposes.prohibited,
         frozenset(),

@@ -1,5 +1,6 @@
 """What stops sharing goes on stopping it, whatever becomes of the files; and stops nobody else."""
 
+import shutil
 from datetime import date
 
 import pytest
@@ -10,8 +11,9 @@ from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.federation import load
 from accord.federation_watch import FederationWatch
+from accord.keys import PrivateKey
 from accord.pins import Pins
-from tests.unit.accord.folders import NODES, NOW_MS, OWN, said
+from tests.unit.accord.folders import COUNSEL, NODES, NOW_MS, OWN, said
 from tests.unit.accord.test_instrument_files import instrument
 
 K = InstrumentKind
@@ -150,4 +152,180 @@ def test_what_was_never_verified_is_not_remembered(folder):
     assert watch.refresh()
     for found in (watch.current, FederationWatch(folder.path, OWN, Pins.open(pins)).current):
         assert between(path, found) is Standing.IN_FORCE
-        assert "gone" not in said(found)
+        assert "is gone" not in said(found)
+
+
+# A text that is gone, can't be read or counts no more takes nothing with it that it stops.
+
+
+@pytest.fixture
+def pins(tmp_path):
+    return tmp_path / "data" / "pins.json"
+
+
+@pytest.fixture
+def both(folder):
+    """A text that is suspended, and the one that amends it."""
+    old = folder.agreement("one", "city", "harbor", id="ours")
+    new = folder.agreement(
+        "two", "city", "harbor", id="ours", revision=2, replaces=text(old).digest
+    )
+    instrument(old, "harbor", 1)
+    return old, new
+
+
+def _other_key(folder, old):
+    """The city's counsel has a new key: its old counterpart verifies no more."""
+    shutil.rmtree(folder.path / "agencies" / "city")
+    kept = COUNSEL["city"]
+    COUNSEL["city"] = PrivateKey.generate()
+    folder.agency("city", number=2)
+    folder.sign(old.with_name("two"), "city")
+    COUNSEL["city"] = kept
+
+
+def _link(folder, old):
+    old.rename(folder.path / "away")
+    old.symlink_to(folder.path / "away")
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda folder, old: shutil.rmtree(old),
+        lambda folder, old: (old / "agreement.toml").write_bytes(b"x"),
+        lambda folder, old: (old / "agreement.toml").unlink(),
+        lambda folder, old: (old / "counterparts" / "city.json").unlink(),
+        lambda folder, old: (old / "counterparts" / "harbor.json").unlink(),
+        _other_key,
+        _link,
+    ],
+)
+def test_no_suspension_vanishes_with_its_text(folder, pins, both, lose):
+    old, new = both
+    digest = text(new)
+    beside = folder.agreement("beside", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(new, watch.current) is between(beside, watch.current) is Standing.SUSPENDED
+    lose(folder, old)
+    watch.refresh()
+    again = FederationWatch(folder.path, OWN, Pins.open(pins)).current
+    assert digest.digest in again.agreements
+    for found in (watch.current, again):
+        assert between(new, found) is Standing.SUSPENDED
+        assert between(beside, found) in (Standing.SUSPENDED, Standing.NOT_EXECUTED, None)
+        assert found.problems
+
+
+def test_what_is_gone_is_told_with_what_to_do(folder, pins, both):
+    old, new = both
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    old.rename(folder.path / "away")
+    watch.refresh()
+    assert "agreement ours, revision 1" in said(watch.current)
+    assert "put its folder back (until then harbor is suspended)" in said(watch.current)
+    (folder.path / "away").rename(old)
+    watch.refresh()
+    assert "is gone" not in said(watch.current)
+    instrument(old, "harbor", 2, kind=K.RESUMPTION, of=1)
+    watch.refresh()
+    assert between(new, watch.current) is Standing.IN_FORCE
+
+
+def test_a_text_that_is_gone_stops_the_party_alone_whose_files_are_gone_with_it(folder, pins):
+    region = folder.agreement("region", "city", "harbor", "county")
+    others = [folder.agreement(name, "city", name) for name in ("harbor", "county")]
+    instrument(region, "county", 1)
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    shutil.rmtree(region)
+    watch.refresh()
+    assert between(others[0], watch.current, "harbor") is Standing.IN_FORCE
+    assert between(others[1], watch.current, "county") is Standing.SUSPENDED
+
+
+def test_a_text_that_stopped_nothing_may_go(folder, pins, both):
+    old, new = both
+    shutil.rmtree(old / "instruments")
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    shutil.rmtree(old)
+    watch.refresh()
+    assert between(new, watch.current) is Standing.IN_FORCE
+    assert "is gone" not in said(watch.current)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda path: shutil.rmtree(path),
+        lambda path: (path / "counterparts" / "harbor.json").unlink(),
+        lambda path: (path / "counterparts" / "city.json").unlink(),
+    ],
+)
+def test_what_a_text_prohibits_stays_prohibited(folder, pins, lose):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    file = path / "agreement.toml"
+    data = file.read_bytes().replace(b' "amber-alert",', b"")
+    file.write_bytes(data.replace(b"[purposes]", b'[purposes]\nprohibited = ["amber-alert"]'))
+    for party in ("city", "harbor"):
+        folder.sign(path, party)
+    beside = folder.agreement("beside", "city", "harbor")
+    digest = text(beside).digest
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+
+    def allows(found):
+        one = effective(found.agreements[digest], "harbor", "city", NOW_MS)
+        taken = frozenset().union(*(narrowing.purposes for narrowing in one.narrowings))
+        return one.standing is Standing.IN_FORCE and "amber-alert" not in taken
+
+    assert not allows(watch.current)
+    lose(path)
+    watch.refresh()
+    assert not allows(watch.current)
+    assert not allows(FederationWatch(folder.path, OWN, Pins.open(pins)).current)
+
+
+def test_a_suspension_stays_where_root_keys_conflict(folder, pins):
+    """Two texts name two roots of the county: no text with it counts, what they stop stays."""
+    region = folder.agreement("region", "city", "harbor", "county")
+    bilateral = folder.agreement("bilateral", "city", "harbor")
+    instrument(region, "harbor", 1)
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    folder.agreement("x", "city", "county", pins={"county": "0" * 64}, signers=("city",))
+    watch.refresh()
+    assert between(region, watch.current) is None
+    for found in (watch.current, load(folder.path, OWN)):
+        assert between(bilateral, found) is Standing.SUSPENDED
+
+
+# A text in two folders: which of them holds what was signed can't be told.
+
+
+@pytest.mark.parametrize("name", ["a-copy", "z-copy"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_copy_of_a_folder_stops_until_it_is_moved_away(folder, pins, name, whole):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    beside = folder.agreement("beside", "city", "harbor")
+    copy = path.with_name(name)
+    shutil.copytree(path, copy)
+    if not whole:
+        shutil.rmtree(copy / "counterparts")
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(path, watch.current) is between(beside, watch.current) is Standing.SUSPENDED
+    assert "put all of its files into one folder and move the other away" in said(watch.current)
+    shutil.rmtree(copy)
+    watch.refresh()
+    assert between(path, watch.current) is between(beside, watch.current) is Standing.IN_FORCE
+
+
+@pytest.mark.parametrize("name", ["a-copy", "z-copy"])
+def test_what_was_signed_into_either_copy_is_remembered(folder, pins, name):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    beside = folder.agreement("beside", "city", "harbor")
+    copy = path.with_name(name)
+    shutil.copytree(path, copy)
+    instrument(copy, "harbor", 1)
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    shutil.rmtree(copy)
+    watch.refresh()
+    assert between(path, watch.current) is between(beside, watch.current) is Standing.SUSPENDED
+    assert "instrument 1 of harbor was seen before and is gone" in said(watch.current)

@@ -207,7 +207,7 @@ def test_another_policy_shifts_and_is_named(world, old, new, effect, words):
 def test_a_text_that_replaces_another_is_named(world):
     first = world.agreement()
     second = world.agreement(revision=2, replaces=first.manifest.digest, look_back_days=30)
-    both = with_replacements((first, second))
+    both = with_replacements((first, second), (first, second))
     (change,) = shifts(found(world, first), found(world, *both))
     assert change.effect is Effect.LOSES
     assert change.text.startswith("searches back 30 days, 365 before")
