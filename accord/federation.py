@@ -28,7 +28,7 @@ Whom it trusts, and why:
    can't be read, stops that party; one that lies in two folders, all of its own.
 7. A program that serves reads the heads too, where the text demands them: one
    that names an instrument which is not here suspends its party, and one
-   older than another seen before is none.
+   older than another seen before, or that names fewer, is none.
 8. An agency that members of an agreement admit is known by the root that they
    name; at its own node the agreement counts once its own counsel has acceded.
 
@@ -455,13 +455,14 @@ class _Loader:
         if manifest.digest in self._twice:
             found.flaws += (Flaw("its text lies in two folders"),)
         heads = self._heads(path, manifest, admitted)
-        for head in heads or ():
-            missing = withheld(head, found.digests)
+        for party in found.last:
+            named = self._pins.named.get((manifest.digest, party), ())
+            missing = withheld(party, named, found.digests)
             if missing is not None:
                 found.lacks(
-                    head.party,
-                    f"{path}: the node of {head.party} names its instrument {missing}, which is "
-                    f"not here; get it from {head.party}",
+                    party,
+                    f"{path}: the node of {party} names its instrument {missing}, which is "
+                    f"not here; get it from {party}",
                     why=WITHHELD,
                 )
         for problem in found.problems:
@@ -532,7 +533,16 @@ class _Loader:
                     "seen before; its node's next one will do"
                 )
                 continue
+            named = len(self._pins.named.get(key, ()))
+            if len(head.instruments) < named:
+                self._problem(
+                    f"{path}: the head {head.number} of {head.party} names {len(head.instruments)} "
+                    f"instruments, {named} were named before; have its node name all of them"
+                )
+                continue
             self._pins.heads[key] = head.number
+            if head.instruments:
+                self._pins.named[key] = head.instruments
             kept.append(head)
         return tuple(kept)
 

@@ -11,6 +11,7 @@
                    "commenced_ms": 1772353800000, # first seen; UTC ms
                    "instruments": {"city": 1},    # highest number of each party
                    "heads": {"city": 12},
+                   "named": {"city": ["<64 hex>"]}, # what its last head names
                    "between": ["city", "harbor"], # whom that concerns
                    "prohibits": true}             # it prohibits purposes
      },
@@ -26,7 +27,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -55,6 +56,7 @@ class _Text(StrictModel):
     commenced_ms: int | None = None
     instruments: dict[str, int] = Field(default={})
     heads: dict[str, int] = Field(default={})
+    named: dict[str, list[Annotated[str, Field(pattern=_HEX)]]] = Field(default={})
     between: list[str] = Field(default=[])
     prohibits: bool = False
 
@@ -78,8 +80,9 @@ class Pins:
     ``agencies`` is by root (64 hex digits), ``texts`` by digest: each signed
     text's place in its chain. ``commenced`` is by digest, ``instruments`` and
     ``heads`` by digest and party, ``law`` number and SHA-256 of each update of
-    the law. ``between`` are whom a text's files concern, by digest, where
-    it can stop anybody; ``prohibiting`` the texts that prohibit a purpose.
+    the law. ``named`` are the instruments (SHA-256) that a party's last head names.
+    ``between`` are whom a text's files concern, by digest, where it can stop
+    anybody; ``prohibiting`` the texts that prohibit a purpose.
     Without a path they last as long as the program.
     """
 
@@ -90,6 +93,7 @@ class Pins:
     instruments: dict[tuple[bytes, str], int] = field(default_factory=dict)
     law: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     heads: dict[tuple[bytes, str], int] = field(default_factory=dict)
+    named: dict[tuple[bytes, str], tuple[str, ...]] = field(default_factory=dict)
     between: dict[bytes, frozenset[str]] = field(default_factory=dict)
     prohibiting: set[bytes] = field(default_factory=set)
     _saved: bytes = b""
@@ -128,6 +132,8 @@ class Pins:
                 pins.instruments[digest, party] = number
             for party, number in text.heads.items():
                 pins.heads[digest, party] = number
+            for party, digests in text.named.items():
+                pins.named[digest, party] = tuple(digests)
             if text.between:
                 pins.between[digest] = frozenset(text.between)
             if text.prohibits:
@@ -172,6 +178,8 @@ class Pins:
         for name, numbers in (("instruments", self.instruments), ("heads", self.heads)):
             for (digest, party), number in numbers.items():
                 texts.setdefault(digest.hex(), {}).setdefault(name, {})[party] = number
+        for (digest, party), digests in self.named.items():
+            texts.setdefault(digest.hex(), {}).setdefault("named", {})[party] = list(digests)
         for digest, parties in self.between.items():
             texts.setdefault(digest.hex(), {})["between"] = sorted(parties)
         for digest in self.prohibiting:

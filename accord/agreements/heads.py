@@ -29,7 +29,7 @@ node's key for a moment uses up the numbers of years to come.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -157,12 +157,12 @@ def is_fresh(head: Head, rule: HeadsRule, at_ms: int) -> bool:
     return -SKEW_MS <= age_ms <= rule.max_age_hours * HOUR_MS and at_ms < head.expires_ms
 
 
-def withheld(head: Head, held: Mapping[tuple[str, int], str]) -> int | None:
-    """Return the first instrument that a head names and that is not held; None for none.
+def withheld(party: str, named: Iterable[str], held: Mapping[tuple[str, int], str]) -> int | None:
+    """Return the first instrument that a party's head names and that is not held; None for none.
 
     ``held`` is the SHA-256 (64 hex digits) of each file, by party and number.
     """
-    for number, digest in enumerate(head.instruments, 1):
-        if held.get((head.party, number)) != digest:
+    for number, digest in enumerate(named, 1):
+        if held.get((party, number)) != digest:
             return number
     return None

@@ -1,5 +1,6 @@
 """What stops sharing goes on stopping it, whatever becomes of the files; and stops nobody else."""
 
+import hashlib
 import shutil
 from datetime import date
 
@@ -329,3 +330,44 @@ def test_what_was_signed_into_either_copy_is_remembered(folder, pins, name):
     watch.refresh()
     assert between(path, watch.current) is between(beside, watch.current) is Standing.SUSPENDED
     assert "instrument 1 of harbor was seen before and is gone" in said(watch.current)
+
+
+# What a head has named once is missed, whatever a later head says.
+
+
+def test_no_later_head_takes_back_what_one_has_named(folder, pins):
+    path = folder.agreement("city-harbor", "city", "harbor", head_hours=24)
+    beside = folder.agreement("beside", "city", "harbor")
+    head(path, "city")
+    named = head(path, "harbor", 5, ["ab" * 32]).read_bytes()
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(path, watch.current) is between(beside, watch.current) is Standing.SUSPENDED
+    for number in (5, 6):
+        head(path, "harbor", number)
+        again = FederationWatch(folder.path, OWN, Pins.open(pins)).current
+        watch.refresh()
+        for found in (watch.current, again):
+            assert between(path, found) is between(beside, found) is Standing.SUSPENDED
+            assert f"the head {number} of harbor names 0 instruments, 1 were named" in said(found)
+    (path / "heads" / "harbor.json").unlink()
+    watch.refresh()
+    assert between(beside, watch.current) is Standing.SUSPENDED
+    (path / "heads" / "harbor.json").write_bytes(named)
+    watch.refresh()
+    assert "its instrument 1, which is not here" in said(watch.current)
+
+
+def test_counsel_mends_what_a_node_has_named_wrongly(folder, pins):
+    """A node key alone may name what nobody signed: then counsel signs one with that number."""
+    path = folder.agreement("city-harbor", "city", "harbor", head_hours=24)
+    head(path, "city")
+    head(path, "harbor", 5, ["ab" * 32])
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(path, watch.current) is Standing.SUSPENDED
+    file = instrument(path, "harbor", 1, kind=K.DISPUTE, reason="our node named one too many")
+    head(path, "harbor", 6, [hashlib.sha256(file.read_bytes()).hexdigest()])
+    watch.refresh()
+    assert between(path, watch.current) is Standing.IN_FORCE
+    assert between(path, FederationWatch(folder.path, OWN, Pins.open(pins)).current) is (
+        Standing.IN_FORCE
+    )

@@ -135,11 +135,11 @@ def test_how_long_a_head_is_fresh():
 
 
 def test_what_a_head_names_must_be_held():
-    one = head(instruments=(DIGEST, "cd" * 32))
+    named = (DIGEST, "cd" * 32)
     held = {("city", 1): DIGEST, ("city", 2): "cd" * 32, ("city", 3): "ef" * 32}
-    assert withheld(one, held) is None
-    assert withheld(one, held | {("city", 2): "00" * 32}) == 2
-    assert withheld(one, {("harbor", 1): DIGEST}) == 1
+    assert withheld("city", named, held) is None
+    assert withheld("city", named, held | {("city", 2): "00" * 32}) == 2
+    assert withheld("city", named, {("harbor", 1): DIGEST}) == 1
 
 
 @pytest.mark.parametrize("silent", ["city", "harbor"])
