@@ -18,7 +18,7 @@ Whom it trusts, and why:
    agreement is executed when each party's counsel has signed its exact bytes.
 5. Of one agreement, an executed text replaces those of its chain that came
    before it (:mod:`accord.agreements.chain`); executed texts of one agreement
-   that are not of one chain are left out.
+   that are not of one chain are left out, and what they replace with them.
 6. Of each party's instruments none may be missing, up to its last; a file
    among them that can't be verified suspends its party, since it may be a
    suspension. What was seen before and is gone suspends the agreement, since it
@@ -45,7 +45,6 @@ from types import MappingProxyType
 
 from accord.agencies import Agency
 from accord.agreements.chain import (
-    before,
     in_chains,
     link_of,
     newest_first,
@@ -216,7 +215,7 @@ class _Loader:
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
-        standing = self._without_rollbacks(agreements)
+        standing, forks = self._without_rollbacks(agreements)
         # What a text stops it stops, even where the text itself is left out.
         held_ids = {id(one) for one in standing}
         out = [one for one in agreements if id(one) not in held_ids]
@@ -226,7 +225,7 @@ class _Loader:
             if path not in counting
             and (manifest.digest in counted or self._pins.knows(manifest.digest))
         ]
-        held = with_replacements([*standing, *out], standing)
+        held = with_replacements([*standing, *out], [*standing, *forks])
         lost = list(self._lost(folders.keys()))
         kept = with_parents(with_limits_beside(held, lost)[: len(standing)])
         return Federation(
@@ -273,12 +272,11 @@ class _Loader:
         suspension. Where it prohibits a purpose, and none replaced it, all.
         """
         texts = self._pins.texts
-        replaced = {old for digest in texts for old in before(digest, texts)}
         for digest, parties in self._pins.between.items():
             if digest in there:
                 continue
             of = self._pins.stopping(digest)
-            if digest in self._pins.prohibiting - replaced:
+            if digest in self._pins.prohibiting - self._pins.replaced:
                 of = parties
             link = texts.get(digest)
             name = f"agreement {link.id}, revision {link.revision}" if link else "a text"
@@ -546,8 +544,13 @@ class _Loader:
             kept.append(head)
         return tuple(kept)
 
-    def _without_rollbacks(self, agreements: Iterable[Agreement]) -> list[Agreement]:
-        """Apply rule 5, and refuse what is older than what was seen before."""
+    def _without_rollbacks(
+        self, agreements: Iterable[Agreement]
+    ) -> tuple[list[Agreement], Sequence[Agreement]]:
+        """Apply rule 5, and refuse what is older than what was seen before.
+
+        What stands beside another comes apart: it replaces, and does not count.
+        """
         kept: list[Agreement] = []
         executed: dict[bytes, Agreement] = {}
         for agreement in agreements:
@@ -561,8 +564,9 @@ class _Loader:
                 )
             else:
                 executed[manifest.digest] = agreement
-        standing, problems = in_chains(executed, self._pins.texts)
-        for problem in problems:
+        chains = in_chains(executed, self._pins.texts, self._pins.replaced)
+        for problem in chains.problems:
             self._problem(problem)
-        self._pins.texts.update({a.manifest.digest: link_of(a.manifest) for a in standing})
-        return [*kept, *standing]
+        self._pins.texts.update({a.manifest.digest: link_of(a.manifest) for a in chains.standing})
+        self._pins.replaced |= chains.replaced
+        return [*kept, *chains.standing], chains.forks

@@ -13,7 +13,8 @@
                    "heads": {"city": 12},
                    "named": {"city": ["<64 hex>"]}, # what its last head names
                    "between": ["city", "harbor"], # whom that concerns
-                   "prohibits": true}             # it prohibits purposes
+                   "prohibits": true,             # it prohibits purposes
+                   "replaced": true}              # all signed a text that replaces it
      },
      "law": {"city-news": {"number": 2, "text": "<64 hex>"}}  # our counsel's updates
     }
@@ -59,6 +60,7 @@ class _Text(StrictModel):
     named: dict[str, list[Annotated[str, Field(pattern=_HEX)]]] = Field(default={})
     between: list[str] = Field(default=[])
     prohibits: bool = False
+    replaced: bool = False
 
 
 class _Update(StrictModel):
@@ -82,7 +84,8 @@ class Pins:
     ``heads`` by digest and party, ``law`` number and SHA-256 of each update of
     the law. ``named`` are the instruments (SHA-256) that a party's last head names.
     ``between`` are whom a text's files concern, by digest, where it can stop
-    anybody; ``prohibiting`` the texts that prohibit a purpose.
+    anybody; ``prohibiting`` the texts that prohibit a purpose, ``replaced`` those
+    that another text replaced.
     Without a path they last as long as the program.
     """
 
@@ -96,6 +99,7 @@ class Pins:
     named: dict[tuple[bytes, str], tuple[str, ...]] = field(default_factory=dict)
     between: dict[bytes, frozenset[str]] = field(default_factory=dict)
     prohibiting: set[bytes] = field(default_factory=set)
+    replaced: set[bytes] = field(default_factory=set)
     _saved: bytes = b""
     # Who saves last must not write what was true before.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -138,6 +142,8 @@ class Pins:
                 pins.between[digest] = frozenset(text.between)
             if text.prohibits:
                 pins.prohibiting.add(digest)
+            if text.replaced:
+                pins.replaced.add(digest)
         for name, update in file.law.items():
             pins.law[name] = (update.number, bytes.fromhex(update.text))
         pins._saved = data
@@ -182,8 +188,9 @@ class Pins:
             texts.setdefault(digest.hex(), {}).setdefault("named", {})[party] = list(digests)
         for digest, parties in self.between.items():
             texts.setdefault(digest.hex(), {})["between"] = sorted(parties)
-        for digest in self.prohibiting:
-            texts.setdefault(digest.hex(), {})["prohibits"] = True
+        for name, marked in (("prohibits", self.prohibiting), ("replaced", self.replaced)):
+            for digest in marked:
+                texts.setdefault(digest.hex(), {})[name] = True
         law = {
             name: {"number": number, "text": digest.hex()}
             for name, (number, digest) in self.law.items()

@@ -11,10 +11,11 @@ Parties may be added, and a party's root may be another: whoever signs vouches
 for it. A draft replaces nothing.
 
 Two signed texts of one agreement that share two parties must stand in one
-chain. Where they don't, which of them counts can't be told, so neither does.
+chain. Where they don't, which of them counts can't be told, so neither does; what
+either replaces is replaced all the same, since all have signed that it is over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from accord.agreements.effective import Agreement
@@ -51,43 +52,67 @@ def before(digest: bytes, links: Links) -> Iterator[bytes]:
         yield digest
 
 
-def in_chains(
-    executed: Mapping[bytes, Agreement], seen: Links
-) -> tuple[list[Agreement], list[str]]:
-    """Return the signed texts that stand where their chain says, and why others don't.
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Signed texts: those that stand where their chain says, and why others don't.
+
+    ``forks`` are those that stand beside another and count for nothing, but
+    replace. ``replaced`` are the texts (digests) that any of all these replaces.
+    """
+
+    standing: tuple[Agreement, ...]
+    forks: tuple[Agreement, ...]
+    replaced: frozenset[bytes]
+    problems: tuple[str, ...]
+
+
+def in_chains(executed: Mapping[bytes, Agreement], seen: Links, over: Set[bytes]) -> Chains:
+    """Return where the signed texts stand.
 
     ``seen`` are those that stood before: what one of them replaced, or what
-    now stands beside one of them, does not count.
+    now stands beside one of them, does not count; nor does what is ``over``,
+    replaced before, while no text is here that replaces it.
     """
     links = {**seen, **{digest: link_of(a.manifest) for digest, a in executed.items()}}
     replaced = {old: digest for digest in seen for old in before(digest, seen)}
     texts: dict[str, list[bytes]] = {}
     for digest, link in links.items():
         texts.setdefault(link.id, []).append(digest)
+    fitting = [d for d, a in executed.items() if not _unfit(a, executed, links)]
+    replacing = frozenset(old for digest in fitting for old in before(digest, links))
     standing: list[Agreement] = []
+    forks: list[Agreement] = []
     problems: list[str] = []
     for digest, agreement in executed.items():
         later, beside = (
             replaced.get(digest, digest),
             _beside(digest, links, texts[links[digest].id]),
         )
-        if wrong := _misplaced(digest, links) or _lost(agreement, executed, links):
+        if wrong := _unfit(agreement, executed, links):
             wrong += "; have a text signed that fits"
         elif later not in executed:
             wrong = (
                 f"was replaced by {_text(later)}, which was seen before and is gone; put it back"
             )
+        elif digest in over - replacing:
+            wrong = "was replaced by a text that was seen before and is gone; put it back"
         elif beside and (digest not in seen or beside in seen):
             wrong = (
                 f"stands beside {_text(beside)}, another signed text of the same agreement, and "
             )
             wrong += "neither replaces the other; keep the one that counts"
+            forks.append(agreement)
         if wrong:
             link = links[digest]
             problems.append(f"agreement {link.id}, revision {link.revision}: {wrong}")
         else:
             standing.append(agreement)
-    return standing, problems
+    return Chains(tuple(standing), tuple(forks), replacing, tuple(problems))
+
+
+def _unfit(agreement: Agreement, executed: Mapping[bytes, Agreement], links: Links) -> str:
+    """Return why a text can't follow the one that it names; "" if it can."""
+    return _misplaced(agreement.manifest.digest, links) or _lost(agreement, executed, links)
 
 
 def _text(digest: bytes) -> str:

@@ -9,6 +9,7 @@ from accord.agreements.manifest_reading import parse_manifest
 from accord.federation import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
+from accord.pins import Pins
 from tests.unit.accord.folders import OWN, ROOTS, said, standing
 
 TWO = ("city", "harbor")
@@ -52,13 +53,28 @@ def test_texts_of_one_agreement_that_stand_beside_each_other_do_not_count(folder
     assert "neither replaces the other" in said(found)
 
 
-def test_two_amendments_of_one_text_do_not_count_and_the_text_is_replaced_by_neither(folder):
-    one = first(folder)
-    for name, rows in (("two", 10), ("three", 20)):
-        later(folder, name, one, row_limit=rows)
-    found = load(folder.path, OWN)
-    assert "beside" in said(found)
-    assert [a.manifest.revision for a in found.agreements.values()] == [1]
+def test_of_two_amendments_neither_counts_and_the_text_before_is_replaced(folder, tmp_path):
+    """All signed to replace it: which text does can't be told, that it is over can."""
+    one = first(folder, look_back_days=3650)
+    pins = tmp_path / "pins.json"
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert standing(one, watch.current) is Standing.IN_FORCE
+    two, three = (later(folder, name, one, row_limit=rows) for name, rows in (("two", 9), ("3", 8)))
+    watch.refresh()
+    for found in (watch.current, load(folder.path, OWN)):
+        assert "beside" in said(found)
+        assert standing(one, found) is Standing.REPLACED
+        assert standing(two, found) is standing(three, found) is None
+    for path in (two, three):
+        path.rename(tmp_path / path.name)
+    watch.refresh()
+    for found in (watch.current, FederationWatch(folder.path, OWN, Pins.open(pins)).current):
+        assert standing(one, found) is None
+        assert "was replaced by a text that was seen before and is gone" in said(found)
+    (tmp_path / two.name).rename(two)
+    watch.refresh()
+    assert standing(one, watch.current) is Standing.REPLACED
+    assert standing(two, watch.current) is Standing.IN_FORCE
 
 
 def test_a_missing_text_of_the_chain_leaves_nothing_to_rely_on(folder):

@@ -292,13 +292,14 @@ def test_nobody_that_has_joined_is_amended_away_and_who_has_left_may_be(world):
         new, counterparts=tuple(replace(c, signed_at_ms=NOW_MS) for c in new.counterparts)
     )
     held = {old.manifest.digest: old, new.manifest.digest: new}
-    standing, problems = in_chains(held, {})
-    assert (standing, "lacks county" in problems[0]) == ([old], True)
+    chains = in_chains(held, {}, frozenset())
+    assert (chains.standing, "lacks county" in chains.problems[0]) == ((old,), True)
     left = joined(world, leaves(date(2026, 2, 20), date(2026, 2, 1)), tables=JOINDER + LEAVING)
     two = reworded(world, tables="", revision=2, replaces=left.manifest.digest)
     after = replace(new, manifest=two)
     held = {left.manifest.digest: left, two.digest: after}
-    assert in_chains(held, {}) == ([left, after], [])
+    chains = in_chains(held, {}, frozenset())
+    assert (chains.standing, chains.problems) == ((left, after), ())
 
 
 def test_words_differences_and_days(world):
