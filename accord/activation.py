@@ -12,8 +12,9 @@
     }
 
 A node decides by an agreement only if the digest of its text stands here (MOA
-VIII: what counsel signed, and nothing that merely lies in a folder). ``by`` is
-who did it, as they wrote it themselves; "" in a file from before that was asked. Entries
+VIII: what counsel signed, and nothing that merely lies in a folder), and none of
+the same agreement between the same agencies with a later revision. ``by`` is who
+did it, as they wrote it themselves; "" in a file from before that was asked. Entries
 are only added; none is ever for an older revision of an agreement than one
 before it. (Revisions count up along a chain: :mod:`accord.agreements.chain`.)
 """
@@ -21,7 +22,7 @@ before it. (Revisions count up along a chain: :mod:`accord.agreements.chain`.)
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -215,8 +216,20 @@ class Activations:
 
     def _take(self, found: tuple[Activation, ...]) -> None:
         self.found = found
-        self._digests = {one.digest for one in found}
+        self._digests = {one.digest for one in _last(found)}
 
     def holds(self, digest: bytes) -> bool:
-        """Tell whether the text of this digest is activated."""
+        """Tell whether the text of this digest is activated, and none that came after it."""
         return digest in self._digests
+
+
+def _last(found: Iterable[Activation]) -> Iterator[Activation]:
+    """Yield those of which no later revision between the same agencies is activated."""
+    of: dict[str, list[Activation]] = {}
+    for one in found:
+        of.setdefault(one.agreement, []).append(one)
+    for same in of.values():
+        for own in same:
+            later = (one for one in same if one.revision > own.revision)
+            if not any(len(one.parties & own.parties) > 1 for one in later):
+                yield own

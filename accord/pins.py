@@ -21,7 +21,8 @@
 
 Numbers only grow. The file is on the disk before a folder that made it grow
 counts, so what happens while the program is down is noticed at its next start.
-A damaged file is refused: without it nobody can tell an old folder from a new one.
+A damaged file is refused, and so is none at all beside an audit log, which is made
+later: without it nobody can tell an old folder from a new one.
 """
 
 import json
@@ -109,11 +110,13 @@ class Pins:
         """Return the pins of a file; a file that is not there yet holds none.
 
         Raises:
-            InputError: it can't be read, or is damaged.
+            InputError: it can't be read, is damaged, or is gone.
         """
         try:
             data = path.read_bytes()
         except FileNotFoundError:
+            if (path.parent / "audit.db").exists():
+                raise _damaged(path, "is gone") from None
             return cls(path)
         except OSError as error:
             raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
@@ -222,10 +225,11 @@ def _digest(digits: str, path: Path) -> bytes:
     return digest
 
 
-def _damaged(path: Path) -> InputError:
+def _damaged(path: Path, how: str = "is damaged") -> InputError:
+    empty = json.dumps({"format": FORMAT, "agencies": {}, "texts": {}})
     return InputError(
         path,
-        "is damaged, so a rollback could not be told",
-        "restore it from the last backup; without one, compare every agreement's text with the "
-        "other parties, then move the file away",
+        f"{how}, so a rollback could not be told",
+        "restore it from the last backup; without one, compare every agreement's text and "
+        f"instruments with the other parties, then write this into it: {empty}",
     )

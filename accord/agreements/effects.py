@@ -290,9 +290,7 @@ def _limits(
     if not (said.purposes or said.kinds):
         return []
     taken = (said.purposes, said.kinds)
-    return [
-        Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words, by=one.party)
-    ]
+    return [Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words, by=one.party)]
 
 
 def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[Stop]:

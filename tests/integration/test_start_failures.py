@@ -64,6 +64,13 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"this is no database at all" * 200)
 
 
+def damaged_log(folder: Path) -> None:
+    """What was seen is there, as it is wherever there is a log."""
+    garbage(folder / "data/audit.db")
+    seen = '{"format": "accord-pins/1", "agencies": {}, "texts": {}}'
+    (folder / "data/pins.json").write_text(seen)
+
+
 NODE: dict[str, tuple[Harm, str]] = {
     "no configuration": (lambda f, d: (d / "node.toml").unlink(), "node.toml"),
     "no TOML": (lambda f, d: (d / "node.toml").write_text("agency = "), "node.toml"),
@@ -94,7 +101,8 @@ NODE: dict[str, tuple[Harm, str]] = {
         "is not the key of",
     ),
     "damaged reads": (lambda f, d: garbage(d / "data/reads.db"), "reads.db"),
-    "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
+    "damaged log": (lambda f, d: damaged_log(d), "audit.db"),
+    "no pins": (lambda f, d: garbage(d / "data/audit.db"), "pins.json: is gone"),
     "damaged guard": (lambda f, d: garbage(d / "data/replay.db"), "replay.db"),
     "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
     "damaged activations": (
@@ -129,7 +137,8 @@ BROKER: dict[str, tuple[Harm, str]] = {
         "line 2: the file holds a key that does not belong",
     ),
     "loose key": (lambda f, d: (d / "keys/audit.pem").chmod(0o644), "keys/audit.pem"),
-    "damaged log": (lambda f, d: garbage(d / "data/audit.db"), "audit.db"),
+    "damaged log": (lambda f, d: damaged_log(d), "audit.db"),
+    "no pins": (lambda f, d: garbage(d / "data/audit.db"), "pins.json: is gone"),
     "damaged pins": (lambda f, d: garbage(d / "data/pins.json"), "restore it from the last backup"),
     "no federation": (lambda f, d: shutil.rmtree(d / "federation"), "federation"),
 }

@@ -166,3 +166,21 @@ def test_what_stands_under_a_text_that_is_not_activated_is_not_in_force(folder, 
     activate(path, text(above), NOW_MS)
     assert found.refresh()
     assert parent() is Standing.IN_FORCE
+
+
+def test_without_what_was_seen_a_replaced_text_is_not_lived_by_either(folder, path):
+    """The newer folder and the pins are both gone: what was activated tells it all the same."""
+    old = folder.agreement("one", "city", "harbor", id="city-harbor", look_back_days=3650)
+    activate(path, text(old), NOW_MS)
+    other = folder.agreement(
+        "other", "city", "county", id="city-harbor", revision=7, replaces=bytes(32)
+    )
+    activate(path, text(other), NOW_MS)
+    assert standing(old, watch(folder, path).current) is Standing.IN_FORCE
+    new = folder.agreement(
+        "two", "city", "harbor", id="city-harbor", revision=2, replaces=text(old).digest
+    )
+    activate(path, text(new), NOW_MS)
+    shutil.rmtree(new)
+    assert standing(old, watch(folder, path).current) is Standing.NOT_ACTIVATED
+    assert standing(other, watch(folder, path).current) is Standing.IN_FORCE

@@ -158,3 +158,16 @@ def test_a_file_in_a_folders_place_is_told_with_what_to_do(tmp_path, name):
         with pytest.raises(InputError, match=r"f: is a file, where a folder is needed; move it"):
             write(tmp_path / name, b"1")
     assert (tmp_path / "f").read_text() == "x"
+
+
+def test_pins_that_are_gone_from_a_folder_in_use_are_refused_with_what_to_do(folder, path):
+    first = folder.agreement("city-harbor", "city", "harbor")
+    assert standing(first, start(folder, path)) is Standing.IN_FORCE
+    (path.parent / "audit.db").write_bytes(b"")
+    assert standing(first, start(folder, path)) is Standing.IN_FORCE
+    path.unlink()
+    with pytest.raises(InputError, match=r"is gone.*restore it from the last backup") as told:
+        start(folder, path)
+    content = str(told.value)
+    path.write_text(content[content.index("{") : content.rindex("}") + 1])
+    assert standing(first, start(folder, path)) is Standing.IN_FORCE
