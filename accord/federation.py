@@ -217,8 +217,8 @@ class _Loader:
         agreements = [self._agreement(path, manifest) for path, manifest in counting.items()]
         standing, forks = self._without_rollbacks(agreements)
         # What a text stops it stops, even where the text itself is left out.
-        held_ids = {id(one) for one in standing}
-        out = [one for one in agreements if id(one) not in held_ids]
+        left = {agreement.manifest.digest for agreement in standing}
+        out = [a for a in agreements if a.manifest.digest not in left]
         out += [
             self._agreement(path, manifest)
             for path, manifest in read

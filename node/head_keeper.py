@@ -1,7 +1,8 @@
 """The node signs a head of its own for each agreement that demands one.
 
 Well before the last one is too old (a quarter of the age that the agreement
-allows), and at once when its counsel signed another instrument. The head goes
+allows), and at once when its counsel signed another instrument; for a text that
+was amended too. The head goes
 into the node's own federation folder, like any other file of the agreement.
 """
 
@@ -61,7 +62,8 @@ class HeadKeeper:
         rule, now_ms = agreement.manifest.heads, self._clock.now_ms()
         if rule is None or self._agency not in agreement.parties:
             return False
-        if agreement.standing_at(now_ms) not in _ALIVE:
+        # What was given under a text that another replaced binds still, and must show.
+        if agreement.standing_at(now_ms) not in _ALIVE and agreement.replaced_ms is None:
             return False
         folder = self._sources.federation.folders[agreement.manifest.digest]
         digests = self._own(agreement, folder)

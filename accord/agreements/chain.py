@@ -184,16 +184,22 @@ def with_replacements(
 ) -> tuple[Agreement, ...]:
     """Return the agreements, each marked with when a later text, one of ``by``, replaced it.
 
-    So an older, wider text that was signed too is worth nothing (attack A5).
+    The later one comes with those that it replaced. So an older, wider text that was
+    signed too is worth nothing (attack A5).
     """
     links = {a.manifest.digest: link_of(a.manifest) for a in by}
+    texts = {a.manifest.digest: a for a in by}
     replaced: dict[bytes, int] = {}
     for agreement in by:
         commences_ms = agreement.term.commences_ms
         if commences_ms is not None:
             for old in before(agreement.manifest.digest, links):
                 replaced[old] = min(commences_ms, replaced.get(old, commences_ms))
-    return tuple(
-        replace(a, replaced_ms=replaced[a.manifest.digest]) if a.manifest.digest in replaced else a
-        for a in agreements
-    )
+    marked = []
+    for one in agreements:
+        digest = one.manifest.digest
+        older = tuple(texts[old] for old in before(digest, links) if old in texts)
+        if older or digest in replaced:
+            one = replace(one, replaced_ms=replaced.get(digest, one.replaced_ms), before=older)
+        marked.append(one)
+    return tuple(marked)

@@ -59,6 +59,8 @@ class Agreement:
     parties stop or narrow: whoever suspended sharing with another suspended it
     under every agreement of the two. ``seen_ms`` is its first commencement that was
     ever seen: what it prohibits outlasts the loss of a counterpart.
+    ``before`` are the texts that it replaced: a notice given under one of them binds
+    still, so their heads are demanded with its own.
     ``parent`` is the agreement that its text names as its parent, where that is held.
     ``inactive_at`` is the agency at whose node this is read and not activated;
     empty where it is, and for whoever has no node. ``heads`` are the last of each
@@ -72,6 +74,7 @@ class Agreement:
     flaws: tuple[Flaw, ...] = ()
     beside: tuple[Stop | Narrowing, ...] = ()
     seen_ms: int | None = None
+    before: tuple["Agreement", ...] = ()
     parent: "Agreement | None" = None
     inactive_at: str = ""
     heads: tuple[Head, ...] | None = ()
@@ -138,11 +141,20 @@ class Agreement:
 
     def unconfirmed(self, party: str, at_ms: int) -> bool:
         """Tell whether the text demands a fresh head of the party, and none is held."""
-        rule = self.manifest.heads
-        if rule is None or self.heads is None:
+        if self.manifest.heads is None or self.heads is None:
             return False
-        head = self.head_of(party)
-        return head is None or not is_fresh(head, rule, at_ms)
+        return self._lacks_head(party, at_ms) or any(
+            text._lacks_head(party, at_ms) for text in self.before if self._as_before(text, party)
+        )
+
+    def _lacks_head(self, party: str, at_ms: int) -> bool:
+        rule, head = self.manifest.heads, self.head_of(party)
+        return rule is not None and (head is None or not is_fresh(head, rule, at_ms))
+
+    def _as_before(self, text: "Agreement", party: str) -> bool:
+        """Tell whether a party has the root that it had: under another it can sign nothing."""
+        was, now = text.membership.find(party), self.membership.find(party)
+        return was is not None and (now is None or now.party.root == was.party.root)
 
     def standing_at(self, at_ms: int) -> Standing:
         """Return how it stands at a moment, whoever asks."""

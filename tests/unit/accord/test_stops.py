@@ -371,3 +371,60 @@ def test_counsel_mends_what_a_node_has_named_wrongly(folder, pins):
     assert between(path, FederationWatch(folder.path, OWN, Pins.open(pins)).current) is (
         Standing.IN_FORCE
     )
+
+
+# An amendment does not end the word of the nodes on the text before: what was given under it binds.
+
+
+@pytest.fixture
+def amended(folder):
+    old = folder.agreement("one", "city", "harbor", id="ours", head_hours=24)
+    new = folder.agreement(
+        "two", "city", "harbor", id="ours", revision=2, replaces=text(old).digest, head_hours=24
+    )
+    for path in (old, new):
+        for party in ("city", "harbor"):
+            head(path, party)
+    return old, new
+
+
+@pytest.mark.parametrize("party", ["city", "harbor"])
+def test_an_amended_text_goes_on_needing_heads_of_the_one_before(folder, pins, amended, party):
+    old, new = amended
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(new, watch.current) is Standing.IN_FORCE
+    file = old / "heads" / f"{party}.json"
+    content = file.read_bytes()
+    file.unlink()
+    watch.refresh()
+    assert between(new, watch.current) is Standing.HEAD_STALE
+    assert between(new, load(folder.path, OWN)) is Standing.IN_FORCE
+    file.write_bytes(content)
+    watch.refresh()
+    assert between(new, watch.current) is Standing.IN_FORCE
+    agreement = watch.current.agreements[text(new).digest]
+    later = effective(agreement, "harbor", "city", NOW_MS + 24 * HOUR_MS)
+    assert later.standing is Standing.HEAD_STALE
+    shutil.rmtree(old)
+    watch.refresh()
+    assert between(new, watch.current) is Standing.SUSPENDED
+
+
+def test_a_text_that_gives_heads_up_or_another_root_needs_none_of_before(folder, pins):
+    old = folder.agreement("one", "city", "harbor", id="ours", head_hours=24)
+    without = folder.agreement(
+        "two", "city", "harbor", id="ours", revision=2, replaces=text(old).digest
+    )
+    found = FederationWatch(folder.path, OWN, Pins.open(pins)).current
+    assert between(without, found) is Standing.IN_FORCE
+    shutil.rmtree(without)
+    fresh = PrivateKey.generate()
+    new = folder.agreement(
+        "two", "city", "harbor", id="ours", revision=2, replaces=text(old).digest, head_hours=24,
+        pins={"harbor": fresh.public.keyid},
+    )  # fmt: skip
+    folder.agency("harbor", root=fresh, number=2)
+    for path, party in ((old, "city"), (new, "city"), (new, "harbor")):
+        head(path, party)
+    found = FederationWatch(folder.path, OWN).current
+    assert between(new, found) is Standing.IN_FORCE

@@ -174,3 +174,22 @@ def test_a_bad_folder_takes_no_head_from_the_other_agreements(place, capsys):
     assert made.as_of_ms == place.clock.ms
     assert not place.keep()
     assert capsys.readouterr().out.count("a head can't be signed") == 1
+
+
+def test_a_replaced_text_needs_heads_as_long_as_what_was_given_under_it_binds(place):
+    """A suspension signed before the amendment, and held back on its way, must show."""
+    parties = ("city", "harbor")
+    place.files.add_agreement(
+        "amended", parties, head_hours=24, revision=2, replaces=place.manifest.digest,
+        rewords={'id = "amended"': 'id = "city-harbor"'},
+    )  # fmt: skip
+    place.files.distribute()
+    place.start()
+    replaced = place.sources.federation.agreements[place.manifest.digest].replaced_ms
+    assert replaced is not None
+    place.clock.ms += 7 * HOUR_MS
+    assert place.keep()
+    assert place.head().as_of_ms == place.clock.ms
+    place.clock.ms += 4 * 365 * 24 * HOUR_MS
+    assert place.keep()
+    assert place.head().as_of_ms == place.clock.ms
