@@ -16,6 +16,7 @@ from accord.agreements.instruments import (
 )
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
+from accord.errors import InputError
 from accord.federation import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
@@ -137,3 +138,22 @@ def test_a_notice_without_effect_is_told(folder):
     assert "without effect: termination of harbor (number 1): it was not sent by" in said(
         federation
     )
+
+
+def test_a_folder_with_more_files_than_anybody_can_sign_is_not_read(folder, monkeypatch):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    monkeypatch.setattr("accord.instrument_files.MAX_NUMBER", 1)
+    for number in (1, 2, 3):
+        instrument(path, "harbor", number, kind=InstrumentKind.DISPUTE, reason="a count")
+    (path / "instruments" / ".note").write_text("left by an editor")
+    assert not suspended(path, load(folder.path, OWN))
+    instrument(path, "harbor", 4, kind=InstrumentKind.DISPUTE, reason="a count")
+    federation = load(folder.path, OWN)
+    assert suspended(path, federation)
+    assert "holds too many" in said(federation)
+
+
+def test_no_number_is_signed_that_no_folder_takes(folder):
+    path = folder.agreement("city-harbor", "city", "harbor")
+    with pytest.raises(InputError, match="is number 1001, and one text bears 1000 of a party"):
+        instrument(path, "harbor", 1001)
