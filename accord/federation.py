@@ -61,6 +61,7 @@ from accord.errors import AccordError, Code, InputError, Refused
 from accord.head_files import FOLDER, HeadFiles
 from accord.instrument_files import WITHHELD, InstrumentFiles
 from accord.joiners import accedes, joiners
+from accord.lost_texts import lost_texts
 from accord.model import check_agency
 from accord.pins import Pins
 from accord.verified import Verified
@@ -226,7 +227,10 @@ class _Loader:
             and (manifest.digest in counted or self._pins.knows(manifest.digest))
         ]
         held = with_replacements([*standing, *out], [*standing, *forks])
-        lost = list(self._lost(folders.keys()))
+        lost: list[Stop] = []
+        for problem, stops in lost_texts(self._pins, folders.keys()):
+            self._problem(problem)
+            lost += stops
         kept = with_parents(with_limits_beside(held, lost)[: len(standing)])
         return Federation(
             MappingProxyType(self._agencies),
@@ -264,30 +268,6 @@ class _Loader:
                 yield path, memory.made("manifest", (), partial(memory.manifest, file))
             except AccordError as problem:
                 self._problem(problem)
-
-    def _lost(self, there: Set[bytes]) -> Iterator[Stop]:
-        """Yield what stops in place of the texts that were seen before and are gone.
-
-        Where one has files of a party, that party: among them may have been a
-        suspension. Where it prohibits a purpose, and none replaced it, all.
-        """
-        texts = self._pins.texts
-        for digest, parties in self._pins.between.items():
-            if digest in there:
-                continue
-            of = self._pins.stopping(digest)
-            if digest in self._pins.prohibiting - self._pins.replaced:
-                of = parties
-            link = texts.get(digest)
-            name = f"agreement {link.id}, revision {link.revision}" if link else "a text"
-            if of:
-                self._problem(
-                    f"{name} (sha256:{digest.hex()}) was seen before and is gone, and with it what "
-                    "it stops; mend its agreement.toml, or put its folder back (until then "
-                    f"{', '.join(sorted(of))} {'are' if len(of) > 1 else 'is'} suspended)"
-                )
-            for party in sorted(of):
-                yield Stop(party, parties | of, 0, None, "", f"{name} of theirs is gone", party)
 
     def _load_agencies(self, present: Iterable[str], roots: Mapping[str, Sequence[str]]) -> None:
         for name in sorted(present):
