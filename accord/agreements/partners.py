@@ -1,7 +1,8 @@
 """Pairwise opt-in: each member picks whom it shares with, where the text says so. Pure.
 
-A choice holds from its signature until its own party's opt-out. An opt-out of
-the same moment counts: of two readings the narrower.
+Of a party's choices of one partner the one with the highest number counts, whatever
+their dates say: no clock that was wrong brings back what was taken back. An
+opt-out holds from when it is held, an opt-in from its signature.
 """
 
 from collections.abc import Sequence
@@ -9,16 +10,21 @@ from collections.abc import Sequence
 from accord.agreements.instruments import Instrument, InstrumentKind
 from accord.agreements.manifest import Manifest, OptIn
 
+_CHOICES = frozenset({InstrumentKind.OPT_IN, InstrumentKind.OPT_OUT})
+
 
 def has_opted_in(instruments: Sequence[Instrument], party: str, partner: str, at_ms: int) -> bool:
     """Tell whether ``party`` has picked ``partner`` at a moment, UTC ms."""
     made = [
         one for one in instruments
-        if (one.party, one.details.partner) == (party, partner) and one.signed_at_ms <= at_ms
+        if one.kind in _CHOICES and (one.party, one.details.partner) == (party, partner)
     ]  # fmt: skip
-    opted_in = [one.signed_at_ms for one in made if one.kind is InstrumentKind.OPT_IN]
-    opted_out = [one.signed_at_ms for one in made if one.kind is InstrumentKind.OPT_OUT]
-    return bool(opted_in) and (not opted_out or max(opted_in) > max(opted_out))
+    last = max((one.number for one in made), default=0)
+    return bool(made) and all(
+        one.kind is InstrumentKind.OPT_IN and one.signed_at_ms <= at_ms
+        for one in made
+        if one.number == last
+    )
 
 
 def not_opted_in(

@@ -257,6 +257,20 @@ def test_each_picks_its_partners(world, rule, held, allowed):
     assert not asks(world, agreement, JAN - timedelta(days=1), "city", "harbor").allowed
 
 
+@pytest.mark.parametrize("day", [JAN - timedelta(days=1), JAN, JAN + timedelta(days=1)])
+def test_the_last_choice_by_number_counts_whatever_the_dates_say(world, day):
+    picked = one(K.OPT_IN, JAN, "harbor", 1, partner="city")
+    back = one(K.OPT_OUT, day, "harbor", 2, partner="city")
+    agreement = world.agreement(reworded(world, opt_in="owner"))
+    opted = replace(agreement, instruments=(picked,))
+    assert asks(world, opted, date(2026, 3, 1), "city", "harbor").allowed
+    for held in ((picked, back), (back, picked)):
+        taken = replace(agreement, instruments=held)
+        assert not asks(world, taken, date(2026, 3, 1), "city", "harbor").allowed
+    again = replace(agreement, instruments=(picked, back, replace(picked, number=3)))
+    assert asks(world, again, date(2026, 3, 1), "city", "harbor").allowed
+
+
 def test_whether_the_choice_is_mutual_must_be_decided(world):
     undecided = reworded(world, opt_in="undecided")
     assert [question.key for question in undecided.undecided] == ["scope.opt_in"]
