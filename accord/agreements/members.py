@@ -5,8 +5,10 @@ lets agencies join (``[joinder]``), an agency becomes one by two things: members
 admit it (every one of them, or the lead agency that the text names), each
 naming its root, kind and state; and its own counsel accedes to the text as it
 is, verified against that root. What the joiner alone says of itself counts for
-nothing. It is a member from the later of its accession and the last admission
-needed, or from a later day that one of them names. Where admissions name different roots,
+nothing, and so does an admission by one that was no member when it signed. It
+is a member from the later of its accession and the last admission needed, or
+from a later day that one of them names; who must have admitted it are the
+members of that moment. Where admissions name different roots,
 kinds or states, or a kind or state that the text does not admit, it does not join.
 
 A member leaves by a withdrawal with the notice that ``[withdrawal]`` demands,
@@ -17,7 +19,6 @@ party of a later revision, in no other way.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from accord.agreements.instruments import Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
@@ -76,22 +77,22 @@ def membership(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
     found = {party.id: Member(party, start_ms) for party in manifest.parties}
     if not instruments:
         return Membership(tuple(found.values()))
-    defects: list[str] = []
-    in_order = sorted(instruments, key=lambda one: (one.signed_at_ms, one.party, one.number))
-    for one in in_order:
-        if one.kind is InstrumentKind.WITHDRAWAL:
-            _withdraw(manifest, one, found, defects)
-        elif one.kind is InstrumentKind.ACCESSION:
-            joined = _joined(manifest, one, in_order, found, start_ms)
-            if isinstance(joined, Member):
-                found[one.party] = joined
-            else:
-                defects.append(_defect(one, joined))
-    # A withdrawal may be signed before a late admission makes its party a member:
-    # of several the first day counts, whenever they were signed.
-    for one in in_order:
-        if one.kind is InstrumentKind.WITHDRAWAL and one.party in found:
-            _withdraw(manifest, one, found, [])
+    instruments = sorted(instruments, key=lambda one: (one.signed_at_ms, one.party, one.number))
+    leaving, defects = _leaving(manifest, instruments)
+    found = {name: _until(member, leaving) for name, member in found.items()}
+    pending = [one for one in instruments if one.kind is InstrumentKind.ACCESSION]
+    # One by one in the order in which they join: each needs those who are members by then.
+    while pending:
+        tried = [(one, _joined(manifest, one, instruments, found, start_ms)) for one in pending]
+        joins = [(joined, one) for one, joined in tried if isinstance(joined, Member)]
+        if not joins:
+            defects += [_defect(one, lack) for one, lack in tried if isinstance(lack, str)]
+            break
+        first, accession = min(joins, key=lambda j: (j[0].from_ms, j[1].party, j[1].number))
+        found[first.id] = _until(first, leaving)
+        pending.remove(accession)
+    strangers = leaving.keys() - found.keys()
+    defects += [_defect(leaving[name][1], "it is no member") for name in sorted(strangers)]
     members = tuple(found.values())
     return Membership(members, tuple(defects), _last_one_left(members))
 
@@ -116,21 +117,39 @@ def _defect(one: Instrument, words: str) -> str:
     return f"{one.kind} of {one.party} (number {one.number}): {words}"
 
 
-def _withdraw(
-    manifest: Manifest, one: Instrument, found: dict[str, Member], defects: list[str]
-) -> None:
+_Leaving = dict[str, tuple[Ending, Instrument]]
+
+
+def _leaving(
+    manifest: Manifest, instruments: Iterable[Instrument]
+) -> tuple[_Leaving, list[str]]:
+    """Return by which withdrawal each leaves, and which are without effect.
+
+    Of several of one party the first day counts, whenever they were signed.
+    """
     rule = manifest.withdrawal or manifest.termination
-    member = found.get(one.party)
-    if rule is None:
-        defects.append(_defect(one, "the agreement does not let one party leave it"))
-        return
-    ended = ended_by(manifest, rule, one)
-    if isinstance(ended, str):
-        defects.append(_defect(one, ended))
-    elif member is None:
-        defects.append(_defect(one, "it is no member"))
-    elif member.until_ms is None or ended.at_ms < member.until_ms:
-        found[one.party] = replace(member, until_ms=ended.at_ms, section=ended.section)
+    leaving: _Leaving = {}
+    defects: list[str] = []
+    for one in instruments:
+        if one.kind is not InstrumentKind.WITHDRAWAL:
+            continue
+        if rule is None:
+            defects.append(_defect(one, "the agreement does not let one party leave it"))
+            continue
+        ended = ended_by(manifest, rule, one)
+        if isinstance(ended, str):
+            defects.append(_defect(one, ended))
+        elif one.party not in leaving or ended.at_ms < leaving[one.party][0].at_ms:
+            leaving[one.party] = (ended, one)
+    return leaving, defects
+
+
+def _until(member: Member, leaving: _Leaving) -> Member:
+    """Return the member with the moment at which it leaves, if it does."""
+    if member.id not in leaving:
+        return member
+    ended, _ = leaving[member.id]
+    return replace(member, until_ms=ended.at_ms, section=ended.section)
 
 
 def _joined(
@@ -152,28 +171,26 @@ def _joined(
     admissions = [
         one for one in instruments
         if one.kind is InstrumentKind.ADMISSION and one.details.joiner == joiner
-        and one.party in found
+        and _may_admit(manifest, found.get(one.party), one)
     ]  # fmt: skip
     if len({one.details.joiner_root for one in admissions}) > 1:
         return "the admissions name different root keys"
     if len({(one.details.joiner_kind, one.details.joiner_state) for one in admissions}) > 1:
         return "the admissions name different kinds or states"
-    signed_ms = accession.signed_at_ms
-    needed = {rule.admitted_by} if rule.admitted_by else {
-        member.id for member in found.values()
-        if member.until_ms is None or member.until_ms > signed_ms
-    }  # fmt: skip
-    if not needed:
-        return "no member is left to admit it"
-    by = {one.party: one for one in reversed(admissions)}
-    if missing := sorted(needed - by.keys()):
-        return f"not admitted by {', '.join(missing)} ({rule.section})"
-    signed = [accession, *(by[party] for party in sorted(needed))]
-    days = [one.details.effective_on for one in signed]
-    moments = chain(
-        (one.signed_at_ms for one in signed),
-        (start_of(day, manifest.zone) for day in days if day is not None),
-    )
+    by: dict[str, Instrument] = {}
+    for one in sorted(admissions, key=lambda one: (one.signed_at_ms, one.number)):
+        by.setdefault(one.party, one)
+    at_ms, before_ms = max(start_ms, _moment(manifest, accession)), -1
+    # Somebody may join or leave while the admissions come in.
+    while at_ms != before_ms:
+        before_ms = at_ms
+        members = {member.id for member in found.values() if member.at(at_ms)}
+        needed = {rule.admitted_by} & members if rule.admitted_by else members
+        if not needed:
+            return f"no member that may admit it is left ({rule.section})"
+        if missing := sorted(needed - by.keys()):
+            return f"not admitted by {', '.join(missing)} ({rule.section})"
+        at_ms = max(at_ms, *(_moment(manifest, by[party]) for party in needed))
     said = by[min(needed)].details
     party = Party(
         joiner, said.joiner_name, said.joiner_root, said.joiner_contact,
@@ -182,7 +199,24 @@ def _joined(
     kinds = rule.kinds or built_in_law().eligible_kinds
     if party.kind not in kinds or (rule.states and not of_state(party, rule.states)):
         return f"the agreement does not let {party.described} join ({rule.section})"
-    return Member(party, max(start_ms, *moments))
+    return Member(party, at_ms)
+
+
+def _may_admit(manifest: Manifest, member: Member | None, one: Instrument) -> bool:
+    """Tell whether who signed an admission was a member then.
+
+    A party of the text is one from its own signature on, until it leaves.
+    """
+    if member is None:
+        return False
+    begun = manifest.party(member.id) is not None or member.from_ms <= one.signed_at_ms
+    return begun and (member.until_ms is None or one.signed_at_ms < member.until_ms)
+
+
+def _moment(manifest: Manifest, one: Instrument) -> int:
+    """Return from when an admission or accession counts: its signature, or a later day in it."""
+    day = one.details.effective_on
+    return one.signed_at_ms if day is None else max(one.signed_at_ms, start_of(day, manifest.zone))
 
 
 def _last_one_left(members: Sequence[Member]) -> Ending | None:

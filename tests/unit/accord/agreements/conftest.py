@@ -188,7 +188,7 @@ class World:
 @pytest.fixture(scope="session")
 def world() -> World:
     made = World()
-    for name in ("city", "harbor", "county"):
+    for name in ("city", "harbor", "county", "ports"):
         made.add(name)
     made.add("hub", kind="operator")
     return made

@@ -228,6 +228,56 @@ def test_who_is_no_member_binds_nobody_but_itself(world):
     assert asks(world, after, date(2026, 3, 1), "city", "harbor").code is Code.AGREEMENT_SUSPENDED
 
 
+def test_who_has_left_admits_nobody_any_more(world):
+    """Neither as one of every party, nor as the lead that the text names."""
+    for by in ("every-party", "city"):
+        tables = JOINDER.replace("every-party", by) + LEAVING
+        left = leaves(date(2026, 2, 20), date(2026, 2, 1), "city", 1)
+        third = (admits(world, "city"), admits(world, "harbor"), accedes())
+        agreement = world.agreement(reworded(world, tables=tables, parties=("city", "harbor")))
+        late, day = date(2026, 9, 1), date(2026, 10, 1)
+        ports = accedes(late, "ports")
+        held = (*third, left, admits(world, "city", late, joiner="ports"), ports)
+        after = replace(agreement, instruments=held)
+        assert asks(world, after, day, "county", "harbor").allowed
+        assert not asks(world, after, day, "ports", "harbor").allowed
+        assert after.membership.find("ports") is None
+        # What it admitted while it was a member counts as long as it is one.
+        early = admits(world, "city", date(2026, 2, 10), joiner="ports")
+        others = [
+            admits(world, party, date(2026, 2, 10), joiner="ports") for party in ("harbor", "county")
+        ]
+        before = replace(agreement, instruments=(*third, left, early, *others, ports))
+        if by == "city":
+            assert before.membership.find("ports") is None
+            (told,) = before.effects.defects
+            assert "no member that may admit it is left (V)" in told
+        else:
+            assert before.membership.at("ports", at(day))
+        soon = replace(ports, signed_at_ms=at(date(2026, 2, 15)))
+        agreement = replace(agreement, instruments=(*third, left, early, *others, soon))
+        assert agreement.membership.at("ports", at(day))
+
+
+@pytest.mark.parametrize("days", [0, 15, 400])
+def test_no_date_of_its_own_lets_a_joiner_pass_a_member_by_or_expels_one(world, days):
+    """Who must admit it are the members of the day on which it joins, not of its accession."""
+    third = (admits(world, "city"), admits(world, "harbor"), accedes(JAN + timedelta(days=1)))
+    day = JAN + timedelta(days=10)
+    ports = (
+        admits(world, "city", day, joiner="ports"), admits(world, "harbor", day, joiner="ports"),
+        accedes(day + timedelta(days=1) - timedelta(days=days), "ports"),
+    )  # fmt: skip
+    agreement = replace(world.agreement(reworded(world)), instruments=(*third, *ports))
+    assert agreement.membership.find("ports") is None
+    assert any("not admitted by county" in told for told in agreement.effects.defects)
+    assert asks(world, agreement, date(2026, 3, 1)).allowed
+    by_county = admits(world, "county", day + timedelta(days=3), joiner="ports")
+    agreement = replace(agreement, instruments=(*third, *ports, by_county))
+    assert agreement.membership.find("ports").from_ms == by_county.signed_at_ms
+    assert asks(world, agreement, date(2026, 3, 1)).allowed
+
+
 @pytest.mark.parametrize(
     ("rule", "held", "allowed"),
     [
