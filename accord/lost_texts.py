@@ -28,5 +28,5 @@ def lost_texts(pins: Pins, there: Set[bytes]) -> Iterator[tuple[str, Sequence[St
         words = f"{name} of theirs is gone"
         yield (
             problem,
-            [Stop(party, parties | of, 0, None, "", words, party) for party in sorted(of)],
+            [Stop(party, parties | of, 0, 0, None, "", words, party) for party in sorted(of)],
         )

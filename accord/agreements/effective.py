@@ -328,6 +328,7 @@ def _prohibitions(agreement: Agreement) -> Iterator[Narrowing]:
     yield Narrowing(
         agreement.parties,
         begins_ms,
+        begins_ms,
         min(ends, default=None),
         manifest.purposes.prohibited,
         frozenset(),

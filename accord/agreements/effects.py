@@ -1,16 +1,18 @@
 """What the instruments of an agreement do to it. Pure; nothing here widens.
 
 An ending moves the end of the term forward, never back. A stop forbids every
-query between its party and the others; a narrowing takes purposes or kinds of
-data away from everybody. Under the other agreements of its parties either holds
-for the pairs of the party that signed it alone. A resumption ends a suspension of
-its own party, or what its own party held suspended by law, from its signature on,
-and nothing else. A watch commander's decision ends with its last day, or as many
-days after its signature as the text lets it last; the review of it, by its own
-party, ends it earlier or lets it stand up to then. What the law suspends is
-gone and the rest stands, unless counsel holds the essential purpose impaired. A notice that
-is not what the text demands (too late, on too few channels) does nothing, and
-is told as a defect: whoever wants out at once signs a suspension.
+query between the party that made it and the others; a narrowing takes purposes
+or kinds of data away from everybody. Under the other agreements of its parties
+either holds for the pairs of the party that signed it alone. A resumption ends a suspension of its own
+party, or what its own party held suspended by law, from its signature on, and
+nothing else. When a stop or a narrowing was signed decides nothing of when it
+begins: it holds from when it is held, so no clock that runs ahead puts one off.
+A watch commander's decision ends with its last day, or as many days after its
+signature as the text lets it last; the review of it, by its own party, ends it
+earlier or lets it stand up to then. What the law suspends is gone and the rest
+stands, unless counsel holds the essential purpose impaired. A notice that is
+not what the text demands (too late, on too few channels) does nothing, and is
+told as a defect: whoever wants out at once signs a suspension.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,11 +33,13 @@ class Stop:
     """Between ``party`` and every other of ``parties`` nobody asks in [from_ms, until_ms).
 
     ``by`` is who signed it, or whose files it is about.
+    ``since_ms`` is when it was signed, for whoever reads it: it decides nothing.
     """
 
     party: str
     parties: frozenset[str]
     from_ms: int
+    since_ms: int
     until_ms: int | None
     section: str
     words: str
@@ -57,13 +61,14 @@ class Stop:
 class Narrowing:
     """Between any two of ``parties`` these are taken away in [from_ms, until_ms).
 
-    ``prohibits``: by the text of another agreement of theirs, not by an instrument.
+    ``since_ms`` is as for a stop. ``prohibits``: by the text of another agreement of theirs, not by an instrument.
     ``by`` is who signed it, empty for a text that all signed; where there is an
     ``only``, it is for the pairs of that one.
     """
 
     parties: frozenset[str]
     from_ms: int
+    since_ms: int
     until_ms: int | None
     purposes: frozenset[str]
     kinds: frozenset[Kind]
@@ -130,9 +135,13 @@ def effects_of(
     endings += _mutual(manifest, who, instruments)
     narrowings, stops = [], []
     for one, until_ms in _lifted(instruments):
-        if not _binding(manifest, who, one):
+        span = _span(manifest, who, one)
+        if span is None:
             continue
-        made = _limits(manifest, parties | {one.party}, one, until_ms)
+        from_ms, left_ms = span
+        ends = [ms for ms in (until_ms, left_ms) if ms is not None]
+        span = (from_ms, min(ends, default=None))
+        made = _limits(manifest, parties | {one.party}, one, span)
         stops += [m for m in made if isinstance(m, Stop)]
         narrowings += [m for m in made if isinstance(m, Narrowing)]
     first = min(endings, key=lambda e: e.at_ms, default=None)
@@ -180,9 +189,11 @@ def _binding(manifest: Manifest, who: Membership, one: Instrument) -> bool:
     """Tell whether an instrument can bind others: its party was a member when it signed.
 
     A party of the text is one until it leaves. What anybody stops of its own
-    counts all the same.
+    counts all the same, and of what else limits :func:`_span` says when.
     """
     member = who.find(one.party)
+    if one.kind in _LIFTED_BY and member is not None:
+        return True
     if one.kind in _OF_ANYBODY or member is None:
         return one.kind in _OF_ANYBODY
     begun = manifest.party(one.party) is not None or member.from_ms <= one.signed_at_ms
@@ -192,6 +203,7 @@ def _binding(manifest: Manifest, who: Membership, one: Instrument) -> bool:
 _OF_ANYBODY = {
     InstrumentKind.SUSPENSION,
     InstrumentKind.RESUMPTION,
+    InstrumentKind.REVIEW,
     InstrumentKind.ACCESSION,
     InstrumentKind.WITHDRAWAL,
     InstrumentKind.OPT_IN,
@@ -263,14 +275,34 @@ def _lifted(instruments: Sequence[Instrument]) -> Iterator[tuple[Instrument, int
         yield one, min(lifted, default=None)
 
 
+def _span(manifest: Manifest, who: Membership, one: Instrument) -> tuple[int, int | None] | None:
+    """Return from when until when a limit can bind; None for that of an agency that is no member.
+
+    What anybody stops of its own always does. What binds the others too is a
+    member's while it is one, and stands after it has left if its number is lower than
+    the withdrawal's: no date decides it.
+    """
+    if one.kind in _OF_ANYBODY:
+        return 0, None
+    member = who.find(one.party)
+    if member is None:
+        return None
+    from_ms = 0 if manifest.party(one.party) is not None else member.from_ms
+    after = member.notice is not None and one.number > member.notice
+    return from_ms, member.until_ms if after else None
+
+
 def _limits(
-    manifest: Manifest, parties: frozenset[str], one: Instrument, until_ms: int | None
+    manifest: Manifest, parties: frozenset[str], one: Instrument, span: tuple[int, int | None]
 ) -> list[Stop | Narrowing]:
-    said = one.details
+    """Return what one instrument limits in a span."""
+    said, (from_ms, until_ms), since_ms = one.details, span, one.signed_at_ms
     if one.kind is InstrumentKind.SUSPENSION:
         words = f"{one.party} has suspended it"
         section = manifest.scope.section
-        return [Stop(one.party, parties, one.signed_at_ms, until_ms, section, words, one.party)]
+        return [
+            Stop(one.party, parties, from_ms, since_ms, until_ms, section, words, one.party)
+        ]
     if one.kind is InstrumentKind.SUPERSEDED_BY_LAW:
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
         if said.impairs_essential_purpose:
@@ -284,13 +316,15 @@ def _limits(
     if said.all or said.impairs_essential_purpose:
         # Whoever says so: what the law suspends is suspended for every pair.
         return [
-            Stop(party, parties, one.signed_at_ms, until_ms, section, words, one.party)
+            Stop(party, parties, from_ms, since_ms, until_ms, section, words, one.party)
             for party in sorted(parties)
         ]
     if not (said.purposes or said.kinds):
         return []
     taken = (said.purposes, said.kinds)
-    return [Narrowing(parties, one.signed_at_ms, until_ms, *taken, section, words, by=one.party)]
+    return [
+        Narrowing(parties, from_ms, since_ms, until_ms, *taken, section, words, by=one.party)
+    ]
 
 
 def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[Stop]:
@@ -298,4 +332,4 @@ def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[St
     everybody = parties | {flaw.party} - {""}
     stopped = everybody if flaw.lost or not flaw.party else {flaw.party}
     for party in sorted(stopped):
-        yield Stop(party, everybody, 0, None, section, flaw.why, flaw.party or party)
+        yield Stop(party, everybody, 0, 0, None, section, flaw.why, flaw.party or party)

@@ -32,13 +32,15 @@ from accord.agreements.term import Term, start_of
 class Member:
     """One member in [from_ms, until_ms), UTC ms; ``until_ms`` None while it has not left.
 
-    ``section`` is the one by which it leaves.
+    ``section`` is the one by which it leaves, ``notice`` the number of its first
+    withdrawal that has effect.
     """
 
     party: Party
     from_ms: int
     until_ms: int | None = None
     section: str = ""
+    notice: int | None = None
 
     @property
     def id(self) -> str:
@@ -91,8 +93,11 @@ def membership(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
         first, accession = min(joins, key=lambda j: (j[0].from_ms, j[1].party, j[1].number))
         found[first.id] = _until(first, leaving)
         pending.remove(accession)
-    strangers = leaving.keys() - found.keys()
-    defects += [_defect(leaving[name][1], "it is no member") for name in sorted(strangers)]
+    defects += [
+        _defect(one, "it is no member")
+        for one in instruments
+        if one.kind is InstrumentKind.WITHDRAWAL and one.party in leaving.keys() - found.keys()
+    ]
     members = tuple(found.values())
     return Membership(members, tuple(defects), _last_one_left(members))
 
@@ -117,13 +122,11 @@ def _defect(one: Instrument, words: str) -> str:
     return f"{one.kind} of {one.party} (number {one.number}): {words}"
 
 
-_Leaving = dict[str, tuple[Ending, Instrument]]
+_Leaving = dict[str, tuple[Ending, int]]
 
 
-def _leaving(
-    manifest: Manifest, instruments: Iterable[Instrument]
-) -> tuple[_Leaving, list[str]]:
-    """Return by which withdrawal each leaves, and which are without effect.
+def _leaving(manifest: Manifest, instruments: Iterable[Instrument]) -> tuple[_Leaving, list[str]]:
+    """Return when each leaves, with the number of its first notice, and what has no effect.
 
     Of several of one party the first day counts, whenever they were signed.
     """
@@ -139,8 +142,10 @@ def _leaving(
         ended = ended_by(manifest, rule, one)
         if isinstance(ended, str):
             defects.append(_defect(one, ended))
-        elif one.party not in leaving or ended.at_ms < leaving[one.party][0].at_ms:
-            leaving[one.party] = (ended, one)
+        else:
+            other, number = leaving.get(one.party, (ended, one.number))
+            first = ended if ended.at_ms < other.at_ms else other
+            leaving[one.party] = (first, min(number, one.number))
     return leaving, defects
 
 
@@ -148,8 +153,8 @@ def _until(member: Member, leaving: _Leaving) -> Member:
     """Return the member with the moment at which it leaves, if it does."""
     if member.id not in leaving:
         return member
-    ended, _ = leaving[member.id]
-    return replace(member, until_ms=ended.at_ms, section=ended.section)
+    ended, number = leaving[member.id]
+    return replace(member, until_ms=ended.at_ms, section=ended.section, notice=number)
 
 
 def _joined(

@@ -130,7 +130,7 @@ def _limits(agreement: Agreement) -> Iterator[Stretch]:
     beside = [one for one in agreement.beside if one not in effects.stops]
     commences_ms = agreement.term.commences_ms or 0
     for one in dict.fromkeys(
-        (span_of(one), max(one.from_ms, commences_ms), one.until_ms, limit_words(one), one.section)
+        (span_of(one), max(one.since_ms, commences_ms), one.until_ms, limit_words(one), one.section)
         for one in (*effects.stops, *effects.narrowings, *beside)
     ):
         span, from_ms, until_ms, words, section = one

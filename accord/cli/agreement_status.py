@@ -52,6 +52,7 @@ def status(
         screen.print(_verified_table(agreement))
         if agreement.instruments:
             screen.print(_instruments_table(agreement))
+            _print_ahead(agreement, SystemClock().now_ms())
         _print_term(agreement, SystemClock().now_ms())
     _print_chain(manifest, loaded)
     _print_problems(str(problem) for problem in loaded.problems)
@@ -106,6 +107,15 @@ def _instruments_table(agreement: Agreement) -> Table:
         cells = (f"{one.kind}, number {one.number}", one.party, one.signer)
         table.add_row(*map(shown, cells), moment, shown(instrument_words(one)))
     return table
+
+
+def _print_ahead(agreement: Agreement, now_ms: int) -> None:
+    """Tell of each instrument that some clock dated ahead of ours."""
+    for one in agreement.instruments:
+        if one.signed_at_ms > now_ms:
+            words = f"Dated ahead of this machine's clock: {one.kind} of {one.party}, number "
+            words += f"{one.number}. What it stops is stopped already, what it opens is not open."
+            console().print(shown(words))
 
 
 def _print_term(agreement: Agreement, now_ms: int) -> None:

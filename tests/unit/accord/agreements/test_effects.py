@@ -167,7 +167,7 @@ def test_a_suspension_holds_at_once_in_both_directions_until_its_party_lifts_it(
     agreement = replace(world.agreement(), instruments=(stop, foreign))
     moment = at(day)
     query = world.query(agreement, officer={"not_after_ms": moment + 1})
-    assert world.ask(query, agreement, at_ms=moment - 1).allowed
+    assert world.ask(query, world.agreement(), at_ms=moment).allowed
     refused = world.ask(query, agreement, at_ms=moment)
     assert (refused.code, refused.section) == (Code.AGREEMENT_SUSPENDED, "II.A")
     assert refused.reason == (
@@ -181,6 +181,33 @@ def test_a_suspension_holds_at_once_in_both_directions_until_its_party_lifts_it(
     assert not world.ask(later, resumed, at_ms=at_ms - 1).allowed
     assert world.ask(later, resumed, at_ms=at_ms).allowed
     assert world.ask(later, agreement, at_ms=at_ms).code is Code.AGREEMENT_SUSPENDED
+
+
+@pytest.mark.parametrize("days", [1, 365, -30])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (K.SUSPENSION, {}),
+        (K.SUPERSEDED_BY_LAW, {"citation": "c", "impairs_essential_purpose": True}),
+        (K.SUPERSEDED_BY_LAW, {"citation": "c", "purposes": frozenset({"stolen-vehicle"})}),
+    ],
+)
+def test_a_stop_holds_from_when_it_is_held_whatever_its_date_says(world, kind, said, days):
+    """A counsel's clock that runs ahead, or behind, puts no stop off."""
+    stop = notice(kind, date(2026, 3, 1) + timedelta(days=days), reason="x", **said)
+    agreement = replace(world.agreement(), instruments=(stop,))
+    assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_SUSPENDED
+    assert world.ask(world.query(agreement), world.agreement()).allowed
+    lift = notice(K.RESUMPTION, date(2026, 2, 1), number=2, of=1)
+    agreement = replace(agreement, instruments=(stop, lift))
+    assert world.ask(world.query(agreement), agreement).allowed
+
+
+def test_an_interim_decision_of_a_clock_ahead_holds_at_once_and_ends_by_its_own_date(world):
+    one = interim(date(2026, 3, 10), date(2026, 3, 11))
+    agreement = replace(world.agreement(), instruments=(one,))
+    assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_SUSPENDED
+    assert allowed(world, agreement, date(2026, 3, 12))
 
 
 def test_a_suspension_holds_under_every_agreement_of_the_two(world):

@@ -245,7 +245,8 @@ def test_who_has_left_admits_nobody_any_more(world):
         # What it admitted while it was a member counts as long as it is one.
         early = admits(world, "city", date(2026, 2, 10), joiner="ports")
         others = [
-            admits(world, party, date(2026, 2, 10), joiner="ports") for party in ("harbor", "county")
+            admits(world, party, date(2026, 2, 10), joiner="ports")
+            for party in ("harbor", "county")
         ]
         before = replace(agreement, instruments=(*third, left, early, *others, ports))
         if by == "city":
@@ -440,13 +441,45 @@ def test_a_suspension_a_withdrawal_an_opt_out_or_a_law_more_never_widens(world, 
     held += tuple(data.draw(st.lists(instruments(world), max_size=5)))
     narrowing = {K.SUSPENSION, K.WITHDRAWAL, K.OPT_OUT, K.SUPERSEDED_BY_LAW}
     more = data.draw(instruments(world).filter(lambda one: one.kind in narrowing))
-    # What its party signs later than all else: who has left binds the others no longer.
-    more = replace(more, signed_at_ms=max(more.signed_at_ms, *(o.signed_at_ms for o in held)))
+    # The next number of its party; its date may be any.
+    last = max((one.number for one in held if one.party == more.party), default=0)
+    more = replace(more, number=last + 1)
     before = replace(world.agreement(manifest), instruments=held)
     after = replace(before, instruments=(*held, more))
     pair, day = data.draw(st.sampled_from(PAIRS)), data.draw(moments)
     if asks(world, after, day, *pair).allowed:
         assert asks(world, before, day, *pair).allowed
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_date_of_a_stop_or_an_opt_out_decides_anything(world, data):
+    manifest = reworded(world, opt_in=data.draw(st.sampled_from(["", "owner"])))
+    held = (admits(world, "city"), admits(world, "harbor"), accedes())
+    held += tuple(data.draw(st.lists(instruments(world), max_size=4)))
+    dateless = {K.SUSPENSION, K.SUPERSEDED_BY_LAW, K.OPT_OUT}
+    stop = data.draw(instruments(world).filter(lambda one: one.kind in dateless))
+    moved = replace(stop, signed_at_ms=at(data.draw(moments)))
+    agreement = world.agreement(manifest)
+    pair, day = data.draw(st.sampled_from(PAIRS)), data.draw(moments)
+    one, two = (
+        asks(world, replace(agreement, instruments=(*held, it)), day, *pair) for it in (stop, moved)
+    )
+    assert (one.allowed, one.code, one.reason) == (two.allowed, two.code, two.reason)
+
+
+def test_what_a_member_holds_suspended_stands_after_it_left_and_what_it_signs_then_does_not(world):
+    law = one(
+        K.SUPERSEDED_BY_LAW, JAN + timedelta(days=9), "county", 2, citation="x", reason="x",
+        impairs_essential_purpose=True,
+    )  # fmt: skip
+    left = leaves(date(2026, 2, 20), date(2026, 2, 1), number=3)
+    for number, after in ((2, False), (4, True)):
+        for days in (0, 900):
+            dated = replace(law, number=number, signed_at_ms=law.signed_at_ms + days * 86_400_000)
+            agreement = joined(world, left, dated, tables=JOINDER + LEAVING)
+            assert not asks(world, agreement, date(2026, 2, 10), "city", "harbor").allowed
+            assert asks(world, agreement, date(2026, 3, 1), "city", "harbor").allowed is after
 
 
 def test_a_pair_is_ordered_and_of_two(world):
