@@ -24,9 +24,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from accord import __version__
-from accord.agreements.calendar import ahead
 from accord.agreements.effective import Standing
 from accord.durable import replace_file
+from node.ahead import days_ahead
 from node.context import Context
 
 EVERY_S = 30.0
@@ -52,7 +52,7 @@ def exposition(context: Context, node: str) -> bytes:
     counts = Gauge("accord_agreements", "Agreements by standing.", ["standing"], registry=registry)
     for one in Standing:
         counts.labels(standing=one.value).set(standings[one])
-    today, found = ahead(agreements, federation.agencies.values(), now_ms)
+    today, found = days_ahead(context)
     days = Gauge(
         "accord_days_ahead", "Days until the next such day.", ["of", "event"], registry=registry
     )

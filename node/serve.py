@@ -6,13 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
 
 import structlog
 from cryptography import x509
 from grpc import aio
 
-from accord.agreements.calendar import ahead, due
+from accord.agreements.calendar import Event, due
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
@@ -29,6 +28,7 @@ from accord.wire.v1 import node_pb2_grpc
 from node import metrics
 from node.acknowledged import Acknowledged
 from node.activations import ActivationRecords
+from node.ahead import days_ahead
 from node.config import NodeConfig
 from node.context import Context
 from node.head_keeper import HeadKeeper
@@ -190,15 +190,14 @@ async def _periodic(
             return
         await purge_and_record(context)
 
-    told: set[date] = set()
+    told: set[tuple[Event, int]] = set()
 
     async def tell_ahead() -> None:
-        """Log once a day what lies 90, 60 or 30 days ahead of agreements and files."""
-        federation, now_ms = context.federation, context.clock.now_ms()
-        today, found = ahead(federation.agreements.values(), federation.agencies.values(), now_ms)
-        if today not in told:
-            told.add(today)
-            for event, days in due(found, today):
+        """Log what lies 90, 60 or 30 days ahead, each once, and again after a restart."""
+        today, found = days_ahead(context)
+        for event, days, stage in due(found, today):
+            if (event, stage) not in told:
+                told.add((event, stage))
                 log.warning("a day lies ahead", of=event.agreement, on=str(event.day), days=days,
                             section=event.section, what=event.text)  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The days that lie ahead of an agreement: its end, notices, meetings, reviews. Pure."""
+"""The days that lie ahead of an agreement: its end, notices, meetings, reviews, trainings. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from accord.agreements.instruments import Instrument, InstrumentKind
 from accord.agreements.manifest import Manifest
 from accord.agreements.reading import local_date
 from accord.agreements.term import months_after, period_end
+from accord.model import day_of
+from accord.roster import GOOD_STANDING, Roster
 
 AHEAD_DAYS = (90, 60, 30)
 """So many days before it a person is told."""
@@ -33,44 +35,53 @@ class EventKind(StrEnum):
     MEMBER_JOINS = "member-joins"
     MEMBER_LEAVES = "member-leaves"
     AGENCY_FILE = "agency-file-ends"
+    TRAINING = "training-ends"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One day, in the agreement's zone, what happens with it, and by which section."""
+    """One day, in the agreement's zone, what happens with it, and by which section.
+
+    ``who`` are the ids of the officers whom it concerns.
+    """
 
     day: date
     agreement: str
     section: str
     text: str
     kind: EventKind
+    who: tuple[str, ...] = ()
 
 
-def events(agreement: Agreement, now_ms: int) -> tuple[Event, ...]:
+def events(agreement: Agreement, now_ms: int, roster: Roster | None = None) -> tuple[Event, ...]:
     """Return what lies ahead from ``now_ms`` (UTC ms) on, the next day first.
 
-    Nothing for a text that never commenced: none of its days can be computed.
+    Nothing for a text that never commenced: none of its days can be computed. Of
+    one that another replaced, only what its instruments bring: they still bind.
     """
     manifest = agreement.manifest
     if agreement.term.commences_ms is None:
         return ()
     today = local_date(now_ms, manifest.zone)
-    found = [*_ends(agreement, now_ms), *_audits(agreement, now_ms)]
-    found += [*_later(agreement), *_members(agreement)]
+    found = list(_later(agreement))
+    if agreement.replaced_ms is None:
+        found += [*_ends(agreement, now_ms), *_audits(agreement, now_ms), *_members(agreement)]
+        found += _trainings(agreement, roster, now_ms)
     ahead = (event for event in found if event.day >= today)
     return tuple(sorted(ahead, key=lambda event: (event.day, event.text)))
 
 
 def ahead(
-    agreements: Collection[Agreement], agencies: Collection[Agency], now_ms: int
-) -> tuple[date, tuple[Event, ...]]:
-    """Return today, and what lies ahead of agreements and of agencies' files, in order.
+    agreements: Collection[Agreement], agencies: Collection[Agency], now_ms: int,
+    roster: Roster | None = None,
+) -> tuple[date, tuple[Event, ...]]:  # fmt: skip
+    """Return today, and what lies ahead of agreements, agencies' files and officers' trainings.
 
     A file is over in no agreement's zone: its day is that of the first agreement's.
     """
     zones: list[tzinfo] = [agreement.manifest.zone for agreement in agreements]
     zone = zones[0] if zones else UTC
-    found = [event for agreement in agreements for event in events(agreement, now_ms)]
+    found = [event for agreement in agreements for event in events(agreement, now_ms, roster)]
     for agency in agencies:
         day = local_date(agency.expires_at_ms - 1, zone)
         text = f"the last day of its agency.toml {agency.number}: a new one must be published"
@@ -79,10 +90,18 @@ def ahead(
     return local_date(now_ms, zone), tuple(found)
 
 
-def due(found: Iterable[Event], today: date) -> tuple[tuple[Event, int], ...]:
-    """Return the events of which a person is told today, with the days that are left."""
+def due(found: Iterable[Event], today: date) -> tuple[tuple[Event, int, int], ...]:
+    """Return the events of which a person is told, each with the days left and its stage.
+
+    The stage is the last of the 90, 60 and 30 days that has come: whoever was not
+    there on that very day is told on the next.
+    """
     ahead = [(event, (event.day - today).days) for event in found]
-    return tuple((event, days) for event, days in ahead if days in AHEAD_DAYS)
+    return tuple(
+        (event, days, min(stage for stage in AHEAD_DAYS if days <= stage))
+        for event, days in ahead
+        if 0 <= days <= max(AHEAD_DAYS)
+    )
 
 
 def _ends(agreement: Agreement, now_ms: int) -> Iterator[Event]:
@@ -135,6 +154,26 @@ def _audits(agreement: Agreement, now_ms: int) -> Iterator[Event]:
             text = f"each party must have audited{to}, every {rule.every_months} months"
             yield Event(day, manifest.id, rule.section, text, EventKind.AUDIT)
             return
+
+
+def _trainings(agreement: Agreement, roster: Roster | None, now_ms: int) -> Iterator[Event]:
+    """Yield the last days on which officers' trainings count, those of one day together."""
+    manifest, term = agreement.manifest, agreement.term
+    if roster is None or roster.agency not in agreement.parties:
+        return
+    if term.expires_ms is not None and now_ms >= term.expires_ms:
+        return
+    needs = manifest.eligibility
+    by_day: dict[date, list[str]] = {}
+    for officer in roster.officers.values():
+        day = day_of(officer.trained_on)
+        if officer.standing == GOOD_STANDING and day is not None:
+            by_day.setdefault(day, []).append(officer.id)
+    for day, officers in by_day.items():
+        last = day + timedelta(days=needs.training_within_days)
+        text = f"the last day on which {roster.agency}'s training of {day} counts"
+        who = tuple(sorted(officers))
+        yield Event(last, manifest.id, needs.section, text, EventKind.TRAINING, who)
 
 
 def _members(agreement: Agreement) -> Iterator[Event]:

@@ -22,23 +22,28 @@ from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
 from accord.federation import load
+from accord.roster import read_roster
 
 
 def calendar(
     federation: Annotated[Path, typer.Option(help="The federation folder.")],
     root: Roots,
     ics: Annotated[Path | None, typer.Option(help="Write an iCalendar file here too.")] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="Your desk's roster.toml: adds its officers' trainings.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what lies ahead: ends, last days for notices, meetings, files to renew."""
+    """Show what lies ahead: ends, last days for notices, meetings, trainings, files to renew."""
     loaded, now_ms = load(federation, pinned(root)), SystemClock().now_ms()
-    today, found = ahead(loaded.agreements.values(), loaded.agencies.values(), now_ms)
+    desk = read_roster(roster) if roster is not None else None
+    today, found = ahead(loaded.agreements.values(), loaded.agencies.values(), now_ms, desk)
     if ics is not None:
         write_new(ics, as_icalendar(found, now_ms))
     if as_json:
         content = [
             {"day": e.day.isoformat(), "days_left": (e.day - today).days, "of": e.agreement,
-             "section": e.section or None, "what": e.text} for e in found
+             "section": e.section or None, "what": e.text, "officers": list(e.who)} for e in found
         ]  # fmt: skip
         sys.stdout.write(json.dumps({"events": content}, indent=1) + "\n")
         return
@@ -46,11 +51,16 @@ def calendar(
     for event in found:
         left = str((event.day - today).days)
         table.add_row(
-            str(event.day), left, *map(shown, (event.agreement, event.section, event.text))
+            str(event.day), left, *map(shown, (event.agreement, event.section, _what(event)))
         )
     console().print(table if found else "Nothing lies ahead.")
     if ics is not None:
         console().print(f"Written: {ics}", markup=False)
+
+
+def _what(event: Event) -> str:
+    """Return what happens, and to which officers."""
+    return f"{event.text}: {', '.join(event.who)}" if event.who else event.text
 
 
 def as_icalendar(found: tuple[Event, ...], now_ms: int) -> bytes:
@@ -65,7 +75,7 @@ def as_icalendar(found: tuple[Event, ...], now_ms: int) -> bytes:
         entry.add("dtstamp", to_datetime(now_ms))
         entry.add("dtstart", event.day)
         entry.add("dtend", event.day + timedelta(days=1))
-        entry.add("summary", f"{event.agreement}: {event.text}")
+        entry.add("summary", f"{event.agreement}: {_what(event)}")
         if event.section:
             entry.add("description", f"Section {event.section}")
         for days in AHEAD_DAYS:

@@ -16,6 +16,7 @@ from accord.agreements.term import months_after
 from accord.cli.agreement_calendar import as_icalendar
 from accord.clock import to_ms
 from accord.errors import InputError
+from accord.roster import Officer, Roster
 
 ZONE = ZoneInfo("America/Los_Angeles")
 NOW = datetime(2026, 3, 1, 4, tzinfo=ZONE)
@@ -144,10 +145,59 @@ def test_a_person_is_told_ninety_sixty_and_thirty_days_before(world):
     today, found = ahead([agreement], [agency], NOW_MS)
     assert today == date(2026, 3, 1)
     assert [event.agreement for event in found] == ["city", "city-harbor"]
-    ((event, left),) = due(found, today)
-    assert (event.agreement, left) == ("city", 60)
-    assert due(found, date(2028, 3, 2))[0][1] == 90
-    assert due(found, date(2028, 3, 3)) == ()
+    ((event, left, stage),) = due(found, today)
+    assert (event.agreement, left, stage) == ("city", 60, 60)
+    # Whoever was not there on the day itself is told on the next.
+    assert due(found, date(2028, 3, 1)) == ()
+    for day, told in (
+        (date(2028, 3, 2), (90, 90)), (date(2028, 3, 3), (89, 90)), (date(2028, 4, 1), (60, 60)),
+        (date(2028, 5, 30), (1, 30)), (date(2028, 5, 31), (0, 30)),
+    ):  # fmt: skip
+        assert [one[1:] for one in due(found, day)] == [told]
+    assert due(found, date(2028, 6, 1)) == ()
+
+
+def test_of_a_replaced_text_only_what_its_instruments_bring_lies_ahead(world):
+    audits = '[audits]\nsection = "III"\nevery_months = 6\n'
+    agreement = world.agreement(world.manifest(extension="once", tables=audits))
+    disputed = signed(agreement, K.DISPUTE, date(2026, 2, 27), reason="x")
+    assert len(days(disputed)) == 5
+    replaced = replace(disputed, replaced_ms=NOW_MS)
+    text = "the parties must have met on the dispute that city opened on 2026-02-27"
+    assert days(replaced) == [("2026-03-06", text)]
+
+
+def test_a_training_has_the_last_day_on_which_decide_counts_it(world):
+    agreement = world.agreement()
+    within = agreement.manifest.eligibility.training_within_days
+    trained = date(2026, 3, 10) - timedelta(days=within)
+
+    def officer(name: str, day: date, standing: str = "good") -> Officer:
+        return Officer(name, "n", "r", standing, day.isoformat(), frozenset())
+
+    held = [
+        officer("b-2", trained), officer("b-1", trained), officer("b-3", trained, "left"),
+        officer("b-4", trained - timedelta(days=30)),
+    ]  # fmt: skip
+    roster = Roster("city", 1, NOW_MS, {one.id: one for one in held})
+    _, found = ahead([agreement], [], NOW_MS, roster)
+    event = found[0]
+    text = f"the last day on which city's training of {trained} counts"
+    assert (str(event.day), event.text, event.who) == ("2026-03-10", text, ("b-1", "b-2"))
+    assert (event.section, len(found)) == (agreement.manifest.eligibility.section, 2)
+    assert b"b-1\\, b-2" in as_icalendar(found, NOW_MS).replace(b"\r\n ", b"")
+    for day, allowed in ((date(2026, 3, 10), True), (date(2026, 3, 11), False)):
+        at_ms = to_ms(datetime(day.year, day.month, day.day, 9, tzinfo=ZONE))
+        said = {
+            "trained_on": trained.isoformat(), "issued_at_ms": at_ms - 1,
+            "not_after_ms": at_ms + 1000,
+        }  # fmt: skip
+        query = world.query(agreement, officer=said)
+        window = replace(query.window, from_ms=at_ms - 1000, to_ms=at_ms)
+        decision = world.ask(replace(query, window=window), agreement, None, at_ms=at_ms)
+        assert decision.allowed is allowed
+    strangers = replace(roster, agency="county")
+    assert len(ahead([agreement], [], NOW_MS, strangers)[1]) == 1
 
 
 def test_the_file_is_one_that_a_calendar_program_takes(world):
