@@ -162,7 +162,7 @@ def _ending(manifest: Manifest, term: Term, one: Instrument) -> Ending | str | N
         rule = manifest.termination
         if rule is None:
             return "the agreement does not let one party alone end it"
-        return ended_by(manifest, rule, one)
+        return ended_by(manifest, rule, one, term.commences_ms)
     if one.kind is InstrumentKind.NON_EXTENSION:
         rule = manifest.non_extension
         if rule is None:
@@ -174,7 +174,7 @@ def _ending(manifest: Manifest, term: Term, one: Instrument) -> Ending | str | N
 def _not_extended(
     manifest: Manifest, term: Term, rule: NoticeRule, one: Instrument
 ) -> Ending | str:
-    since, defect = counted(manifest, rule, one)
+    since, defect = counted(manifest, rule, one, term.commences_ms)
     if since is None:
         return defect
     if term.commences_ms is None:

@@ -80,7 +80,7 @@ def membership(manifest: Manifest, term: Term, instruments: Sequence[Instrument]
     if not instruments:
         return Membership(tuple(found.values()))
     instruments = sorted(instruments, key=lambda one: (one.signed_at_ms, one.party, one.number))
-    leaving, defects = _leaving(manifest, instruments)
+    leaving, defects = _leaving(manifest, term, instruments)
     found = {name: _until(member, leaving) for name, member in found.items()}
     pending = [one for one in instruments if one.kind is InstrumentKind.ACCESSION]
     # One by one in the order in which they join: each needs those who are members by then.
@@ -125,7 +125,9 @@ def _defect(one: Instrument, words: str) -> str:
 _Leaving = dict[str, tuple[Ending, int]]
 
 
-def _leaving(manifest: Manifest, instruments: Iterable[Instrument]) -> tuple[_Leaving, list[str]]:
+def _leaving(
+    manifest: Manifest, term: Term, instruments: Iterable[Instrument]
+) -> tuple[_Leaving, list[str]]:
     """Return when each leaves, with the number of its first notice, and what has no effect.
 
     Of several of one party the first day counts, whenever they were signed.
@@ -139,7 +141,7 @@ def _leaving(manifest: Manifest, instruments: Iterable[Instrument]) -> tuple[_Le
         if rule is None:
             defects.append(_defect(one, "the agreement does not let one party leave it"))
             continue
-        ended = ended_by(manifest, rule, one)
+        ended = ended_by(manifest, rule, one, term.commences_ms)
         if isinstance(ended, str):
             defects.append(_defect(one, ended))
         else:

@@ -4,6 +4,7 @@ Days are counted as calendar days in the agreement's zone, the first not
 counted: thirty days after 1 October is 31 October.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -24,9 +25,16 @@ class Ending:
 
 
 def notice_defect(
-    rule: NoticeRule, sent: dict[Channel, date], received_on: date | None, signed_on: date
+    rule: NoticeRule,
+    sent: Mapping[Channel, date],
+    received_on: date | None,
+    commenced_on: date | None,
+    signed_on: date,
 ) -> tuple[date | None, str]:
-    """Return from which day a notice counts, or what the text demands and it lacks."""
+    """Return from which day a notice counts, or what the text demands and it lacks.
+
+    ``commenced_on`` is None for an agreement that has not commenced.
+    """
     anyhow = Channel.ANY_WRITING in rule.channels
     demanded = frozenset(sent) if anyhow else rule.channels
     if not sent:
@@ -36,6 +44,8 @@ def notice_defect(
     days = [*sent.values(), *([received_on] if received_on else [])]
     if any(day > signed_on for day in days):
         return None, "it names a day after its signature as one that has been"
+    if commenced_on is not None and any(day < commenced_on for day in days):
+        return None, f"it names a day before {commenced_on}, on which the agreement commenced"
     if rule.counted_from is CountedFrom.SENDING:
         # Served when the last demanded channel was: of two readings the later day.
         return max(day for channel, day in sent.items() if channel in demanded), ""
@@ -46,15 +56,20 @@ def notice_defect(
     return received_on, ""
 
 
-def counted(manifest: Manifest, rule: NoticeRule, one: Instrument) -> tuple[date | None, str]:
+def counted(
+    manifest: Manifest, rule: NoticeRule, one: Instrument, commences_ms: int | None
+) -> tuple[date | None, str]:
     """Return from which day an instrument's notice counts, or its defect."""
-    signed_on = local_date(one.signed_at_ms, manifest.zone)
-    return notice_defect(rule, dict(one.details.sent), one.details.received_on, signed_on)
+    signed_on, said = local_date(one.signed_at_ms, manifest.zone), one.details
+    commenced_on = None if commences_ms is None else local_date(commences_ms, manifest.zone)
+    return notice_defect(rule, said.sent, said.received_on, commenced_on, signed_on)
 
 
-def ended_by(manifest: Manifest, rule: NoticeRule, one: Instrument) -> Ending | str:
+def ended_by(
+    manifest: Manifest, rule: NoticeRule, one: Instrument, commences_ms: int | None
+) -> Ending | str:
     """Return when a notice with a last day ends what it is for, or its defect in words."""
-    since, defect = counted(manifest, rule, one)
+    since, defect = counted(manifest, rule, one, commences_ms)
     last_day = one.details.last_day
     if since is None or last_day is None:
         return defect

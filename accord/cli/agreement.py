@@ -28,6 +28,7 @@ from accord.cli.agreement_replay import replay
 from accord.cli.agreement_status import print_undecided, status
 from accord.cli.cells import shown
 from accord.cli.files import section_texts, write_new
+from accord.cli.notice_kit import check_counsel, held
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock
@@ -140,8 +141,9 @@ def sign(
 ) -> None:
     """Sign the exact bytes of an agreement.toml as one party's counterpart."""
     manifest = read_manifest(file)
-    now_ms = SystemClock().now_ms()
-    data = sign_counterpart(manifest, party, signer, capacity, now_ms, PrivateKey.load(key))
+    now_ms, counsel = SystemClock().now_ms(), PrivateKey.load(key)
+    data = sign_counterpart(manifest, party, signer, capacity, now_ms, counsel)
+    check_counsel(held(file.parent, manifest).agencies.get(party), counsel, key)
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
     write_new(path, data)
     screen = console()

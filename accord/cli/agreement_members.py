@@ -16,7 +16,6 @@ from accord.cli.notice_kit import (
     Party,
     Received,
     Sent,
-    checked_notice,
     day_of,
     maybe,
     read,
@@ -79,17 +78,10 @@ def withdraw(
 ) -> None:  # fmt: skip
     """Leave the agreement with the notice that its text demands; the rest goes on."""
     manifest = read(folder)
-    rule = manifest.withdrawal or manifest.termination
-    if rule is None:
+    if (manifest.withdrawal or manifest.termination) is None:
         raise InputError(folder, "does not let one party leave it", "use: notice suspend")
     day = day_of("--last-day", last_day)
     said = Details(last_day=day, sent=sent_on(sent), received_on=maybe(received))
-    counted = checked_notice(manifest, rule, said)
-    if (day - counted).days < rule.days:
-        raise InputError(
-            "--last-day", f"leaves less than {rule.days} days after {counted} ({rule.section})",
-            "give a later day; to stop at once, use: notice suspend",
-        )  # fmt: skip
     who = Party(party, key, signer, capacity)
     sign_and_write(folder, manifest, InstrumentKind.WITHDRAWAL, said, who)
 

@@ -26,7 +26,6 @@ from accord.cli.notice_kit import (
     Received,
     Sent,
     Why,
-    checked_notice,
     day_of,
     kinds_of,
     maybe,
@@ -49,20 +48,13 @@ def terminate(
 ) -> None:  # fmt: skip
     """End the agreement as one party, with the notice that its text demands."""
     manifest = read(folder)
-    rule = manifest.termination
-    if rule is None:
+    if manifest.termination is None:
         raise InputError(
             folder, "does not let one party alone end it", "use: notice end-together, or suspend"
         )
     said = Details(
         last_day=day_of("--last-day", last_day), sent=sent_on(sent), received_on=maybe(received)
     )
-    counted = checked_notice(manifest, rule, said)
-    if said.last_day is None or (said.last_day - counted).days < rule.days:
-        raise InputError(
-            "--last-day", f"leaves less than {rule.days} days after {counted} ({rule.section})",
-            "give a later day; to stop at once, use: notice suspend",
-        )  # fmt: skip
     sign_and_write(
         folder, manifest, InstrumentKind.TERMINATION, said, Party(party, key, signer, capacity)
     )
@@ -75,11 +67,9 @@ def not_extend(
 ) -> None:  # fmt: skip
     """Prevent the next extension. A late notice counts for the one after it."""
     manifest = read(folder)
-    rule = manifest.non_extension
-    if rule is None:
+    if manifest.non_extension is None:
         raise InputError(folder, "says nothing of preventing an extension", "see: explain")
     said = Details(sent=sent_on(sent), received_on=maybe(received))
-    checked_notice(manifest, rule, said)
     sign_and_write(
         folder, manifest, InstrumentKind.NON_EXTENSION, said, Party(party, key, signer, capacity)
     )

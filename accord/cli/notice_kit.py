@@ -1,25 +1,26 @@
 """What every command of ``accord agreement notice`` needs: its options, and one file signed."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from accord.agencies import read_plain
+from accord.agencies import Agency, read_plain
+from accord.agreements.effective import Agreement
 from accord.agreements.instrument_payload import sign_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name, named
-from accord.agreements.manifest import Manifest, NoticeRule
+from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
-from accord.agreements.notices import notice_defect
-from accord.agreements.reading import local_date
 from accord.cli.files import write_new
 from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import InputError
+from accord.federation import Federation, load
+from accord.identity import KeyRole
 from accord.keys import PrivateKey
 from accord.model import Kind, Purpose
 
@@ -60,12 +61,19 @@ def read(folder: Path) -> Manifest:
 def sign_and_write(
     folder: Path, manifest: Manifest, kind: InstrumentKind, said: Details, who: Party
 ) -> None:
-    """Sign one instrument and write its file, the next of its party; never over another."""
+    """Sign one instrument and write its file, the next of its party; never over another.
+
+    Raises:
+        InputError: it would have no effect, or the key is none of its party's counsel.
+    """
     instruments = folder / "instruments"
     number = _next_number(instruments, who.party)
-    now_ms = SystemClock().now_ms()
+    now_ms, key = SystemClock().now_ms(), PrivateKey.load(who.key)
     one = Instrument(who.party, number, kind, who.name, who.capacity, now_ms, said)
-    data = sign_instrument(manifest, one, PrivateKey.load(who.key))
+    data = sign_instrument(manifest, one, key)
+    around = held(folder, manifest)
+    check_counsel(around.agencies.get(who.party), key, who.key)
+    _check_effect(around.agreements.get(manifest.digest) or Agreement(manifest, ()), one)
     path = instruments / file_name(who.party, number)
     write_new(path, data)
     screen = console()
@@ -77,22 +85,41 @@ def sign_and_write(
     )
 
 
+def held(folder: Path, manifest: Manifest) -> Federation:
+    """Return what the federation folder around holds, by the roots that the text names."""
+    return load(folder.resolve().parent.parent, {one.id: one.root for one in manifest.parties})
+
+
+def check_counsel(agency: Agency | None, key: PrivateKey, path: Path) -> None:
+    """Refuse a key that is none of the party's counsel, as far as its agency.toml is held.
+
+    Raises:
+        InputError: what such a key signs would stop the agreement, since nobody can verify it.
+    """
+    if agency is None or key.public in agency.keys_for(KeyRole.COUNSEL):
+        return
+    raise InputError(
+        path, f"is no counsel key that the agency.toml of {agency.id} names",
+        "sign with its counsel's key; a new key is published first: accord certs publish",
+    )  # fmt: skip
+
+
+def _check_effect(agreement: Agreement, one: Instrument) -> None:
+    """Refuse what would do nothing once it is held.
+
+    An accession may come before the last admission that it needs.
+    """
+    after = replace(agreement, instruments=(*agreement.instruments, one))
+    before = set(agreement.effects.defects)
+    awaited = one.kind is InstrumentKind.ACCESSION and agreement.membership.find(one.party) is None
+    for defect in after.effects.defects:
+        if defect not in before and not awaited:
+            raise InputError("this notice", f"would have no effect: {defect}", "see: explain")
+
+
 def _next_number(instruments: Path, party: str) -> int:
     names = [named(path.name) for path in instruments.glob("*.json")]
     return max((name[1] for name in names if name and name[0] == party), default=0) + 1
-
-
-def checked_notice(manifest: Manifest, rule: NoticeRule, said: Details) -> date:
-    """Return the day from which a notice counts.
-
-    Raises:
-        InputError: it is not what the text demands.
-    """
-    today = local_date(SystemClock().now_ms(), manifest.zone)
-    counted, defect = notice_defect(rule, dict(said.sent), said.received_on, today)
-    if counted is None:
-        raise InputError("this notice", f"would have no effect: {defect}", "see: explain")
-    return counted
 
 
 def sent_on(texts: list[str]) -> dict[Channel, date]:

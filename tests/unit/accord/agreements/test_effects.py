@@ -80,6 +80,10 @@ def test_a_termination_counts_thirty_days_from_receipt(world):
         ({"received_on": None}, "it does not say when it was received (V)"),
         ({"received_on": SENT - timedelta(days=1)}, "it was received before it was sent"),
         ({"signed_on": SENT}, "names a day after its signature"),
+        (
+            {"sent": both(date(2001, 1, 1)), "received_on": date(2001, 1, 1)},
+            "names a day before 2025-06-01, on which the agreement commenced",
+        ),
     ],
 )
 def test_a_termination_that_the_text_does_not_allow_does_nothing(world, changes, defect):

@@ -1,14 +1,13 @@
 """Joining, leaving and choosing, as counsel does it on the command line."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from accord.agreements.manifest_reading import parse_manifest
 from tests.unit.accord.cli.kit import fails, run, sign, status
-from tests.unit.accord.cli.test_agreement_notice import notice
+from tests.unit.accord.cli.test_agreement_notice import TODAY, notice
 
-TODAY = datetime.now(UTC).date() - timedelta(days=1)
 ROOT = "county=sha256:" + "1" * 64
 JOINER = ("--joiner", ROOT, "--name", "County", "--contact", "x", "--kind", "police",
           "--state", "CA")  # fmt: skip

@@ -1,12 +1,13 @@
 """``accord agreement notice``: signed where it counts, and told where it would not."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.unit.accord.cli.kit import fails, run, sign, status
 
-TODAY = datetime.now(UTC).date() - timedelta(days=1)
+TODAY = datetime.now(ZoneInfo("America/Los_Angeles")).date()
 LATER = TODAY + timedelta(days=40)
 SENT = ("--sent", f"certified-mail={TODAY}", "--sent", f"facsimile={TODAY}")
 
@@ -105,3 +106,38 @@ def test_not_extended_only_where_something_is_extended(in_force):
     assert "says nothing of preventing an extension" in fails(
         *notice(in_force, "not-extend", "--sent", f"e-mail={TODAY}")
     )
+
+
+def test_what_would_do_nothing_is_not_signed(in_force):
+    folder = in_force / "federation/agreements/city-harbor/instruments"
+    run(*notice(in_force, "dispute", "--reason", "a count"))
+    reviewed = ("--of", 1, "--decided-by", "Chief", "--reason", "over", "--outcome", "ends")
+    assert "number 1 is a dispute, which it can't lift" in fails(
+        *notice(in_force, "resume", "--of", 1)
+    )
+    assert "number 1 is a dispute, which it can't lift" in fails(
+        *notice(in_force, "review", *reviewed)
+    )
+    run(*notice(in_force, "suspend", "--reason", "an inquiry"))
+    run(*notice(in_force, "resume", "--of", 2))
+    assert "number 3 is a resumption, which it can't lift" in fails(
+        *notice(in_force, "resume", "--of", 3)
+    )
+    old = ("--sent", "certified-mail=2001-01-01", "--sent", "facsimile=2001-01-01")
+    assert f"names a day before {TODAY}, on which the agreement commenced" in fails(
+        *notice(in_force, "terminate", "--received", "2001-01-01", "--last-day", TODAY, *old)
+    )
+    assert len(list(folder.iterdir())) == 3
+    assert "In force now: yes" in run(*status(in_force))
+
+
+def test_another_partys_key_signs_nothing(in_force, tmp_path):
+    counterpart = list(sign(in_force, "city", "--out", tmp_path / "city.json"))
+    counterpart[counterpart.index("--key") + 1] = in_force / "harbor.pem"
+    assert "is no counsel key that the agency.toml of city names" in fails(*counterpart)
+    assert not (tmp_path / "city.json").exists()
+    command = list(notice(in_force, "suspend", "--reason", "an inquiry"))
+    command[command.index("--key") + 1] = in_force / "harbor.pem"
+    assert "is no counsel key that the agency.toml of city names" in fails(*command)
+    assert not (in_force / "federation/agreements/city-harbor/instruments").exists()
+    run(*notice(in_force, "suspend", "--reason", "an inquiry"))
