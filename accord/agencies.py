@@ -55,9 +55,21 @@ class Endpoint:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class RetiredKey:
+    """A counsel key that signs no more: what it signed up to ``until_ms`` (UTC ms) counts."""
+
+    key: PublicKey
+    until_ms: int
+
+
 @dataclass(frozen=True)
 class Agency:
-    """A verified ``agency.toml``. ``root`` is 64 hex digits."""
+    """A verified ``agency.toml``. ``root`` is 64 hex digits.
+
+    ``keys`` are those in use, by role; ``retired`` the counsel keys before the one
+    in use. A key that was stolen is in neither: nothing that it signed counts.
+    """
 
     id: str
     number: int
@@ -74,6 +86,7 @@ class Agency:
     expires_at_ms: int
     revoked: frozenset[int]
     certifications: tuple[Certification, ...] = ()
+    retired: tuple[RetiredKey, ...] = ()
 
     def keys_for(self, role: KeyRole | str) -> tuple[PublicKey, ...]:
         """Return the published keys of a role; empty where there is none."""
@@ -87,6 +100,7 @@ class Agency:
 class _Key(StrictModel):
     role: str
     public: str
+    until: datetime | None = None
 
 
 class _Endpoint(StrictModel):
@@ -132,6 +146,7 @@ def render_agency(
     expires_at_ms: int,
     revoked: Sequence[int] = (),
     certifications: Sequence[Certification] = (),
+    retired: Sequence[RetiredKey] = (),
 ) -> bytes:
     """Return the text of an ``agency.toml``."""
     lines = [
@@ -158,12 +173,18 @@ def render_agency(
     for role, public in keys:
         der = base64.b64encode(public.der).decode()
         lines += ["", "[[keys]]", f'role = "{role}"', f'public = "{der}"']
+    if retired:
+        lines += ["", "# Counsel keys that sign no more; what they signed up to then counts."]
+    for one in retired:
+        der = base64.b64encode(one.key.der).decode()
+        lines += ["", "[[keys]]", f'role = "{KeyRole.COUNSEL}"', f'public = "{der}"']
+        lines.append(f"until = {_toml_time(one.until_ms)}")
     for endpoint in endpoints:
         lines += ["", "[[endpoints]]", f'id = "{endpoint.spiffe}"']
         lines.append(f"address = {_quote(endpoint.address)}")
-    for one in certifications:
-        lines += ["", "[[certifications]]", f"id = {_quote(one.id)}"]
-        lines.append(f"until = {_toml_time(one.until_ms)}")
+    for certified in certifications:
+        lines += ["", "[[certifications]]", f"id = {_quote(certified.id)}"]
+        lines.append(f"until = {_toml_time(certified.until_ms)}")
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -188,15 +209,23 @@ def parse_agency(data: bytes, where: object, root: str) -> Agency:
         raise InputError(f"{where}: format", "is not one that this version reads", FORMAT)
     if file.kind not in KINDS:
         raise InputError(f"{where}: kind", "is not a known kind", f"use one of {', '.join(KINDS)}")
-    times = (file.issued_at, file.expires_at, *(one.until for one in file.certifications))
+    times = [file.issued_at, file.expires_at, *(one.until for one in file.certifications)]
+    times += [key.until for key in file.keys if key.until is not None]
     if any(time.tzinfo is None for time in times):
         raise InputError(f"{where}: issued_at, expires_at, until", "lack a zone", 'end with "Z"')
     keys: dict[str, tuple[PublicKey, ...]] = {}
+    retired: list[RetiredKey] = []
     for key in file.keys:
         if key.role not in set(KeyRole) - {KeyRole.ROOT}:
             raise InputError(f"{where}: keys.role", f"{key.role!r} is not a role of a key")
         public = PublicKey.from_der(_unbase64(key.public, where), f"{where}: keys.public")
-        keys[key.role] = (*keys.get(key.role, ()), public)
+        if key.until is None:
+            keys[key.role] = (*keys.get(key.role, ()), public)
+        elif key.role == KeyRole.COUNSEL:
+            retired.append(RetiredKey(public, to_ms(key.until)))
+        else:
+            said = f"is given for a key of {key.role}: only counsel's outlives its use"
+            raise InputError(f"{where}: keys.until", said, "leave the old key out")
     return Agency(
         id=agency,
         number=file.number,
@@ -213,6 +242,7 @@ def parse_agency(data: bytes, where: object, root: str) -> Agency:
         expires_at_ms=to_ms(file.expires_at),
         revoked=frozenset(_serial(text, where) for text in file.revoked_serials),
         certifications=tuple(Certification(c.id, to_ms(c.until)) for c in file.certifications),
+        retired=tuple(retired),
     )
 
 

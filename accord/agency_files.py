@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.agencies import KINDS, Agency, Endpoint, render_agency, sign_agency, verify_agency
+from accord.agencies import (
+    KINDS,
+    Agency,
+    Endpoint,
+    RetiredKey,
+    render_agency,
+    sign_agency,
+    verify_agency,
+)
 from accord.durable import make_folder
 from accord.errors import InputError
 from accord.identity import KeyRole, PeerRole, SpiffeId
@@ -172,6 +180,60 @@ def issue_peer(
     return certificate, key
 
 
+def new_counsel_key(files: AgencyFiles, now_ms: int, *, stolen: bool) -> Path:
+    """Make a new counsel key, publish it, and return where the old one lies now.
+
+    What the old one signed up to now counts on, unless it was stolen: then
+    nothing does that it ever signed. The root's key must be there.
+
+    Raises:
+        InputError: a key can't be read, or a file is there already.
+    """
+    PrivateKey.load(files.root)
+    old, path = files.published(), files.key(KeyRole.COUNSEL)
+    before = PrivateKey.load(path).public
+    aside = path.with_name(f"counsel-until-{old.number}.pem")
+    if aside.exists():
+        raise InputError(aside, "is there already", "move it away")
+    path.rename(aside)
+    PrivateKey.generate().save(path)
+    republish(
+        files, now_ms, retired=[*old.retired, *([] if stolen else [RetiredKey(before, now_ms)])]
+    )
+    return aside
+
+
+def republish(
+    files: AgencyFiles,
+    now_ms: int,
+    *,
+    endpoints: Sequence[Endpoint] | None = None,
+    revoked: Sequence[int] | None = None,
+    certifications: Sequence[Certification] | None = None,
+    retired: Sequence[RetiredKey] | None = None,
+) -> int:
+    """Sign ``agency.toml`` under the next number, as it was but for what is given; return that.
+
+    Raises:
+        InputError: a key can't be read.
+    """
+    old = files.published()
+    publish_agency(
+        files,
+        name=old.name,
+        kind=old.kind,
+        state=old.state,
+        contact=old.contact,
+        endpoints=old.endpoints if endpoints is None else endpoints,
+        number=old.number + 1,
+        now_ms=now_ms,
+        revoked=sorted(old.revoked) if revoked is None else revoked,
+        certifications=old.certifications if certifications is None else certifications,
+        retired=old.retired if retired is None else retired,
+    )
+    return old.number + 1
+
+
 def publish_agency(
     files: AgencyFiles,
     *,
@@ -184,6 +246,7 @@ def publish_agency(
     now_ms: int,
     revoked: Sequence[int] = (),
     certifications: Sequence[Certification] = (),
+    retired: Sequence[RetiredKey] = (),
 ) -> None:
     """Write and sign ``agency.toml``; the root's key must be there for it.
 
@@ -205,6 +268,7 @@ def publish_agency(
         expires_at_ms=now_ms + _YEAR_MS,
         revoked=revoked,
         certifications=certifications,
+        retired=retired,
     )
     make_folder(files.public)
     (files.public / "agency.toml").write_bytes(data)

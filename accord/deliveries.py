@@ -1,7 +1,7 @@
 """What comes from another party for an agreement that is held: verified, then kept.
 
-    counterparts/<party>.json     never over another
-    instruments/<party>-<n>.json  never over another
+    counterparts/<party>.json     over another only where that is signed anew: the
+    instruments/<party>-<n>.json  same content, once its signature counts no more
     heads/<party>.json            only over one with a lower number, none dated ahead,
                                   and none that says nothing new within a minute
 
@@ -20,6 +20,7 @@ from accord.agreements import counterparts, heads, instrument_payload, instrumen
 from accord.agreements.acknowledgements import Received
 from accord.agreements.effective import Agreement
 from accord.durable import create_file, replace_file
+from accord.envelope_json import from_json
 from accord.errors import AccordError, Code, InputError, Refused, Unverified
 from accord.federation import Federation
 from accord.wire.v1 import delivery_pb2
@@ -168,6 +169,9 @@ def keep(file: AgreementFile, federation: Federation, *, last_head: int, now_ms:
         if head is None:
             if create_file(path, file.content):
                 return True
+            if _signed_anew(file, path, federation):
+                replace_file(path, file.content)
+                return True
             raise Refused(
                 Code.AGREEMENT_INVALID, text="Another file of this name is held; none replaces it."
             )
@@ -205,9 +209,33 @@ def missing(file: AgreementFile, federation: Federation) -> list[str]:
     for number, digest in enumerate(head.instruments if head else (), 1):
         name = f"instruments/{instruments.file_name(party, number)}"
         data = _held(folder / name)
-        if data is None or hashlib.sha256(data).hexdigest() != digest:
+        if data is None or not _is_named(data, digest):
             names.append(name)
     return names[:MAX_MISSING]
+
+
+def _is_named(data: bytes, digest: str) -> bool:
+    try:
+        return instrument_payload.named_digest(data, "an instrument") == digest
+    except InputError:
+        return False
+
+
+def _signed_anew(file: AgreementFile, path: Path, federation: Federation) -> bool:
+    """Tell whether a verified file is the held one to the letter, whose signature counts no more.
+
+    So it is once a key of counsel was stolen and withdrawn.
+    """
+    held = _held(path)
+    try:
+        if held is None or from_json(held, path).payload != from_json(file.content, path).payload:
+            return False
+        check(AgreementFile(file.digest, file.name, held), federation)
+    except (Unverified, InputError):
+        return False
+    except Refused:
+        return True
+    return False
 
 
 def _held(path: Path) -> bytes | None:

@@ -12,7 +12,6 @@ What was refused is held like what was taken. Pins have no part in it: what was
 seen before is compared anew at each pass over the folder.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
@@ -21,7 +20,7 @@ from accord.agencies import Agency, load_agency, read_plain
 from accord.agreements.counterparts import Counterpart, verify_counterpart
 from accord.agreements.effective import Agreement
 from accord.agreements.heads import Head, verify_head
-from accord.agreements.instrument_payload import verify_instrument
+from accord.agreements.instrument_payload import named_digest, verify_instrument
 from accord.agreements.instruments import Instrument
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_reading import parse_manifest
@@ -119,7 +118,7 @@ class Memory:
     def instrument(
         self, path: Path, manifest: Manifest, agency: Agency, number: int, root: str
     ) -> tuple[Instrument, str]:
-        """Return the instrument in a file and the file's SHA-256, 64 hex digits.
+        """Return the instrument in a file and its digest as heads name it.
 
         Raises as :func:`verify_instrument`.
         """
@@ -131,7 +130,7 @@ class Memory:
             of,
             lambda: verify_instrument(data, manifest, agency, number, path, root=root),
         )
-        return one, hashlib.sha256(data).hexdigest()
+        return one, named_digest(data, path)
 
     def head(self, path: Path, manifest: Manifest, agency: Agency, root: str) -> Head:
         """Return the head in a file; raises as :func:`verify_head`."""
@@ -156,7 +155,8 @@ class Memory:
 
 def _signer(manifest: Manifest, agency: Agency, role: KeyRole) -> tuple[object, ...]:
     """Return all of an agency, and of the text, that the verification of its file looks at."""
-    return manifest.digest, agency.id, agency.root, agency.keys_for(role)
+    once = agency.retired if role is KeyRole.COUNSEL else ()
+    return manifest.digest, agency.id, agency.root, agency.keys_for(role), once
 
 
 def _outcome(make: Callable[[], T]) -> T | AccordError:

@@ -6,7 +6,6 @@ was amended too. The head goes
 into the node's own federation folder, like any other file of the agreement.
 """
 
-import hashlib
 from pathlib import Path
 
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from accord.agencies import read_plain
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.heads import HOUR_MS, Head, file_name, sign_head
+from accord.agreements.instrument_payload import named_digest
 from accord.agreements.instruments import file_name as instrument_name
 from accord.clock import Clock
 from accord.durable import replace_file
@@ -83,10 +83,10 @@ class HeadKeeper:
         return True
 
     def _own(self, agreement: Agreement, folder: Path) -> tuple[str, ...] | None:
-        """Return the SHA-256 of each of our own instruments; None where one is missing."""
+        """Return the digest of each of our own instruments; None where one is missing."""
         numbers = {one.number for one in agreement.instruments if one.party == self._agency}
         last = self._sources.last_instrument(agreement.manifest.digest, self._agency)
         if numbers != set(range(1, last + 1)):
             return None
         paths = [folder / "instruments" / instrument_name(self._agency, n) for n in sorted(numbers)]
-        return tuple(hashlib.sha256(read_plain(path)).hexdigest() for path in paths)
+        return tuple(named_digest(read_plain(path), path) for path in paths)

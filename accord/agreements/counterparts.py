@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from accord import envelope as dsse
 from accord.agencies import Agency
 from accord.agreements.manifest import Manifest
-from accord.agreements.signed import party_root, read_signed, verified_payload
+from accord.agreements.signed import check_retired, party_root, read_signed, verified_payload
 from accord.clock import iso, to_ms
 from accord.envelope import sign
 from accord.envelope_json import load_json, to_json
@@ -99,7 +99,8 @@ def verify_counterpart(
     """Return the counterpart of ``agency`` once everything in it fits.
 
     The agency's root must be the one that the manifest names, the signature
-    by one of its counsel keys, and the signed digest the manifest's.
+    by one of its counsel keys, and the signed digest the manifest's. A retired
+    key's signature counts up to its last moment.
 
     Raises:
         InputError: a file that is not what it should be, or that was signed
@@ -108,7 +109,7 @@ def verify_counterpart(
     """
     envelope = read_signed(data, "a counterpart", MAX_BYTES, where)
     try:
-        payload = verified_payload(
+        payload, retired = verified_payload(
             envelope, dsse.COUNTERPART, KeyRole.COUNSEL, manifest, agency, where
         )
     except Unverified:
@@ -121,7 +122,9 @@ def verify_counterpart(
         content = _Payload.model_validate(load_json(payload, where))
     except ValidationError:
         raise InputError(where, "is not a counterpart of this version", "sign again") from None
-    return _checked(content, manifest, agency.id, where)
+    counterpart = _checked(content, manifest, agency.id, where)
+    check_retired(retired, counterpart.signed_at_ms, agency, where)
+    return counterpart
 
 
 def _other_party(unverified: bytes, manifest: Manifest, party: str) -> str:

@@ -3,9 +3,9 @@
 An ending moves the end of the term forward, never back. A stop forbids every
 query between the party that made it and the others; a narrowing takes purposes
 or kinds of data away from everybody. Under the other agreements of its parties
-either holds for the pairs of the party that signed it alone. A resumption ends a suspension of its own
-party, or what its own party held suspended by law, from its signature on, and
-nothing else. When a stop or a narrowing was signed decides nothing of when it
+either holds for the pairs of the party that signed it alone. A resumption ends a
+suspension of its own party, or what its own party held suspended by law, from
+its signature on, and nothing else. When a stop or a narrowing was signed decides nothing of when it
 begins: it holds from when it is held, so no clock that runs ahead puts one off.
 A watch commander's decision ends with its last day, or as many days after its
 signature as the text lets it last; the review of it, by its own party, ends it
@@ -61,8 +61,8 @@ class Stop:
 class Narrowing:
     """Between any two of ``parties`` these are taken away in [from_ms, until_ms).
 
-    ``since_ms`` is as for a stop. ``prohibits``: by the text of another agreement of theirs, not by an instrument.
-    ``by`` is who signed it, empty for a text that all signed; where there is an
+    ``since_ms`` is as for a stop. ``prohibits``: by the text of another agreement
+    of theirs, not by an instrument. ``by`` is who signed it, empty for a text that all signed; where there is an
     ``only``, it is for the pairs of that one.
     """
 
@@ -300,9 +300,7 @@ def _limits(
     if one.kind is InstrumentKind.SUSPENSION:
         words = f"{one.party} has suspended it"
         section = manifest.scope.section
-        return [
-            Stop(one.party, parties, from_ms, since_ms, until_ms, section, words, one.party)
-        ]
+        return [Stop(one.party, parties, from_ms, since_ms, until_ms, section, words, one.party)]
     if one.kind is InstrumentKind.SUPERSEDED_BY_LAW:
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
         if said.impairs_essential_purpose:
@@ -322,9 +320,7 @@ def _limits(
     if not (said.purposes or said.kinds):
         return []
     taken = (said.purposes, said.kinds)
-    return [
-        Narrowing(parties, from_ms, since_ms, until_ms, *taken, section, words, by=one.party)
-    ]
+    return [Narrowing(parties, from_ms, since_ms, until_ms, *taken, section, words, by=one.party)]
 
 
 def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[Stop]:

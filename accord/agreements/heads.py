@@ -118,7 +118,7 @@ def verify_head(
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
     """
     envelope = read_signed(data, "a head", MAX_BYTES, where)
-    payload = verified_payload(
+    payload, _ = verified_payload(
         envelope, dsse.HEAD, KeyRole.NODE, manifest, agency, where, root=root
     )
     return _checked(payload, manifest, agency.id, where)

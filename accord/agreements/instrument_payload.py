@@ -24,7 +24,7 @@ from accord.agreements.instruments import (
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
-from accord.agreements.signed import party_root, read_signed, verified_payload
+from accord.agreements.signed import check_retired, party_root, read_signed, verified_payload
 from accord.clock import iso, to_ms
 from accord.envelope import sign
 from accord.envelope_json import load_json, to_json
@@ -177,10 +177,23 @@ def verify_instrument(
         Unverified: ``SIGNATURE_INVALID`` or ``MALFORMED``.
     """
     envelope = read_signed(data, "an instrument", MAX_BYTES, where)
-    payload = verified_payload(
+    payload, retired = verified_payload(
         envelope, dsse.INSTRUMENT, KeyRole.COUNSEL, manifest, agency, where, root=root
     )
-    return _checked(payload, manifest, agency.id, number, where)
+    found = _checked(payload, manifest, agency.id, number, where)
+    check_retired(retired, found.signed_at_ms, agency, where)
+    return found
+
+
+def named_digest(data: bytes, where: object) -> str:
+    """Return what heads name of an instrument's file, 64 hex digits.
+
+    It is of the content, whose signature may be made anew once a key was stolen.
+
+    Raises:
+        InputError: no envelope.
+    """
+    return dsse.digest(read_signed(data, "an instrument", MAX_BYTES, where)).hex()
 
 
 def _checked(

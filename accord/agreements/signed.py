@@ -6,7 +6,7 @@ and a key that it publishes for the role must have signed the very bytes.
 """
 
 from accord import envelope as dsse
-from accord.agencies import Agency
+from accord.agencies import Agency, RetiredKey
 from accord.agreements.manifest import Manifest
 from accord.envelope import Envelope, SignedBy
 from accord.envelope_json import from_json
@@ -52,10 +52,12 @@ def verified_payload(
     where: object,
     *,
     root: str = "",
-) -> bytes:
+) -> tuple[bytes, RetiredKey | None]:
     """Return the payload that ``agency`` signed with a key of ``role``.
 
     ``root`` is what admissions name for an agency that joined; "" for a party.
+    Counsel may have signed with a key that is retired since: it comes along, and
+    whether it was in time is for :func:`check_retired`, once the payload is read.
 
     Raises:
         InputError: not a party, or it is known by another root; ``where`` is named.
@@ -65,8 +67,39 @@ def verified_payload(
         raise InputError(
             where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
         )
-    requirement = SignedBy(agency.keys_for(role), f"{_WHO[role]} of {agency.id}")
     try:
-        return dsse.verify(envelope, payload_type, requirement)
+        return _verify(envelope, payload_type, role, agency)
     except Unverified as problem:
         raise Unverified(problem.code, f"{where}: {problem.problem}") from None
+
+
+def _verify(
+    envelope: Envelope, payload_type: str, role: KeyRole, agency: Agency
+) -> tuple[bytes, RetiredKey | None]:
+    who = f"{_WHO[role]} of {agency.id}"
+    try:
+        return dsse.verify(envelope, payload_type, SignedBy(agency.keys_for(role), who)), None
+    except Unverified:
+        once = agency.retired if role is KeyRole.COUNSEL else ()
+        # The latest first: of several keys the one that was in use longest.
+        for retired in sorted(once, key=lambda one: -one.until_ms):
+            try:
+                return dsse.verify(envelope, payload_type, SignedBy([retired.key], who)), retired
+            except Unverified:
+                continue
+        raise
+
+
+def check_retired(
+    retired: RetiredKey | None, signed_at_ms: int, agency: Agency, where: object
+) -> None:
+    """Refuse what a retired key signed after its last moment.
+
+    Raises:
+        InputError: it did.
+    """
+    if retired is not None and signed_at_ms > retired.until_ms:
+        raise InputError(
+            where, f"is signed with a key that counsel of {agency.id} no longer used by then",
+            "have it signed with the key in use: accord agreement sign-anew",
+        )  # fmt: skip

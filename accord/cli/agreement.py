@@ -19,6 +19,7 @@ from accord.agreements.lint import Severity, findings
 from accord.agreements.manifest import Manifest, Party
 from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
+from accord.cli.agreement_again import sign_anew
 from accord.cli.agreement_answer import answer
 from accord.cli.agreement_ask import ask
 from accord.cli.agreement_calendar import calendar
@@ -46,6 +47,7 @@ app.command()(calendar)
 app.command()(explain)
 app.command()(diff)
 app.command()(replay)
+app.command()(sign_anew)
 app.command()(status)
 app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from accord.agencies import Endpoint
-from accord.agency_files import AgencyFiles, issue_peer, make_agency, publish_agency
+from accord.agencies import Endpoint, RetiredKey
+from accord.agency_files import AgencyFiles, issue_peer, make_agency, republish
+from accord.agency_files import new_counsel_key as make_counsel_key
 from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
-from accord.identity import PeerRole, SpiffeId
+from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.model import Certification, day_of
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -82,6 +83,10 @@ def publish(
     certify: Annotated[
         list[str], typer.Option(help="A certification and its last day, such as x=2027-06-30.")
     ] = [],  # noqa: B006 - typer makes a new list for each call
+    withdraw: Annotated[
+        list[str],
+        typer.Option(help="A retired counsel key that was stolen: nothing that it signed counts."),
+    ] = [],  # noqa: B006
 ) -> None:
     """Sign agency.toml again under the next number; the root's key must be there."""
     files = AgencyFiles(agency, folder)
@@ -94,19 +99,51 @@ def publish(
         revoked = sorted(old.revoked | {int(text, 16) for text in revoke or ()})
     except ValueError:
         raise InputError("revoke", "is not a serial number in hex", "accord certs show") from None
-    publish_agency(
+    number = republish(
         files,
-        name=old.name,
-        kind=old.kind,
-        state=old.state,
-        contact=old.contact,
+        SystemClock().now_ms(),
         endpoints=endpoints,
-        number=old.number + 1,
-        now_ms=SystemClock().now_ms(),
         revoked=revoked,
         certifications=_certified(old.certifications, certify),
+        retired=_without(old.retired, withdraw),
     )
-    console().print(f"agency.toml number {old.number + 1} is signed.")
+    console().print(f"agency.toml number {number} is signed.")
+
+
+@app.command()
+def new_counsel_key(
+    agency: Agency,
+    folder: Folder,
+    stolen: Annotated[
+        bool, typer.Option("--stolen", help="Nothing that the old key ever signed counts.")
+    ] = False,
+) -> None:
+    """Make a new counsel key and publish it; the root's key must be there.
+
+    What the old key signed up to now counts on. Was it stolen, nothing does: counsel
+    signs each file of yours anew (accord agreement sign-anew).
+    """
+    files = AgencyFiles(agency, folder)
+    aside = make_counsel_key(files, SystemClock().now_ms(), stolen=stolen)
+    out = console()
+    out.print(f"New counsel key: {files.key(KeyRole.COUNSEL)}", markup=False)
+    out.print(f"The old one lies in {aside}: destroy it.", markup=False)
+    out.print(f"agency.toml number {files.published().number} is signed: give it to all partners.")
+
+
+def _without(old: Iterable[RetiredKey], withdraw: Iterable[str]) -> list[RetiredKey]:
+    """Return the retired keys but those that are withdrawn.
+
+    Raises:
+        InputError: one is not among them.
+    """
+    kept, gone = list(old), set(withdraw)
+    if strange := sorted(gone - {one.key.keyid for one in kept}):
+        raise InputError(
+            "--withdraw", f"{strange[0]!r} is no retired key",
+            "see: certs show; for the key in use: certs new-counsel-key --stolen",
+        )  # fmt: skip
+    return [one for one in kept if one.key.keyid not in gone]
 
 
 def _certified(old: Iterable[Certification], texts: Iterable[str]) -> list[Certification]:
@@ -146,4 +183,6 @@ def show(agency: Agency, folder: Folder) -> None:
     for role, keys in sorted(published.keys.items()):
         for key in keys:
             table.add_row(f"Key of {role}", key.keyid)
+    for retired in published.retired:
+        table.add_row(f"Retired key of counsel, until {iso(retired.until_ms)}", retired.key.keyid)
     console().print(table)

@@ -1,7 +1,6 @@
 """Files of an agreement reach the other party through Accord, and liars get nothing in."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +15,7 @@ from accord import pins
 from accord.agreements.acknowledgements import verify_acknowledgement
 from accord.agreements.heads import HOUR_MS as HEAD_HOUR_MS
 from accord.agreements.heads import Head, sign_head
-from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instrument_payload import named_digest, sign_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.client import AccordClient
@@ -84,7 +83,7 @@ def head(files, number: int, *, name: str = "city-harbor", role=KeyRole.NODE, pa
          named: tuple[bytes, ...] = (), ahead_ms: int = 0):  # fmt: skip
     """Sign a head that is the ``number``-th from now on, or before now."""
     as_of_ms = files.clock.now_ms() + ahead_ms
-    instruments = tuple(hashlib.sha256(data).hexdigest() for data in named)
+    instruments = tuple(named_digest(data, "x") for data in named)
     number += files.clock.now_ms()
     one = Head(party, number, as_of_ms, as_of_ms + HEAD_HOUR_MS, instruments)
     return sign_head(manifest_of(files, name), one, key(files, party, role))

@@ -1,6 +1,5 @@
 """What stops sharing goes on stopping it, whatever becomes of the files; and stops nobody else."""
 
-import hashlib
 import shutil
 from datetime import date
 
@@ -8,6 +7,7 @@ import pytest
 
 from accord.agreements.effective import Standing, effective
 from accord.agreements.heads import HOUR_MS, Head, sign_head
+from accord.agreements.instrument_payload import named_digest
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.federation import load
@@ -365,7 +365,7 @@ def test_counsel_mends_what_a_node_has_named_wrongly(folder, pins):
     watch = FederationWatch(folder.path, OWN, Pins.open(pins))
     assert between(path, watch.current) is Standing.SUSPENDED
     file = instrument(path, "harbor", 1, kind=K.DISPUTE, reason="our node named one too many")
-    head(path, "harbor", 6, [hashlib.sha256(file.read_bytes()).hexdigest()])
+    head(path, "harbor", 6, [named_digest(file.read_bytes(), "x")])
     watch.refresh()
     assert between(path, watch.current) is Standing.IN_FORCE
     assert between(path, FederationWatch(folder.path, OWN, Pins.open(pins)).current) is (
