@@ -12,6 +12,7 @@ What was refused is held like what was taken. Pins have no part in it: what was
 seen before is compared anew at each pass over the folder.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
