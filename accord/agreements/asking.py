@@ -54,6 +54,9 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
                 return refused(Code.PURPOSE_NOT_AGREED, narrowed.section, reason, contact)
             reason = f"{what} is suspended: {narrowed.words}."
             return refused(Code.AGREEMENT_SUSPENDED, narrowed.section, reason, contact)
+        if narrowed.no_export and query.export:
+            reason = f"No answer may leave the client for now: {narrowed.words}."
+            return refused(Code.AGREEMENT_SUSPENDED, narrowed.section, reason, contact)
     return (
         words_refusal(
             query,

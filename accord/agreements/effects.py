@@ -9,8 +9,10 @@ its signature on, and nothing else. When a stop or a narrowing was signed decide
 begins: it holds from when it is held, so no clock that runs ahead puts one off.
 A watch commander's decision ends with its last day, or as many days after its
 signature as the text lets it last; the review of it, by its own party, ends it
-earlier or lets it stand up to then. What the law suspends is gone and the rest
-stands, unless counsel holds the essential purpose impaired. A notice that is
+earlier or lets it stand up to then. Where one ended without its review, the next
+of its party has no effect. What the law suspends is gone and the rest
+stands, unless counsel holds the essential purpose impaired, or names a provision
+without which nothing can be decided. A notice that is
 not what the text demands (too late, on too few channels) does nothing, and is
 told as a defect: whoever wants out at once signs a suspension.
 """
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from accord.agreements.instruments import Instrument, InstrumentKind, ReviewOutcome
+from accord.agreements.instruments import Instrument, InstrumentKind, Provision, ReviewOutcome
 from accord.agreements.manifest import Manifest, NoticeRule
 from accord.agreements.members import Membership
 from accord.agreements.notices import Ending, counted, ended_by, over
@@ -62,8 +64,9 @@ class Narrowing:
     """Between any two of ``parties`` these are taken away in [from_ms, until_ms).
 
     ``since_ms`` is as for a stop. ``prohibits``: by the text of another agreement
-    of theirs, not by an instrument. ``by`` is who signed it, empty for a text that all signed; where there is an
-    ``only``, it is for the pairs of that one.
+    of theirs, not by an instrument. ``by`` is who signed it, empty for a text that
+    all signed; where there is an ``only``, it is for the pairs of that one.
+    ``no_export``: no answer may leave the client.
     """
 
     parties: frozenset[str]
@@ -77,6 +80,7 @@ class Narrowing:
     prohibits: bool = False
     by: str = ""
     only: str = ""
+    no_export: bool = False
 
     def beside(self) -> Iterator["Narrowing"]:
         """Yield what of it holds under the other agreements of its parties."""
@@ -130,13 +134,13 @@ def effects_of(
             defects.append(f"{one.kind} of {one.party} (number {one.number}): {ended}")
         elif ended is not None:
             endings.append(ended)
-        elif idle := _lifts_nothing(one, instruments):
+        elif idle := _lifts_nothing(one, instruments) or _unreviewed(manifest, one, instruments):
             defects.append(f"{one.kind} of {one.party} (number {one.number}): {idle}")
     endings += _mutual(manifest, who, instruments)
     narrowings, stops = [], []
     for one, until_ms in _lifted(instruments):
         span = _span(manifest, who, one)
-        if span is None:
+        if span is None or _unreviewed(manifest, one, instruments):
             continue
         from_ms, left_ms = span
         ends = [ms for ms in (until_ms, left_ms) if ms is not None]
@@ -258,6 +262,25 @@ def _lifts_nothing(one: Instrument, instruments: Iterable[Instrument]) -> str:
     return f"there is no number {one.details.of}"
 
 
+def _unreviewed(manifest: Manifest, one: Instrument, instruments: Iterable[Instrument]) -> str:
+    """Return which decision before this one ended without its review; "" for other kinds.
+
+    Such decisions are there until a review, and not one after the other instead of it.
+    """
+    if one.kind is not InstrumentKind.INTERIM_DECISION:
+        return ""
+    own = [other for other in instruments if other.party == one.party]
+    reviewed = {other.details.of for other in own if other.kind is InstrumentKind.REVIEW}
+    today = local_date(one.signed_at_ms, manifest.zone)
+    for other in sorted(own, key=lambda other: other.number):
+        last = last_interim_day(manifest, other)
+        if other.kind is not one.kind or other.number >= one.number or last is None:
+            continue
+        if last < today and other.number not in reviewed:
+            return f"its decision number {other.number} ended without a review"
+    return ""
+
+
 def last_interim_day(manifest: Manifest, one: Instrument) -> date | None:
     """Return the last day of an interim decision: no later than the text lets it last."""
     if one.details.until is None:
@@ -292,6 +315,10 @@ def _span(manifest: Manifest, who: Membership, one: Instrument) -> tuple[int, in
     return from_ms, member.until_ms if after else None
 
 
+_DECIDABLE = frozenset({Provision.EXPORT, Provision.ONWARD, Provision.HOT_LISTS})
+"""The provisions without which something can still be decided."""
+
+
 def _limits(
     manifest: Manifest, parties: frozenset[str], one: Instrument, span: tuple[int, int | None]
 ) -> list[Stop | Narrowing]:
@@ -305,22 +332,30 @@ def _limits(
         words, section = f"{one.party} holds it suspended by {said.citation}", said.citation
         if said.impairs_essential_purpose:
             words += ", which impairs its essential purpose"
+        elif said.provisions:
+            words += f" in its provisions {', '.join(sorted(said.provisions))}"
     else:
         words, section = f"{said.decided_by} of {one.party} decided so", manifest.interim_section
         last_day = last_interim_day(manifest, one)
         if last_day is not None:
             ends_ms = start_of(last_day + timedelta(days=1), manifest.zone)
             until_ms = ends_ms if until_ms is None else min(until_ms, ends_ms)
-    if said.all or said.impairs_essential_purpose:
+    if said.all or said.impairs_essential_purpose or said.provisions - _DECIDABLE:
         # Whoever says so: what the law suspends is suspended for every pair.
         return [
             Stop(party, parties, from_ms, since_ms, until_ms, section, words, one.party)
             for party in sorted(parties)
         ]
-    if not (said.purposes or said.kinds):
+    kinds = said.kinds | ({Kind.HOT_LIST} if Provision.HOT_LISTS in said.provisions else set())
+    no_export = bool(said.provisions & {Provision.EXPORT, Provision.ONWARD})
+    if not (said.purposes or kinds or no_export):
         return []
-    taken = (said.purposes, said.kinds)
-    return [Narrowing(parties, from_ms, since_ms, until_ms, *taken, section, words, by=one.party)]
+    return [
+        Narrowing(
+            parties, from_ms, since_ms, until_ms, said.purposes, kinds, section, words,
+            by=one.party, no_export=no_export,
+        )
+    ]  # fmt: skip
 
 
 def unreadable(section: str, parties: frozenset[str], flaw: Flaw) -> Iterator[Stop]:

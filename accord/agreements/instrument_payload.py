@@ -19,6 +19,7 @@ from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
+    Provision,
     ReviewOutcome,
 )
 from accord.agreements.law.packs import built_in_law
@@ -66,7 +67,9 @@ _POSSIBLE: dict[InstrumentKind, frozenset[str]] = {
     _K.WITHDRAWAL: frozenset({"received_on"}),
     _K.ADMISSION: frozenset({"effective_on"}),
     _K.ACCESSION: frozenset({"effective_on"}),
-    _K.SUPERSEDED_BY_LAW: frozenset({"purposes", "kinds", "impairs_essential_purpose"}),
+    _K.SUPERSEDED_BY_LAW: frozenset(
+        {"purposes", "kinds", "provisions", "impairs_essential_purpose"}
+    ),
     _K.INTERIM_DECISION: frozenset({"purposes", "kinds", "all"}),
 }
 
@@ -91,6 +94,7 @@ class _Payload(StrictModel):
     until: str | None = None
     purposes: list[str] | None = None
     kinds: list[str] | None = None
+    provisions: list[str] | None = None
     all: bool | None = None
     impairs_essential_purpose: bool | None = None
     outcome: str | None = None
@@ -141,6 +145,7 @@ def sign_instrument(manifest: Manifest, instrument: Instrument, key: Signer) -> 
         "until": said.until.isoformat() if said.until else None,
         "purposes": sorted(said.purposes) or None,
         "kinds": sorted(said.kinds) or None,
+        "provisions": sorted(said.provisions) or None,
         "all": said.all or None,
         "impairs_essential_purpose": said.impairs_essential_purpose or None,
         "outcome": said.outcome.value if said.outcome else None,
@@ -241,7 +246,7 @@ def _check_keys(content: _Payload, kind: InstrumentKind, where: object) -> None:
     if kind is _K.SUPERSEDED_BY_LAW and not possible & given:
         raise InputError(
             where, "does not say what the law suspends",
-            "name purposes or kinds of data, or say that it impairs the essential purpose",
+            "name purposes, kinds or provisions, or say that it impairs the essential purpose",
         )  # fmt: skip
 
 
@@ -278,6 +283,7 @@ def _details(content: _Payload, where: object) -> Details:
             until=_day(content.until),
             purposes=frozenset(Purpose(p).value for p in content.purposes or ()),
             kinds=frozenset(Kind(k) for k in content.kinds or ()),
+            provisions=frozenset(Provision(p) for p in content.provisions or ()),
             all=bool(content.all),
             impairs_essential_purpose=bool(content.impairs_essential_purpose),
             outcome=ReviewOutcome(content.outcome) if content.outcome is not None else None,
@@ -293,7 +299,7 @@ def _details(content: _Payload, where: object) -> Details:
     except ValueError:
         raise InputError(
             where,
-            "has a date, a channel, a purpose, a kind of data or an outcome that is none",
+            "has a date, a channel, a purpose, a kind, a provision or an outcome that is none",
             "sign again",
         ) from None
 

@@ -12,7 +12,12 @@ def instrument_words(one: Instrument) -> str:
     words += [f"from {said.effective_on} on"] * (said.effective_on is not None)
     words += [f"partner {said.partner}"] * bool(said.partner)
     words += [f"until {said.until}"] * (said.until is not None)
-    words += [*sorted(said.purposes), *sorted(said.kinds), *["everything"] * said.all]
+    words += [
+        *sorted(said.purposes),
+        *sorted(said.kinds),
+        *sorted(said.provisions),
+        *["everything"] * said.all,
+    ]
     words += ["the essential purpose is impaired"] * said.impairs_essential_purpose
     words += [text for text in (said.citation, said.decided_by, said.reason) if text]
     return "; ".join(words)

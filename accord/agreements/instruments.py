@@ -62,6 +62,23 @@ class InstrumentKind(StrEnum):
     OPT_OUT = "opt-out"
 
 
+class Provision(StrEnum):
+    """A table of the manifest that a law may suspend, and what is refused without it.
+
+    Taken is the stricter reading: what can't be decided without the table is refused.
+    """
+
+    EXPORT = "export"  # no answer leaves the client
+    ONWARD = "onward"  # nobody hands anything on, so no answer leaves the client either
+    HOT_LISTS = "hot_lists"  # no hot list is asked for
+    # Without these nothing can be decided, so everything is refused.
+    PURPOSES = "purposes"
+    ELIGIBILITY = "eligibility"
+    FIELDS = "fields"
+    LIMITS = "limits"
+    RETENTION = "retention"
+
+
 class ReviewOutcome(StrEnum):
     """What a review makes of an interim decision: it stands up to its end, or is over."""
 
@@ -74,8 +91,8 @@ class Details:
     """What the kinds say beyond the common keys. Dates are days in the agreement's zone.
 
     ``sent`` tells on which channel the notice went on which day. ``all`` and
-    ``impairs_essential_purpose`` stop every query, ``purposes`` and ``kinds``
-    those named. ``of`` is the number of the party's own instrument that is
+    ``impairs_essential_purpose`` stop every query, ``purposes``, ``kinds`` and
+    ``provisions`` those named. ``of`` is the number of the party's own instrument that is
     lifted or reviewed. ``until`` is the last day. ``joiner`` is the id of the
     agency that is admitted, with its name, its root's fingerprint (64 hex
     digits) and its contact; ``effective_on`` the first day of its membership,
@@ -92,6 +109,7 @@ class Details:
     until: date | None = None
     purposes: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
+    provisions: frozenset[Provision] = frozenset()
     all: bool = False
     impairs_essential_purpose: bool = False
     outcome: ReviewOutcome | None = None

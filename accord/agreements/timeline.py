@@ -150,6 +150,7 @@ def span_of(one: Stop | Narrowing) -> Span:
 def limit_words(one: Stop | Narrowing) -> str:
     """Return what is suspended or prohibited, unless it is everything, and by whom."""
     what = [] if isinstance(one, Stop) else [*sorted(one.purposes), *sorted(one.kinds)]
+    what += ["export"] if isinstance(one, Narrowing) and one.no_export else []
     return f"{', '.join(what)}: {one.words}" if what else one.words
 
 

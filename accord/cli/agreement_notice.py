@@ -22,6 +22,7 @@ from accord.cli.notice_kit import (
     LastDay,
     Name,
     Party,
+    Provisions,
     Purposes,
     Received,
     Sent,
@@ -29,6 +30,7 @@ from accord.cli.notice_kit import (
     day_of,
     kinds_of,
     maybe,
+    provisions_of,
     purposes_of,
     read,
     sent_on,
@@ -110,13 +112,14 @@ def superseded(
     citation: Annotated[str, typer.Option(help="The law or the ruling.")],
     purpose: Purposes = [],  # noqa: B006 - typer makes a new list for each call
     kind: Kinds = [],  # noqa: B006
+    provision: Provisions = [],  # noqa: B006
     impairs_essential_purpose: Annotated[
         bool, typer.Option("--impairs-essential-purpose", help="Then the whole is suspended.")
     ] = False,
 ) -> None:  # fmt: skip
     """Say what a law or a court suspends; the rest stands unless the essential purpose does not."""
     said = Details(reason=reason, citation=citation, purposes=purposes_of(purpose),
-                   kinds=kinds_of(kind),
+                   kinds=kinds_of(kind), provisions=provisions_of(provision),
                    impairs_essential_purpose=impairs_essential_purpose)  # fmt: skip
     who = Party(party, key, signer, capacity)
     sign_and_write(folder, read(folder), InstrumentKind.SUPERSEDED_BY_LAW, said, who)

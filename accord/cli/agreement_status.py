@@ -18,6 +18,7 @@ from accord.agreements.effects import Narrowing, Stop
 from accord.agreements.instrument_words import instrument_words
 from accord.agreements.manifest import Manifest
 from accord.agreements.term import period_end
+from accord.agreements.timeline import limit_words
 from accord.agreements.words import extension_words
 from accord.cli.agreement_explain import read_manifest
 from accord.cli.cells import shown
@@ -146,9 +147,8 @@ def _print_term(agreement: Agreement, now_ms: int) -> None:
         screen.print("In force now: yes")
         for one in holding:
             if isinstance(one, Narrowing):
-                what = ", ".join(sorted({*one.purposes, *one.kinds}))
                 word = "Prohibited beside it" if one.prohibits else "Suspended in it"
-                screen.print(shown(f"{word}: {what}: {one.words}"))
+                screen.print(shown(f"{word}: {limit_words(one)}"))
     else:
         missing = f"; missing: {', '.join(term.missing)}" if term.missing else ""
         screen.print(f"In force now: no, {standing.value}{missing}")

@@ -11,7 +11,14 @@ import typer
 from accord.agencies import Agency, read_plain
 from accord.agreements.effective import Agreement
 from accord.agreements.instrument_payload import sign_instrument
-from accord.agreements.instruments import Details, Instrument, InstrumentKind, file_name, named
+from accord.agreements.instruments import (
+    Details,
+    Instrument,
+    InstrumentKind,
+    Provision,
+    file_name,
+    named,
+)
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
@@ -39,6 +46,9 @@ Purposes = Annotated[
     list[str], typer.Option("--purpose", help="A purpose that is suspended (repeat).")
 ]
 Kinds = Annotated[list[str], typer.Option("--kind", help="A kind of data, such as hot-list.")]
+Provisions = Annotated[
+    list[str], typer.Option("--provision", help="A table of the text, such as export (repeat).")
+]
 All = Annotated[bool, typer.Option("--all", help="The whole agreement is suspended.")]
 
 
@@ -148,6 +158,15 @@ def kinds_of(texts: list[str]) -> frozenset[Kind]:
     if strange := [text for text in texts if text not in list(Kind)]:
         raise InputError("--kind", f"{strange[0]!r} is none", f"use one of {', '.join(Kind)}")
     return frozenset(Kind(text) for text in texts)
+
+
+def provisions_of(texts: list[str]) -> frozenset[Provision]:
+    """Return provisions; each must be one that can be suspended."""
+    if strange := [text for text in texts if text not in list(Provision)]:
+        raise InputError(
+            "--provision", f"{strange[0]!r} is none", f"use one of {', '.join(Provision)}"
+        )
+    return frozenset(Provision(text) for text in texts)
 
 
 def maybe(text: str) -> date | None:

@@ -14,6 +14,7 @@ from accord.agreements.instruments import (
     Details,
     Instrument,
     InstrumentKind,
+    Provision,
     ReviewOutcome,
 )
 from accord.agreements.manifest_file import Channel
@@ -251,6 +252,49 @@ def test_what_the_law_suspends_is_gone_and_the_rest_stands(world):
     assert world.ask(world.query(agreement), agreement).code is Code.AGREEMENT_SUSPENDED
 
 
+@pytest.mark.parametrize(
+    ("provision", "read", "hot_list", "exported"),
+    [
+        (Provision.EXPORT, True, True, False),
+        (Provision.ONWARD, True, True, False),
+        (Provision.HOT_LISTS, True, False, True),
+        (Provision.PURPOSES, False, False, False),
+        (Provision.ELIGIBILITY, False, False, False),
+        (Provision.FIELDS, False, False, False),
+        (Provision.LIMITS, False, False, False),
+        (Provision.RETENTION, False, False, False),
+    ],
+)
+def test_what_cant_be_decided_without_a_suspended_provision_is_refused(
+    world, provision, read, hot_list, exported
+):
+    assert {row.value for row in Provision} == {
+        "export", "onward", "hot_lists", "purposes", "eligibility", "fields", "limits", "retention",
+    }  # fmt: skip
+    one = notice(
+        K.SUPERSEDED_BY_LAW, date(2026, 1, 1), citation="Example Act 2026, section 4",
+        reason="x", provisions=frozenset({provision}),
+    )  # fmt: skip
+    manifest = world.manifest()
+    data = sign_instrument(manifest, one, world.keys["city"])
+    assert verify_instrument(data, manifest, world.agencies["city"], 1, "city-1.json") == one
+    agreement = replace(world.agreement(), instruments=(one,))
+    for query, allowed in (
+        (world.query(agreement), read),
+        (world.query(agreement, selector=HotListPlate("7ABC123")), hot_list),
+        (world.query(agreement, export=True), exported),
+    ):
+        assert world.ask(query, world.agreement()).allowed
+        decision = world.ask(query, agreement)
+        assert decision.allowed is allowed
+        if not allowed:
+            assert decision.code is Code.AGREEMENT_SUSPENDED
+            assert provision.value in decision.reason
+    lift = notice(K.RESUMPTION, date(2026, 2, 1), number=2, of=1)
+    agreement = replace(agreement, instruments=(one, lift))
+    assert world.ask(world.query(agreement, export=True), agreement).allowed
+
+
 def interim(day: date, until: date, **said: object) -> Instrument:
     said = {"decided_by": "Watch Commander, Harbor", "reason": "a pursuit", "all": True} | said
     return notice(K.INTERIM_DECISION, day, until=until, **said)
@@ -296,6 +340,33 @@ def test_only_its_own_partys_review_ends_an_interim_decision(world, other, allow
         world.agreement(), instruments=(interim(date(2026, 2, 24), date(2026, 3, 1)), other)
     )
     assert world.ask(world.query(agreement), agreement).allowed is allowed
+
+
+def test_no_chain_of_interim_decisions_takes_the_place_of_a_review(world):
+    first = date(2026, 2, 3)
+    chain = tuple(
+        replace(interim(first + timedelta(days=7 * n), first + timedelta(days=7 * n + 6)),
+                number=n + 1)
+        for n in range(4)
+    )  # fmt: skip
+    agreement = replace(world.agreement(), instruments=chain)
+    assert not allowed(world, agreement, first + timedelta(days=3))
+    for days in (8, 16, 24):
+        assert allowed(world, agreement, first + timedelta(days=days))
+    assert [told[-49:] for told in agreement.effects.defects] == [
+        "(number 2): its decision number 1 ended without a review"[-49:],
+        "(number 3): its decision number 1 ended without a review"[-49:],
+        "(number 4): its decision number 1 ended without a review"[-49:],
+    ]
+    # At the same time as the first another may be taken; and after its review, the next.
+    second = replace(interim(first + timedelta(days=6), first + timedelta(days=12)), number=2)
+    agreement = replace(world.agreement(), instruments=(chain[0], second))
+    assert not allowed(world, agreement, first + timedelta(days=12))
+    review = notice(
+        K.REVIEW, first + timedelta(days=6), number=9, of=1, outcome=ReviewOutcome.CONFIRMS
+    )
+    agreement = replace(world.agreement(), instruments=(*chain[:2], review))
+    assert not allowed(world, agreement, first + timedelta(days=8))
 
 
 def test_a_review_lifts_no_suspension(world):
@@ -404,6 +475,7 @@ details = st.builds(
     until=st.none() | moments,
     purposes=st.frozensets(st.sampled_from(["stolen-vehicle", "wanted-person"])),
     kinds=st.frozensets(st.sampled_from(Kind)),
+    provisions=st.frozensets(st.sampled_from(Provision), max_size=1),
     all=st.booleans(),
     impairs_essential_purpose=st.booleans(),
     outcome=st.none() | st.sampled_from(ReviewOutcome),
@@ -447,6 +519,8 @@ def allowed(world, agreement, day: date) -> bool:
 def test_more_instruments_never_allow_more(world, held, more, day, extension):
     """But for a resumption and a review; and the order of the files decides nothing."""
     agreement = world.agreement(world.manifest(extension=extension))
+    # What comes later bears the next numbers of its party.
+    more = [replace(it, number=5 + n) for n, it in enumerate(more)]
     one = replace(agreement, instruments=tuple(held))
     if not allowed(world, agreement, day):
         assert not allowed(world, one, day)

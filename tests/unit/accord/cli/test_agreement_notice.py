@@ -68,6 +68,11 @@ def test_what_the_law_and_a_watch_commander_suspend(in_force):
     out = run(*status(in_force))
     assert "In force now: yes" in out
     assert "Suspended in it: stolen-vehicle: city holds it suspended by Example Act" in out
+    assert "--provision: 'parties' is none" in fails(
+        *notice(in_force, "superseded", *law, "--provision", "parties")
+    )
+    run(*notice(in_force, "superseded", *law, "--provision", "onward"))
+    assert "Suspended in it: export: city holds it" in run(*status(in_force))
     decided = ("--decided-by", "Watch Commander", "--reason", "a pursuit", "--until")
     assert "is not within 7 days" in fails(*notice(in_force, "interim", *decided, LATER, "--all"))
     soon = TODAY + timedelta(days=5)
