@@ -169,3 +169,46 @@ def test_a_broker_that_pins_all_holds_it_too(folder, path):
     assert between(path, load(folder.path, everybody)) is Standing.IN_FORCE
     wrong = everybody | {"county": ROOTS["hub"].public.keyid}
     assert between(path, load(folder.path, wrong)) is not Standing.IN_FORCE
+
+
+@pytest.mark.parametrize("name", ["hub", "county"])
+def test_at_its_own_node_the_text_counts_for_who_may_ask_alone(folder, path, name):
+    """An operator's counsel may accede as it likes: no text counts by that."""
+    folder.agency(name)
+    for party in ("city", "harbor"):
+        admit(path, party, PINS[name], name)
+    instrument(path, name, 1, kind=K.ACCESSION, effective_on=None)
+    found = load(folder.path, {name: PINS[name]})
+    assert bool(found.agreements) is (name == "county")
+    assert ("not signed by counsel of an agency that is pinned here" in said(found)) is (
+        name == "hub"
+    )
+
+
+@pytest.mark.parametrize("kind", [K.ACCESSION, K.DISPUTE, K.SUSPENSION])
+def test_at_its_own_node_no_other_first_instrument_makes_the_text_count(folder, path, kind):
+    folder.agency("county")
+    for party in ("city", "harbor"):
+        admit(path, party)
+    more = {"effective_on": None} if kind is K.ACCESSION else {"reason": "x"}
+    instrument(path, "county", 1, kind=kind, **more)
+    found = load(folder.path, {"county": PINS["county"]})
+    assert bool(found.agreements) is (kind is K.ACCESSION)
+
+
+def test_at_its_own_node_an_accession_by_another_key_makes_nothing_count(folder, path):
+    folder.agency("county")
+    admit(path, "city")
+    accede(path, COUNSEL["harbor"])
+    assert not load(folder.path, {"county": PINS["county"]}).agreements
+    accede(path)
+    assert load(folder.path, {"county": PINS["county"]}).agreements
+
+
+def test_a_party_of_the_text_signs_a_counterpart_and_no_accession(folder):
+    path = folder.agreement("three", "city", "harbor", "county", signers=(), tables=JOINDER)
+    folder.agency("county")
+    accede(path)
+    assert not load(folder.path, {"county": PINS["county"]}).agreements
+    folder.sign(path, "county")
+    assert load(folder.path, {"county": PINS["county"]}).agreements

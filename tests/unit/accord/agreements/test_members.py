@@ -204,6 +204,54 @@ def test_after_a_member_has_left_the_rest_goes_on(world):
     assert "it was not sent by" in joined(world, left).effects.defects[0]
 
 
+def test_of_several_withdrawals_the_first_day_counts_however_they_were_signed(world):
+    early = leaves(date(2026, 2, 20), date(2026, 2, 1))
+    late = leaves(date(2026, 4, 20), date(2026, 1, 20), number=3)
+    for order in ((early, late), (late, early)):
+        agreement = joined(world, *order, tables=JOINDER + LEAVING)
+        assert asks(world, agreement, date(2026, 2, 20)).allowed
+        assert not asks(world, agreement, date(2026, 2, 21)).allowed
+
+
+def test_a_withdrawal_signed_before_the_last_admission_counts_and_a_strangers_is_told(world):
+    left = leaves(date(2026, 2, 20), date(2026, 1, 10))
+    held = (
+        admits(world, "city"), admits(world, "harbor", date(2026, 1, 20)), accedes(), left,
+    )  # fmt: skip
+    agreement = replace(
+        world.agreement(reworded(world, tables=JOINDER + LEAVING)), instruments=held
+    )
+    assert asks(world, agreement, date(2026, 1, 21)).allowed
+    assert not asks(world, agreement, date(2026, 2, 21)).allowed
+    alone = replace(agreement, instruments=(left,))
+    assert alone.effects.defects == ("withdrawal of county (number 2): it is no member",)
+    none = reworded(world, tables=JOINDER)
+    nobody = replace(world.agreement(replace(none, termination=None)), instruments=(left,))
+    assert "does not let one party leave it" in nobody.effects.defects[0]
+
+
+def test_an_admission_counts_from_whoever_was_a_member_when_it_signed_alone(world):
+    """Neither does one that has left block a joiner, nor serves what was signed before joining."""
+    left = leaves(date(2026, 2, 20), date(2026, 2, 1), "harbor", 2)
+    third = (admits(world, "city"), admits(world, "harbor"), accedes(JAN + timedelta(days=15)))
+    text = reworded(world, tables=JOINDER + LEAVING)
+    late = date(2026, 3, 1)
+    ports = (
+        admits(world, "city", late, joiner="ports"), admits(world, "county", late, joiner="ports"),
+        accedes(late, "ports"),
+    )  # fmt: skip
+    spoilt = admits(world, "harbor", late, "0" * 64, joiner="ports")
+    agreement = replace(world.agreement(text), instruments=(*third, left, *ports, spoilt))
+    assert agreement.membership.at("ports", at(late))
+    still = replace(agreement, instruments=(*third, *ports, spoilt))
+    assert still.membership.find("ports") is None
+    early = admits(world, "county", JAN + timedelta(days=1), joiner="ports")
+    agreement = replace(
+        world.agreement(text), instruments=(*third, left, ports[0], early, ports[2])
+    )
+    assert agreement.membership.find("ports") is None
+
+
 def test_of_two_the_one_that_leaves_ends_it(world):
     agreement = world.agreement(reworded(world, tables=LEAVING))
     left = leaves(date(2026, 2, 20), date(2026, 2, 1), "harbor", 1)
@@ -477,7 +525,8 @@ def test_what_a_member_holds_suspended_stands_after_it_left_and_what_it_signs_th
     for number, after in ((2, False), (4, True)):
         for days in (0, 900):
             dated = replace(law, number=number, signed_at_ms=law.signed_at_ms + days * 86_400_000)
-            agreement = joined(world, left, dated, tables=JOINDER + LEAVING)
+            twice = replace(left, number=9)
+            agreement = joined(world, left, twice, dated, tables=JOINDER + LEAVING)
             assert not asks(world, agreement, date(2026, 2, 10), "city", "harbor").allowed
             assert asks(world, agreement, date(2026, 3, 1), "city", "harbor").allowed is after
 
