@@ -124,7 +124,8 @@ def _check_effect(agreement: Agreement, one: Instrument) -> None:
     awaited = one.kind is InstrumentKind.ACCESSION and agreement.membership.find(one.party) is None
     for defect in after.effects.defects:
         if defect not in before and not awaited:
-            raise InputError("this notice", f"would have no effect: {defect}", "see: explain")
+            why = defect.removeprefix(f"{one.kind} of {one.party} (number {one.number}): ")
+            raise InputError("this notice", f"would have no effect: {why}", "see: explain")
 
 
 def _next_number(instruments: Path, party: str) -> int:
