@@ -446,12 +446,14 @@ class _Loader:
         for problem in found.problems:
             self._problem(problem)
         parts = self._counterparts(path, manifest)
+        unsigned = len(parts) < len(manifest.parties)
         agreement = Agreement(
             manifest,
             parts,
             instruments=found.instruments,
             flaws=found.flaws,
-            seen_ms=self._pins.commenced.get(manifest.digest),
+            # Where all have signed, the text itself says when it commenced.
+            seen_ms=self._pins.commenced.get(manifest.digest) if unsigned else None,
             heads=heads,
         )
         agreement = self._verified.of(path).same(agreement)

@@ -22,6 +22,7 @@ from accord.keys import PrivateKey
 from tests.unit.accord.folders import CAS, COUNSEL, NOW_MS, OWN, ROOTS, SIGNED_MS, Folder, standing
 
 NEW = PrivateKey.generate()
+NOW = {"last_head": 0, "now_ms": NOW_MS}
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_after_a_theft_the_same_content_signed_anew_takes_its_place_and_nothing_
         manifest_of(path), "harbor", "Jane Roe", "Counsel", SIGNED_MS + 1, NEW
     )  # fmt: skip
     with pytest.raises(Refused) as caught:
-        keep(AgreementFile(digest, "counterparts/harbor.json", later), stolen)
+        keep(AgreementFile(digest, "counterparts/harbor.json", later), stolen, **NOW)
     assert caught.value.code is Code.AGREEMENT_INVALID
     assert counterpart.read_bytes() == held
 
@@ -118,16 +119,16 @@ def test_after_a_theft_the_same_content_signed_anew_takes_its_place_and_nothing_
     for file in (counterpart, suspension):
         name = f"{file.parent.name}/{file.name}"
         signed = anew(file)
-        assert keep(AgreementFile(digest, name, signed), load(folder.path, OWN))
+        assert keep(AgreementFile(digest, name, signed), load(folder.path, OWN), **NOW)
         assert file.read_bytes() == signed
-        assert not keep(AgreementFile(digest, name, signed), load(folder.path, OWN))
+        assert not keep(AgreementFile(digest, name, signed), load(folder.path, OWN), **NOW)
     again = load(folder.path, OWN).agreements[digest]
     assert again.term.commences_ms == before
     assert between(folder, path) is Standing.SUSPENDED
     # What counts is replaced by nothing, not even by itself with another signature.
     publish(folder, "harbor", until_ms=SIGNED_MS, number=3)
     with pytest.raises(Refused):
-        keep(AgreementFile(digest, "counterparts/harbor.json", held), load(folder.path, OWN))
+        keep(AgreementFile(digest, "counterparts/harbor.json", held), load(folder.path, OWN), **NOW)
 
 
 # On the command line.

@@ -1,11 +1,10 @@
 """Heads in the folder: what is withheld shows, and an older one than seen before is none."""
 
-import hashlib
-
 import pytest
 
 from accord.agreements.effective import Standing, effective
 from accord.agreements.heads import HOUR_MS, Head, sign_head
+from accord.agreements.instrument_payload import named_digest
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
 from accord.federation import load
@@ -20,7 +19,7 @@ def put(folder, party, number=1, *, names=(), age_h=1, key=None, other=None):
     text = other or folder
     manifest = parse_manifest((text / "agreement.toml").read_bytes(), text)
     as_of_ms = NOW_MS - age_h * HOUR_MS
-    digests = tuple(hashlib.sha256(content).hexdigest() for content in names)
+    digests = tuple(named_digest(content, "x") for content in names)
     one = Head(party, number, as_of_ms, as_of_ms + 24 * HOUR_MS, digests)
     path = folder / "heads" / f"{party}.json"
     path.parent.mkdir(exist_ok=True)
@@ -74,7 +73,10 @@ def test_a_withheld_instrument_suspends(folder, agreed):
 
 def test_another_instrument_with_the_same_number_suspends(folder, agreed):
     file = instrument(agreed, "harbor", 1, kind=InstrumentKind.DISPUTE, reason="a count")
-    put(agreed, "harbor", 2, names=(file.read_bytes() + b"\n",))
+    named = file.read_bytes()
+    file.unlink()
+    instrument(agreed, "harbor", 1, kind=InstrumentKind.DISPUTE, reason="another")
+    put(agreed, "harbor", 2, names=(named,))
     assert between(agreed, FederationWatch(folder.path, OWN).current) is Standing.SUSPENDED
 
 

@@ -100,7 +100,7 @@ def move(path: Path) -> None:
 
 def copy(path: Path) -> None:
     if path.is_dir():
-        shutil.copytree(path, path.with_name(f"a-{path.name}"))
+        shutil.copytree(path, path.with_name(f"a-{path.name}"), dirs_exist_ok=True)
     else:
         shutil.copy(path, path.with_name(f"a-{path.name}"))
 

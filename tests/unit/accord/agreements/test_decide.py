@@ -317,7 +317,7 @@ def test_a_later_revision_replaces_an_older_wider_one(world):
     )
     later = world.manifest(revision=3, replaces=narrow.manifest.digest)
     draft = Agreement(later, ())
-    old, new, unsigned = with_replacements((wide, narrow, draft))
+    old, new, unsigned = with_replacements((wide, narrow, draft), (wide, narrow, draft))
     assert unsigned.replaced_ms is None
     assert world.ask(world.query(new), new).allowed
     decision = world.ask(world.query(old), old)
@@ -328,7 +328,7 @@ def test_a_later_revision_replaces_an_older_wider_one(world):
 def test_others_with_the_same_id_replace_nothing(world):
     ours = world.agreement()
     theirs = world.agreement(world.manifest("city", "county", revision=9, replaces=bytes(32)))
-    assert with_replacements((ours, theirs))[0].replaced_ms is None
+    assert with_replacements((ours, theirs), (ours, theirs))[0].replaced_ms is None
 
 
 def test_the_terms_are_the_agreements_narrowed_by_the_policy(world):

@@ -162,8 +162,8 @@ def test_who_has_withdrawn_comes_back_by_a_revision_alone(world):
     revised = world.agreement(reworded(world, parties=("city", "county", "harbor")))
     later = replace(revised.manifest, revision=2, replaces=text.digest)
     revised = replace(revised, manifest=later)
-    kept, problems = in_chains({text.digest: agreement, later.digest: revised}, {})
-    assert (len(kept), problems) == (2, [])
+    chains = in_chains({text.digest: agreement, later.digest: revised}, {}, frozenset())
+    assert (len(chains.standing), chains.problems) == (2, ())
     assert asks(world, revised, date(2026, 3, 1)).allowed
 
 
