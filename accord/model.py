@@ -433,3 +433,8 @@ class OutcomeKind(Enum):
 
 
 READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
+HIT_NOTICE = (
+    "Verify before acting: compare plate and state with the vehicle, and confirm the entry "
+    "with the agency that keeps the list."
+)
+"""What is stored and shown with every hit (MOA III)."""

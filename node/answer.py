@@ -310,7 +310,7 @@ def _hot_list(
 ) -> tuple[AnswerBody, int]:
     """Look the plate up on the hot lists; each entry says whether it is stale (MOA III)."""
     now_ms = node.clock.now_ms()
-    entries = node.store.hot_list(
+    entries = node.store.hot_lists.entries(
         selector.plate, selector.state, earliest_ms=node.earliest_entry_ms()
     )
     rule = terms.hot_lists

@@ -37,6 +37,7 @@
     reads_days = 60
     photos_days = 30
     hot_list_days = 7
+    hits_days = 30                       # hits on hot lists; left out: as long as their reads
     [rates]                              # queries; these figures if left out
     officer_per_minute = 60
     officer_per_day = 2000
@@ -117,11 +118,12 @@ class PartnerRule:
 
 @dataclass(frozen=True, slots=True)
 class RetentionDays:
-    """Days that the node keeps its own data, per kind."""
+    """Days that the node keeps its own data, per kind; hits None: as long as their reads."""
 
     reads_days: int
     photos_days: int
     hot_list_days: int
+    hits_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,10 @@ def parse_policy(data: bytes, where: object) -> Policy:
         partners=_partners(source, file),
         withhold=_withhold(source, file.withhold),
         retention=RetentionDays(
-            file.retention.reads_days, file.retention.photos_days, file.retention.hot_list_days
+            file.retention.reads_days,
+            file.retention.photos_days,
+            file.retention.hot_list_days,
+            file.retention.hits_days,
         ),
         rates=Rates(
             file.rates.officer_per_minute,

@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from accord.agreements.policy import Policy, Texts
+from accord.agreements.policy import Policy, RetentionDays, Texts
 from accord.agreements.terms import OPEN
 from accord.agreements.words import seen_words
 from accord.errors import InputError
@@ -247,10 +247,15 @@ def _parts(policy: Policy) -> Iterator[Part]:
             f"Reads: {_days(kept.reads_days)} from capture.",
             f"Photos: {_days(min(kept.photos_days, kept.reads_days))} from capture.",
             f"Hot lists: {_days(kept.hot_list_days)} from their publication.",
+            f"Hits on hot lists: {_days(_hit_days(kept))} from the capture of their read.",
             "What is due is found by no search from that moment on; the system then deletes it "
             "on a schedule.",
         ),
     )
+
+
+def _hit_days(kept: RetentionDays) -> int:
+    return kept.reads_days if kept.hits_days is None else min(kept.hits_days, kept.reads_days)
 
 
 def _sharing(policy: Policy) -> Part:

@@ -85,6 +85,7 @@ class RetentionEntry(StrictModel):
     reads_days: Days
     photos_days: Days
     hot_list_days: Days
+    hits_days: Days | None = None
 
 
 class RatesEntry(StrictModel):

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 # Shown elsewhere in the line, or only of use to a program (--json has them all).
-_COUNTED = ("reads", "photos", "entries")
+_COUNTED = ("reads", "photos", "entries", "hits")
 
 
 class _Keys(StrictModel):

@@ -13,7 +13,7 @@ The rules that every store keeps:
   its start: watching a row vanish doesn't tell its exact time either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -84,11 +84,13 @@ class Page:
 class Added:
     """What became of reads handed to :meth:`ReadStore.add`.
 
-    ``duplicates`` are the places, in the order given, of reads stored before.
+    ``duplicates`` are the places, in the order given, of reads stored before;
+    ``hits`` counts the entries of hot lists that the others met.
     """
 
     taken: int
     duplicates: tuple[int, ...]
+    hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Counts:
     reads: int
     plates: int
     entries: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +110,115 @@ class Due:
     reads: int
     photos: int
     entries: int
+    hits: int
     oldest_ms: int | None
     newest_ms: int | None
 
 
+class Listed(NamedTuple):
+    """One entry of a hot list: a normalised plate, its state ("" unknown), a purpose."""
+
+    plate: str
+    state: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class HotList:
+    """A hot list as it is held.
+
+    Times are ms UTC. Older than ``max_age_s`` after its publication it is
+    stale: shown so, and matched. Past ``hard_limit_s`` it matches nothing.
+    ``file_digest`` is SHA-256 of the file that it came from, b"" where that
+    was not noted.
+    """
+
+    name: str
+    source: str
+    published_ms: int
+    max_age_s: int
+    hard_limit_s: int
+    imported_ms: int
+    entries: int
+    file_digest: bytes = b""
+
+    def stale_at(self, now_ms: int) -> bool:
+        """Tell whether the list is older than its maximum age (MOA III)."""
+        return now_ms - self.published_ms > self.max_age_s * 1000
+
+    def refused_at(self, now_ms: int) -> bool:
+        """Tell whether the list is past its hard limit: nobody may act on it any longer."""
+        return now_ms - self.published_ms > self.hard_limit_s * 1000
+
+
+class HotListStore(Protocol):
+    """Hot lists of one agency. Errors as :class:`ReadStore`."""
+
+    def lists(self) -> tuple[HotList, ...]:
+        """Return what is held, by name."""
+
+    def entries(
+        self,
+        plate: str,
+        state: str,
+        withholding: Withholding = NOTHING_WITHHELD,
+        *,
+        earliest_ms: int = 0,
+    ) -> tuple[HotListEntry, ...]:
+        """Return the entries for a plate.
+
+        Lists published before ``earliest_ms`` are gone, and a list past its
+        hard limit says nothing.
+        """
+
+    def listed(self, name: str) -> Iterator[Listed]:
+        """Yield all entries of one list, in no order that means anything.
+
+        Raises:
+            Refused: ``STORE_CORRUPT`` for an entry that can't be found again.
+        """
+
+    def replace(
+        self,
+        new: HotList,
+        entries: Collection[Listed],
+        *,
+        older: bool = False,
+        upon: HotList | None = None,
+    ) -> None:
+        """Put a list in the place of the one of its name, at once and as a whole.
+
+        ``older`` lets an older publication replace a newer one. ``upon`` is the
+        list from which the entries were made, which must still be held.
+
+        Raises:
+            InputError: a newer one is held, ``upon`` is not, or another import runs.
+        """
+
+    def delete_published(self, before_ms: int) -> int:
+        """Delete lists published before; return how many entries went."""
+
+    def delete_hits(self, before_ms: int) -> int:
+        """Delete hits of reads captured before; return how many."""
+
+
 class ReadStore(Protocol):
-    """Reads and hot lists of one agency.
+    """Reads of one agency, and beside them its hot lists.
 
     Every method raises ``Refused``: ``STORE_CORRUPT`` when the database is
     damaged, ``STORE_UNAVAILABLE`` when it is locked, full or unreadable.
     """
 
+    @property
+    def hot_lists(self) -> HotListStore:
+        """The hot lists."""
+
     def add(self, reads: Sequence[Read]) -> Added:
-        """Store reads, all or none; a ``source_id`` known already is a duplicate."""
+        """Store reads, all or none; a ``source_id`` known already is a duplicate.
+
+        Each new read is matched against the hot lists as they stand at this
+        moment, and its hits are stored with it or not at all.
+        """
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """Return one page.
@@ -138,21 +237,8 @@ class ReadStore(Protocol):
     ) -> StoredRead | None:
         """Return one read, unless it is withheld, too old or not there."""
 
-    def hot_list(
-        self,
-        plate: str,
-        state: str,
-        withholding: Withholding = NOTHING_WITHHELD,
-        *,
-        earliest_ms: int = 0,
-    ) -> tuple[HotListEntry, ...]:
-        """Return the entries for a plate; lists published before ``earliest_ms`` are gone."""
-
-    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
-        """Put these entries in the place of the whole list; return how many there are."""
-
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
-        """Count what is older than each of the three moments."""
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
+        """Count what is older than each of the four moments."""
 
     def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """Delete up to ``batch`` reads captured before; return how many.
@@ -163,9 +249,6 @@ class ReadStore(Protocol):
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """Take the photos from up to ``batch`` reads captured before; return how many."""
-
-    def delete_entries(self, before_ms: int) -> int:
-        """Delete hot-list entries published before; return how many."""
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from accord.agreements.terms import Withholding
+from accord.clock import Clock, SystemClock
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read
+from accord.model import AreaBox, ExactPlate, Read
 from node import grid
 from node.store.base import (
     MAX_WITHHELD_COUNT,
-    NOTHING_WITHHELD,
     Added,
     Cancelled,
     Counts,
@@ -25,6 +25,8 @@ from node.store.base import (
 )
 from node.store.connections import Connections, lock_for_serving, prepare
 from node.store.fast import COLUMNS, LAT, LON, stored
+from node.store.hot_lists import HotLists
+from node.store.matcher import Matcher
 from node.store.statements import (
     MAX_MATCHES,
     SHORT,
@@ -51,25 +53,34 @@ _CHUNK = 500
 class SqliteStore:
     """A :class:`node.store.base.ReadStore` in one SQLite file."""
 
-    def __init__(self, path: Path, lock: int | None) -> None:
+    def __init__(self, path: Path, lock: int | None, clock: Clock) -> None:
         self._connections = Connections(path)
         self._lock = lock
+        self._clock = clock
+        self._matcher = Matcher()
+        self.hot_lists = HotLists(self._connections, clock)
 
     @classmethod
-    def open(cls, path: Path, *, serving: bool = False) -> "SqliteStore":
+    def open(
+        cls, path: Path, *, serving: bool = False, clock: Clock | None = None
+    ) -> "SqliteStore":
         """Open or make the store.
 
         ``serving`` takes the lock that only one process can have; commands
-        such as ``ingest`` work beside it.
+        such as ``ingest`` work beside it. ``clock`` (the machine's if left out)
+        says when a read arrives, and how old a hot list is.
 
         Raises:
             InputError: the file is damaged or can't be used, or is being served.
         """
         prepare(path)
-        return cls(path, lock_for_serving(path) if serving else None)
+        return cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
 
     def add(self, reads: Sequence[Read]) -> Added:
         """See :meth:`node.store.base.ReadStore.add`."""
+        with self._connections.mine().unbounded() as sql:
+            # Before the write lock is taken: a long list takes part of a second.
+            self._matcher.refresh(sql)
         with self._connections.mine().writing() as sql:
             known = _known(sql, [read.source_id for read in reads])
             duplicates: list[int] = []
@@ -83,7 +94,8 @@ class SqliteStore:
             plates = {(read.plate,) for read in fresh}
             sql.executemany("INSERT OR IGNORE INTO plates VALUES (?)", plates)
             sql.executemany(_INSERT, map(_row, fresh))
-        return Added(len(fresh), tuple(duplicates))
+            hits = self._matcher.store_hits(sql, fresh, self._clock.now_ms())
+        return Added(len(fresh), tuple(duplicates), hits)
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
@@ -122,40 +134,7 @@ class SqliteStore:
             row = sql.execute(*statement).fetchone()
         return None if row is None else stored(row)
 
-    def hot_list(
-        self,
-        plate: str,
-        state: str,
-        withholding: Withholding = NOTHING_WITHHELD,
-        *,
-        earliest_ms: int = 0,
-    ) -> tuple[HotListEntry, ...]:
-        """See :meth:`node.store.base.ReadStore.hot_list`."""
-        with self._connections.mine().searching() as sql:
-            rows = sql.execute(
-                "SELECT list, source, plate, state, category, published_ms, max_age_s "
-                "FROM hot_list WHERE plate = ? AND (? = '' OR state = ?) AND published_ms >= ? "
-                "ORDER BY list, state, category",
-                (plate, state, state, earliest_ms),
-            ).fetchall()
-        return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
-
-    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
-        """See :meth:`node.store.base.ReadStore.replace_hot_list`."""
-        rows = {
-            (name, e.source, e.plate, e.state, e.category, e.published_ms, e.max_age_s)
-            for e in entries
-        }
-        with self._connections.mine().writing() as sql:
-            if sql.execute("DELETE FROM hot_list WHERE list = ?", (name,)).rowcount:
-                sql.execute(_DELETED)
-            sql.executemany("INSERT OR REPLACE INTO hot_list VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            (count,) = sql.execute(
-                "SELECT count(*) FROM hot_list WHERE list = ?", (name,)
-            ).fetchone()
-        return int(count)
-
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""
         reads, oldest, newest = self._first(
             "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads WHERE captured_ms < ?",
@@ -165,8 +144,13 @@ class SqliteStore:
             "SELECT count(*) FROM reads WHERE captured_ms < ? AND photo != ''",
             max(photos_ms, reads_ms),
         )
-        (entries,) = self._first("SELECT count(*) FROM hot_list WHERE published_ms < ?", entries_ms)
-        return Due(reads, photos, entries, oldest, newest)
+        (entries,) = self._first(
+            "SELECT ifnull(sum(entries), 0) FROM hot_lists WHERE published_ms < ?", entries_ms
+        )
+        (hits,) = self._first(
+            "SELECT count(*) FROM hits WHERE captured_ms < ?", max(hits_ms, reads_ms)
+        )
+        return Due(reads, photos, entries, hits, oldest, newest)
 
     def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_reads`."""
@@ -199,15 +183,6 @@ class SqliteStore:
             )
             _unlink_unused(sql, (photo for _, photo in found), unlink)
         return len(found)
-
-    def delete_entries(self, before_ms: int) -> int:
-        """See :meth:`node.store.base.ReadStore.delete_entries`."""
-        with self._connections.mine().writing() as sql:
-            values = (before_ms,)
-            gone = sql.execute("DELETE FROM hot_list WHERE published_ms < ?", values).rowcount
-            if gone:
-                sql.execute(_DELETED)
-        return gone
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """See :meth:`node.store.base.ReadStore.in_use`."""
@@ -245,7 +220,7 @@ class SqliteStore:
         """See :meth:`node.store.base.ReadStore.counts`."""
         text = (
             "SELECT (SELECT count(*) FROM reads), (SELECT count(*) FROM plates), "
-            "(SELECT count(*) FROM hot_list)"
+            "(SELECT ifnull(sum(entries), 0) FROM hot_lists), (SELECT count(*) FROM hits)"
         )
         return Counts(*self._first(text))
 

@@ -12,6 +12,7 @@ import pytest
 
 from accord.model import READ_NOTICE, HotListEntry
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
+from tests.hot_lists import hold
 
 ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
 WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
@@ -175,7 +176,7 @@ async def test_what_others_wrote_steers_nothing(query: Run, federation: Federati
 async def test_csv_holds_reads_or_hot_list_entries(query: Run, federation: Federation) -> None:
     now = federation.clock.now_ms()
     entry = HotListEntry("stolen", "State Bureau", PLATE, "CA", "stolen-vehicle", now, 86_400)
-    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    hold(federation.nodes["city"].context.store, entry)
     reads = await query("plate", PLATE, "--csv")
     assert len(list(csv.DictReader(io.StringIO(reads.out)))) == 8
     assert READ_NOTICE in reads.err
