@@ -6,7 +6,7 @@ looks like the same plate looks alike. It never makes two plates one: who finds
 something this way says "possible" and shows both.
 """
 
-GROUPS = ("0DOQ", "1I", "2Z", "5S", "6G", "8B")
+GROUPS = ("0DOQ", "1I", "2Z", "4A", "5S", "6G", "7T", "8B", "MN", "UV")
 """Groups of characters, none in two of them; the first one stands for its group."""
 
 _FIRST = str.maketrans({other: group[0] for group in GROUPS for other in group[1:]})
