@@ -53,7 +53,7 @@ from accord.model import (
 )
 from accord.outcomes import claimed, missing, places
 from accord.paging import Paging, merge_pages
-from accord.results import AgencyOutcome, Entry, Incomplete, Result
+from accord.results import AgencyOutcome, Entry, Incomplete, Result, hits_of
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
 from accord.transport.failures import failed_call
@@ -495,4 +495,5 @@ def _result(
         photo=photos[0] if photos else None,
         waiting=waiting,
         warnings=tuple(told),
+        hits=hits_of(reads, bodies),
     )

@@ -149,6 +149,14 @@ def _selector_to_wire(selector: model.Selector) -> query_pb2.Selector:
             return query_pb2.Selector(area=area)
         case model.HotListPlate(plate, state):
             return query_pb2.Selector(hot_list=query_pb2.HotListPlate(plate=plate, state=state))
+        case model.HitsOf(of):
+            inner = _selector_to_wire(of)
+            hits = query_pb2.HitsOf()
+            if isinstance(of, model.ExactPlate):
+                hits.plate.CopyFrom(inner.exact)
+            else:
+                hits.area.CopyFrom(inner.area)
+            return query_pb2.Selector(hits=hits)
         case model.PhotoOf(read_id):
             return query_pb2.Selector(photo=query_pb2.PhotoOf(read_id=read_id))
 
@@ -211,12 +219,27 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
         case "area":
             box = wire.area
             return check_area(model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7))
+        case "hits":
+            return _hits_from_wire(wire.hits)
         case "photo":
             if len(wire.photo.read_id) != 16:
                 raise _bad("A read id is 16 bytes, as an earlier answer gave it.")
             return model.PhotoOf(wire.photo.read_id)
         case _:
             raise _bad("The query asks for nothing: give a plate, a pattern, an area or a photo.")
+
+
+def _hits_from_wire(wire: query_pb2.HitsOf) -> model.HitsOf:
+    match wire.WhichOneof("of"):
+        case "plate":
+            return model.HitsOf(model.ExactPlate(*_plate(wire.plate.plate, wire.plate.state)))
+        case "area":
+            box = wire.area
+            return model.HitsOf(
+                check_area(model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7))
+            )
+        case _:
+            raise _bad("A query of hits names a plate or an area.")
 
 
 def check_area(box: model.AreaBox) -> model.AreaBox:

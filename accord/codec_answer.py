@@ -90,6 +90,30 @@ def _entry_from_wire(wire: answer_pb2.HotListEntry) -> tuple[model.HotListEntry,
     return entry, wire.stale
 
 
+def _hit_to_wire(hit: model.SharedHit) -> answer_pb2.Hit:
+    return answer_pb2.Hit(
+        read_id=hit.read_id,
+        entry=_entry_to_wire(hit.entry, hit.stale),
+        possible=hit.possible,
+        matched_at_ms=hit.matched_ms,
+        still_listed=hit.still_listed,
+        notice=hit.notice,
+    )
+
+
+def _hit_from_wire(wire: answer_pb2.Hit) -> model.SharedHit:
+    entry, stale = _entry_from_wire(wire.entry)
+    return model.SharedHit(
+        wire.read_id,
+        entry,
+        wire.possible,
+        wire.matched_at_ms,
+        stale,
+        wire.still_listed,
+        wire.notice,
+    )
+
+
 def encode_body(body: model.AnswerBody) -> bytes:
     """Return the canonical bytes of an answer's body."""
     wire = answer_pb2.AnswerBody(
@@ -105,6 +129,7 @@ def encode_body(body: model.AnswerBody) -> bytes:
         complete=body.complete,
         next_cursor=body.next_cursor,
         frontier_ms=body.frontier_ms,
+        hits=[_hit_to_wire(hit) for hit in body.hits],
     )
     if body.photo is not None:
         wire.photo.CopyFrom(
@@ -169,6 +194,7 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
         next_cursor=body.next_cursor,
         frontier_ms=body.frontier_ms,
         duty=duty,
+        hits=tuple(_hit_from_wire(hit) for hit in body.hits),
     )
     _check_bounds(body)
     if decoded.count != body.count:
@@ -181,13 +207,16 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
 def _check_bounds(body: answer_pb2.AnswerBody) -> None:
     moments = [body.answered_at_ms, body.frontier_ms, body.duty.delete_by_ms]
     moments += [read.captured_at_ms for read in body.reads]
-    moments += [entry.published_at_ms for entry in body.entries]
+    listed = [*body.entries, *(hit.entry for hit in body.hits)]
+    moments += [entry.published_at_ms for entry in listed]
+    moments += [hit.matched_at_ms for hit in body.hits]
     texts = [body.agency, body.requesting_agency, body.duty.section, body.photo.media_type]
     for read in body.reads:
         vehicle = read.vehicle
         texts += (read.originator, read.plate, read.plate_state, read.camera)
         texts += (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
-    for entry in body.entries:
+    texts += [hit.notice for hit in body.hits]
+    for entry in listed:
         texts += (entry.list, entry.source, entry.plate, entry.plate_state, entry.category)
     _check("the answer", moments, texts)
 

@@ -15,6 +15,8 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 MAX_AGENCY = 40
 MAX_ROWS = 1000
+MAX_HITS = 10
+"""Of one read so many hits are kept and given, the surest: lists are no lists of look-alikes."""
 
 
 def check_agency(text: str, where: object = "agency") -> str:
@@ -112,10 +114,11 @@ COUNSEL_ONLY = frozenset({Purpose.CRIMINAL_IMMIGRATION})
 
 
 class Kind(StrEnum):
-    """Data kinds of the MOA (I.B): "scanned plate" and "hot list"."""
+    """Data kinds of the MOA (I.B), "scanned plate" and "hot list", and what meets both."""
 
     READS = "reads"
     HOT_LIST = "hot-list"
+    HITS = "hits"
 
 
 class Field(StrEnum):
@@ -163,18 +166,37 @@ class HotListPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class HitsOf:
+    """Which reads met an entry of a hot list when they arrived?
+
+    Those that met entries of one plate, as it stands on the list, or those in
+    an area; in both cases in the query's window.
+    """
+
+    of: ExactPlate | AreaBox
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoOf:
     """The photo of one read, by the 16-byte id that an answer gave."""
 
     read_id: bytes
 
 
-Selector = ExactPlate | WildcardPlate | AreaBox | HotListPlate | PhotoOf
+Selector = ExactPlate | WildcardPlate | AreaBox | HotListPlate | HitsOf | PhotoOf
 
 
 def kind_of(selector: Selector) -> Kind:
     """Return the data kind that a selector asks for."""
+    if isinstance(selector, HitsOf):
+        return Kind.HITS
     return Kind.HOT_LIST if isinstance(selector, HotListPlate) else Kind.READS
+
+
+def area_of(selector: Selector) -> AreaBox | None:
+    """Return the area that a selector searches by; None where it is not by place."""
+    where = selector.of if isinstance(selector, HitsOf) else selector
+    return where if isinstance(where, AreaBox) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +368,34 @@ class HotListEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedHit:
+    """What a read of the same answer met on a hot list, as shared.
+
+    ``entry`` is the entry as its list held it then. ``possible`` means that
+    number and state were not both the same and both known. ``matched_ms`` is
+    when the read arrived, rounded down as its time is; ``stale`` whether the
+    list was too old by then (see :meth:`age_ms`), ``still_listed`` whether it
+    holds the entry now. Of one read there are at most :data:`MAX_HITS`.
+    """
+
+    read_id: bytes
+    entry: HotListEntry
+    possible: bool
+    matched_ms: int
+    stale: bool
+    still_listed: bool
+    notice: str
+
+    def age_ms(self, time_step_ms: int) -> int:
+        """Return how old the list was when the read arrived.
+
+        Counted to the end of the step to which the time is rounded: a list is
+        never shown as younger than it was.
+        """
+        return max(0, self.matched_ms + time_step_ms - 1 - self.entry.published_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo as given out: no metadata."""
 
@@ -395,10 +445,11 @@ class AnswerBody:
     next_cursor: bytes = b""
     frontier_ms: int = 0
     duty: Duty | None = None
+    hits: tuple[SharedHit, ...] = ()
 
     @property
     def count(self) -> int:
-        """Rows in this answer: reads, entries and photo."""
+        """Rows in this answer: reads, entries and photo. A hit is no row: its read is."""
         return len(self.reads) + len(self.entries) + (self.photo is not None)
 
 

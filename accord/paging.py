@@ -10,7 +10,7 @@ from dataclasses import replace
 from accord.errors import Code
 from accord.merge import order
 from accord.model import AnswerBody, OutcomeKind, SharedRead
-from accord.results import AgencyOutcome, Result
+from accord.results import AgencyOutcome, Result, hits_of
 
 MAX_PAGES = 1000
 
@@ -61,6 +61,7 @@ class Paging:
             result,
             reads=fresh,
             waiting=waiting,
+            hits=hits_of(fresh, (body for pages in self._held.values() for body in pages)),
             outcomes=tuple(self._outcomes.values()),
             warnings=(*result.warnings, *self._warnings),
         )

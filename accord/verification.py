@@ -22,6 +22,7 @@ The rules for an answer (the client, and the home node that records it):
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,13 +37,16 @@ from accord.errors import Code, Refused, Unverified
 from accord.identity import KeyRole
 from accord.keys import PublicKey
 from accord.model import (
+    MAX_HITS,
     AnswerBody,
     AreaBox,
     ExactPlate,
+    HitsOf,
     HotListPlate,
     PhotoOf,
     Query,
     RefusalBody,
+    SharedHit,
     SharedRead,
     WildcardPlate,
 )
@@ -261,17 +265,28 @@ def _inside(read: SharedRead, query: Query) -> bool:
             return read.plate == plate and (not state or read.state == state)
         case WildcardPlate(pattern, state):
             return matches(pattern, read.plate) and (not state or read.state == state)
-        case AreaBox(south, west, north, east):
-            place = read.place
-            return place is None or (
-                south <= place.lat_e7 <= north and west <= place.lon_e7 <= east
-            )
+        case HitsOf(of):
+            # A plate is that of the list: which read met it, its hits say.
+            return isinstance(of, ExactPlate) or _in_area(read, of)
+        case AreaBox():
+            return _in_area(read, query.selector)
         case _:
             return False
 
 
+def _in_area(read: SharedRead, box: AreaBox) -> bool:
+    place = read.place
+    return place is None or (
+        box.south_e7 <= place.lat_e7 <= box.north_e7 and box.west_e7 <= place.lon_e7 <= box.east_e7
+    )
+
+
 def _fits_selector(body: AnswerBody, query: Query) -> bool:
+    if not isinstance(query.selector, HitsOf) and body.hits:
+        return False
     match query.selector:
+        case HitsOf(of):
+            return not body.entries and body.photo is None and _hits_fit(body, of)
         case HotListPlate(plate, state):
             return body.photo is None and all(
                 entry.plate == plate and (not state or entry.state == state)
@@ -282,3 +297,25 @@ def _fits_selector(body: AnswerBody, query: Query) -> bool:
             return not body.entries and (photo is None or photo.read_id == read_id)
         case _:
             return not body.entries and body.photo is None
+
+
+def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:
+    """Tell whether each read met what was asked for, and each hit is one of a read, told whole.
+
+    ``stale`` follows from what else is there, so it can't be left out or made up.
+    """
+    reads = {read.read_id: read for read in body.reads}
+    met = Counter(hit.read_id for hit in body.hits)
+    if met.keys() != reads.keys() or max(met.values(), default=0) > MAX_HITS:
+        return False
+    return all(_hit_fits(hit, reads[hit.read_id], of) for hit in body.hits)
+
+
+def _hit_fits(hit: SharedHit, read: SharedRead, of: ExactPlate | AreaBox) -> bool:
+    entry, step = hit.entry, read.time_step_ms
+    told = bool(hit.notice) and hit.matched_ms % step == 0
+    if not told or hit.stale is not entry.stale_at(hit.matched_ms + step - 1):
+        return False
+    if isinstance(of, AreaBox):
+        return True
+    return entry.plate == of.plate and (not of.state or of.state in (entry.state, read.state))

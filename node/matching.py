@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from accord.lookalikes import differences
+from accord.model import MAX_HITS
 
 MAX_DIFFERENCES = 2
-MAX_HITS = 10
-"""Of one read so many hits are kept, the surest first: a list is no list of look-alikes."""
 
 
 class Match(NamedTuple):
@@ -53,7 +52,10 @@ def match(plate: str, state: str, listed_plate: str, listed_state: str) -> Match
 def matches(
     plate: str, state: str, candidates: Iterable[Candidate]
 ) -> tuple[tuple[Candidate, bool], ...]:
-    """Return the entries that a read meets, each with whether it is only possible."""
+    """Return the entries that a read meets, the surest first, and whether it is only possible.
+
+    At most :data:`accord.model.MAX_HITS` of them.
+    """
     found = [
         (how, entry)
         for entry in candidates

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
-from accord.model import Field, HotListEntry, Place, Read, SharedRead
+from accord.model import Field, HotListEntry, Place, Read, SharedHit, SharedRead
 from node.grid import snap
 from node.ids import Names
+from node.store.base import StoredHit
 
 
 def redact(
@@ -47,8 +48,9 @@ def redact(
 
 
 def is_shared(entry: HotListEntry, rule: HotListRule) -> bool:
-    """Tell whether the agreement shares hot lists of this entry's source."""
-    return rule.sources is None or entry.source in rule.sources
+    """Tell whether the agreement shares hot lists of this entry's name and source."""
+    named = rule.lists is None or entry.list in rule.lists
+    return named and (rule.sources is None or entry.source in rule.sources)
 
 
 def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
@@ -60,6 +62,23 @@ def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
         source=entry.source if rule.source else "",
         category=entry.category if rule.category else "",
         max_age_s=age_s,
+    )
+
+
+def shared_hit(
+    hit: StoredHit, read_id: bytes, rule: HotListRule | None, time_step_ms: int
+) -> SharedHit:
+    """Return a hit as shared: when the read arrived tells no more than its own time does."""
+    entry = hit.entry if rule is None else shared_entry(hit.entry, rule)
+    matched_ms = hit.matched_ms // time_step_ms * time_step_ms
+    return SharedHit(
+        read_id=read_id,
+        entry=entry,
+        possible=hit.possible,
+        matched_ms=matched_ms,
+        stale=entry.stale_at(matched_ms + time_step_ms - 1),
+        still_listed=hit.still_listed,
+        notice=hit.notice,
     )
 
 

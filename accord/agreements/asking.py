@@ -12,11 +12,12 @@ from accord.agreements.terms import PhotoSharing
 from accord.errors import Code
 from accord.model import (
     ApprovalKind,
-    AreaBox,
     HotListPlate,
+    Kind,
     PhotoOf,
     Query,
     Selector,
+    area_of,
     day_of,
     kind_of,
 )
@@ -39,7 +40,9 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
         reason = f"Each member picks its partners, and {effective.opt_in}."
         return refused(Code.DIRECTION_NOT_AGREED, scope.section, reason, contact)
     kind = kind_of(query.selector)
-    if kind not in scope.kinds:
+    rule = manifest.provisions.hot_lists
+    unnamed = kind is Kind.HITS and (rule is None or not rule.hits)
+    if kind not in scope.kinds or unnamed:
         reason = f"The agreement does not share {kind.value}."
         return refused(Code.KIND_NOT_AGREED, scope.section, reason, contact)
     if query.purpose not in purposes.allowed:
@@ -155,7 +158,7 @@ def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | N
     if query.row_limit > limits.row_limit:
         reason = f"At most {limits.row_limit} rows may be asked for at once: ask in pages."
         return refused(Code.ROW_LIMIT_EXCEEDED, limits.section, reason, contact)
-    if isinstance(query.selector, AreaBox) and redaction.place_within_m is None:
+    if area_of(query.selector) is not None and redaction.place_within_m is None:
         reason = "The agreement does not share the place, so nobody can search by area."
         return refused(Code.FIELD_NOT_SHARED, manifest.fields.section, reason, contact)
     if isinstance(query.selector, PhotoOf) and redaction.photo is PhotoSharing.NONE:

@@ -129,11 +129,14 @@ def _hot_lists(rule: HotListRule) -> str:
     shown = [name for name, shared in texts if shared]
     what = f"the {', '.join(shown)} of an entry" if shown else "only that there is an entry"
     sources = "any source" if rule.sources is None else " and ".join(sorted(rule.sources))
+    if rule.lists is not None:
+        sources += f", of the lists {' and '.join(sorted(rule.lists))} alone"
     age = (
         "" if rule.max_age_s is None else f" An entry is too old after {rule.max_age_s // 3600} h."
     )
     stale = "withheld" if rule.stale is Stale.WITHHELD else "marked"
-    return f"From {sources}: {what}.{age} What is too old is {stale}."
+    hits = f" Hits may be asked for of {' and '.join(sorted(rule.hits))}." if rule.hits else ""
+    return f"From {sources}: {what}.{age} What is too old is {stale}.{hits}"
 
 
 def _role(role: Role) -> str:

@@ -26,6 +26,7 @@ from accord.model import (
     Certification,
     Credential,
     ExactPlate,
+    HitsOf,
     HotListPlate,
     PhotoOf,
     Query,
@@ -182,6 +183,8 @@ def _selector(fields: Mapping[str, str]) -> Selector:
             return WildcardPlate("00*")
         case "hot-list":
             return HotListPlate("0")
+        case "hits":
+            return HitsOf(AreaBox(0, 0, 1, 1) if "area" in fields else ExactPlate("0"))
         case "area":
             return AreaBox(0, 0, 1, 1)
         case "photo":

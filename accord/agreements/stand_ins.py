@@ -14,6 +14,7 @@ from accord.model import (
     Employment,
     ExactPlate,
     Field,
+    HitsOf,
     HotListPlate,
     PhotoOf,
     Query,
@@ -27,6 +28,8 @@ STAND_INS: Mapping[str, Selector] = {
     "partial": WildcardPlate("00*"),
     "area": AreaBox(0, 0, 1, 1),
     "hotlist": HotListPlate("0"),
+    "hits": HitsOf(ExactPlate("0")),
+    "hits-area": HitsOf(AreaBox(0, 0, 1, 1)),
     "photo": PhotoOf(bytes(16)),
 }
 """Ways of searching. Which plate, area or photo it is changes nothing in a decision."""

@@ -9,6 +9,7 @@ from accord.clock import iso
 from accord.model import (
     AreaBox,
     ExactPlate,
+    HitsOf,
     HotListPlate,
     PhotoOf,
     Query,
@@ -29,6 +30,8 @@ def selector_fields(selector: Selector) -> dict[str, str]:
         case AreaBox(south, west, north, east):
             edges = ",".join(f"{edge / 10**7:.7f}" for edge in (south, west, north, east))
             return {"asked": "area", "area": edges}
+        case HitsOf(of):
+            return selector_fields(of) | {"asked": "hits"}
         case PhotoOf(read_id):
             return {"asked": "photo", "read_id": read_id.hex()}
 

@@ -1,4 +1,4 @@
-"""``accord query``: plate, partial, area, hotlist, photo; and ``accord directory``.
+"""``accord query``: plate, partial, area, hotlist, hits, photo; and ``accord directory``.
 
 Other users of a machine can see the arguments of its programs: give ``-`` for
 the plate or the reason, and it is asked for, or read from standard input.
@@ -26,6 +26,7 @@ from accord.errors import Code, InputError, Refused
 from accord.model import (
     AreaBox,
     ExactPlate,
+    HitsOf,
     HotListPlate,
     PhotoOf,
     Selector,
@@ -35,7 +36,7 @@ from accord.model import (
 )
 from accord.plates import check_pattern, check_state, normalise
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
-from accord.results import Result
+from accord.results import Hit, Result
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -197,9 +198,11 @@ async def _run(config: Path, question: Question, *, every_page: bool) -> Result:
         if not every_page:
             return await client.ask(question)
         reads: list[SharedRead] = []
+        hits: list[Hit] = []
         async for page in client.pages(question):
             reads += page.reads
-        return replace(page, reads=tuple(reads))
+            hits += page.hits
+        return replace(page, reads=tuple(reads), hits=tuple(hits))
 
 
 def _selector(make: Sequence[object]) -> Selector:
@@ -212,6 +215,12 @@ def _selector(make: Sequence[object]) -> Selector:
             return HotListPlate(normalise(_said(plate, "Plate")), check_state(state))
         case ["area", str(box)]:
             return _area(box)
+        case ["hits", str(plate), str(state), ""]:
+            return HitsOf(ExactPlate(normalise(_said(plate, "Plate")), check_state(state)))
+        case ["hits", "", "", str(box)] if box:
+            return HitsOf(_area(box))
+        case ["hits", *_]:
+            raise InputError("hits", "are asked by plate or by area", "give PLATE, or --area alone")
         case ["photo", str(read_id)] if re.fullmatch(r"[0-9a-f]{32}", read_id):
             return PhotoOf(bytes.fromhex(read_id))
     raise InputError("read id", "is not 32 hex digits", "copy it from an answer: --json shows it")
@@ -329,6 +338,36 @@ def hotlist(
          since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
          as_json=as_json, as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def hits(
+    purpose: Purpose,
+    plate: Annotated[str, typer.Argument(help="A plate as it stands on a list, or -.")] = "",
+    state: State = "",
+    box: Annotated[
+        str, typer.Option("--area", help="SOUTH,WEST,NORTH,EAST in degrees, without a plate.")
+    ] = "",
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "7d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask which reads met a hot list when they arrived: of one plate, or in an area."""
+    _ask(config, ("hits", plate, state, box), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval, as_json=as_json,
+         as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
 @app.command()

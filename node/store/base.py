@@ -13,10 +13,11 @@ The rules that every store keeps:
   its start: watching a row vanish doesn't tell its exact time either.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
 from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate, Window
 
@@ -151,6 +152,41 @@ class HotList:
         return now_ms - self.published_ms > self.hard_limit_s * 1000
 
 
+@dataclass(frozen=True, slots=True)
+class HitSearch:
+    """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
+
+    ``rule`` says which hits may be seen, None: all. The rest is as in :class:`Search`.
+    """
+
+    of: ExactPlate | AreaBox
+    window: Window
+    redaction: Redaction
+    withholding: Withholding
+    earliest_ms: int
+    limit: int
+    rule: HotListRule | None = None
+    after: Cursor | None = None
+
+
+class StoredHit(NamedTuple):
+    """What a read met when it arrived (``matched_ms``), and whether it is listed now."""
+
+    entry: HotListEntry
+    possible: bool
+    matched_ms: int
+    notice: str
+    still_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HitPage:
+    """A page of reads, and what each of them met, by its row number."""
+
+    page: Page
+    hits: Mapping[int, tuple[StoredHit, ...]]
+
+
 class HotListStore(Protocol):
     """Hot lists of one agency. Errors as :class:`ReadStore`."""
 
@@ -169,6 +205,13 @@ class HotListStore(Protocol):
 
         Lists published before ``earliest_ms`` are gone, and a list past its
         hard limit says nothing.
+        """
+
+    def search_hits(self, search: HitSearch, cancelled: Cancelled | None = None) -> HitPage:
+        """Return one page of reads that met an entry.
+
+        Raises:
+            Refused: as :meth:`ReadStore.search`.
         """
 
     def listed(self, name: str) -> Iterator[Listed]:

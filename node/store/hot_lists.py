@@ -16,8 +16,9 @@ from accord.errors import Code, InputError, Refused
 from accord.lookalikes import skeleton
 from accord.model import HotListEntry
 from accord.plates import is_plate
-from node.store.base import NOTHING_WITHHELD, HotList, Listed
+from node.store.base import NOTHING_WITHHELD, Cancelled, HitPage, HitSearch, HotList, Listed
 from node.store.connections import Connections, importing
+from node.store.hit_search import search_hits
 
 _BATCH = 20_000
 _CHANGED = "UPDATE hot_list_version SET version = version + 1"
@@ -56,6 +57,11 @@ class HotLists:
                 (skeleton(plate), plate, state, state, earliest_ms, self._clock.now_ms()),
             ).fetchall()
         return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
+
+    def search_hits(self, search: HitSearch, cancelled: Cancelled | None = None) -> HitPage:
+        """See :meth:`node.store.base.HotListStore.search_hits`."""
+        with self._connections.mine().searching(cancelled) as sql:
+            return search_hits(sql, search)
 
     def listed(self, name: str) -> Iterator[Listed]:
         """See :meth:`node.store.base.HotListStore.listed`."""

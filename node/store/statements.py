@@ -209,3 +209,8 @@ def _one_read(areas: int, within: int) -> str:
         "WHERE row_id = ? AND captured_ms >= ? "
         f"AND NOT {_withheld(areas, within)}"
     )
+
+
+def withheld_condition(withholding: Withholding) -> str:
+    """Return the condition for a read that is withheld; its values: :func:`withheld_values`."""
+    return _withheld(len(withholding.areas), len(withholding.within))

@@ -46,7 +46,7 @@ def template_moa(
     revision: int = 1,
     replaces: bytes = b"",
     time_zone: str = "America/Los_Angeles",
-    kinds: Sequence[str] = tuple(Kind),
+    kinds: Sequence[str] = (Kind.READS, Kind.HOT_LIST),
     purposes: Sequence[str] = MOA_PURPOSES,
     training_within_days: int = 730,
     case_number: str = "required",

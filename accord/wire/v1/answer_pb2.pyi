@@ -194,6 +194,51 @@ class HotListEntry(_message.Message):
 Global___HotListEntry: _TypeAlias = HotListEntry  # noqa: Y015
 
 @_typing.final
+class Hit(_message.Message):
+    """What a read of the same answer met on a hot list when it arrived."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSSIBLE_FIELD_NUMBER: _builtins.int
+    MATCHED_AT_MS_FIELD_NUMBER: _builtins.int
+    STILL_LISTED_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    read_id: _builtins.bytes
+    possible: _builtins.bool
+    """True unless number and state were both the same and both known."""
+    matched_at_ms: _builtins.int
+    """When the read arrived, rounded down to a multiple of its time_step_ms. The
+    age of the list is counted to then.
+    """
+    still_listed: _builtins.bool
+    """Whether the list that is held now still has the entry."""
+    notice: _builtins.str
+    """What to do before anybody acts on it."""
+    @_builtins.property
+    def entry(self) -> Global___HotListEntry:
+        """The entry as its list held it then; `stale` as of then."""
+
+    def __init__(
+        self,
+        *,
+        read_id: _builtins.bytes = ...,
+        entry: Global___HotListEntry | None = ...,
+        possible: _builtins.bool = ...,
+        matched_at_ms: _builtins.int = ...,
+        still_listed: _builtins.bool = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "matched_at_ms", b"matched_at_ms", "notice", b"notice", "possible", b"possible", "read_id", b"read_id", "still_listed", b"still_listed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
 class Photo(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,6 +354,7 @@ class AnswerBody(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     FRONTIER_MS_FIELD_NUMBER: _builtins.int
     DUTY_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
     query_digest: _builtins.bytes
     """SHA-256 of PAE(payload_type, payload) of the query's envelope."""
     query_id: _builtins.bytes
@@ -335,6 +381,10 @@ class AnswerBody(_message.Message):
     def photo(self) -> Global___Photo: ...
     @_builtins.property
     def duty(self) -> Global___Duty: ...
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
+        """For a query of hits: each read of the answer has one or more."""
+
     def __init__(
         self,
         *,
@@ -352,10 +402,11 @@ class AnswerBody(_message.Message):
         next_cursor: _builtins.bytes = ...,
         frontier_ms: _builtins.int = ...,
         duty: Global___Duty | None = ...,
+        hits: _abc.Iterable[Global___Hit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "duty", b"duty", "photo", b"photo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "hits", b"hits", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duty: _TypeAlias = _typing.Literal["duty"]  # noqa: Y015
     _WhichOneofArgType__duty: _TypeAlias = _typing.Literal["_duty", b"_duty"]  # noqa: Y015

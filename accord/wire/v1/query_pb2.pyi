@@ -272,6 +272,36 @@ class HotListPlate(_message.Message):
 Global___HotListPlate: _TypeAlias = HotListPlate  # noqa: Y015
 
 @_typing.final
+class HitsOf(_message.Message):
+    """Which reads met an entry of a hot list when they arrived? Those that met
+    entries of one plate, as it stands on the list, or those in an area.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATE_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plate(self) -> Global___ExactPlate: ...
+    @_builtins.property
+    def area(self) -> Global___AreaBox: ...
+    def __init__(
+        self,
+        *,
+        plate: Global___ExactPlate | None = ...,
+        area: Global___AreaBox | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_of: _TypeAlias = _typing.Literal["plate", "area"]  # noqa: Y015
+    _WhichOneofArgType_of: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_of) -> _WhichOneofReturnType_of | None: ...
+
+Global___HitsOf: _TypeAlias = HitsOf  # noqa: Y015
+
+@_typing.final
 class PhotoOf(_message.Message):
     """The photo of one read, by the read id that an earlier answer gave."""
 
@@ -301,6 +331,7 @@ class Selector(_message.Message):
     AREA_FIELD_NUMBER: _builtins.int
     HOT_LIST_FIELD_NUMBER: _builtins.int
     PHOTO_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def exact(self) -> Global___ExactPlate: ...
     @_builtins.property
@@ -311,6 +342,8 @@ class Selector(_message.Message):
     def hot_list(self) -> Global___HotListPlate: ...
     @_builtins.property
     def photo(self) -> Global___PhotoOf: ...
+    @_builtins.property
+    def hits(self) -> Global___HitsOf: ...
     def __init__(
         self,
         *,
@@ -319,12 +352,13 @@ class Selector(_message.Message):
         area: Global___AreaBox | None = ...,
         hot_list: Global___HotListPlate | None = ...,
         photo: Global___PhotoOf | None = ...,
+        hits: Global___HitsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hits", b"hits", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hits", b"hits", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["exact", "wildcard", "area", "hot_list", "photo"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["exact", "wildcard", "area", "hot_list", "photo", "hits"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

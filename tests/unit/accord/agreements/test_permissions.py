@@ -61,7 +61,9 @@ def test_what_is_told_is_agreement_and_policy_together(world):
     assert hot_list.kind is Kind.HOT_LIST
     taken = {(one.kind, one.purposes, one.code, one.detail) for one in denials}
     left = ("amber-alert", "criminal-investigation", "public-safety-threat")
-    assert taken == {(kind, left, Code.LOCAL_POLICY, "purposes") for kind in Kind}
+    assert taken == {
+        (kind, left, Code.LOCAL_POLICY, "purposes") for kind in (Kind.READS, Kind.HOT_LIST)
+    }
 
 
 @pytest.mark.parametrize("where", ["place", "photo"])
@@ -101,9 +103,10 @@ def test_an_agreement_out_of_force_is_one_line(world, change, code, words):
 
 
 def test_own_officers_ask_under_the_policy_alone(world):
-    (reads, hot_list), denials = of(found(world), "harbor")
+    (reads, hot_list, hits), denials = of(found(world), "harbor")
     assert (reads.agreement, reads.purposes) == ("", ("hit-and-run", "stolen-vehicle"))
     assert (reads.look_back_days, hot_list.rows) == (700, 1000)
+    assert (hits.kind, hits.searches) == (Kind.HITS, ("hits", "hits-area"))
     assert denials == []
 
 
