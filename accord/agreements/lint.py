@@ -12,6 +12,10 @@ from enum import Enum
 from accord.agreements.manifest import Extension, Manifest
 from accord.agreements.provisions import Export
 from accord.agreements.terms import CameraSharing
+from accord.model import Kind
+
+VERIFY_CLAUSE = "verify-before-action"
+"""The clause that an officer declares, of the memorandum's template (MOA III)."""
 
 WIDE_DAYS = 730
 """Longer than this, a look-back or a retention is told as long (two years)."""
@@ -74,9 +78,24 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
     if onward.recipients and not onward.legal_process:
         text = "Rows may be handed on without an order or subpoena on record."
         yield Finding(warn, "onward.legal_process", onward.section, text, 'write "required"')
+    yield from _hits(manifest)
     if manifest.term.extension is Extension.REPEATING and manifest.non_extension is None:
         text = "It is extended again and again, and no party alone can prevent it."
         yield Finding(warn, "non_extension", manifest.term.section, text, "add [non_extension]")
+
+
+def _hits(manifest: Manifest) -> Iterator[Finding]:
+    """Tell where hits are shared and little is said of the lists behind them."""
+    rule, warn = manifest.provisions.hot_lists, Severity.WARNING
+    if rule is None or Kind.HITS not in manifest.scope.kinds:
+        return
+    if VERIFY_CLAUSE not in {clause.id for clause in manifest.attested}:
+        text = "Hits are shared, and no officer declares that one is verified before acting on it."
+        remedy = f'add [[clauses]] with id = "{VERIFY_CLAUSE}" and state = "attested"'
+        yield Finding(warn, "hot_lists.hits", rule.section, text, remedy)
+    if rule.max_age_s is None:
+        text = "How old a list may be when a read meets it is left to the list's own source."
+        yield Finding(warn, "hot_lists.max_age_hours", rule.section, text, "agree on hours")
 
 
 def _unsaid(manifest: Manifest) -> Iterator[Finding]:
