@@ -159,6 +159,25 @@ def body_by_hand() -> bytes:
     )
 
 
+def selector_of_hits_by_hand() -> bytes:
+    return message((12, message((1, message((1, "7INV001"), (2, "CA"))))))
+
+
+def hit_by_hand() -> bytes:
+    entry = message(
+        (1, "Stolen vehicles"),
+        (2, "State bureau"),
+        (3, "7INV001"),
+        (4, "CA"),
+        (5, "stolen-vehicle"),
+        (6, 1789904700000),
+        (7, 7200),
+        (8, 1),
+    )
+    notice = "Verify before acting."
+    return message((1, b"\xbb" * 16), (2, entry), (4, 1789913580000), (5, 1), (6, notice))
+
+
 def leaf_by_hand() -> bytes:
     def commitment(name: str, salt: int, text: str) -> bytes:
         framed = b"accord-audit-field-v1\0" + bytes([len(name)]) + name.encode()
@@ -210,6 +229,8 @@ BY_HAND = {
     "leaf": leaf_by_hand,
     "answer payload": answer_by_hand,
     "refusal payload": refusal_by_hand,
+    "selector of hits": selector_of_hits_by_hand,
+    "hit": hit_by_hand,
 }
 
 
@@ -318,6 +339,26 @@ def test_the_refusal_is_one_that_a_client_believes():
     assert (refusal.code, refusal.section) == ("PURPOSE_NOT_AGREED", "II.A")
     with pytest.raises(Unverified, match="SIGNATURE_INVALID"):
         verify_refusal(envelope, verified.query, verified.digest, HARBOR)
+
+
+def test_hits_are_written_as_the_page_says():
+    asked = model.HitsOf(model.ExactPlate("7INV001", "CA"))
+    query = replace(verified_query().query, selector=asked)
+    assert message((14, value("selector of hits"))) in encode_query(query, b"")
+    entry = model.HotListEntry(
+        "Stolen vehicles", "State bureau", "7INV001", "CA", "stolen-vehicle", 1789904700000, 7200
+    )
+    hit = model.SharedHit(
+        b"\xbb" * 16, entry, False, 1789913580000, True, True, "Verify before acting."
+    )
+    body = replace(
+        verify_answer(answer(), verified_query().query, value("query digest"), CITY).body,
+        hits=(hit,),
+    )
+    assert encode_body(body).endswith(message((16, value("hit"))))
+    # As the page counts it: 2 h 28 min to the moment, and a minute for the step.
+    assert hit.age_ms(60_000) == 8_880_000 + 59_999 > entry.max_age_s * 1000
+    assert hit.stale is entry.stale_at(hit.matched_ms + 59_999)
 
 
 # The page's tables against the code.
