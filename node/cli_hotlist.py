@@ -1,4 +1,4 @@
-"""``accord-node hotlist``: import, list, verify. All may run while the node serves."""
+"""``accord-node hotlist``: import, list, verify, mapping. All may run while the node serves."""
 
 import hashlib
 from datetime import datetime
@@ -14,7 +14,7 @@ from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError, Refused
 from accord.processes import EXIT_INCOMPLETE
 from node.config import load_config
-from node.hotlists.mapping import SHIPPED, Mapping, load_mapping
+from node.hotlists.mapping import SHIPPED, Mapping, load_mapping, shipped_text
 from node.hotlists.reading import HotListFile, read_file
 from node.opened import opened
 from node.store.base import HotList, HotListStore
@@ -192,6 +192,14 @@ def list_all(config: Config = DEFAULT) -> None:
         )
         table.add_row(*map(shown, row))
     console().print(table)
+
+
+@app.command()
+def mapping(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(SHIPPED)}.")],
+) -> None:
+    """Print a mapping that comes with the node, to check and to change a copy of it."""
+    typer.echo(shipped_text(name), nl=False)
 
 
 @app.command()

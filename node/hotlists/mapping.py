@@ -153,6 +153,19 @@ class Mapping:
         return tuple(place for place in places if isinstance(place, str))
 
 
+def shipped_text(name: str) -> str:
+    """Return the text of a mapping that comes with the node.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in SHIPPED:
+        problem = f"{name!r} does not come with the node"
+        raise InputError("mapping", problem, f"name one of {', '.join(SHIPPED)}")
+    path = resources.files(__package__) / "mappings" / f"{name}.toml"
+    return path.read_text(encoding="utf-8")
+
+
 def load_mapping(name: str) -> Mapping:
     """Return a mapping that comes with the node, by its name, or that of a file.
 
@@ -160,8 +173,7 @@ def load_mapping(name: str) -> Mapping:
         InputError: naming the file, and the line and key to mend.
     """
     if name in SHIPPED:
-        path = resources.files(__package__) / "mappings" / f"{name}.toml"
-        return _checked(parse_toml(path.read_bytes(), name, MappingFile), name)
+        return _checked(parse_toml(shipped_text(name).encode(), name, MappingFile), name)
     if "/" not in name and not name.endswith(".toml"):
         raise InputError(
             "--mapping", f"{name!r} is neither a file nor one that comes with the node",

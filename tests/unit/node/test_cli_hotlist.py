@@ -1,5 +1,7 @@
 """``accord-node hotlist``: what is told, and what is refused in one line."""
 
+import re
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,12 @@ from typer.testing import CliRunner
 
 from accord.clock import SystemClock
 from accord.errors import InputError
+from accord.lookalikes import GROUPS
+from accord.model import MAX_HITS
 from node.__main__ import app
+from node.hotlists.mapping import SHIPPED, TAKEN, load_mapping
+from node.hotlists.reading import read_file
+from node.matching import MAX_DIFFERENCES
 from tests.conftest import make_files
 
 HEADER = "plate,state,category\n"
@@ -189,3 +196,58 @@ def test_a_header_says_when_it_was_published(run: Run, tmp_path: Path) -> None:
     assert "published 2025-07-02 16:00 UTC, TOO OLD: matches nothing" in said
     with pytest.raises(InputError, match="another time than the file's header"):
         run(*arguments, "--published", ago(hours=1))
+
+
+def test_a_mapping_to_copy(tmp_path: Path) -> None:
+    for name in SHIPPED:
+        result = CliRunner().invoke(app, ["hotlist", "mapping", name])
+        copy = tmp_path / f"{name}.toml"
+        copy.write_text(result.stdout)
+        assert load_mapping(str(copy)) == load_mapping(name)
+    result = CliRunner().invoke(app, ["hotlist", "mapping", "nonsense"])
+    assert isinstance(result.exception, InputError)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "hot-lists.md").read_text()
+
+
+def test_the_commands_of_the_page_run_as_they_stand(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the time of the publication, which is today's."""
+    monkeypatch.chdir(tmp_path)
+    Path("node.toml").symlink_to(settings)
+    for file in (settings.parent / "data").glob("reads.*"):
+        file.unlink()
+    Path("stolen.csv").write_text(HEADER + "TEST001,CA,stolen-vehicle\n")
+    text = PAGE.replace("\\\n", " ")
+    commands = re.findall(r"^    accord-node (hotlist .*?)(?:  +#.*)?$", text, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        words = [ago(hours=1) if word.endswith("06:00Z") else word for word in shlex.split(command)]
+        if ">" in words:
+            words = words[: words.index(">")]
+        config = words.index("--config") if "--config" in words else None
+        if config is not None:
+            words[config + 1] = str(settings)
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+
+
+def test_the_mapping_of_the_page_can_be_used(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (tmp_path / "m.toml").write_text(text)
+    lines = ("DATE07/02/2026 09:00", "TEST001 CAV ", "TEST002 XXW ", "TEST003 CAVC", "TOTAL 0003")
+    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
+    found = read_file(tmp_path / "list.txt", load_mapping(str(tmp_path / "m.toml")))
+    assert len(found.entries) == 2
+    for name in SHIPPED:
+        assert f"| `{name}` |" in PAGE
+
+
+def test_the_page_says_what_the_code_does() -> None:
+    for group in GROUPS:
+        assert f"`{group}`" in PAGE
+    for category in TAKEN:
+        assert f"`{category}`" in PAGE
+    assert (MAX_DIFFERENCES, MAX_HITS) == (2, 10)
