@@ -53,7 +53,7 @@ from accord.model import (
 )
 from accord.outcomes import claimed, missing, places
 from accord.paging import Paging, merge_pages
-from accord.results import AgencyOutcome, Entry, Incomplete, Result, hits_of
+from accord.results import AgencyOutcome, Entry, Incomplete, ListState, Result, hits_of
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
 from accord.transport.failures import failed_call
@@ -496,4 +496,5 @@ def _result(
         waiting=waiting,
         warnings=tuple(told),
         hits=hits_of(reads, bodies),
+        lists=tuple(ListState(b.agency, state) for b in bodies for state in b.lists),
     )

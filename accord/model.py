@@ -10,13 +10,12 @@ from datetime import date
 from enum import Enum, StrEnum
 
 from accord.errors import Code, InputError, Refused
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 MAX_AGENCY = 40
 MAX_ROWS = 1000
-MAX_HITS = 10
-"""Of one read so many hits are kept and given, the surest: lists are no lists of look-alikes."""
 
 
 def check_agency(text: str, where: object = "agency") -> str:
@@ -351,51 +350,6 @@ class SharedRead:
 
 
 @dataclass(frozen=True, slots=True)
-class HotListEntry:
-    """One entry of a hot list, as stored and as shared."""
-
-    list: str
-    source: str
-    plate: str
-    state: str
-    category: str
-    published_ms: int
-    max_age_s: int
-
-    def stale_at(self, now_ms: int) -> bool:
-        """Tell whether the list is older than its maximum age (MOA III)."""
-        return now_ms - self.published_ms > self.max_age_s * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class SharedHit:
-    """What a read of the same answer met on a hot list, as shared.
-
-    ``entry`` is the entry as its list held it then. ``possible`` means that
-    number and state were not both the same and both known. ``matched_ms`` is
-    when the read arrived, rounded down as its time is; ``stale`` whether the
-    list was too old by then (see :meth:`age_ms`), ``still_listed`` whether it
-    holds the entry now. Of one read there are at most :data:`MAX_HITS`.
-    """
-
-    read_id: bytes
-    entry: HotListEntry
-    possible: bool
-    matched_ms: int
-    stale: bool
-    still_listed: bool
-    notice: str
-
-    def age_ms(self, time_step_ms: int) -> int:
-        """Return how old the list was when the read arrived.
-
-        Counted to the end of the step to which the time is rounded: a list is
-        never shown as younger than it was.
-        """
-        return max(0, self.matched_ms + time_step_ms - 1 - self.entry.published_ms)
-
-
-@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo as given out: no metadata."""
 
@@ -446,10 +400,11 @@ class AnswerBody:
     frontier_ms: int = 0
     duty: Duty | None = None
     hits: tuple[SharedHit, ...] = ()
+    lists: tuple[HotListState, ...] = ()
 
     @property
     def count(self) -> int:
-        """Rows in this answer: reads, entries and photo. A hit is no row: its read is."""
+        """Rows in this answer: reads, entries and photo. A hit is none: its read is."""
         return len(self.reads) + len(self.entries) + (self.photo is not None)
 
 
@@ -484,8 +439,3 @@ class OutcomeKind(Enum):
 
 
 READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
-HIT_NOTICE = (
-    "Verify before acting: compare plate and state with the vehicle, and confirm the entry "
-    "with the agency that keeps the list."
-)
-"""What is stored and shown with every hit (MOA III)."""

@@ -4,16 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from accord.errors import AccordError
-from accord.model import (
-    AnswerBody,
-    Duty,
-    HotListEntry,
-    OutcomeKind,
-    Photo,
-    RefusalBody,
-    SharedHit,
-    SharedRead,
-)
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.model import AnswerBody, Duty, OutcomeKind, Photo, RefusalBody, SharedRead
 from accord.received import delete_by_ms
 
 
@@ -72,6 +64,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class ListState:
+    """How old one of an agency's hot lists is, as it says."""
+
+    agency: str
+    state: HotListState
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A hit as an agency shared it, with the read that it is of."""
 
@@ -92,7 +92,8 @@ class Result:
     received that may still be joined by an agency's next page; ask for more
     pages to see them in their place. ``warnings`` are for the person who asks.
     ``recipient`` is the agency that asked. Where hits were asked for, ``hits``
-    says what each of the reads met, in their order.
+    says what each of the reads met, in their order; ``lists`` how old the hot
+    lists behind an answer are.
     """
 
     query_id: str
@@ -104,6 +105,7 @@ class Result:
     waiting: int = 0
     warnings: tuple[str, ...] = field(default=())
     hits: tuple[Hit, ...] = ()
+    lists: tuple[ListState, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -34,10 +34,10 @@ from accord.codec import credential_bytes, decode_query, envelope_from_bytes
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import MAX_HITS, MAX_LISTS, SharedHit
 from accord.identity import KeyRole
 from accord.keys import PublicKey
 from accord.model import (
-    MAX_HITS,
     AnswerBody,
     AreaBox,
     ExactPlate,
@@ -46,7 +46,6 @@ from accord.model import (
     PhotoOf,
     Query,
     RefusalBody,
-    SharedHit,
     SharedRead,
     WildcardPlate,
 )
@@ -284,6 +283,8 @@ def _in_area(read: SharedRead, box: AreaBox) -> bool:
 def _fits_selector(body: AnswerBody, query: Query) -> bool:
     if not isinstance(query.selector, HitsOf) and body.hits:
         return False
+    if not _lists_fit(body, query):
+        return False
     match query.selector:
         case HitsOf(of):
             return not body.entries and body.photo is None and _hits_fit(body, of)
@@ -297,6 +298,16 @@ def _fits_selector(body: AnswerBody, query: Query) -> bool:
             return not body.entries and (photo is None or photo.read_id == read_id)
         case _:
             return not body.entries and body.photo is None
+
+
+def _lists_fit(body: AnswerBody, query: Query) -> bool:
+    """Tell whether the lists come only where lists were asked, each with its age told right."""
+    if body.lists and not isinstance(query.selector, HitsOf | HotListPlate):
+        return False
+    return len(body.lists) <= MAX_LISTS and all(
+        one.stale is (body.answered_at_ms - one.published_ms > one.max_age_s * 1000)
+        for one in body.lists
+    )
 
 
 def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso
 from accord.errors import InputError
-from accord.model import HIT_NOTICE
+from accord.hot_lists import HIT_NOTICE
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from node.cli_agreement import app as agreement
 from node.cli_hotlist import app as hotlist

@@ -24,6 +24,7 @@ from accord.audit.fields import query_fields
 from accord.codec_answer import encode_answer, encode_body
 from accord.envelope import ANSWER, Envelope, digest, sign
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import HotListState
 from accord.identity import PeerRole, SpiffeId
 from accord.model import (
     AnswerBody,
@@ -44,7 +45,7 @@ from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_que
 from node.context import Context
 from node.ids import Names
 from node.rates import Bound, agreed_bounds
-from node.redaction import is_shared, redact, shared_entry, shared_hit
+from node.redaction import is_shared, redact, shared_entry, shared_hit, shared_states
 from node.refusals import refuse, refuse_unverified
 from node.replay import Claim
 from node.store.base import HitSearch, Page, Search, StoredRead
@@ -293,7 +294,17 @@ async def _hits(
     }
     # In the order of the reads, which tells nothing.
     given = tuple(hit for read in body.reads for hit in hits[read.read_id])
-    return replace(body, hits=given), found.page.withheld
+    lists = _states(node, terms, empty, hits=True)
+    return replace(body, hits=given, lists=lists), found.page.withheld
+
+
+def _states(
+    node: Context, terms: Terms, empty: AnswerBody, *, hits: bool = False
+) -> tuple[HotListState, ...]:
+    """Return how old the lists are: nothing found means nothing where a list is not matched."""
+    earliest_ms = node.earliest_entry_ms()
+    held = [one for one in node.store.hot_lists.lists() if one.published_ms >= earliest_ms]
+    return shared_states(held, terms.hot_lists, empty.answered_at_ms, hits=hits)
 
 
 async def _photo_digests(
@@ -378,7 +389,7 @@ def _hot_list(
         # Entries have no pages, and some of them would look like all of them.
         text = "The plate has more hot-list entries than rows may be given: ask for more rows."
         raise Refused(Code.SEARCH_TOO_WIDE, text=text)
-    body = replace(empty, entries=tuple(shown))
+    body = replace(empty, entries=tuple(shown), lists=_states(node, terms, empty))
     return body, len(entries) - len(shown)
 
 

@@ -10,8 +10,8 @@ that differs in characters that cameras take for one another (at most
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from accord.hot_lists import MAX_HITS
 from accord.lookalikes import differences
-from accord.model import MAX_HITS
 
 MAX_DIFFERENCES = 2
 

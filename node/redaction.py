@@ -1,13 +1,15 @@
 """Redaction: what the agreement lets the requester see of a read. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
-from accord.model import Field, HotListEntry, Place, Read, SharedHit, SharedRead
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.model import Field, Place, Read, SharedRead
 from node.grid import snap
 from node.ids import Names
-from node.store.base import StoredHit
+from node.store.base import HotList, StoredHit
 
 
 def redact(
@@ -63,6 +65,30 @@ def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
         category=entry.category if rule.category else "",
         max_age_s=age_s,
     )
+
+
+def shared_states(
+    held: Iterable[HotList], rule: HotListRule | None, now_ms: int, *, hits: bool
+) -> tuple[HotListState, ...]:
+    """Return how old the lists are that may be asked for, or whose ``hits`` may be."""
+    found = []
+    for one in held:
+        entry = HotListEntry(one.name, one.source, "", "", "", one.published_ms, one.max_age_s)
+        if rule is not None:
+            if not is_shared(entry, rule) or (hits and one.name not in rule.hits):
+                continue
+            entry = shared_entry(entry, rule)
+        found.append(
+            HotListState(
+                entry.list,
+                entry.source,
+                entry.published_ms,
+                entry.max_age_s,
+                entry.stale_at(now_ms),
+                one.refused_at(now_ms),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (one.list, one.source, one.published_ms)))
 
 
 def shared_hit(

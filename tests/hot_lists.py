@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accord.model import HotListEntry
+from accord.hot_lists import HotListEntry
 from node.store.base import HotList, Listed
 from node.store.sqlite import SqliteStore
 

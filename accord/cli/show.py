@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from accord.cli.cells import cell, plain, shown
 from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
-from accord.model import READ_NOTICE, HotListEntry, Photo, SharedRead
+from accord.hot_lists import HIT_NOTICE, HotListEntry
+from accord.model import READ_NOTICE, Photo, SharedRead
 from accord.received import MARKS
 from accord.results import AgencyOutcome, Hit, Result
 
@@ -102,6 +103,17 @@ def result_json(result: Result) -> dict[str, Any]:
             for e in result.entries
         ],
         "hits": [_hit_json(hit, result) for hit in result.hits],
+        "lists": [
+            {
+                "agency": one.agency,
+                "list": one.state.list,
+                "source": one.state.source,
+                "published_at": iso(one.state.published_ms),
+                "stale": one.state.stale,
+                "not_matched": one.state.not_matched,
+            }
+            for one in result.lists
+        ],
         "waiting": result.waiting,
         "warnings": list(result.warnings),
         "notice": READ_NOTICE,
@@ -188,7 +200,7 @@ def _csv(result: Result) -> None:
         whom = f" Contact: {outcome.contact}" if outcome.contact else ""
         said = f"{outcome.agency}: {outcome_text(outcome)}{section} {outcome.text}{whom}"
         sys.stderr.write(plain(said) + "\n")
-    for warning in result.warnings:
+    for warning in (*result.warnings, *_list_warnings(result)):
         sys.stderr.write(plain(f"Warning: {warning}") + "\n")
     sys.stderr.write(READ_NOTICE + "\n")
 
@@ -233,6 +245,10 @@ def people(result: Result, out: Console) -> None:
             f"{entry.entry.category}, published {iso(entry.entry.published_ms)}, {age}"
         )
         out.print(shown(text))
+    for line in _list_warnings(result):
+        out.print(shown(line))
+    if result.entries:
+        out.print(HIT_NOTICE)
     outcomes = Table("Agency", "Outcome", "Rows", "Section", "What it says")
     for outcome in result.outcomes:
         said = outcome.text
@@ -250,6 +266,18 @@ def people(result: Result, out: Console) -> None:
     for warning in result.warnings:
         out.print(shown(f"Warning: {warning}"))
     out.print(READ_NOTICE)
+
+
+def _list_warnings(result: Result) -> Iterator[str]:
+    """Yield what must be known of lists that are too old: not to be on them means little."""
+    for one in result.lists:
+        state = one.state
+        name = f"The hot list {state.list or '(not named)'} of {one.agency}"
+        if state.not_matched:
+            since = iso(state.published_ms)
+            yield f"{name} is NOT MATCHED: it was published {since} and is past its limit."
+        elif state.stale:
+            yield f"{name} is STALE: it was published {iso(state.published_ms)}."
 
 
 def _people_hits(hits: Sequence[Hit], out: Console) -> None:

@@ -19,6 +19,7 @@ from accord.clock import to_ms
 from accord.errors import InputError, Refused
 from accord.model import Purpose
 from accord.plates import check_state, normalise
+from accord.received import NOT_OWN, is_received
 from node.hotlists.mapping import IMMIGRATION, TAKEN, Mapping, Place, Span
 from node.store.base import Listed
 
@@ -145,6 +146,9 @@ def _csv(path: Path, data: bytes, mapping: Mapping) -> Iterator[_Record]:
         text = data.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         names = reader.fieldnames or ()
+        if is_received(names):
+            problem = f"is not taken in: {NOT_OWN}"
+            raise InputError(path, problem, "import the list as its own source gave it")
         missing = [name for name in mapping.columns if name not in names]
         if missing:
             wanted = ", ".join(mapping.columns)

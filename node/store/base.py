@@ -19,7 +19,8 @@ from typing import NamedTuple, Protocol
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate, Window
+from accord.hot_lists import HotListEntry
+from accord.model import AreaBox, ExactPlate, Read, WildcardPlate, Window
 
 MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.terms import Withholding
 from accord.errors import Code, Refused
+from accord.hot_lists import HotListEntry
 from accord.lookalikes import skeleton
-from accord.model import AreaBox, ExactPlate, HotListEntry
+from accord.model import AreaBox, ExactPlate
 from node import grid
 from node.store.base import MAX_WITHHELD_COUNT, Cursor, HitPage, HitSearch, Page, StoredHit
 from node.store.fast import COLUMNS, LAT, LON, stored

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, iso
 from accord.errors import Code, InputError, Refused
+from accord.hot_lists import MAX_LISTS, HotListEntry
 from accord.lookalikes import skeleton
-from accord.model import HotListEntry
 from accord.plates import is_plate
 from node.store.base import NOTHING_WITHHELD, Cancelled, HitPage, HitSearch, HotList, Listed
 from node.store.connections import Connections, importing
@@ -89,6 +89,10 @@ class HotLists:
             self._clear()
             with self._connections.mine().unbounded() as sql:
                 _check(_held(sql, new.name), new, older=older, upon=upon)
+                others = "SELECT count(*) FROM hot_lists WHERE list != ?"
+                if sql.execute(others, (new.name,)).fetchone()[0] >= MAX_LISTS:
+                    remedy = "put what belongs together into one list"
+                    raise InputError(new.name, f"would be one list more than {MAX_LISTS}", remedy)
             number = self._write(entries)
             with self._connections.mine().writing() as sql:
                 _check(_held(sql, new.name), new, older=older, upon=upon)

@@ -11,8 +11,9 @@ change, this process or another.
 import sqlite3
 from collections.abc import Sequence
 
+from accord.hot_lists import HIT_NOTICE
 from accord.lookalikes import skeleton
-from accord.model import HIT_NOTICE, Read
+from accord.model import Read
 from node.matching import Candidate, matches
 
 _VERSION = "SELECT version FROM hot_list_version"

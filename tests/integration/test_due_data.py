@@ -10,7 +10,8 @@ from PIL import Image
 from accord.agreements.terms import PhotoSharing
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.errors import Code
-from accord.model import AnswerBody, ExactPlate, Field, HotListEntry, HotListPlate, PhotoOf, Window
+from accord.hot_lists import HotListEntry
+from accord.model import AnswerBody, ExactPlate, Field, HotListPlate, PhotoOf, Window
 from accord.transport.server import refusal_from
 from node.ids import Names
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from accord.model import AreaBox, Field, HotListEntry, HotListPlate, OutcomeKind, WildcardPlate
+from accord.hot_lists import HotListEntry
+from accord.model import AreaBox, Field, HotListPlate, OutcomeKind, WildcardPlate
 from tests.conftest import PLATE, Federation, read_at
 from tests.hot_lists import hold
 

@@ -11,7 +11,8 @@ import pytest
 
 from accord.clock import SystemClock
 from accord.errors import Code
-from accord.model import HIT_NOTICE, AreaBox, ExactPlate, HitsOf, HotListEntry
+from accord.hot_lists import HIT_NOTICE, HotListEntry
+from accord.model import AreaBox, ExactPlate, HitsOf, HotListPlate
 from accord.results import Hit, Result
 from tests.conftest import HOUR_MS, PLATE, Federation, make_files, read_at, running
 from tests.hot_lists import hold
@@ -123,6 +124,31 @@ async def test_a_list_that_has_grown_stale_is_told(federation: Federation) -> No
     hold(city.store, old, hard_limit_s=7200)
     assert city.store.add([read_at(now - 30_000)]).hits == 1  # the other list's
     assert len((await ask(federation)).hits) == 4
+
+
+async def test_the_answer_says_how_old_the_lists_are(federation: Federation, query: Run) -> None:
+    """Nothing found by a list that is not matched is not nothing."""
+    now, city = federation.clock.now_ms(), federation.nodes["city"].context
+    listed = HotListPlate(PLATE, "CA")
+
+    async def states(selector: HitsOf | HotListPlate) -> list[tuple[str, bool, bool]]:
+        found = (await ask(federation, selector=selector)).lists
+        return [(one.state.list, one.state.stale, one.state.not_matched) for one in found]
+
+    assert await states(OF_PLATE) == [("stolen", False, False)]
+    assert await states(listed) == [("secret", False, False), ("stolen", False, False)]
+    old = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", now - 3 * HOUR_MS, 86_400)
+    # Stale by the agreement's two hours, and past the owner's own limit.
+    hold(city.store, old, hard_limit_s=7200)
+    assert await states(OF_PLATE) == [("stolen", True, True)]
+    assert (await states(listed))[1] == ("stolen", True, True)
+    result = await ask(federation, selector=listed)
+    assert {one.entry.list for one in result.entries} == {"secret"}
+    said = await query("hotlist", PLATE, "--from", "city")
+    assert "The hot list stolen of city is NOT MATCHED" in " ".join(said.out.split())
+    assert HIT_NOTICE in " ".join(said.out.split())
+    content = json.loads((await query("hotlist", PLATE, "--json", "--from", "city")).out)
+    assert [one["not_matched"] for one in content["lists"]] == [False, True]
 
 
 async def test_pages_of_hits_hold_each_read_once(federation: Federation) -> None:

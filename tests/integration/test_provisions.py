@@ -11,7 +11,8 @@ import pytest
 from accord.cli import show
 from accord.clock import SystemClock, iso
 from accord.errors import Code, InputError
-from accord.model import Approval, ApprovalKind, HotListEntry, HotListPlate
+from accord.hot_lists import HotListEntry
+from accord.model import Approval, ApprovalKind, HotListPlate
 from accord.results import AgencyOutcome
 from accord.roster import Officer
 from accord.testing import FederationSimulator

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from accord.model import READ_NOTICE, HotListEntry
+from accord.hot_lists import HotListEntry
+from accord.model import READ_NOTICE
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold
 

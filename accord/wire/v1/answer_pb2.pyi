@@ -194,6 +194,46 @@ class HotListEntry(_message.Message):
 Global___HotListEntry: _TypeAlias = HotListEntry  # noqa: Y015
 
 @_typing.final
+class HotListState(_message.Message):
+    """A hot list that may be asked for, and how old it is: that a plate is not on it
+    means little where it is stale, and nothing where it is not matched.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PUBLISHED_AT_MS_FIELD_NUMBER: _builtins.int
+    MAX_AGE_S_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    NOT_MATCHED_FIELD_NUMBER: _builtins.int
+    list: _builtins.str
+    source: _builtins.str
+    published_at_ms: _builtins.int
+    max_age_s: _builtins.int
+    stale: _builtins.bool
+    """Older than max_age_s when the answer was made."""
+    not_matched: _builtins.bool
+    """So old that it matches nothing, and says nothing."""
+    def __init__(
+        self,
+        *,
+        list: _builtins.str = ...,
+        source: _builtins.str = ...,
+        published_at_ms: _builtins.int = ...,
+        max_age_s: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        not_matched: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "max_age_s", b"max_age_s", "not_matched", b"not_matched", "published_at_ms", b"published_at_ms", "source", b"source", "stale", b"stale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotListState: _TypeAlias = HotListState  # noqa: Y015
+
+@_typing.final
 class Hit(_message.Message):
     """What a read of the same answer met on a hot list when it arrived."""
 
@@ -355,6 +395,7 @@ class AnswerBody(_message.Message):
     FRONTIER_MS_FIELD_NUMBER: _builtins.int
     DUTY_FIELD_NUMBER: _builtins.int
     HITS_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
     query_digest: _builtins.bytes
     """SHA-256 of PAE(payload_type, payload) of the query's envelope."""
     query_id: _builtins.bytes
@@ -385,6 +426,10 @@ class AnswerBody(_message.Message):
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """For a query of hits: each read of the answer has one or more."""
 
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotListState]:
+        """For a query of a hot list or of hits: the lists that may be asked for."""
+
     def __init__(
         self,
         *,
@@ -403,10 +448,11 @@ class AnswerBody(_message.Message):
         frontier_ms: _builtins.int = ...,
         duty: Global___Duty | None = ...,
         hits: _abc.Iterable[Global___Hit] | None = ...,
+        lists: _abc.Iterable[Global___HotListState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "duty", b"duty", "photo", b"photo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "hits", b"hits", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "hits", b"hits", "lists", b"lists", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duty: _TypeAlias = _typing.Literal["duty"]  # noqa: Y015
     _WhichOneofArgType__duty: _TypeAlias = _typing.Literal["_duty", b"_duty"]  # noqa: Y015

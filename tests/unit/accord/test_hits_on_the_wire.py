@@ -8,18 +8,8 @@ from accord.codec import decode_query, encode_query
 from accord.codec_answer import decode_answer, encode_answer, encode_body
 from accord.envelope import digest
 from accord.errors import Code, Refused, Unverified
-from accord.model import (
-    HIT_NOTICE,
-    MAX_HITS,
-    AnswerBody,
-    AreaBox,
-    ExactPlate,
-    HitsOf,
-    HotListEntry,
-    Place,
-    Receipt,
-    SharedHit,
-)
+from accord.hot_lists import HIT_NOTICE, MAX_HITS, MAX_LISTS, HotListEntry, HotListState, SharedHit
+from accord.model import AnswerBody, AreaBox, ExactPlate, HitsOf, HotListPlate, Place, Receipt
 from accord.paging import Paging
 from accord.results import Result, hits_of
 from accord.verification import verify_answer, verify_query
@@ -143,6 +133,40 @@ def test_a_bad_answer_is_not_shown(changes: dict[str, object]) -> None:
     with pytest.raises(Unverified) as unverified:
         answer_to(OF_PLATE.of, **changes)
     assert unverified.value.code is Code.ANSWER_UNVERIFIED
+
+
+STATE = HotListState("stolen", "bureau", T - 7_199_000, 7200, False, False)
+LISTED = HotListPlate(PLATE, "CA")
+
+
+@pytest.mark.parametrize("selector", [OF_PLATE, LISTED])
+def test_the_ages_of_the_lists_are_told_right(selector: HitsOf | HotListPlate) -> None:
+    def shown(*lists: HotListState) -> tuple[HotListState, ...]:
+        asked = query(selector)
+        envelope = signed(asked)
+        given = body(asked, digest(envelope), reads=(), lists=lists)
+        return verify_answer(answered(given), asked, digest(envelope), CITY.agency).body.lists
+
+    late = replace(STATE, published_ms=STATE.published_ms - 1, stale=True)
+    limit = replace(late, not_matched=True)
+    # Answered a second after T.
+    assert shown(STATE, late, limit) == (STATE, late, limit)
+    assert len(shown(*[STATE] * MAX_LISTS)) == MAX_LISTS
+    for bad in (
+        [replace(late, stale=False)],
+        [replace(STATE, stale=True)],
+        [STATE] * (MAX_LISTS + 1),
+    ):
+        with pytest.raises(Unverified, match="another kind"):
+            shown(*bad)
+
+
+def test_ages_of_lists_where_none_were_asked_are_not_shown() -> None:
+    asked = query()
+    envelope = signed(asked)
+    given = body(asked, digest(envelope), lists=(STATE,))
+    with pytest.raises(Unverified, match="another kind"):
+        verify_answer(answered(given), asked, digest(envelope), CITY.agency)
 
 
 def test_a_hit_outside_the_area_is_not_shown() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from accord import envelope as dsse
-from accord import model
+from accord import hot_lists, model
 from accord.agencies import Agency
 from accord.codec import (
     MAX_SPAN_MS,
@@ -178,6 +178,11 @@ def hit_by_hand() -> bytes:
     return message((1, b"\xbb" * 16), (2, entry), (4, 1789913580000), (5, 1), (6, notice))
 
 
+def state_by_hand() -> bytes:
+    times = ((3, 1789904700000), (4, 7200))
+    return message((1, "Stolen vehicles"), (2, "State bureau"), *times, (5, 1), (6, 1))
+
+
 def leaf_by_hand() -> bytes:
     def commitment(name: str, salt: int, text: str) -> bytes:
         framed = b"accord-audit-field-v1\0" + bytes([len(name)]) + name.encode()
@@ -231,6 +236,7 @@ BY_HAND = {
     "refusal payload": refusal_by_hand,
     "selector of hits": selector_of_hits_by_hand,
     "hit": hit_by_hand,
+    "state of a list": state_by_hand,
 }
 
 
@@ -345,10 +351,10 @@ def test_hits_are_written_as_the_page_says():
     asked = model.HitsOf(model.ExactPlate("7INV001", "CA"))
     query = replace(verified_query().query, selector=asked)
     assert message((14, value("selector of hits"))) in encode_query(query, b"")
-    entry = model.HotListEntry(
+    entry = hot_lists.HotListEntry(
         "Stolen vehicles", "State bureau", "7INV001", "CA", "stolen-vehicle", 1789904700000, 7200
     )
-    hit = model.SharedHit(
+    hit = hot_lists.SharedHit(
         b"\xbb" * 16, entry, False, 1789913580000, True, True, "Verify before acting."
     )
     body = replace(
@@ -356,6 +362,11 @@ def test_hits_are_written_as_the_page_says():
         hits=(hit,),
     )
     assert encode_body(body).endswith(message((16, value("hit"))))
+    state = hot_lists.HotListState(
+        "Stolen vehicles", "State bureau", 1789904700000, 7200, True, True
+    )
+    told = replace(body, lists=(state,))
+    assert encode_body(told).endswith(message((17, value("state of a list"))))
     # As the page counts it: 2 h 28 min to the moment, and a minute for the step.
     assert hit.age_ms(60_000) == 8_880_000 + 59_999 > entry.max_age_s * 1000
     assert hit.stale is entry.stale_at(hit.matched_ms + 59_999)

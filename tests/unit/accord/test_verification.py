@@ -22,6 +22,7 @@ from accord.envelope import (
     sign,
 )
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import HotListEntry
 from accord.keys import PrivateKey
 from accord.model import (
     AnswerBody,
@@ -30,7 +31,6 @@ from accord.model import (
     Duty,
     ExactPlate,
     Field,
-    HotListEntry,
     HotListPlate,
     Photo,
     PhotoOf,

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from accord.clock import SystemClock
 from accord.errors import InputError
+from accord.hot_lists import MAX_HITS
 from accord.lookalikes import GROUPS
-from accord.model import MAX_HITS
 from node.__main__ import app
 from node.hotlists.mapping import SHIPPED, TAKEN, load_mapping
 from node.hotlists.reading import read_file

@@ -180,6 +180,15 @@ def test_changes_go_upon_what_is_held(take: Take) -> None:
     assert found.entries == {held[1], Listed("TEST002", "CA", "stolen-vehicle")}
 
 
+def test_what_another_agency_shared_is_no_list_of_ours(tmp_path: Path) -> None:
+    """The form in which a client writes hot-list entries that it received."""
+    columns = "agency,recipient,delete_by,list,source,plate,state,category"
+    text = columns + "\ncity,harbor,,stolen,bureau,TEST001,CA,stolen-vehicle\n"
+    with pytest.raises(InputError, match="is not taken in"):
+        csv_of(tmp_path, text)
+    assert csv_of(tmp_path, text.replace("recipient", "to")).entries
+
+
 # The mapping itself.
 
 

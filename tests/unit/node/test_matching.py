@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.model import MAX_HITS
+from accord.hot_lists import MAX_HITS
 from node.matching import MAX_DIFFERENCES, Candidate, match, matches
 
 plates = st.text("08BDOQ1IAX", min_size=1, max_size=6)

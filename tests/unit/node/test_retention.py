@@ -15,7 +15,8 @@ from PIL import Image
 from accord.agreements.terms import OPEN, Withholding
 from accord.clock import SystemClock
 from accord.errors import Code, Refused
-from accord.model import ExactPlate, HotListEntry, Read, WildcardPlate, Window
+from accord.hot_lists import HotListEntry
+from accord.model import ExactPlate, Read, WildcardPlate, Window
 from node.photos import Photos
 from node.retention import DAY_MS, DataKind, RetentionDays, due, earliest, purge
 from node.store.base import Search

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.terms import OPEN, Withholding
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read, Window
+from accord.hot_lists import HotListEntry
+from accord.model import AreaBox, ExactPlate, Read, Window
 from node.store.base import HitPage, HitSearch
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold

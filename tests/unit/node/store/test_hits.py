@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from accord.errors import Code, Refused
-from accord.model import HIT_NOTICE, HotListEntry, Read
+from accord.hot_lists import HIT_NOTICE, HotListEntry
+from accord.model import Read
 from node.photos import Photos
 from node.retention import DAY_MS, RetentionDays, purge
 from node.store.sqlite import SqliteStore

@@ -14,7 +14,7 @@ import pytest
 
 from accord.agreements.terms import Withholding
 from accord.errors import Code, InputError, Refused
-from accord.model import HotListEntry
+from accord.hot_lists import HotListEntry
 from node.store.base import Listed
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
