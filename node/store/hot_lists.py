@@ -4,11 +4,12 @@ The entries of a new publication are written under a number of their own, some
 thousands to a transaction, and are nobody's until one short transaction makes
 that number the list's. So neither reads nor queries wait for an import, both
 see the old list or the new one and never a part, and an import that was
-stopped leaves entries that the next one clears away.
+stopped leaves entries that the next one, or a purge, clears away.
 """
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, iso
@@ -86,7 +87,6 @@ class HotLists:
     ) -> None:
         """See :meth:`node.store.base.HotListStore.replace`."""
         with importing(self._connections.path):
-            self._clear()
             with self._connections.mine().unbounded() as sql:
                 _check(_held(sql, new.name), new, older=older, upon=upon)
                 others = "SELECT count(*) FROM hot_lists WHERE list != ?"
@@ -114,14 +114,15 @@ class HotLists:
         """See :meth:`node.store.base.HotListStore.delete_published`."""
         with self._connections.mine().writing() as sql:
             gone = sql.execute(
-                "DELETE FROM hot_lists WHERE published_ms < ? RETURNING number, entries",
+                "DELETE FROM hot_lists WHERE published_ms < ? RETURNING entries",
                 (before_ms,),
             ).fetchall()
             if gone:
                 sql.execute(_CHANGED)
-        for number, _ in gone:
-            self._delete(number)
-        return sum(entries for _, entries in gone)
+        # An import that is under way clears at its end what nobody holds.
+        with suppress(InputError), importing(self._connections.path):
+            self._clear()
+        return sum(entries for (entries,) in gone)
 
     def delete_hits(self, before_ms: int) -> int:
         """See :meth:`node.store.base.HotListStore.delete_hits`."""

@@ -1,5 +1,6 @@
 """Hot lists in the store: replaced at once, never by an older one, aged, cleared away."""
 
+import fcntl
 import random
 import signal
 import sqlite3
@@ -105,8 +106,6 @@ def test_a_change_goes_upon_the_list_that_it_was_made_from(store: SqliteStore) -
 
 
 def test_one_import_at_a_time(store: SqliteStore, tmp_path: Path) -> None:
-    import fcntl
-
     hold(store, entry("AAA1"))
     with (tmp_path / "data" / "reads.import.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -177,6 +176,31 @@ def test_an_import_that_is_killed_leaves_a_whole_list(tmp_path: Path) -> None:
             assert sql.execute("SELECT count(*) FROM hot_list_entries").fetchone() == (1,)
         sql.close()
         store.close()
+
+
+def test_a_purge_clears_away_what_a_killed_import_left(store: SqliteStore, tmp_path: Path) -> None:
+    hold(store, entry("AAA1"))
+    path = tmp_path / "data" / "reads.db"
+
+    def count() -> int:
+        with sqlite3.connect(path) as sql:
+            (found,) = sql.execute("SELECT count(*) FROM hot_list_entries").fetchone()
+        sql.close()
+        return int(found)
+
+    with sqlite3.connect(path) as sql:
+        sql.execute("UPDATE hot_list_version SET last_number = 2")
+        sql.execute("INSERT INTO hot_list_entries VALUES ('LEFT1', 'LEFT1', '', 'x', 2)")
+    sql.close()
+    with path.with_suffix(".import.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # It may be an import that is under way.
+        assert store.hot_lists.delete_published(0) == 0
+        assert count() == 2
+    assert store.hot_lists.delete_published(0) == 0
+    assert count() == 1
+    assert store.hot_lists.delete_published(START + 1) == 1
+    assert count() == 0
 
 
 def test_a_damaged_entry_is_told(store: SqliteStore, tmp_path: Path) -> None:
