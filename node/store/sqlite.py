@@ -9,7 +9,7 @@ from typing import Any
 
 from accord.agreements.terms import Withholding
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read
+from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate
 from node import grid
 from node.store.base import (
     MAX_WITHHELD_COUNT,
@@ -24,6 +24,7 @@ from node.store.base import (
     StoredRead,
 )
 from node.store.connections import Connections, lock_for_serving, prepare
+from node.store.dictionary import KEPT_GONE, Dictionary
 from node.store.fast import COLUMNS, LAT, LON, stored
 from node.store.statements import (
     MAX_MATCHES,
@@ -42,6 +43,7 @@ _INSERT = (
     f"VALUES ({'?, ' * 16}?)"
 )
 _DELETED = "UPDATE upkeep SET deleted = 1"
+_FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
 # SQLite's own limit is 32,766 values in one statement.
@@ -54,6 +56,7 @@ class SqliteStore:
     def __init__(self, path: Path, lock: int | None) -> None:
         self._connections = Connections(path)
         self._lock = lock
+        self._dictionary = Dictionary()
 
     @classmethod
     def open(cls, path: Path, *, serving: bool = False) -> "SqliteStore":
@@ -66,7 +69,19 @@ class SqliteStore:
             InputError: the file is damaged or can't be used, or is being served.
         """
         prepare(path)
-        return cls(path, lock_for_serving(path) if serving else None)
+        store = cls(path, lock_for_serving(path) if serving else None)
+        if serving:
+            store.refresh()
+        return store
+
+    def refresh(self) -> None:
+        """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        with self._connections.mine().unbounded() as sql:
+            self._dictionary.refresh(sql)
 
     def add(self, reads: Sequence[Read]) -> Added:
         """See :meth:`node.store.base.ReadStore.add`."""
@@ -80,8 +95,8 @@ class SqliteStore:
                 else:
                     known.add(read.source_id)
                     fresh.append(read)
-            plates = {(read.plate,) for read in fresh}
-            sql.executemany("INSERT OR IGNORE INTO plates VALUES (?)", plates)
+            plates = {(read.plate, read.state) for read in fresh}
+            sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
             sql.executemany(_INSERT, map(_row, fresh))
         return Added(len(fresh), tuple(duplicates))
 
@@ -90,7 +105,14 @@ class SqliteStore:
         with self._connections.mine().searching(cancelled) as sql:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
-            todo = plan(search, snapshot)
+            selector = search.selector
+            # After the snapshot: whatever is in that, the dictionary knows.
+            plates = (
+                self._dictionary.find(sql, selector.pattern, selector.state)
+                if isinstance(selector, WildcardPlate)
+                else []
+            )
+            todo = plan(search, snapshot, plates)
             if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
                 raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
             rows = _page_rows(sql, todo, search.limit + 1)
@@ -174,17 +196,20 @@ class SqliteStore:
             gone = sql.execute(
                 "DELETE FROM reads WHERE row_id IN "
                 "(SELECT row_id FROM reads WHERE captured_ms < ? LIMIT ?) "
-                "RETURNING plate, photo",
+                "RETURNING plate, state, photo",
                 (before_ms, batch),
             ).fetchall()
             sql.executemany(
-                "DELETE FROM plates WHERE plate = ? "
-                "AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.plate = plates.plate)",
-                {(plate,) for plate, _ in gone},
+                "DELETE FROM plates WHERE plate = ? AND state = ? AND NOT EXISTS (SELECT 1 "
+                "FROM reads WHERE reads.plate = plates.plate AND reads.state = plates.state)",
+                {(plate, state) for plate, state, _ in gone},
             )
-            _unlink_unused(sql, (photo for _, photo in gone if photo), unlink)
+            _unlink_unused(sql, (photo for *_, photo in gone if photo), unlink)
             if gone:
                 sql.execute(_DELETED)
+                sql.execute(_FORGET_GONE, (KEPT_GONE,))
+        if gone and self._dictionary.used:
+            self.refresh()
         return len(gone)
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
@@ -222,6 +247,9 @@ class SqliteStore:
         (seen in a test). Only VACUUM, which writes the whole file anew, takes
         those too. A large file gets it twice a day, a small one at once.
         """
+        if self._dictionary.used:
+            # Another process may have purged.
+            self.refresh()
         with self._connections.mine().unbounded() as sql:
             deleted, rewritten_ms = sql.execute(
                 "SELECT deleted, rewritten_ms FROM upkeep"

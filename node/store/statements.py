@@ -56,8 +56,8 @@ class Plan(NamedTuple):
     within_m: int
 
 
-def plan(search: Search, snapshot: int) -> Plan:
-    """Return the statements for a search.
+def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
+    """Return the statements for a search; ``plates`` are those that fit a wildcard.
 
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
@@ -69,7 +69,7 @@ def plan(search: Search, snapshot: int) -> Plan:
     first, end = _buckets(search)
     kept = withheld_values(search.withholding)
     areas, within = len(search.withholding.areas), len(search.withholding.within)
-    match, match_values = _match(selector, within_m)
+    match, match_values = _match(selector, within_m, plates)
     base: Values = (*match_values, first * step, end * step, snapshot)
     after = search.after
     texts = _texts(match, step > 1, after is not None, areas, within, exact_box is not None)
@@ -127,24 +127,24 @@ def _within_m(search: Search) -> int:
     return within_m
 
 
-def _match(selector: ExactPlate | WildcardPlate | AreaBox, within_m: int) -> tuple[str, Values]:
+def _match(
+    selector: ExactPlate | WildcardPlate | AreaBox, within_m: int, plates: Sequence[str]
+) -> tuple[str, Values]:
     """Return the condition that the selector makes, and its values."""
     match selector:
         case ExactPlate(plate, state):
             return _EXACT if not state else _EXACT_STATE, (plate, state) if state else (plate,)
-        case WildcardPlate(pattern, state):
-            low = pattern.replace("*", "?").split("?", 1)[0]
-            # "[" follows "Z" in ASCII: beyond every plate with this start.
-            values: Values = (low, low + "[", pattern)
-            return (_WILD, values) if not state else (_WILD_STATE, (*values, state))
+        case WildcardPlate(_, state):
+            values: Values = (json.dumps(plates),)
+            return (_PLATES, values) if not state else (_PLATES_STATE, (*values, state))
         case AreaBox():
             return _AREA, _area_values(selector, within_m)
 
 
 _EXACT = "plate = ?"
 _EXACT_STATE = "plate = ? AND state = ?"
-_WILD = "plate IN (SELECT plate FROM plates WHERE plate >= ? AND plate < ? AND plate GLOB ?)"
-_WILD_STATE = _WILD + " AND state = ?"
+_PLATES = "plate IN (SELECT value FROM json_each(?))"
+_PLATES_STATE = _PLATES + " AND state = ?"
 _AREA = (
     "cell IN (SELECT value FROM json_each(?)) AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 )
