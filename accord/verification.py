@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from accord import envelope as dsse
 from accord.agencies import Agency
+from accord.areas import inside
 from accord.audit.leaf import opening_matches
 from accord.codec import credential_bytes, decode_query, envelope_from_bytes
 from accord.codec_answer import decode_answer, decode_refusal
@@ -35,18 +36,23 @@ from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
 from accord.identity import KeyRole
 from accord.keys import PublicKey
+from accord.merge import place_in_order
 from accord.model import (
     AnswerBody,
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     ExactPlate,
     HotListPlate,
+    LookAlikePlate,
     PhotoOf,
+    PlateList,
     Query,
     RefusalBody,
     SharedRead,
     WildcardPlate,
 )
-from accord.plates import matches
+from accord.plates import matches, substitutions
 from accord.roster import verify_credential
 
 SKEW_MS = 30_000
@@ -222,7 +228,7 @@ def _check_rows(body: AnswerBody, query: Query) -> None:
     elif body.complete is bool(body.next_cursor):
         problem = "complete and a cursor do not go together"
     elif body.frontier_ms != _frontier(body):
-        problem = "a frontier that is not the time of its oldest row"
+        problem = "a frontier that is not the time of its last row"
     elif len({read.read_id for read in body.reads}) != len(body.reads):
         problem = "one read given twice"
     elif any(not _inside(read, query) for read in body.reads):
@@ -239,15 +245,15 @@ def _frontier(body: AnswerBody) -> int | None:
     """Return the one frontier that an answer can have; None where it can't be truncated."""
     if body.complete:
         return 0
-    return min((read.captured_ms for read in body.reads), default=None)
+    return max(body.reads, key=place_in_order).captured_ms if body.reads else None
 
 
-def shared_order(read: SharedRead) -> tuple[int, bytes]:
-    """Sort key within an answer: newest shared time first, then the read id.
+def shared_order(read: SharedRead) -> tuple[int, int, bytes]:
+    """Sort key within an answer: fewest substitutions, newest shared time, then the read id.
 
     The order tells nothing that the row itself does not (attack L4).
     """
-    return (-read.captured_ms, read.read_id)
+    return (*place_in_order(read), read.read_id)
 
 
 def _inside(read: SharedRead, query: Query) -> bool:
@@ -256,18 +262,31 @@ def _inside(read: SharedRead, query: Query) -> bool:
         return False
     if not window.from_ms <= read.captured_ms < window.to_ms:
         return False
-    match query.selector:
+    selector = query.selector
+    if isinstance(selector, LookAlikePlate):
+        away = substitutions(selector.plate, read.plate)
+        if away is None or away > selector.substitutions or away != read.substitutions:
+            return False
+    elif read.substitutions:
+        return False
+    match selector:
         case ExactPlate(plate, state):
-            return read.plate == plate and (not state or read.state == state)
+            return read.plate == plate and _of(read, state)
+        case LookAlikePlate(_, state):
+            return _of(read, state)
         case WildcardPlate(pattern, state):
-            return matches(pattern, read.plate) and (not state or read.state == state)
-        case AreaBox(south, west, north, east):
+            return matches(pattern, read.plate) and _of(read, state)
+        case PlateList(several):
+            return any(read.plate == one.plate and _of(read, one.state) for one in several)
+        case AreaBox() | AreaCircle() | AreaPolygon():
             place = read.place
-            return place is None or (
-                south <= place.lat_e7 <= north and west <= place.lon_e7 <= east
-            )
+            return place is None or inside(selector, place.lat_e7, place.lon_e7)
         case _:
             return False
+
+
+def _of(read: SharedRead, state: str) -> bool:
+    return not state or read.state == state
 
 
 def _fits_selector(body: AnswerBody, query: Query) -> bool:

@@ -26,17 +26,15 @@ from accord.errors import Code, Refused, Unverified
 from accord.identity import PeerRole, SpiffeId
 from accord.model import (
     AnswerBody,
-    AreaBox,
     Duty,
-    ExactPlate,
     Field,
     HotListPlate,
     Photo,
     PhotoOf,
     Query,
+    ReadSelector,
     Receipt,
     SharedRead,
-    WildcardPlate,
 )
 from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_query
 from node.context import Context
@@ -45,7 +43,7 @@ from node.rates import Bound, agreed_bounds
 from node.redaction import is_shared, redact, shared_entry
 from node.refusals import refuse, refuse_unverified
 from node.replay import Claim
-from node.store.base import Page, Search, StoredRead
+from node.store.base import Page, Search, StoredRead, away
 
 _DAY_MS = 86_400_000
 
@@ -206,14 +204,14 @@ async def _search(
             return _hot_list(node, query.selector, query.row_limit, terms, empty)
         case PhotoOf():
             return await _photo(node, query, query.selector, terms, names, empty)
-        case ExactPlate() | WildcardPlate() | AreaBox():
-            return await _reads(node, query, query.selector, terms, names, empty)
+        case selector:
+            return await _reads(node, query, selector, terms, names, empty)
 
 
 async def _reads(
     node: Context,
     query: Query,
-    selector: ExactPlate | WildcardPlate | AreaBox,
+    selector: ReadSelector,
     terms: Terms,
     names: Names,
     empty: AnswerBody,
@@ -240,6 +238,7 @@ async def _reads(
             wanted=wanted,
             names=names,
             photo_digest=digest,
+            away=away(selector, row.read.plate),
         )
         for row, digest in zip(page.rows, digests, strict=True)
     )

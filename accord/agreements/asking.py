@@ -12,13 +12,14 @@ from accord.agreements.terms import PhotoSharing
 from accord.errors import Code
 from accord.model import (
     ApprovalKind,
-    AreaBox,
+    Area,
     HotListPlate,
     PhotoOf,
     Query,
     Selector,
     day_of,
     kind_of,
+    plates_in,
 )
 
 # A requester computes "the last 90 days" a moment before the owner decides.
@@ -144,8 +145,15 @@ def reaches_back(query: Query, days: int, at_ms: int) -> bool:
     return _uses_window(query.selector) and query.window.from_ms < earliest_ms - GRACE_MS
 
 
+def several_words(most: int) -> str:
+    """Return why a search names too many plates."""
+    if most == 1:
+        return "Nothing agreed lets a search name several plates at once: ask for one."
+    return f"At most {most} plates may be asked for at once: ask for fewer."
+
+
 def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | None:
-    """Check how far back, how many rows, and by which fields."""
+    """Check how far back, how many rows and plates, and by which fields."""
     limits, redaction = manifest.limits, manifest.fields.redaction
     contact = contact_of(manifest, query.audience)
     days = limits.days_back(query.purpose)
@@ -155,7 +163,10 @@ def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | N
     if query.row_limit > limits.row_limit:
         reason = f"At most {limits.row_limit} rows may be asked for at once: ask in pages."
         return refused(Code.ROW_LIMIT_EXCEEDED, limits.section, reason, contact)
-    if isinstance(query.selector, AreaBox) and redaction.place_within_m is None:
+    most = limits.plates_per_query
+    if plates_in(query.selector) > most:
+        return refused(Code.PLATES_NOT_AGREED, limits.section, several_words(most), contact)
+    if isinstance(query.selector, Area) and redaction.place_within_m is None:
         reason = "The agreement does not share the place, so nobody can search by area."
         return refused(Code.FIELD_NOT_SHARED, manifest.fields.section, reason, contact)
     if isinstance(query.selector, PhotoOf) and redaction.photo is PhotoSharing.NONE:

@@ -4,12 +4,19 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from accord import areas
 from accord.agreements.terms import Withholding
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate
+from accord.model import (
+    ExactPlate,
+    HotListEntry,
+    Read,
+    WildcardPlate,
+)
 from node import grid
 from node.store.base import (
     MAX_WITHHELD_COUNT,
@@ -22,6 +29,7 @@ from node.store.base import (
     Page,
     Search,
     StoredRead,
+    away,
 )
 from node.store.connections import Connections, lock_for_serving, prepare
 from node.store.dictionary import KEPT_GONE, Dictionary
@@ -32,6 +40,8 @@ from node.store.statements import (
     SHORT_ROWS,
     SNAPSHOT,
     Plan,
+    Statement,
+    Step,
     cell_of,
     one_read,
     plan,
@@ -46,6 +56,7 @@ _DELETED = "UPDATE upkeep SET deleted = 1"
 _FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
+_Inside = Callable[[int, int], bool]
 # SQLite's own limit is 32,766 values in one statement.
 _CHUNK = 500
 
@@ -115,15 +126,14 @@ class SqliteStore:
             todo = plan(search, snapshot, plates)
             if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
                 raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-            rows = _page_rows(sql, todo, search.limit + 1)
-            withheld = _withheld(sql, todo)
+            rows, withheld = _found(sql, todo, search.limit + 1)
         complete = len(rows) <= search.limit
         kept = tuple(map(stored, rows[: search.limit]))
         cursor = None
         if not complete:
             last = kept[-1]
             bucket = last.read.captured_ms // search.redaction.time_step_ms
-            cursor = Cursor(bucket, last.tag, snapshot)
+            cursor = Cursor(bucket, last.tag, snapshot, away(selector, last.read.plate))
         return Page(kept, complete, cursor, withheld, snapshot)
 
     def is_short(self, search: Search) -> bool:
@@ -325,13 +335,29 @@ def _row(read: Read) -> tuple[object, ...]:
     )
 
 
-def _page_rows(sql: sqlite3.Connection, todo: Plan, wanted: int) -> list[tuple[Any, ...]]:
-    cursor = sql.execute(*todo.page)
-    if todo.exact_box is None:
+def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
+    """Go through the steps until so many rows are found; count what is withheld there."""
+    rows: list[tuple[Any, ...]] = []
+    withheld = 0
+    inside = _inside(todo)
+    for step in todo.steps:
+        rows += _page_rows(sql, step, inside, wanted - len(rows))
+        if step.withheld is not None:
+            withheld += _withheld(sql, step.withheld, inside, MAX_WITHHELD_COUNT - withheld)
+        if len(rows) >= wanted:
+            break
+    return rows[:wanted], withheld
+
+
+def _page_rows(
+    sql: sqlite3.Connection, step: Step, inside: _Inside | None, wanted: int
+) -> list[tuple[Any, ...]]:
+    cursor = sql.execute(*step.page)
+    if inside is None:
         return cursor.fetchall()
     rows: list[tuple[Any, ...]] = []
     for row in cursor:
-        if _inside(row[LAT], row[LON], todo.exact_box, todo.within_m):
+        if inside(row[LAT], row[LON]):
             rows.append(row)
             if len(rows) == wanted:
                 break
@@ -339,22 +365,34 @@ def _page_rows(sql: sqlite3.Connection, todo: Plan, wanted: int) -> list[tuple[A
     return rows
 
 
-def _withheld(sql: sqlite3.Connection, todo: Plan) -> int:
-    cursor = sql.execute(*todo.withheld)
-    if todo.exact_box is None:
-        return int(cursor.fetchone()[0])
+def _withheld(
+    sql: sqlite3.Connection, statement: Statement, inside: _Inside | None, most: int
+) -> int:
+    cursor = sql.execute(*statement)
+    if inside is None:
+        return min(int(cursor.fetchone()[0]), most)
     count = 0
     for lat_e7, lon_e7 in cursor:
-        count += _inside(lat_e7, lon_e7, todo.exact_box, todo.within_m)
-        if count == MAX_WITHHELD_COUNT:
+        if count >= most:
             break
+        count += inside(lat_e7, lon_e7)
     cursor.close()
     return count
 
 
-def _inside(lat_e7: int, lon_e7: int, box: AreaBox, within_m: int) -> bool:
-    lat, lon = grid.snap(lat_e7, lon_e7, within_m)
-    return box.south_e7 <= lat <= box.north_e7 and box.west_e7 <= lon <= box.east_e7
+def _inside(todo: Plan) -> _Inside | None:
+    """Return what tells whether the place, as it is shared, lies in the shape; None without one."""
+    shape, within_m = todo.shape, todo.within_m
+    if shape is None:
+        return None
+
+    # Cameras stand where they stand: the same few places come again and again.
+    @cache
+    def inside(lat_e7: int, lon_e7: int) -> bool:
+        lat, lon = grid.snap(lat_e7, lon_e7, within_m) if within_m else (lat_e7, lon_e7)
+        return areas.inside(shape, lat, lon)
+
+    return inside
 
 
 def _used(sql: sqlite3.Connection, photo: str) -> bool:

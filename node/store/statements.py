@@ -10,14 +10,27 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from accord.agreements.terms import Withholding
+from accord.areas import bounds
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, WildcardPlate
+from accord.model import (
+    Area,
+    AreaBox,
+    AreaCircle,
+    AreaPolygon,
+    ExactPlate,
+    LookAlikePlate,
+    PlateList,
+    WildcardPlate,
+)
+from accord.plates import look_alikes
 from node import grid
-from node.store.base import MAX_WITHHELD_COUNT, Search
+from node.store.base import MAX_WITHHELD_COUNT, NOTHING_WITHHELD, Cursor, Search
 from node.store.fast import COLUMNS
 
 CELL_E7 = 100_000
 MAX_CELLS = 10_000
+MAX_CELL_DAYS = 20_000
+"""An area's cells times the days of its window: 0.1 by 0.1 degrees for five months."""
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 # Up to so many reads of a plate in the window, the search is a short one.
@@ -27,6 +40,9 @@ SHORT = (
     f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1})"
 )
 _CELLS_PER_ROW = 36_001
+_DAY_MS = 86_400_000
+_FIRST_STRETCH_MS = 300_000
+_STRETCHING = 4
 
 Values = tuple[object, ...]
 Statement = tuple[str, Values]
@@ -40,19 +56,29 @@ def cell_of(lat_e7: int | None, lon_e7: int | None) -> int | None:
     return row * _CELLS_PER_ROW + column
 
 
-class Plan(NamedTuple):
-    """The statements of one page.
+class Step(NamedTuple):
+    """One part of a search; all its rows come before those of the next.
 
-    ``bound`` counts visible matches up to one more than :data:`MAX_MATCHES`;
-    None for an exact plate. Where ``exact_box`` is set, the page's and the
-    withheld rows still have to pass it, on the snapped place (see
-    :func:`node.grid.snap` with ``within_m``), and no LIMIT was applied.
+    ``page`` gives visible rows in their order, ``withheld`` counts those that
+    are not, None where nothing is withheld.
     """
 
     page: Statement
-    withheld: Statement
+    withheld: Statement | None
+
+
+class Plan(NamedTuple):
+    """The statements of one page: its steps, gone through until the page is full.
+
+    ``bound`` counts visible matches up to one more than :data:`MAX_MATCHES`;
+    None where the question alone bounds the work. Where ``shape`` is set, the
+    rows still have to pass it, on the snapped place (see
+    :func:`node.grid.snap` with ``within_m``), and no LIMIT was applied.
+    """
+
+    steps: tuple[Step, ...]
     bound: Statement | None
-    exact_box: AreaBox | None
+    shape: Area | None
     within_m: int
 
 
@@ -62,28 +88,95 @@ def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
     """
-    selector = search.selector
-    within_m = _within_m(search) if isinstance(selector, AreaBox) else 0
-    exact_box = selector if isinstance(selector, AreaBox) and within_m else None
-    step = search.redaction.time_step_ms
+    selector, after = search.selector, search.after
     first, end = _buckets(search)
-    kept = withheld_values(search.withholding)
-    areas, within = len(search.withholding.areas), len(search.withholding.within)
-    match, match_values = _match(selector, within_m, plates)
-    base: Values = (*match_values, first * step, end * step, snapshot)
-    after = search.after
-    texts = _texts(match, step > 1, after is not None, areas, within, exact_box is not None)
-    kept_base = page_values = base + kept
+    match selector:
+        case ExactPlate(plate, state):
+            exact: Statement = (_EXACT_STATE, (plate, state)) if state else (_EXACT, (plate,))
+            step = _step(search, snapshot, exact, (first, end), after)
+            return Plan((step,), None, None, 0)
+        case LookAlikePlate(plate, state, most):
+            ranks = look_alikes(plate, most)
+            start = after.rank if after else 0
+            steps = tuple(
+                _step(search, snapshot, _one_of(ranks[rank], state), (first, end),
+                      after if rank == start else None)
+                for rank in range(start, most + 1)
+            )  # fmt: skip
+            condition = _one_of([plate for rank in ranks for plate in rank], state)
+        case WildcardPlate(_, state):
+            condition = _one_of(plates, state)
+            steps = (_step(search, snapshot, condition, (first, end), after),)
+        case PlateList(several):
+            condition = _each_of(several)
+            steps = (_step(search, snapshot, condition, (first, end), after),)
+        case AreaBox() | AreaCircle() | AreaPolygon():
+            return _area_plan(search, selector, snapshot, (first, end))
+    return Plan(steps, _bound(search, snapshot, condition, (first, end)), None, 0)
+
+
+def _area_plan(search: Search, area: Area, snapshot: int, span: tuple[int, int]) -> Plan:
+    """Look through the window in stretches, the newest first, each longer than the last."""
+    within_m = search.redaction.place_within_m
+    if within_m is None:
+        raise Refused(Code.FIELD_NOT_SHARED, detail="an area search where no place is shared")
+    step_ms, after = search.redaction.time_step_ms, search.after
+    first, end = span
+    condition = _AREA, _area_values(area, within_m, max(0, end - first) * step_ms)
+    shape = area if within_m or not isinstance(area, AreaBox) else None
+    if after is not None:
+        end = min(end, after.bucket + 1)
+    steps: list[Step] = []
+    length = max(1, _FIRST_STRETCH_MS // step_ms)
+    while first < end:
+        start = max(first, end - length)
+        steps.append(
+            _step(search, snapshot, condition, (start, end), after, unlimited=shape is not None)
+        )
+        # What lies at the cursor lies in the first stretch.
+        end, length, after = start, length * _STRETCHING, None
+    return Plan(tuple(steps), None, shape, within_m)
+
+
+def _step(
+    search: Search,
+    snapshot: int,
+    condition: Statement,
+    span: tuple[int, int],
+    after: Cursor | None,
+    *,
+    unlimited: bool = False,
+) -> Step:
+    """Return the statements for the buckets from ``span[0]`` up to, without, ``span[1]``."""
+    match, match_values = condition
+    step = search.redaction.time_step_ms
+    base: Values = (*match_values, span[0] * step, span[1] * step, snapshot)
+    texts = _shape_texts(search, match, paged=after is not None, unlimited=unlimited)
+    kept_base = page_values = base + withheld_values(search.withholding)
     if after is not None:
         # The coarse bound is what the index can use; the exact one follows it.
         page_values += ((after.bucket + 1) * step,)
         page_values += (step, after.bucket, after.tag) if step > 1 else (after.bucket, after.tag)
     if step > 1:
         page_values += (step,)
-    if exact_box is None:
+    if not unlimited:
         page_values += (search.limit + 1,)
-    bound = None if isinstance(selector, ExactPlate) else (texts[2], kept_base)
-    return Plan((texts[0], page_values), (texts[1], kept_base), bound, exact_box, within_m)
+    nothing = search.withholding == NOTHING_WITHHELD
+    return Step((texts[0], page_values), None if nothing else (texts[1], kept_base))
+
+
+def _bound(search: Search, snapshot: int, condition: Statement, span: tuple[int, int]) -> Statement:
+    match, match_values = condition
+    step = search.redaction.time_step_ms
+    base: Values = (*match_values, span[0] * step, span[1] * step, snapshot)
+    texts = _shape_texts(search, match, paged=False, unlimited=False)
+    return texts[2], base + withheld_values(search.withholding)
+
+
+def _shape_texts(search: Search, match: str, *, paged: bool, unlimited: bool) -> Sequence[str]:
+    held = search.withholding
+    rounded = search.redaction.time_step_ms > 1
+    return _texts(match, rounded, paged, len(held.areas), len(held.within), unlimited)
 
 
 def one_read(
@@ -120,37 +213,32 @@ def _buckets(search: Search) -> tuple[int, int]:
     return -(-first_ms // step), -(-search.window.to_ms // step)
 
 
-def _within_m(search: Search) -> int:
-    within_m = search.redaction.place_within_m
-    if within_m is None:
-        raise Refused(Code.FIELD_NOT_SHARED, detail="an area search where no place is shared")
-    return within_m
+def _one_of(plates: Sequence[str], state: str) -> Statement:
+    values: Values = (json.dumps(plates),)
+    return (_PLATES_STATE, (*values, state)) if state else (_PLATES, values)
 
 
-def _match(
-    selector: ExactPlate | WildcardPlate | AreaBox, within_m: int, plates: Sequence[str]
-) -> tuple[str, Values]:
-    """Return the condition that the selector makes, and its values."""
-    match selector:
-        case ExactPlate(plate, state):
-            return _EXACT if not state else _EXACT_STATE, (plate, state) if state else (plate,)
-        case WildcardPlate(_, state):
-            values: Values = (json.dumps(plates),)
-            return (_PLATES, values) if not state else (_PLATES_STATE, (*values, state))
-        case AreaBox():
-            return _AREA, _area_values(selector, within_m)
+def _each_of(several: Sequence[ExactPlate]) -> Statement:
+    """Return the condition for several plates, each of its own state or of any."""
+    plates = json.dumps([one.plate for one in several])
+    if not any(one.state for one in several):
+        return _PLATES, (plates,)
+    anywhere = json.dumps([one.plate for one in several if not one.state])
+    pairs = json.dumps([f"{one.plate} {one.state}" for one in several if one.state])
+    return _PLATES_STATES, (plates, anywhere, pairs)
 
 
 _EXACT = "plate = ?"
 _EXACT_STATE = "plate = ? AND state = ?"
-_PLATES = "plate IN (SELECT value FROM json_each(?))"
-_PLATES_STATE = _PLATES + " AND state = ?"
-_AREA = (
-    "cell IN (SELECT value FROM json_each(?)) AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
-)
+_LISTED = "IN (SELECT value FROM json_each(?))"
+_PLATES = f"plate {_LISTED}"
+_PLATES_STATE = f"{_PLATES} AND state = ?"
+_PLATES_STATES = f"{_PLATES} AND (plate {_LISTED} OR plate || ' ' || state {_LISTED})"
+_AREA = f"cell {_LISTED} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 
 
-def _area_values(box: AreaBox, within_m: int) -> Values:
+def _area_values(area: Area, within_m: int, window_ms: int) -> Values:
+    box = bounds(area)
     south, west, north, east = box.south_e7, box.west_e7, box.north_e7, box.east_e7
     if within_m:
         south, west, north, east = grid.widened(south, west, north, east, within_m)
@@ -158,16 +246,22 @@ def _area_values(box: AreaBox, within_m: int) -> Values:
     west, east = max(west, -1_800_000_000), min(east, 1_800_000_000)
     rows = range((south + 900_000_000) // CELL_E7, (north + 900_000_000) // CELL_E7 + 1)
     columns = range((west + 1_800_000_000) // CELL_E7, (east + 1_800_000_000) // CELL_E7 + 1)
-    if len(rows) * len(columns) > MAX_CELLS:
-        raise Refused(Code.SEARCH_TOO_WIDE, detail="the area covers too many cells")
+    count = len(rows) * len(columns)
+    if count > MAX_CELLS:
+        text = "The area is too large: at most 100 by 100 hundredths of a degree."
+        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
+    if count * window_ms > MAX_CELL_DAYS * _DAY_MS:
+        hours = MAX_CELL_DAYS * 24 // count
+        text = f"An area of this size can be searched for {hours} hours at once: "
+        text += "narrow the time or the area."
+        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
     cells = [row * _CELLS_PER_ROW + column for row in rows for column in columns]
     return json.dumps(cells), south, north, west, east
 
 
 def _withheld(areas: int, within: int) -> str:
     """Return the condition for a row that the owner withholds; never NULL."""
-    one_of = "IN (SELECT value FROM json_each(?))"
-    lists = f'plate {one_of} OR camera {one_of} OR "case" {one_of}'
+    lists = f'plate {_LISTED} OR camera {_LISTED} OR "case" {_LISTED}'
     box = " OR ifnull(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, 0)"
     outside = f" OR NOT (0{box * within})" if within else ""
     return f"({lists}{box * areas}{outside})"
@@ -175,7 +269,7 @@ def _withheld(areas: int, within: int) -> str:
 
 @lru_cache(maxsize=512)
 def _texts(
-    match: str, rounded: bool, paged: bool, areas: int, within: int, boxed: bool
+    match: str, rounded: bool, paged: bool, areas: int, within: int, unlimited: bool
 ) -> Sequence[str]:
     """Return page, withheld and bound text of one shape."""
     index = "reads_by_cell" if match == _AREA else "reads_by_plate"
@@ -188,12 +282,12 @@ def _texts(
     page = f"SELECT {COLUMNS} {common} AND NOT {withheld}"
     if paged:
         page += f" AND captured_ms < ? AND ({bucket}, tag) < (?, ?)"
-    page += f" ORDER BY {bucket} DESC, tag DESC" + ("" if boxed else " LIMIT ?")
-    # The box is checked row by row where places are rounded; else just count.
-    what = "lat_e7, lon_e7" if boxed else "1"
-    cap = "" if boxed else f" LIMIT {MAX_WITHHELD_COUNT}"
+    page += f" ORDER BY {bucket} DESC, tag DESC" + ("" if unlimited else " LIMIT ?")
+    # A shape is checked row by row; else just count.
+    what = "lat_e7, lon_e7" if unlimited else "1"
+    cap = "" if unlimited else f" LIMIT {MAX_WITHHELD_COUNT}"
     held = f"SELECT {what} {common} AND {withheld}{cap}"
-    if not boxed:
+    if not unlimited:
         held = f"SELECT count(*) FROM ({held})"  # noqa: S608 - texts of this module
     bound = (
         f"SELECT count(*) FROM (SELECT 1 {common} "  # noqa: S608 - texts of this module
