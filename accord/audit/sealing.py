@@ -156,14 +156,19 @@ class Sealer:
         return self.term(field, value)
 
     def terms(self, fields: Mapping[str, str]) -> list[bytes]:
-        """Return the search terms of a record: its indexed fields that hold something."""
-        return [
+        """Return the search terms of a record: its indexed fields that hold something.
+
+        Each of several plates is found as if it had been asked for alone.
+        """
+        found = [
             self._repeated(name, fields[name])
             if name in _REPEATED
             else self.term(name, fields[name])
             for name in INDEXED & fields.keys()
             if fields[name]
         ]
+        listed = filter(None, fields.get("plates", "").split(","))
+        return found + [self.term("plate", one.rpartition(":")[2]) for one in listed]
 
 
 def _derive(secret: bytes, info: bytes, origin: str) -> bytes:
