@@ -483,4 +483,6 @@ class OutcomeKind(Enum):
 
 
 READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
-LOOSE_NOTICE = "Loose matches: these plates only look like the one asked for. Compare the photos."
+LOOSE_NOTICE = (
+    "Loose matches: that many characters only look like those of the plate that was asked for."
+)

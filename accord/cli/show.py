@@ -169,7 +169,7 @@ def _when(read: SharedRead) -> str:
 
 def _plate(read: SharedRead) -> str:
     text = f"{read.plate} {read.state}".strip()
-    return f"{text} (looks alike, {read.substitutions} differ)" if read.substitutions else text
+    return f"{text} (loose: {read.substitutions})" if read.substitutions else text
 
 
 def people(result: Result, out: Console) -> None:

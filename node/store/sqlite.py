@@ -48,7 +48,7 @@ from node.store.statements import (
 )
 
 # Constants of this module make these texts, nothing from outside.
-_INSERT = (
+INSERT = (
     f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
     f"VALUES ({'?, ' * 16}?)"
 )
@@ -108,7 +108,7 @@ class SqliteStore:
                     fresh.append(read)
             plates = {(read.plate, read.state) for read in fresh}
             sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
-            sql.executemany(_INSERT, map(_row, fresh))
+            sql.executemany(INSERT, map(row_of, fresh))
         return Added(len(fresh), tuple(duplicates))
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
@@ -310,7 +310,8 @@ def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
     return known
 
 
-def _row(read: Read) -> tuple[object, ...]:
+def row_of(read: Read) -> tuple[object, ...]:
+    """Return the values for :data:`INSERT`, with a new random tag."""
     vehicle = read.vehicle
     seen = (
         (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)

@@ -40,10 +40,14 @@ from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.model import (
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     ExactPlate,
     HotListPlate,
+    LookAlikePlate,
     OutcomeKind,
     PhotoOf,
+    PlateList,
     Purpose,
     Query,
     WildcardPlate,
@@ -85,6 +89,10 @@ SELECTORS = (
     ExactPlate("9TST404"),
     WildcardPlate("9TS*", ""),
     AreaBox(337_000_000, -1_183_000_000, 338_000_000, -1_182_000_000),
+    AreaCircle(337_500_000, -1_182_600_000, 400),
+    AreaPolygon(((337_000_000, -1_183_000_000), (338_000_000, -1_183_000_000), (337_500_000, 0))),
+    LookAlikePlate("9TST0O1", "CA"),
+    PlateList((ExactPlate("9TST000"), ExactPlate(PLATE, "CA"))),
     HotListPlate(PLATE, "CA"),
     PhotoOf(b"r" * 16),
 )
