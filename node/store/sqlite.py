@@ -10,7 +10,7 @@ from typing import Any
 
 from accord import areas
 from accord.agreements.terms import Withholding
-from accord.errors import Code, Refused
+from accord.errors import Code, InputError, Refused
 from accord.model import (
     ExactPlate,
     HotListEntry,
@@ -82,7 +82,11 @@ class SqliteStore:
         prepare(path)
         store = cls(path, lock_for_serving(path) if serving else None)
         if serving:
-            store.refresh()
+            try:
+                store.refresh()
+            except Refused as refused:
+                store.close()
+                raise InputError(path, refused.detail, "restore it from the last backup") from None
         return store
 
     def refresh(self) -> None:
