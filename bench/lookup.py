@@ -74,7 +74,7 @@ class Lookups:
         selector, window = search.selector, search.window
         assert isinstance(selector, ExactPlate)
         short: Statement = (SHORT, (selector.plate, window.from_ms, window.to_ms))
-        (step,) = todo.steps
+        step = next(todo.steps)
         return [short, (SNAPSHOT, ()), step.page]
 
     def _sqlite(self, statements: Sequence[Statement]) -> int:

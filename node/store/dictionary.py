@@ -20,6 +20,7 @@ the bytes are overwritten with zeros, which no pattern matches.
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -40,7 +41,6 @@ _GONE = "SELECT seq, plate_id FROM plates_gone WHERE seq > ? ORDER BY seq"
 _LAST_GONE = "SELECT ifnull(max(seq), 0) FROM plates_gone"
 
 _Bytes: TypeAlias = NDArray[np.uint8]
-_Flags: TypeAlias = NDArray[np.bool_]
 _Numbers: TypeAlias = NDArray[np.int64]
 _States: TypeAlias = NDArray[np.uint16]
 _Places: TypeAlias = NDArray[np.intp]
@@ -182,34 +182,17 @@ class _Block:
         last = rest.pop() if rest else ""
         start = self.length - len(last)
         fixed = _literals(first) + _literals(last, start)
+        text = self._text[:, : self._used]
         inner = [part for part in rest if part]
-        places: _Places | None = None
-        if fixed or code is not None or not inner:
-            flags = _compared(fixed, self._text[:, : self._used])
-            if code is not None:
-                flags &= self._codes[: self._used] == code
-            places = np.flatnonzero(flags)
-        if inner:
-            places = self._with_inner(inner, places, len(first), start)
-        found = [] if places is None else self._texts(places)
+        places = None if inner and not fixed else _places(text, fixed)
+        for part in inner:
+            places = _with_part(text, places, part, len(first), start)
+        assert places is not None  # without inner parts there are fixed ones, or none at all
+        if code is not None:
+            places = places[self._codes[places] == code]
+        plates = self._texts(places)
         # The inner parts were looked for one by one, not in their order.
-        return found if len(inner) < 2 else [text for text in found if matches(pattern, text)]
-
-    def _with_inner(
-        self, parts: Sequence[str], places: _Places | None, first: int, end: int
-    ) -> _Places:
-        """Return those places where each part stands somewhere from ``first`` to ``end``."""
-        # Copying a few columns is cheap, copying all would be dear.
-        text = self._text[:, : self._used] if places is None else self._text[:, places]
-        flags: _Flags = np.ones(text.shape[1], np.bool_)
-        for part in parts:
-            literals = _literals(part)
-            somewhere: _Flags = np.zeros(text.shape[1], np.bool_)
-            for offset in range(first, end - len(part) + 1):
-                somewhere |= _compared([(offset + n, byte) for n, byte in literals], text)
-            flags &= somewhere
-        chosen = np.flatnonzero(flags)
-        return chosen if places is None else places[chosen]
+        return plates if len(inner) < 2 else [one for one in plates if matches(pattern, one)]
 
     def _texts(self, places: _Places) -> list[str]:
         joined = np.ascontiguousarray(self._text[:, places].T).tobytes().decode("ascii")
@@ -222,10 +205,28 @@ def _literals(part: str, start: int = 0) -> list[tuple[int, int]]:
     return [(start + n, ord(sign)) for n, sign in enumerate(part) if sign != "?"]
 
 
-def _compared(literals: Iterable[tuple[int, int]], text: _Bytes) -> _Flags:
-    """Return which plates have all of these; without any, which are not gone."""
-    flags: _Flags | None = None
-    for place, byte in literals:
-        equal = text[place] == byte
-        flags = equal if flags is None else np.logical_and(flags, equal, out=flags)
-    return (text[0] != 0) if flags is None else flags
+def _places(text: _Bytes, literals: Sequence[tuple[int, int]]) -> _Places:
+    """Return the plates that have all of these; without any, those that are not gone.
+
+    Two rows of bytes are compared whole, letters before digits, since they are
+    rarer; of what is left then, a few plates, one by one.
+    """
+    if not literals:
+        return np.flatnonzero(text[0])
+    rarest = sorted(literals, key=itemgetter(1), reverse=True)
+    flags = text[rarest[0][0]] == rarest[0][1]
+    for place, byte in rarest[1:2]:
+        flags &= text[place] == byte
+    places = np.flatnonzero(flags)
+    for place, byte in rarest[2:]:
+        places = places[text[place][places] == byte]
+    return places
+
+
+def _with_part(text: _Bytes, among: _Places | None, part: str, first: int, end: int) -> _Places:
+    """Return the plates where the part stands somewhere from ``first`` to ``end``, of ``among``."""
+    some = text if among is None else text[:, among]
+    offsets = range(first, end - len(part) + 1)
+    found = [_places(some, _literals(part, offset)) for offset in offsets]
+    chosen = np.unique(np.concatenate(found)) if found else np.zeros(0, np.intp)
+    return chosen if among is None else among[chosen]

@@ -41,7 +41,6 @@ from node.store.statements import (
     SNAPSHOT,
     Plan,
     Statement,
-    Step,
     cell_of,
     one_read,
     plan,
@@ -128,7 +127,9 @@ class SqliteStore:
                 else []
             )
             todo = plan(search, snapshot, plates)
-            if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
+            if todo.bound is not None and all(
+                sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
+            ):
                 raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
             rows, withheld = _found(sql, todo, search.limit + 1)
         complete = len(rows) <= search.limit
@@ -345,57 +346,54 @@ def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple
     rows: list[tuple[Any, ...]] = []
     withheld = 0
     inside = _inside(todo)
-    for step in todo.steps:
-        rows += _page_rows(sql, step, inside, wanted - len(rows))
-        if step.withheld is not None:
-            withheld += _withheld(sql, step.withheld, inside, MAX_WITHHELD_COUNT - withheld)
-        if len(rows) >= wanted:
+    step = next(todo.steps, None)
+    while step is not None:
+        if inside is None:
+            more = sql.execute(*step.page).fetchall()
+            if step.withheld is not None:
+                withheld += sql.execute(*step.withheld).fetchone()[0]
+        else:
+            more, held = _flagged(sql, step.page, inside, wanted - len(rows))
+            withheld += held
+        rows += more
+        try:
+            step = todo.steps.send(len(more)) if len(rows) < wanted else None
+        except StopIteration:
             break
-    return rows[:wanted], withheld
+    return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)
 
 
-def _page_rows(
-    sql: sqlite3.Connection, step: Step, inside: _Inside | None, wanted: int
-) -> list[tuple[Any, ...]]:
-    cursor = sql.execute(*step.page)
-    if inside is None:
-        return cursor.fetchall()
+def _flagged(
+    sql: sqlite3.Connection, page: Statement, inside: _Inside, wanted: int
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Return the visible rows in the area, and how many before them are withheld."""
     rows: list[tuple[Any, ...]] = []
-    for row in cursor:
-        if inside(row[LAT], row[LON]):
-            rows.append(row)
-            if len(rows) == wanted:
-                break
-    cursor.close()
-    return rows
-
-
-def _withheld(
-    sql: sqlite3.Connection, statement: Statement, inside: _Inside | None, most: int
-) -> int:
-    cursor = sql.execute(*statement)
-    if inside is None:
-        return min(int(cursor.fetchone()[0]), most)
-    count = 0
-    for lat_e7, lon_e7 in cursor:
-        if count >= most:
+    withheld = 0
+    cursor = sql.execute(*page)
+    for *row, is_withheld in cursor:
+        if not inside(row[LAT], row[LON]):
+            continue
+        if is_withheld:
+            withheld += 1
+            continue
+        rows.append(tuple(row))
+        if len(rows) == wanted:
             break
-        count += inside(lat_e7, lon_e7)
     cursor.close()
-    return count
+    return rows, withheld
 
 
 def _inside(todo: Plan) -> _Inside | None:
-    """Return what tells whether the place, as it is shared, lies in the shape; None without one."""
-    shape, within_m = todo.shape, todo.within_m
-    if shape is None:
+    """Return what tells whether the place, as it is shared, lies in the area; None without one."""
+    area, within_m = todo.area, todo.within_m
+    if area is None:
         return None
 
     # Cameras stand where they stand: the same few places come again and again.
     @cache
     def inside(lat_e7: int, lon_e7: int) -> bool:
         lat, lon = grid.snap(lat_e7, lon_e7, within_m) if within_m else (lat_e7, lon_e7)
-        return areas.inside(shape, lat, lon)
+        return areas.inside(area, lat, lon)
 
     return inside
 

@@ -5,7 +5,7 @@ shape of the search only, so it is built once and SQLite prepares it once.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,8 +29,8 @@ from node.store.fast import COLUMNS
 
 CELL_E7 = 100_000
 MAX_CELLS = 10_000
-MAX_CELL_DAYS = 20_000
-"""An area's cells times the days of its window: 0.1 by 0.1 degrees for five months."""
+MAX_CELL_DAYS = 50_000
+"""An area's cells times the days of its window: 0.1 by 0.1 degrees for a year."""
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 # Up to so many reads of a plate in the window, the search is a short one.
@@ -59,26 +59,38 @@ def cell_of(lat_e7: int | None, lon_e7: int | None) -> int | None:
 class Step(NamedTuple):
     """One part of a search; all its rows come before those of the next.
 
-    ``page`` gives visible rows in their order, ``withheld`` counts those that
-    are not, None where nothing is withheld.
+    ``page`` gives visible rows in their order and ``withheld`` counts those
+    that are not. Where ``withheld`` is None nothing is, or ``page`` gives all
+    rows, without a limit, and behind each whether it is withheld.
     """
 
     page: Statement
     withheld: Statement | None
 
 
+class Bound(NamedTuple):
+    """Counts of matches up to one more than :data:`MAX_MATCHES`.
+
+    ``all`` needs the index alone and counts what is withheld, or of another
+    state, too; only where that is too much does ``visible`` tell.
+    """
+
+    all: Statement
+    visible: Statement
+
+
 class Plan(NamedTuple):
     """The statements of one page: its steps, gone through until the page is full.
 
-    ``bound`` counts visible matches up to one more than :data:`MAX_MATCHES`;
-    None where the question alone bounds the work. Where ``shape`` is set, the
-    rows still have to pass it, on the snapped place (see
-    :func:`node.grid.snap` with ``within_m``), and no LIMIT was applied.
+    Each step is asked for by sending how many rows the last one gave. ``bound``
+    is None where the question alone bounds the work. Where ``area`` is set,
+    the rows of its steps are flagged, and still have to lie in it, by the
+    snapped place (see :func:`node.grid.snap` with ``within_m``).
     """
 
-    steps: tuple[Step, ...]
-    bound: Statement | None
-    shape: Area | None
+    steps: Generator[Step, int, None]
+    bound: Bound | None
+    area: Area | None
     within_m: int
 
 
@@ -88,95 +100,113 @@ def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
     """
-    selector, after = search.selector, search.after
+    selector = search.selector
     first, end = _buckets(search)
     match selector:
         case ExactPlate(plate, state):
             exact: Statement = (_EXACT_STATE, (plate, state)) if state else (_EXACT, (plate,))
-            step = _step(search, snapshot, exact, (first, end), after)
-            return Plan((step,), None, None, 0)
+            return Plan(_one_by_one(search, snapshot, [exact]), None, None, 0)
         case LookAlikePlate(plate, state, most):
             ranks = look_alikes(plate, most)
-            start = after.rank if after else 0
-            steps = tuple(
-                _step(search, snapshot, _one_of(ranks[rank], state), (first, end),
-                      after if rank == start else None)
-                for rank in range(start, most + 1)
-            )  # fmt: skip
-            condition = _one_of([plate for rank in ranks for plate in rank], state)
+            start = search.after.rank if search.after else 0
+            conditions = [_one_of(rank, state) for rank in ranks[start:]]
+            every = _one_of([plate for rank in ranks for plate in rank], state)
         case WildcardPlate(_, state):
-            condition = _one_of(plates, state)
-            steps = (_step(search, snapshot, condition, (first, end), after),)
+            every = _one_of(plates, state)
+            conditions = [every]
         case PlateList(several):
-            condition = _each_of(several)
-            steps = (_step(search, snapshot, condition, (first, end), after),)
+            every = _each_of(several)
+            conditions = [every]
         case AreaBox() | AreaCircle() | AreaPolygon():
-            return _area_plan(search, selector, snapshot, (first, end))
-    return Plan(steps, _bound(search, snapshot, condition, (first, end)), None, 0)
+            within_m = search.redaction.place_within_m
+            if within_m is None:
+                raise Refused(
+                    Code.FIELD_NOT_SHARED, detail="an area search where no place is shared"
+                )
+            window_ms = max(0, end - first) * search.redaction.time_step_ms
+            values = _area_values(selector, within_m, window_ms)
+            return Plan(_stretches(search, snapshot, values), None, selector, within_m)
+    steps = _one_by_one(search, snapshot, conditions)
+    return Plan(steps, _bound(search, snapshot, every), None, 0)
 
 
-def _area_plan(search: Search, area: Area, snapshot: int, span: tuple[int, int]) -> Plan:
-    """Look through the window in stretches, the newest first, each longer than the last."""
-    within_m = search.redaction.place_within_m
-    if within_m is None:
-        raise Refused(Code.FIELD_NOT_SHARED, detail="an area search where no place is shared")
-    step_ms, after = search.redaction.time_step_ms, search.after
-    first, end = span
-    condition = _AREA, _area_values(area, within_m, max(0, end - first) * step_ms)
-    shape = area if within_m or not isinstance(area, AreaBox) else None
+def _one_by_one(
+    search: Search, snapshot: int, conditions: Sequence[Statement]
+) -> Generator[Step, int, None]:
+    """Give one step for each condition on plates; the cursor lies in the first."""
+    held, step, after = search.withholding, search.redaction.time_step_ms, search.after
+    nothing = held == NOTHING_WITHHELD
+    for match, match_values in conditions:
+        page, withheld = _texts(match, step > 1, after is not None, *_counts(held))
+        common = _common(search, snapshot, match_values, _buckets(search))
+        values = (*common, *withheld_values(held), *_after(after, step))
+        yield Step(
+            (page, (*values, *_order(step), search.limit + 1)),
+            None if nothing else (withheld, (*common, *withheld_values(held))),
+        )
+        after = None
+
+
+def _stretches(search: Search, snapshot: int, values: Values) -> Generator[Step, int, None]:
+    """Give the window of an area search in stretches, the newest first.
+
+    Each is as long as the last one's rows say that the page still needs, and
+    at most :data:`_STRETCHING` times as long as that.
+    """
+    held, step, after = search.withholding, search.redaction.time_step_ms, search.after
+    first, end = _buckets(search)
     if after is not None:
         end = min(end, after.bucket + 1)
-    steps: list[Step] = []
-    length = max(1, _FIRST_STRETCH_MS // step_ms)
+    length, missing = max(1, _FIRST_STRETCH_MS // step), search.limit + 1
     while first < end:
         start = max(first, end - length)
-        steps.append(
-            _step(search, snapshot, condition, (start, end), after, unlimited=shape is not None)
+        text = _stretch_text(step > 1, after is not None, *_counts(held))
+        common = _common(search, snapshot, values, (start, end))
+        found = yield Step(
+            (text, (*withheld_values(held), *common, *_after(after, step), *_order(step))), None
         )
+        missing -= found
+        # A little more than needed, so that the next stretch is likely the last.
+        growth = min(_STRETCHING, 1.25 * missing / found) if found else _STRETCHING
+        end, length = start, max(1, int(length * growth))
         # What lies at the cursor lies in the first stretch.
-        end, length, after = start, length * _STRETCHING, None
-    return Plan(tuple(steps), None, shape, within_m)
+        after = None
 
 
-def _step(
-    search: Search,
-    snapshot: int,
-    condition: Statement,
-    span: tuple[int, int],
-    after: Cursor | None,
-    *,
-    unlimited: bool = False,
-) -> Step:
-    """Return the statements for the buckets from ``span[0]`` up to, without, ``span[1]``."""
-    match, match_values = condition
+def _common(search: Search, snapshot: int, match_values: Values, span: tuple[int, int]) -> Values:
     step = search.redaction.time_step_ms
-    base: Values = (*match_values, span[0] * step, span[1] * step, snapshot)
-    texts = _shape_texts(search, match, paged=after is not None, unlimited=unlimited)
-    kept_base = page_values = base + withheld_values(search.withholding)
-    if after is not None:
-        # The coarse bound is what the index can use; the exact one follows it.
-        page_values += ((after.bucket + 1) * step,)
-        page_values += (step, after.bucket, after.tag) if step > 1 else (after.bucket, after.tag)
-    if step > 1:
-        page_values += (step,)
-    if not unlimited:
-        page_values += (search.limit + 1,)
-    nothing = search.withholding == NOTHING_WITHHELD
-    return Step((texts[0], page_values), None if nothing else (texts[1], kept_base))
+    return (*match_values, span[0] * step, span[1] * step, snapshot)
 
 
-def _bound(search: Search, snapshot: int, condition: Statement, span: tuple[int, int]) -> Statement:
+def _after(after: Cursor | None, step: int) -> Values:
+    """Return the values of the condition that rows come after a cursor."""
+    if after is None:
+        return ()
+    # The coarse bound is what the index can use; the exact one follows it.
+    coarse = (after.bucket + 1) * step
+    return (coarse, *_order(step), after.bucket, after.tag)
+
+
+def _order(step: int) -> Values:
+    """Return the values by which rows are put into buckets; exact times need none."""
+    return (step,) if step > 1 else ()
+
+
+def _bound(search: Search, snapshot: int, condition: Statement) -> Bound:
     match, match_values = condition
-    step = search.redaction.time_step_ms
-    base: Values = (*match_values, span[0] * step, span[1] * step, snapshot)
-    texts = _shape_texts(search, match, paged=False, unlimited=False)
-    return texts[2], base + withheld_values(search.withholding)
+    span, held = _buckets(search), search.withholding
+    common = _common(search, snapshot, match_values, span)
+    # The list of plates comes first in every condition on several plates.
+    alone = _common(search, snapshot, match_values[:1], span)
+    visible = f"{_from('reads_by_plate', match)} AND NOT {_withheld(*_counts(held))}"
+    return Bound(
+        (_counted(_from("reads_by_plate", _PLATES), MAX_MATCHES + 1), alone),
+        (_counted(visible, MAX_MATCHES + 1), (*common, *withheld_values(held))),
+    )
 
 
-def _shape_texts(search: Search, match: str, *, paged: bool, unlimited: bool) -> Sequence[str]:
-    held = search.withholding
-    rounded = search.redaction.time_step_ms > 1
-    return _texts(match, rounded, paged, len(held.areas), len(held.within), unlimited)
+def _counts(held: Withholding) -> tuple[int, int]:
+    return len(held.areas), len(held.within)
 
 
 def one_read(
@@ -268,32 +298,35 @@ def _withheld(areas: int, within: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _texts(
-    match: str, rounded: bool, paged: bool, areas: int, within: int, unlimited: bool
-) -> Sequence[str]:
-    """Return page, withheld and bound text of one shape."""
-    index = "reads_by_cell" if match == _AREA else "reads_by_plate"
-    common = (
+def _texts(match: str, rounded: bool, paged: bool, areas: int, within: int) -> Sequence[str]:
+    """Return the text of a page and of the count of what is withheld."""
+    rows, withheld = _from("reads_by_plate", match), _withheld(areas, within)
+    page = f"SELECT {COLUMNS} {rows} AND NOT {withheld}{_ordered(rounded, paged)} LIMIT ?"
+    return page, _counted(f"{rows} AND {withheld}", MAX_WITHHELD_COUNT)
+
+
+@lru_cache(maxsize=512)
+def _stretch_text(rounded: bool, paged: bool, areas: int, within: int) -> str:
+    """Return the text of a stretch of an area: all its rows, each flagged."""
+    rows, withheld = _from("reads_by_cell", _AREA), _withheld(areas, within)
+    return f"SELECT {COLUMNS}, {withheld} {rows}{_ordered(rounded, paged)}"
+
+
+def _from(index: str, match: str) -> str:
+    return (
         f"FROM reads INDEXED BY {index} WHERE {match} "
         "AND captured_ms >= ? AND captured_ms < ? AND row_id <= ?"
     )
-    withheld = _withheld(areas, within)
+
+
+def _ordered(rounded: bool, paged: bool) -> str:
     bucket = "captured_ms / ?" if rounded else "captured_ms"
-    page = f"SELECT {COLUMNS} {common} AND NOT {withheld}"
-    if paged:
-        page += f" AND captured_ms < ? AND ({bucket}, tag) < (?, ?)"
-    page += f" ORDER BY {bucket} DESC, tag DESC" + ("" if unlimited else " LIMIT ?")
-    # A shape is checked row by row; else just count.
-    what = "lat_e7, lon_e7" if unlimited else "1"
-    cap = "" if unlimited else f" LIMIT {MAX_WITHHELD_COUNT}"
-    held = f"SELECT {what} {common} AND {withheld}{cap}"
-    if not unlimited:
-        held = f"SELECT count(*) FROM ({held})"  # noqa: S608 - texts of this module
-    bound = (
-        f"SELECT count(*) FROM (SELECT 1 {common} "  # noqa: S608 - texts of this module
-        f"AND NOT {withheld} LIMIT {MAX_MATCHES + 1})"
-    )
-    return page, held, bound
+    after = f" AND captured_ms < ? AND ({bucket}, tag) < (?, ?)" if paged else ""
+    return f"{after} ORDER BY {bucket} DESC, tag DESC"
+
+
+def _counted(rows: str, most: int) -> str:
+    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most})"  # noqa: S608 - texts of this module
 
 
 @lru_cache(maxsize=64)

@@ -134,7 +134,7 @@ async def test_several_plates_only_where_the_agreement_says_how_many(listed: Fed
 async def test_a_search_too_wide_is_refused_with_what_to_narrow(federation: Federation) -> None:
     now = federation.clock.now_ms()
     wide = AreaBox(337_000_000, -1_183_000_000, 347_000_000, -1_173_000_000)
-    long = AreaBox(337_000_000, -1_183_000_000, 340_000_000, -1_180_000_000)
+    long = AreaBox(337_000_000, -1_183_000_000, 342_000_000, -1_178_000_000)
     month = Window(now - 30 * 24 * HOUR_MS, now)
     async with federation.client() as client:
         too_wide = await client.ask(federation.question(selector=wide))

@@ -225,7 +225,7 @@ def test_the_stretches_of_an_area_search_lose_nothing(
     held = all_pages(store, replace(search, withholding=hiding))
     assert sum(len(page.rows) for page in held) == len(ages) - 2
     assert {"T3", "T49"}.isdisjoint(p for page in held for p in plates(page))
-    assert held[0].withheld >= 1
+    assert sum(page.withheld for page in held) >= 2
 
 
 @pytest.mark.parametrize("days", [1, 30, 1800])
