@@ -25,6 +25,7 @@ def _read_to_wire(read: model.SharedRead) -> answer_pb2.Read:
         camera_is_pseudonym=read.camera_is_pseudonym,
         confidence_pm=read.confidence_pm,
         photo_digest=read.photo_digest,
+        substitutions=read.substitutions,
     )
     if read.place is not None:
         wire.place.latitude_e7 = read.place.lat_e7
@@ -61,6 +62,7 @@ def _read_from_wire(wire: answer_pb2.Read) -> model.SharedRead:
         vehicle=vehicle,
         confidence_pm=wire.confidence_pm,
         photo_digest=wire.photo_digest,
+        substitutions=wire.substitutions,
     )
 
 

@@ -11,11 +11,14 @@ from enum import Enum, StrEnum
 
 from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.plates import SUBSTITUTIONS
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 MAX_AGENCY = 40
 MAX_ROWS = 1000
+MAX_PLATES = 100
+"""So many plates a query holds at most, whatever an agreement says."""
 
 
 def check_agency(text: str, where: object = "agency") -> str:
@@ -147,6 +150,25 @@ class WildcardPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAlikePlate:
+    """Plates that look like this one, by so many substitutions at most.
+
+    See :func:`accord.plates.substitutions`.
+    """
+
+    plate: str
+    state: str = ""
+    substitutions: int = SUBSTITUTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class PlateList:
+    """Several plates at once, sorted, each plate once: two or more."""
+
+    plates: tuple[ExactPlate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AreaBox:
     """A box in degrees times 10^7; the edges belong to it."""
 
@@ -154,6 +176,22 @@ class AreaBox:
     west_e7: int
     north_e7: int
     east_e7: int
+
+
+@dataclass(frozen=True, slots=True)
+class AreaCircle:
+    """A circle around a position in degrees times 10^7; its edge belongs to it."""
+
+    lat_e7: int
+    lon_e7: int
+    radius_m: int
+
+
+@dataclass(frozen=True, slots=True)
+class AreaPolygon:
+    """A simple polygon of (latitude, longitude) in degrees times 10^7; its edges belong to it."""
+
+    points: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +220,14 @@ class PhotoOf:
     read_id: bytes
 
 
-Selector = ExactPlate | WildcardPlate | AreaBox | HotListPlate | HitsOf | PhotoOf
+Area = AreaBox | AreaCircle | AreaPolygon
+ReadSelector = ExactPlate | WildcardPlate | LookAlikePlate | PlateList | Area
+Selector = ReadSelector | HotListPlate | HitsOf | PhotoOf
+
+
+def plates_in(selector: Selector) -> int:
+    """Return how many plates a selector names at once."""
+    return len(selector.plates) if isinstance(selector, PlateList) else 1
 
 
 def kind_of(selector: Selector) -> Kind:
@@ -192,10 +237,10 @@ def kind_of(selector: Selector) -> Kind:
     return Kind.HOT_LIST if isinstance(selector, HotListPlate) else Kind.READS
 
 
-def area_of(selector: Selector) -> AreaBox | None:
+def area_of(selector: Selector) -> Area | None:
     """Return the area that a selector searches by; None where it is not by place."""
     where = selector.of if isinstance(selector, HitsOf) else selector
-    return where if isinstance(where, AreaBox) else None
+    return where if isinstance(where, Area) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +378,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SharedRead:
-    """One read as an agreement lets the requester see it."""
+    """One read as an agreement lets the requester see it.
+
+    ``substitutions`` above 0 marks a loose match: the plate only looks like
+    the one that was asked for.
+    """
 
     read_id: bytes
     originator: str
@@ -347,6 +396,7 @@ class SharedRead:
     vehicle: Vehicle | None
     confidence_pm: int
     photo_digest: bytes
+    substitutions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,3 +489,6 @@ class OutcomeKind(Enum):
 
 
 READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
+LOOSE_NOTICE = (
+    "Loose matches: that many characters only look like those of the plate that was asked for."
+)

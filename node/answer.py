@@ -28,18 +28,16 @@ from accord.hot_lists import HotListState
 from accord.identity import PeerRole, SpiffeId
 from accord.model import (
     AnswerBody,
-    AreaBox,
     Duty,
-    ExactPlate,
     Field,
     HitsOf,
     HotListPlate,
     Photo,
     PhotoOf,
     Query,
+    ReadSelector,
     Receipt,
     SharedRead,
-    WildcardPlate,
 )
 from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_query
 from node.context import Context
@@ -48,7 +46,7 @@ from node.rates import Bound, agreed_bounds
 from node.redaction import is_shared, redact, shared_entry, shared_hit, shared_states
 from node.refusals import refuse, refuse_unverified
 from node.replay import Claim
-from node.store.base import HitSearch, Page, Search, StoredRead
+from node.store.base import HitSearch, Page, Search, StoredRead, away
 
 _DAY_MS = 86_400_000
 # A row with ten hits is some 4 kB, and an answer at most 1 MB.
@@ -217,14 +215,14 @@ async def _search(
             return await _hits(node, query, query.selector, terms, names, empty)
         case PhotoOf():
             return await _photo(node, query, query.selector, terms, names, empty)
-        case ExactPlate() | WildcardPlate() | AreaBox():
-            return await _reads(node, query, query.selector, terms, names, empty)
+        case selector:
+            return await _reads(node, query, selector, terms, names, empty)
 
 
 async def _reads(
     node: Context,
     query: Query,
-    selector: ExactPlate | WildcardPlate | AreaBox,
+    selector: ReadSelector,
     terms: Terms,
     names: Names,
     empty: AnswerBody,
@@ -258,6 +256,10 @@ async def _redacted(
             wanted=wanted,
             names=names,
             photo_digest=digest,
+            # What a hit met, and how far off it was, its own hits say.
+            away=0
+            if isinstance(query.selector, HitsOf | HotListPlate | PhotoOf)
+            else away(query.selector, row.read.plate),
         )
         for row, digest in zip(page.rows, digests, strict=True)
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from accord.hot_lists import MAX_HITS
-from accord.lookalikes import differences
+from accord.plates import substitutions
 
 MAX_DIFFERENCES = 2
 
@@ -42,7 +42,7 @@ def match(plate: str, state: str, listed_plate: str, listed_state: str) -> Match
     """Return how a read's plate and state meet an entry's; None if they don't."""
     if state and listed_state and state != listed_state:
         return None
-    differing = differences(plate, listed_plate)
+    differing = substitutions(plate, listed_plate)
     if differing is None or differing > MAX_DIFFERENCES:
         return None
     known = bool(state and listed_state)

@@ -21,11 +21,13 @@ def redact(
     wanted: frozenset[Field],
     names: Names,
     photo_digest: bytes = b"",
+    away: int = 0,
 ) -> SharedRead:
     """Return the read as shared: MOA I.C names the fields, the terms how.
 
     A field that is not wanted is left out too. The time is always there,
-    rounded down to the agreed step, since rows are merged by it.
+    rounded down to the agreed step, since rows are merged by it. ``away`` is
+    the number of substitutions of a loose match.
     """
     return SharedRead(
         read_id=names.read_id(row_id),
@@ -46,6 +48,7 @@ def redact(
             if redaction.photo is not PhotoSharing.NONE and Field.PHOTO in wanted
             else b""
         ),
+        substitutions=away,
     )
 
 

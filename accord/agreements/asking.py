@@ -20,6 +20,7 @@ from accord.model import (
     area_of,
     day_of,
     kind_of,
+    plates_in,
 )
 
 # A requester computes "the last 90 days" a moment before the owner decides.
@@ -147,8 +148,15 @@ def reaches_back(query: Query, days: int, at_ms: int) -> bool:
     return _uses_window(query.selector) and query.window.from_ms < earliest_ms - GRACE_MS
 
 
+def several_words(most: int) -> str:
+    """Return why a search names too many plates."""
+    if most == 1:
+        return "Nothing agreed lets a search name several plates at once: ask for one."
+    return f"At most {most} plates may be asked for at once: ask for fewer."
+
+
 def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | None:
-    """Check how far back, how many rows, and by which fields."""
+    """Check how far back, how many rows and plates, and by which fields."""
     limits, redaction = manifest.limits, manifest.fields.redaction
     contact = contact_of(manifest, query.audience)
     days = limits.days_back(query.purpose)
@@ -158,6 +166,9 @@ def limits_refusal(query: Query, manifest: Manifest, at_ms: int) -> Decision | N
     if query.row_limit > limits.row_limit:
         reason = f"At most {limits.row_limit} rows may be asked for at once: ask in pages."
         return refused(Code.ROW_LIMIT_EXCEEDED, limits.section, reason, contact)
+    most = limits.plates_per_query
+    if plates_in(query.selector) > most:
+        return refused(Code.PLATES_NOT_AGREED, limits.section, several_words(most), contact)
     if area_of(query.selector) is not None and redaction.place_within_m is None:
         reason = "The agreement does not share the place, so nobody can search by area."
         return refused(Code.FIELD_NOT_SHARED, manifest.fields.section, reason, contact)

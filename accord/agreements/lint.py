@@ -20,6 +20,9 @@ VERIFY_CLAUSE = "verify-before-action"
 WIDE_DAYS = 730
 """Longer than this, a look-back or a retention is told as long (two years)."""
 
+MANY_PLATES = 10
+"""More plates than this in one search are told as many."""
+
 
 class Severity(Enum):
     """How much a finding matters, the worst first."""
@@ -68,6 +71,9 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             warn, "retention.received_days", retention.section, text, "agree on a number of days"
         )
+    if limits.plates_per_query > MANY_PLATES:
+        text = f"One search may name {limits.plates_per_query} plates: who travels with whom shows."
+        yield Finding(warn, "limits.plates_per_query", limits.section, text, "agree on fewer")
     exact = redaction.time_step_ms == 1 and redaction.place_within_m == 0
     if exact and redaction.camera is CameraSharing.EXACT:
         text = "Time, place and camera are all shared exactly: movements can be followed."

@@ -8,6 +8,7 @@
     purposes = ["stolen-vehicle", "wanted-person"]
     look_back_days = 730
     row_limit = 1000
+    plates_per_query = 20                # plates in one search; 1 if left out
     training_within_days = 730
     case_number = "optional"             # or "required"
     reason = "optional"
@@ -18,6 +19,7 @@
     kinds = ["reads"]
     look_back_days = 90
     row_limit = 100
+    plates_per_query = 1
     time = "hour"
     place = "none"
     camera = "none"
@@ -101,6 +103,7 @@ class OwnRules:
     training_within_days: int
     case_required: bool
     reason_required: bool
+    plates_per_query: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class PartnerRule:
     kinds: frozenset[Kind] | None = None
     look_back_days: int | None = None
     row_limit: int | None = None
+    plates_per_query: int | None = None
     redaction: Redaction = OPEN
     name: str = ""
 
@@ -220,6 +224,7 @@ def _own(source: Source, entry: OwnEntry) -> OwnRules:
         entry.training_within_days,
         case == "required",
         reason == "required",
+        entry.plates_per_query,
     )
 
 
@@ -240,6 +245,7 @@ def _partners(source: Source, file: PolicyFile) -> Mapping[str, PartnerRule]:
             kinds=_kinds(source, [*key, "kinds"], entry.kinds),
             look_back_days=entry.look_back_days,
             row_limit=entry.row_limit,
+            plates_per_query=entry.plates_per_query,
             redaction=source.redaction(
                 key,
                 time=entry.time,

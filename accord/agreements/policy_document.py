@@ -224,7 +224,7 @@ def _parts(policy: Policy) -> Iterator[Part]:
             f"{rates.officer_per_day:,} times a day, one agency {rates.agency_per_minute:,} times "
             "a minute.",
             f"A search reaches back {_days(own.look_back_days)} and gives {own.row_limit:,} "
-            "reads at once, at most.",
+            f"reads at once, at most. It names {_plates_at_once(own.plates_per_query)}.",
         ),
     )
     yield _sharing(policy)
@@ -258,6 +258,10 @@ def _hit_days(kept: RetentionDays) -> int:
     return kept.reads_days if kept.hits_days is None else min(kept.hits_days, kept.reads_days)
 
 
+def _plates_at_once(count: int) -> str:
+    return "one plate" if count == 1 else f"up to {count} plates"
+
+
 def _sharing(policy: Policy) -> Part:
     texts, partners = policy.texts, sorted(policy.partners.values(), key=lambda rule: rule.agency)
     facts = [
@@ -276,6 +280,8 @@ def _sharing(policy: Policy) -> Part:
         most = "as agreed" if rule.row_limit is None else f"{rule.row_limit:,}"
         name = f"{rule.name} ({rule.agency})" if rule.name else rule.agency
         detail = "as agreed" if rule.redaction == OPEN else ", ".join(seen_words(rule.redaction))
+        if rule.plates_per_query is not None:
+            detail += f"; a search names {_plates_at_once(rule.plates_per_query)}"
         rows.append((name, purposes, kinds, back, most, detail))
     columns = ("Agency", "Purposes", "Data", "Reach back, at most", "Reads at once", "Detail")
     return Part(

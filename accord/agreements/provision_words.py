@@ -47,10 +47,12 @@ def officer_words(needs: Eligibility) -> str:
 
 
 def limits_words(limits: Limits) -> str:
-    """Return how far back, how many rows, how many queries."""
+    """Return how far back, how many rows and plates, how many queries."""
     text = f"Searches reach back {limits.look_back_days} days at most"
     text += "".join(f", for {purpose} {days}" for purpose, days in limits.by_purpose)
     text += f" and give {limits.row_limit} rows at once."
+    if limits.plates_per_query > 1:
+        text += f" One search may name {limits.plates_per_query} plates."
     rates = limits.rates
     for count, whom in (
         (rates.officer_per_day, "an officer a day"),

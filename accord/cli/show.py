@@ -16,7 +16,7 @@ from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
 from accord.hot_lists import HIT_NOTICE, HotListEntry
-from accord.model import READ_NOTICE, Photo, SharedRead
+from accord.model import LOOSE_NOTICE, READ_NOTICE, Photo, SharedRead
 from accord.received import MARKS
 from accord.results import AgencyOutcome, Hit, Result
 
@@ -41,6 +41,7 @@ def read_json(
         "delete_by": None if delete_by_ms is None else iso(delete_by_ms),
         "plate": read.plate,
         "state": read.state,
+        "substitutions": read.substitutions,
         "captured_at": iso(read.captured_ms),
         "time_step_s": read.time_step_ms / 1000,
         "latitude": place.lat_e7 / 10**7 if place else None,
@@ -163,9 +164,9 @@ def result(result: Result, *, as_json: bool, as_csv: bool) -> None:
 
 
 _READ_COLUMNS = (
-    "read_id", *MARKS, "plate", "state", "captured_at", "time_step_s", "latitude", "longitude",
-    "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour", "body", "confidence",
-    "photo",
+    "read_id", *MARKS, "plate", "state", "substitutions", "captured_at", "time_step_s",
+    "latitude", "longitude", "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour",
+    "body", "confidence", "photo",
 )  # fmt: skip
 _ENTRY_COLUMNS = (
     *MARKS, "list", "source", "plate", "state", "category", "published_at", "stale",
@@ -218,6 +219,11 @@ def _when(read: SharedRead) -> str:
     return text + (f" (to {step // 60} min)" if step >= 60 else "")
 
 
+def _plate(read: SharedRead) -> str:
+    text = f"{read.plate} {read.state}".strip()
+    return f"{text} (loose: {read.substitutions})" if read.substitutions else text
+
+
 def people(result: Result, out: Console) -> None:
     """Print tables: reads, entries, hits, the outcome of every agency, the notice."""
     if result.hits:
@@ -229,7 +235,7 @@ def people(result: Result, out: Console) -> None:
             seen = " ".join(filter(None, (vehicle.colour, vehicle.make))) if vehicle else ""
             row = (
                 _when(read),
-                f"{read.plate} {read.state}".strip(),
+                _plate(read),
                 read.originator,
                 _where(read),
                 read.camera or "none given",
@@ -238,6 +244,8 @@ def people(result: Result, out: Console) -> None:
             )
             table.add_row(*map(shown, row))
         out.print(table)
+    if any(read.substitutions for read in result.reads):
+        out.print(LOOSE_NOTICE)
     for entry in result.entries:
         age = "STALE: the list is older than it may be" if entry.stale else "current"
         text = (

@@ -9,6 +9,8 @@ The rules that every store keeps:
   can't find out more than the answer says.
 * What the owner withholds is filtered first: before the limit, the cost bound
   and the cursor (MOA II.A).
+* What a search costs is bounded before it runs, by what is asked or by what of
+  the matches is visible.
 * A bucket disappears as a whole when the look-back or the retention reaches
   its start: watching a row vanish doesn't tell its exact time either.
 """
@@ -20,13 +22,20 @@ from typing import NamedTuple, Protocol
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
 from accord.hot_lists import HotListEntry
-from accord.model import AreaBox, ExactPlate, Read, WildcardPlate, Window
+from accord.model import AreaBox, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
+from accord.plates import substitutions
 
 MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()
 
-SearchSelector = ExactPlate | WildcardPlate | AreaBox
 Cancelled = Callable[[], bool]
+
+
+def away(selector: ReadSelector, plate: str) -> int:
+    """Return the substitutions between a loose selector and a plate that it finds, else 0."""
+    if not isinstance(selector, LookAlikePlate):
+        return 0
+    return substitutions(selector.plate, plate) or 0
 
 
 class StoredRead(NamedTuple):
@@ -43,11 +52,14 @@ class Cursor:
 
     ``bucket`` is ``captured_ms // time_step_ms``; ``snapshot`` the highest row
     number when the first page was read, so that later pages see the same set.
+    ``rank`` is the number of substitutions: of plates that look alike the
+    closest come first.
     """
 
     bucket: int
     tag: int
     snapshot: int
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class Search:
     before it is seen. ``limit`` is in rows, 1 or more.
     """
 
-    selector: SearchSelector
+    selector: ReadSelector
     window: Window
     redaction: Redaction
     withholding: Withholding
@@ -72,7 +84,8 @@ class Page:
     """Rows of one page; ``cursor`` is None when ``complete``.
 
     ``withheld`` counts matching rows that the owner withholds, up to
-    :data:`MAX_WITHHELD_COUNT`: for the owner's own log, never for the asker.
+    :data:`MAX_WITHHELD_COUNT`, in the part of the search that was looked
+    through for this page: for the owner's own log, never for the asker.
     """
 
     rows: tuple[StoredRead, ...]

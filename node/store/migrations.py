@@ -74,6 +74,27 @@ def _upkeep(db: Database) -> None:
     db.execute("INSERT INTO upkeep VALUES (1, 0, 0)")
 
 
+@MIGRATIONS(name="004-plates-by-state")
+def _plates_by_state(db: Database) -> None:
+    # A plate is number and state together. Ids only rise, so a copy in memory
+    # finds what is new; ``plates_gone`` tells it, without a plate, what is not
+    # there any longer (node/store/dictionary.py).
+    db.execute("DROP TABLE plates")
+    db.execute(
+        "CREATE TABLE plates (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "plate TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (plate, state)) STRICT"
+    )
+    db.execute("INSERT INTO plates (plate, state) SELECT DISTINCT plate, state FROM reads")
+    db.execute(
+        "CREATE TABLE plates_gone (seq INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "plate_id INTEGER NOT NULL) STRICT"
+    )
+    db.execute(
+        "CREATE TRIGGER plate_gone AFTER DELETE ON plates "
+        "BEGIN INSERT INTO plates_gone (plate_id) VALUES (old.id); END"
+    )
+
+
 @MIGRATIONS(name="004-hot-lists-by-number")
 def _hot_lists(db: Database) -> None:
     # A list's entries are written under a new number, in parts; then one short

@@ -4,13 +4,15 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from accord import areas
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
-from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, Read
+from accord.errors import Code, InputError, Refused
+from accord.model import ExactPlate, Read, WildcardPlate
 from node import grid
 from node.store.base import (
     MAX_WITHHELD_COUNT,
@@ -22,8 +24,10 @@ from node.store.base import (
     Page,
     Search,
     StoredRead,
+    away,
 )
 from node.store.connections import Connections, lock_for_serving, prepare
+from node.store.dictionary import KEPT_GONE, Dictionary
 from node.store.fast import COLUMNS, LAT, LON, stored
 from node.store.hot_lists import HotLists
 from node.store.matcher import Matcher
@@ -33,19 +37,22 @@ from node.store.statements import (
     SHORT_ROWS,
     SNAPSHOT,
     Plan,
+    Statement,
     cell_of,
     one_read,
     plan,
 )
 
 # Constants of this module make these texts, nothing from outside.
-_INSERT = (
+INSERT = (
     f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
     f"VALUES ({'?, ' * 16}?)"
 )
 _DELETED = "UPDATE upkeep SET deleted = 1"
+_FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
+_Inside = Callable[[int, int], bool]
 # SQLite's own limit is 32,766 values in one statement.
 _CHUNK = 500
 
@@ -59,6 +66,7 @@ class SqliteStore:
         self._clock = clock
         self._matcher = Matcher()
         self.hot_lists = HotLists(self._connections, clock)
+        self._dictionary = Dictionary()
 
     @classmethod
     def open(
@@ -74,7 +82,23 @@ class SqliteStore:
             InputError: the file is damaged or can't be used, or is being served.
         """
         prepare(path)
-        return cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
+        store = cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
+        if serving:
+            try:
+                store.refresh()
+            except Refused as refused:
+                store.close()
+                raise InputError(path, refused.detail, "restore it from the last backup") from None
+        return store
+
+    def refresh(self) -> None:
+        """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        with self._connections.mine().unbounded() as sql:
+            self._dictionary.refresh(sql)
 
     def add(self, reads: Sequence[Read]) -> Added:
         """See :meth:`node.store.base.ReadStore.add`."""
@@ -91,9 +115,9 @@ class SqliteStore:
                 else:
                     known.add(read.source_id)
                     fresh.append(read)
-            plates = {(read.plate,) for read in fresh}
-            sql.executemany("INSERT OR IGNORE INTO plates VALUES (?)", plates)
-            sql.executemany(_INSERT, map(_row, fresh))
+            plates = {(read.plate, read.state) for read in fresh}
+            sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
+            sql.executemany(INSERT, map(row_of, fresh))
             hits = self._matcher.store_hits(sql, fresh, self._clock.now_ms())
         return Added(len(fresh), tuple(duplicates), hits)
 
@@ -102,18 +126,26 @@ class SqliteStore:
         with self._connections.mine().searching(cancelled) as sql:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
-            todo = plan(search, snapshot)
-            if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
+            selector = search.selector
+            # After the snapshot: whatever is in that, the dictionary knows.
+            plates = (
+                self._dictionary.find(sql, selector.pattern, selector.state)
+                if isinstance(selector, WildcardPlate)
+                else []
+            )
+            todo = plan(search, snapshot, plates)
+            if todo.bound is not None and all(
+                sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
+            ):
                 raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-            rows = _page_rows(sql, todo, search.limit + 1)
-            withheld = _withheld(sql, todo)
+            rows, withheld = _found(sql, todo, search.limit + 1)
         complete = len(rows) <= search.limit
         kept = tuple(map(stored, rows[: search.limit]))
         cursor = None
         if not complete:
             last = kept[-1]
             bucket = last.read.captured_ms // search.redaction.time_step_ms
-            cursor = Cursor(bucket, last.tag, snapshot)
+            cursor = Cursor(bucket, last.tag, snapshot, away(selector, last.read.plate))
         return Page(kept, complete, cursor, withheld, snapshot)
 
     def is_short(self, search: Search) -> bool:
@@ -158,17 +190,20 @@ class SqliteStore:
             gone = sql.execute(
                 "DELETE FROM reads WHERE row_id IN "
                 "(SELECT row_id FROM reads WHERE captured_ms < ? LIMIT ?) "
-                "RETURNING plate, photo",
+                "RETURNING plate, state, photo",
                 (before_ms, batch),
             ).fetchall()
             sql.executemany(
-                "DELETE FROM plates WHERE plate = ? "
-                "AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.plate = plates.plate)",
-                {(plate,) for plate, _ in gone},
+                "DELETE FROM plates WHERE plate = ? AND state = ? AND NOT EXISTS (SELECT 1 "
+                "FROM reads WHERE reads.plate = plates.plate AND reads.state = plates.state)",
+                {(plate, state) for plate, state, _ in gone},
             )
-            _unlink_unused(sql, (photo for _, photo in gone if photo), unlink)
+            _unlink_unused(sql, (photo for *_, photo in gone if photo), unlink)
             if gone:
                 sql.execute(_DELETED)
+                sql.execute(_FORGET_GONE, (KEPT_GONE,))
+        if gone and self._dictionary.used:
+            self.refresh()
         return len(gone)
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
@@ -197,6 +232,9 @@ class SqliteStore:
         (seen in a test). Only VACUUM, which writes the whole file anew, takes
         those too. A large file gets it twice a day, a small one at once.
         """
+        if self._dictionary.used:
+            # Another process may have purged.
+            self.refresh()
         with self._connections.mine().unbounded() as sql:
             deleted, rewritten_ms = sql.execute(
                 "SELECT deleted, rewritten_ms FROM upkeep"
@@ -247,7 +285,8 @@ def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
     return known
 
 
-def _row(read: Read) -> tuple[object, ...]:
+def row_of(read: Read) -> tuple[object, ...]:
+    """Return the values for :data:`INSERT`, with a new random tag."""
     vehicle = read.vehicle
     seen = (
         (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
@@ -272,36 +311,61 @@ def _row(read: Read) -> tuple[object, ...]:
     )
 
 
-def _page_rows(sql: sqlite3.Connection, todo: Plan, wanted: int) -> list[tuple[Any, ...]]:
-    cursor = sql.execute(*todo.page)
-    if todo.exact_box is None:
-        return cursor.fetchall()
+def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
+    """Go through the steps until so many rows are found; count what is withheld there."""
     rows: list[tuple[Any, ...]] = []
-    for row in cursor:
-        if _inside(row[LAT], row[LON], todo.exact_box, todo.within_m):
-            rows.append(row)
-            if len(rows) == wanted:
-                break
-    cursor.close()
-    return rows
+    withheld = 0
+    inside = _inside(todo)
+    step = next(todo.steps, None)
+    while step is not None:
+        if inside is None:
+            more = sql.execute(*step.page).fetchall()
+            if step.withheld is not None:
+                withheld += sql.execute(*step.withheld).fetchone()[0]
+        else:
+            more, held = _flagged(sql, step.page, inside, wanted - len(rows))
+            withheld += held
+        rows += more
+        try:
+            step = todo.steps.send(len(more)) if len(rows) < wanted else None
+        except StopIteration:
+            break
+    return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)
 
 
-def _withheld(sql: sqlite3.Connection, todo: Plan) -> int:
-    cursor = sql.execute(*todo.withheld)
-    if todo.exact_box is None:
-        return int(cursor.fetchone()[0])
-    count = 0
-    for lat_e7, lon_e7 in cursor:
-        count += _inside(lat_e7, lon_e7, todo.exact_box, todo.within_m)
-        if count == MAX_WITHHELD_COUNT:
+def _flagged(
+    sql: sqlite3.Connection, page: Statement, inside: _Inside, wanted: int
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Return the visible rows in the area, and how many before them are withheld."""
+    rows: list[tuple[Any, ...]] = []
+    withheld = 0
+    cursor = sql.execute(*page)
+    for *row, is_withheld in cursor:
+        if not inside(row[LAT], row[LON]):
+            continue
+        if is_withheld:
+            withheld += 1
+            continue
+        rows.append(tuple(row))
+        if len(rows) == wanted:
             break
     cursor.close()
-    return count
+    return rows, withheld
 
 
-def _inside(lat_e7: int, lon_e7: int, box: AreaBox, within_m: int) -> bool:
-    lat, lon = grid.snap(lat_e7, lon_e7, within_m)
-    return box.south_e7 <= lat <= box.north_e7 and box.west_e7 <= lon <= box.east_e7
+def _inside(todo: Plan) -> _Inside | None:
+    """Return what tells whether the place, as it is shared, lies in the area; None without one."""
+    area, within_m = todo.area, todo.within_m
+    if area is None:
+        return None
+
+    # Cameras stand where they stand: the same few places come again and again.
+    @cache
+    def inside(lat_e7: int, lon_e7: int) -> bool:
+        lat, lon = grid.snap(lat_e7, lon_e7, within_m) if within_m else (lat_e7, lon_e7)
+        return areas.inside(area, lat, lon)
+
+    return inside
 
 
 def _used(sql: sqlite3.Connection, photo: str) -> bool:

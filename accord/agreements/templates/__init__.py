@@ -54,6 +54,7 @@ def template_moa(
     approval: str = "none",
     look_back_days: int = 365,
     row_limit: int = 500,
+    plates_per_query: int = 1,
     time: str = "minute",
     place: str = "500 m",
     camera: str = "pseudonym",
@@ -113,6 +114,8 @@ def template_moa(
         return _toml(UNDECIDED if path in opened else value)
 
     filled = {key: _toml(value) for key, value in keys.items()}
+    if plates_per_query != 1:
+        filled["row_limit"] += f"\nplates_per_query = {plates_per_query}"
     if replaces:
         filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
     extended = extension != "none" or "term.extension" in opened

@@ -96,6 +96,7 @@ class Read(_message.Message):
     VEHICLE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_PM_FIELD_NUMBER: _builtins.int
     PHOTO_DIGEST_FIELD_NUMBER: _builtins.int
+    SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
     read_id: _builtins.bytes
     """16 bytes, the same for the same read within one agreement, and not
     linkable between agreements.
@@ -115,6 +116,10 @@ class Read(_message.Message):
     """Recogniser's confidence in per mille; 0 when it gave none."""
     photo_digest: _builtins.bytes
     """SHA-256 of the photo as it would be given out; empty when there is none."""
+    substitutions: _builtins.int
+    """Characters in which the plate differs from the one asked for: 0 but for a
+    loose match of a search for plates that look alike.
+    """
     @_builtins.property
     def place(self) -> Global___Place: ...
     @_builtins.property
@@ -134,10 +139,11 @@ class Read(_message.Message):
         vehicle: Global___Vehicle | None = ...,
         confidence_pm: _builtins.int = ...,
         photo_digest: _builtins.bytes = ...,
+        substitutions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "place", b"place", "vehicle", b"vehicle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "camera", b"camera", "camera_is_pseudonym", b"camera_is_pseudonym", "captured_at_ms", b"captured_at_ms", "confidence_pm", b"confidence_pm", "originator", b"originator", "photo_digest", b"photo_digest", "place", b"place", "plate", b"plate", "plate_state", b"plate_state", "read_id", b"read_id", "time_step_ms", b"time_step_ms", "vehicle", b"vehicle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "camera", b"camera", "camera_is_pseudonym", b"camera_is_pseudonym", "captured_at_ms", b"captured_at_ms", "confidence_pm", b"confidence_pm", "originator", b"originator", "photo_digest", b"photo_digest", "place", b"place", "plate", b"plate", "plate_state", b"plate_state", "read_id", b"read_id", "substitutions", b"substitutions", "time_step_ms", b"time_step_ms", "vehicle", b"vehicle"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__place: _TypeAlias = _typing.Literal["place"]  # noqa: Y015
     _WhichOneofArgType__place: _TypeAlias = _typing.Literal["_place", b"_place"]  # noqa: Y015
@@ -411,8 +417,8 @@ class AnswerBody(_message.Message):
     """False when more rows are there: ask again with next_cursor."""
     next_cursor: _builtins.bytes
     frontier_ms: _builtins.int
-    """Every matching read later than this is in this page or an earlier one;
-    0 when complete.
+    """Time of the last read of this page: every matching read that comes before
+    it is in this page or an earlier one; 0 when complete.
     """
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Read]: ...

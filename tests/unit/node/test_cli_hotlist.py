@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.hot_lists import MAX_HITS
-from accord.lookalikes import GROUPS
+from accord.plates import LOOK_ALIKES
 from node.__main__ import app
 from node.hotlists.mapping import SHIPPED, TAKEN, load_mapping
 from node.hotlists.reading import read_file
@@ -246,7 +246,7 @@ def test_the_mapping_of_the_page_can_be_used(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_the_code_does() -> None:
-    for group in GROUPS:
+    for group in LOOK_ALIKES:
         assert f"`{group}`" in PAGE
     for category in TAKEN:
         assert f"`{category}`" in PAGE

@@ -57,7 +57,8 @@ def test_what_is_told_is_agreement_and_policy_together(world):
     assert reads.purposes == ("stolen-vehicle", "wanted-person")
     assert (reads.look_back_days, reads.rows, reads.keep_days) == (90, 500, 60)
     assert reads.redaction.time_step_ms == 3_600_000
-    assert reads.searches == ("plate", "partial", "area", "photo")
+    ways = ("plate", "partial", "lookalike", "area", "circle", "polygon", "photo")
+    assert reads.searches == ways
     assert hot_list.kind is Kind.HOT_LIST
     taken = {(one.kind, one.purposes, one.code, one.detail) for one in denials}
     left = ("amber-alert", "criminal-investigation", "public-safety-threat")
@@ -69,9 +70,9 @@ def test_what_is_told_is_agreement_and_policy_together(world):
 @pytest.mark.parametrize("where", ["place", "photo"])
 def test_a_way_of_searching_that_the_policy_takes_away_is_not_told(world, where):
     grants, denials = of(found(world, world.agreement(), narrowing=f'{where} = "none"'), "city")
-    way = {"place": "area", "photo": "photo"}[where]
-    assert way not in grants[0].searches
-    assert len(grants[0].searches) == 3
+    ways = {"place": {"area", "circle", "polygon"}, "photo": {"photo"}}[where]
+    assert ways.isdisjoint(grants[0].searches)
+    assert len(grants[0].searches) == 7 - len(ways)
     assert denials == []
 
 

@@ -99,6 +99,22 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     assert refused.value.code is Code.STORE_CORRUPT
     assert refused.value.status == "DATA_LOSS"
     assert "TEST001" not in str(refused.value) + refused.value.detail
+
+
+def test_a_list_of_plates_that_is_damaged_is_told_at_the_start(
+    make_read: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "reads.db"
+    store = SqliteStore.open(path)
+    store.add([make_read(f"P{n:05}") for n in range(3000)])
+    store.close()
+    SqliteStore.open(path, serving=True).close()
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 :] = b"\xa5" * (len(content) - 20 * 4096)
+    path.write_bytes(content)
+    for _ in range(2):  # the lock is free again
+        with pytest.raises(InputError, match="restore it from the last backup"):
+            SqliteStore.open(path, serving=True)
     store.close()
 
 
