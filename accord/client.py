@@ -45,7 +45,7 @@ from accord.model import (
     Window,
 )
 from accord.paging import Paging, merge_pages
-from accord.results import Entry, Incomplete, Result
+from accord.results import Entry, Incomplete, ListState, Result, hits_of
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
 from accord.wire.v1 import broker_pb2
@@ -286,4 +286,6 @@ def _result(
         photo=photos[0] if photos else None,
         waiting=waiting,
         warnings=tuple(told),
+        hits=hits_of(reads, bodies),
+        lists=tuple(ListState(b.agency, state) for b in bodies for state in b.lists),
     )

@@ -13,9 +13,10 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from accord import model
+from accord.areas import check_area
 from accord.envelope import Envelope, Signature
 from accord.errors import Code, Refused, Unverified
-from accord.plates import check_pattern, check_state, is_plate
+from accord.plates import MAX_SUBSTITUTIONS, check_pattern, check_state, is_plate
 from accord.wire.v1 import envelope_pb2, query_pb2
 
 M = TypeVar("M", bound=Message)
@@ -147,8 +148,28 @@ def _selector_to_wire(selector: model.Selector) -> query_pb2.Selector:
         case model.AreaBox(south, west, north, east):
             area = query_pb2.AreaBox(south_e7=south, west_e7=west, north_e7=north, east_e7=east)
             return query_pb2.Selector(area=area)
+        case model.LookAlikePlate(plate, state, most):
+            look_alike = query_pb2.LookAlikePlate(plate=plate, state=state, substitutions=most)
+            return query_pb2.Selector(look_alike=look_alike)
+        case model.PlateList(several):
+            listed = [query_pb2.ExactPlate(plate=p.plate, state=p.state) for p in several]
+            return query_pb2.Selector(plates=query_pb2.PlateList(plates=listed))
+        case model.AreaCircle(lat, lon, radius_m):
+            circle = query_pb2.AreaCircle(latitude_e7=lat, longitude_e7=lon, radius_m=radius_m)
+            return query_pb2.Selector(circle=circle)
+        case model.AreaPolygon(points):
+            corners = [query_pb2.Point(latitude_e7=lat, longitude_e7=lon) for lat, lon in points]
+            return query_pb2.Selector(polygon=query_pb2.AreaPolygon(points=corners))
         case model.HotListPlate(plate, state):
             return query_pb2.Selector(hot_list=query_pb2.HotListPlate(plate=plate, state=state))
+        case model.HitsOf(of):
+            inner = _selector_to_wire(of)
+            hits = query_pb2.HitsOf()
+            if isinstance(of, model.ExactPlate):
+                hits.plate.CopyFrom(inner.exact)
+            else:
+                hits.area.CopyFrom(inner.area)
+            return query_pb2.Selector(hits=hits)
         case model.PhotoOf(read_id):
             return query_pb2.Selector(photo=query_pb2.PhotoOf(read_id=read_id))
 
@@ -211,6 +232,26 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
         case "area":
             box = wire.area
             return check_area(model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7))
+        case "hits":
+            return _hits_from_wire(wire.hits)
+        case "look_alike":
+            found = wire.look_alike
+            return check_look_alike(
+                model.LookAlikePlate(*_plate(found.plate, found.state), found.substitutions)
+            )
+        case "plates":
+            listed = (model.ExactPlate(*_plate(p.plate, p.state)) for p in wire.plates.plates)
+            return check_list(model.PlateList(tuple(listed)))
+        case "circle":
+            circle = wire.circle
+            return check_area(
+                model.AreaCircle(circle.latitude_e7, circle.longitude_e7, circle.radius_m)
+            )
+        case "polygon":
+            corners = wire.polygon.points
+            return check_area(
+                model.AreaPolygon(tuple((p.latitude_e7, p.longitude_e7) for p in corners))
+            )
         case "photo":
             if len(wire.photo.read_id) != 16:
                 raise _bad("A read id is 16 bytes, as an earlier answer gave it.")
@@ -219,17 +260,40 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
             raise _bad("The query asks for nothing: give a plate, a pattern, an area or a photo.")
 
 
-def check_area(box: model.AreaBox) -> model.AreaBox:
-    """Return the box if its edges are in order and on the globe.
+def _hits_from_wire(wire: query_pb2.HitsOf) -> model.HitsOf:
+    match wire.WhichOneof("of"):
+        case "plate":
+            return model.HitsOf(model.ExactPlate(*_plate(wire.plate.plate, wire.plate.state)))
+        case "area":
+            box = wire.area
+            area = model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7)
+            check_area(area)
+            return model.HitsOf(area)
+        case _:
+            raise _bad("A query of hits names a plate or an area.")
+
+
+def check_look_alike(selector: model.LookAlikePlate) -> model.LookAlikePlate:
+    """Return the selector if it lets 1 to 3 characters differ.
 
     Raises:
         Refused: ``BAD_QUERY``.
     """
-    latitudes = -900_000_000 <= box.south_e7 < box.north_e7 <= 900_000_000
-    longitudes = -1_800_000_000 <= box.west_e7 < box.east_e7 <= 1_800_000_000
-    if not (latitudes and longitudes):
-        raise _bad("The area is not a box: south below north, west before east, in degrees.")
-    return box
+    if not 1 <= selector.substitutions <= MAX_SUBSTITUTIONS:
+        raise _bad(f"Plates that look alike differ in 1 to {MAX_SUBSTITUTIONS} characters.")
+    return selector
+
+
+def check_list(selector: model.PlateList) -> model.PlateList:
+    """Return the selector if it holds 2 to 100 plates, ascending, each once.
+
+    Raises:
+        Refused: ``BAD_QUERY``.
+    """
+    plates = [one.plate for one in selector.plates]
+    if not 2 <= len(plates) <= model.MAX_PLATES or plates != sorted(set(plates)):
+        raise _bad(f"A list holds 2 to {model.MAX_PLATES} plates, ascending, each plate once.")
+    return selector
 
 
 def check_window(window: model.Window) -> model.Window:

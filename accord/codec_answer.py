@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from accord import model
+from accord import hot_lists, model
 from accord.codec import MAX_TEXT, canonical, parse
 from accord.errors import Code, Unverified
 from accord.wire.v1 import answer_pb2
@@ -25,6 +25,7 @@ def _read_to_wire(read: model.SharedRead) -> answer_pb2.Read:
         camera_is_pseudonym=read.camera_is_pseudonym,
         confidence_pm=read.confidence_pm,
         photo_digest=read.photo_digest,
+        substitutions=read.substitutions,
     )
     if read.place is not None:
         wire.place.latitude_e7 = read.place.lat_e7
@@ -61,10 +62,11 @@ def _read_from_wire(wire: answer_pb2.Read) -> model.SharedRead:
         vehicle=vehicle,
         confidence_pm=wire.confidence_pm,
         photo_digest=wire.photo_digest,
+        substitutions=wire.substitutions,
     )
 
 
-def _entry_to_wire(entry: model.HotListEntry, stale: bool) -> answer_pb2.HotListEntry:
+def _entry_to_wire(entry: hot_lists.HotListEntry, stale: bool) -> answer_pb2.HotListEntry:
     return answer_pb2.HotListEntry(
         list=entry.list,
         source=entry.source,
@@ -77,8 +79,8 @@ def _entry_to_wire(entry: model.HotListEntry, stale: bool) -> answer_pb2.HotList
     )
 
 
-def _entry_from_wire(wire: answer_pb2.HotListEntry) -> tuple[model.HotListEntry, bool]:
-    entry = model.HotListEntry(
+def _entry_from_wire(wire: answer_pb2.HotListEntry) -> tuple[hot_lists.HotListEntry, bool]:
+    entry = hot_lists.HotListEntry(
         wire.list,
         wire.source,
         wire.plate,
@@ -88,6 +90,47 @@ def _entry_from_wire(wire: answer_pb2.HotListEntry) -> tuple[model.HotListEntry,
         wire.max_age_s,
     )
     return entry, wire.stale
+
+
+def _hit_to_wire(hit: hot_lists.SharedHit) -> answer_pb2.Hit:
+    return answer_pb2.Hit(
+        read_id=hit.read_id,
+        entry=_entry_to_wire(hit.entry, hit.stale),
+        possible=hit.possible,
+        matched_at_ms=hit.matched_ms,
+        still_listed=hit.still_listed,
+        notice=hit.notice,
+    )
+
+
+def _hit_from_wire(wire: answer_pb2.Hit) -> hot_lists.SharedHit:
+    entry, stale = _entry_from_wire(wire.entry)
+    return hot_lists.SharedHit(
+        wire.read_id,
+        entry,
+        wire.possible,
+        wire.matched_at_ms,
+        stale,
+        wire.still_listed,
+        wire.notice,
+    )
+
+
+def _state_to_wire(state: hot_lists.HotListState) -> answer_pb2.HotListState:
+    return answer_pb2.HotListState(
+        list=state.list,
+        source=state.source,
+        published_at_ms=state.published_ms,
+        max_age_s=state.max_age_s,
+        stale=state.stale,
+        not_matched=state.not_matched,
+    )
+
+
+def _state_from_wire(wire: answer_pb2.HotListState) -> hot_lists.HotListState:
+    return hot_lists.HotListState(
+        wire.list, wire.source, wire.published_at_ms, wire.max_age_s, wire.stale, wire.not_matched
+    )
 
 
 def encode_body(body: model.AnswerBody) -> bytes:
@@ -105,6 +148,8 @@ def encode_body(body: model.AnswerBody) -> bytes:
         complete=body.complete,
         next_cursor=body.next_cursor,
         frontier_ms=body.frontier_ms,
+        hits=[_hit_to_wire(hit) for hit in body.hits],
+        lists=[_state_to_wire(state) for state in body.lists],
     )
     if body.photo is not None:
         wire.photo.CopyFrom(
@@ -169,6 +214,8 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
         next_cursor=body.next_cursor,
         frontier_ms=body.frontier_ms,
         duty=duty,
+        hits=tuple(_hit_from_wire(hit) for hit in body.hits),
+        lists=tuple(_state_from_wire(state) for state in body.lists),
     )
     _check_bounds(body)
     if decoded.count != body.count:
@@ -181,13 +228,18 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
 def _check_bounds(body: answer_pb2.AnswerBody) -> None:
     moments = [body.answered_at_ms, body.frontier_ms, body.duty.delete_by_ms]
     moments += [read.captured_at_ms for read in body.reads]
-    moments += [entry.published_at_ms for entry in body.entries]
+    listed = [*body.entries, *(hit.entry for hit in body.hits)]
+    moments += [entry.published_at_ms for entry in listed]
+    moments += [hit.matched_at_ms for hit in body.hits]
+    moments += [state.published_at_ms for state in body.lists]
     texts = [body.agency, body.requesting_agency, body.duty.section, body.photo.media_type]
     for read in body.reads:
         vehicle = read.vehicle
         texts += (read.originator, read.plate, read.plate_state, read.camera)
         texts += (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
-    for entry in body.entries:
+    texts += [hit.notice for hit in body.hits]
+    texts += [text for state in body.lists for text in (state.list, state.source)]
+    for entry in listed:
         texts += (entry.list, entry.source, entry.plate, entry.plate_state, entry.category)
     _check("the answer", moments, texts)
 

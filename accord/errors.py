@@ -82,6 +82,7 @@ class Code(StrEnum):
     ONWARD_SHARING = "ONWARD_SHARING"
     LOOK_BACK_EXCEEDED = "LOOK_BACK_EXCEEDED"
     ROW_LIMIT_EXCEEDED = "ROW_LIMIT_EXCEEDED"
+    PLATES_NOT_AGREED = "PLATES_NOT_AGREED"
     FIELD_NOT_SHARED = "FIELD_NOT_SHARED"
     LOCAL_POLICY = "LOCAL_POLICY"
     # The search.
@@ -179,6 +180,7 @@ CATALOGUE: dict[Code, Spec] = {
     ),
     Code.LOOK_BACK_EXCEEDED: Spec(_DENIED, "The time window reaches back too far."),
     Code.ROW_LIMIT_EXCEEDED: Spec(_DENIED, "More rows are asked for than may be given."),
+    Code.PLATES_NOT_AGREED: Spec(_DENIED, "More plates are named at once than may be."),
     Code.FIELD_NOT_SHARED: Spec(
         _DENIED, "The search uses a field that the agreement does not share."
     ),

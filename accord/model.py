@@ -10,11 +10,15 @@ from datetime import date
 from enum import Enum, StrEnum
 
 from accord.errors import Code, InputError, Refused
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.plates import SUBSTITUTIONS
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGENCY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 MAX_AGENCY = 40
 MAX_ROWS = 1000
+MAX_PLATES = 100
+"""So many plates a query holds at most, whatever an agreement says."""
 
 
 def check_agency(text: str, where: object = "agency") -> str:
@@ -112,10 +116,11 @@ COUNSEL_ONLY = frozenset({Purpose.CRIMINAL_IMMIGRATION})
 
 
 class Kind(StrEnum):
-    """Data kinds of the MOA (I.B): "scanned plate" and "hot list"."""
+    """Data kinds of the MOA (I.B), "scanned plate" and "hot list", and what meets both."""
 
     READS = "reads"
     HOT_LIST = "hot-list"
+    HITS = "hits"
 
 
 class Field(StrEnum):
@@ -145,6 +150,25 @@ class WildcardPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAlikePlate:
+    """Plates that look like this one, by so many substitutions at most.
+
+    See :func:`accord.plates.substitutions`.
+    """
+
+    plate: str
+    state: str = ""
+    substitutions: int = SUBSTITUTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class PlateList:
+    """Several plates at once, sorted, each plate once: two or more."""
+
+    plates: tuple[ExactPlate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AreaBox:
     """A box in degrees times 10^7; the edges belong to it."""
 
@@ -152,6 +176,22 @@ class AreaBox:
     west_e7: int
     north_e7: int
     east_e7: int
+
+
+@dataclass(frozen=True, slots=True)
+class AreaCircle:
+    """A circle around a position in degrees times 10^7; its edge belongs to it."""
+
+    lat_e7: int
+    lon_e7: int
+    radius_m: int
+
+
+@dataclass(frozen=True, slots=True)
+class AreaPolygon:
+    """A simple polygon of (latitude, longitude) in degrees times 10^7; its edges belong to it."""
+
+    points: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +203,44 @@ class HotListPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class HitsOf:
+    """Which reads met an entry of a hot list when they arrived?
+
+    Those that met entries of one plate, as it stands on the list, or those in
+    an area; in both cases in the query's window.
+    """
+
+    of: ExactPlate | AreaBox
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoOf:
     """The photo of one read, by the 16-byte id that an answer gave."""
 
     read_id: bytes
 
 
-Selector = ExactPlate | WildcardPlate | AreaBox | HotListPlate | PhotoOf
+Area = AreaBox | AreaCircle | AreaPolygon
+ReadSelector = ExactPlate | WildcardPlate | LookAlikePlate | PlateList | Area
+Selector = ReadSelector | HotListPlate | HitsOf | PhotoOf
+
+
+def plates_in(selector: Selector) -> int:
+    """Return how many plates a selector names at once."""
+    return len(selector.plates) if isinstance(selector, PlateList) else 1
 
 
 def kind_of(selector: Selector) -> Kind:
     """Return the data kind that a selector asks for."""
+    if isinstance(selector, HitsOf):
+        return Kind.HITS
     return Kind.HOT_LIST if isinstance(selector, HotListPlate) else Kind.READS
+
+
+def area_of(selector: Selector) -> Area | None:
+    """Return the area that a selector searches by; None where it is not by place."""
+    where = selector.of if isinstance(selector, HitsOf) else selector
+    return where if isinstance(where, Area) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +378,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SharedRead:
-    """One read as an agreement lets the requester see it."""
+    """One read as an agreement lets the requester see it.
+
+    ``substitutions`` above 0 marks a loose match: the plate only looks like
+    the one that was asked for.
+    """
 
     read_id: bytes
     originator: str
@@ -326,23 +396,7 @@ class SharedRead:
     vehicle: Vehicle | None
     confidence_pm: int
     photo_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class HotListEntry:
-    """One entry of a hot list, as stored and as shared."""
-
-    list: str
-    source: str
-    plate: str
-    state: str
-    category: str
-    published_ms: int
-    max_age_s: int
-
-    def stale_at(self, now_ms: int) -> bool:
-        """Tell whether the list is older than its maximum age (MOA III)."""
-        return now_ms - self.published_ms > self.max_age_s * 1000
+    substitutions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,10 +449,12 @@ class AnswerBody:
     next_cursor: bytes = b""
     frontier_ms: int = 0
     duty: Duty | None = None
+    hits: tuple[SharedHit, ...] = ()
+    lists: tuple[HotListState, ...] = ()
 
     @property
     def count(self) -> int:
-        """Rows in this answer: reads, entries and photo."""
+        """Rows in this answer: reads, entries and photo. A hit is none: its read is."""
         return len(self.reads) + len(self.entries) + (self.photo is not None)
 
 
@@ -433,3 +489,6 @@ class OutcomeKind(Enum):
 
 
 READ_NOTICE = "A read is a lead to be verified, not a ground for a stop."
+LOOSE_NOTICE = (
+    "Loose matches: that many characters only look like those of the plate that was asked for."
+)

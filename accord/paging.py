@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from accord.errors import Code
-from accord.merge import order
+from accord.merge import frontier_of, order, place_in_order
 from accord.model import AnswerBody, OutcomeKind, SharedRead
-from accord.results import AgencyOutcome, Result
+from accord.results import AgencyOutcome, Result, hits_of
 
 MAX_PAGES = 1000
 
@@ -61,6 +61,7 @@ class Paging:
             result,
             reads=fresh,
             waiting=waiting,
+            hits=hits_of(fresh, (body for pages in self._held.values() for body in pages)),
             outcomes=tuple(self._outcomes.values()),
             warnings=(*result.warnings, *self._warnings),
         )
@@ -70,10 +71,12 @@ class Paging:
         pages = self._held.setdefault(name, [])
         known = {read.read_id for page in pages for read in page.reads}
         stuck = any(read.read_id in known for read in answer.reads)
-        # A truncated answer says: whatever is later than its frontier is in it.
-        newest = max((read.captured_ms for read in answer.reads), default=0)
-        latest = max(answer.frontier_ms, newest)
-        if pages and (stuck or latest > pages[-1].frontier_ms):
+        # A truncated answer says: whatever comes before its frontier is in it.
+        places = [place_in_order(read) for read in answer.reads]
+        if answer.frontier_ms:
+            places.append(frontier_of(answer))
+        ended = frontier_of(pages[-1]) if pages else None
+        if stuck or (ended is not None and any(place < ended for place in places)):
             text = "Not shown: a page that does not go on from the last one."
             self._outcomes[name] = AgencyOutcome(
                 name, OutcomeKind.UNVERIFIED, False, code=Code.ANSWER_UNVERIFIED, text=text

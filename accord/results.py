@@ -1,16 +1,11 @@
 """What the client hands to a person: outcomes per agency, and merged rows. Pure nouns."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from accord.errors import AccordError
-from accord.model import (
-    Duty,
-    HotListEntry,
-    OutcomeKind,
-    Photo,
-    RefusalBody,
-    SharedRead,
-)
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.model import AnswerBody, Duty, OutcomeKind, Photo, RefusalBody, SharedRead
 from accord.received import delete_by_ms
 
 
@@ -69,13 +64,36 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class ListState:
+    """How old one of an agency's hot lists is, as it says."""
+
+    agency: str
+    state: HotListState
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A hit as an agency shared it, with the read that it is of."""
+
+    read: SharedRead
+    shared: SharedHit
+
+    @property
+    def age_ms(self) -> int:
+        """How old the list was when the read arrived, at most."""
+        return self.shared.age_ms(self.read.time_step_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that came back for one question.
 
     ``reads`` are merged over agencies, newest first. ``waiting`` counts reads
     received that may still be joined by an agency's next page; ask for more
     pages to see them in their place. ``warnings`` are for the person who asks.
-    ``recipient`` is the agency that asked.
+    ``recipient`` is the agency that asked. Where hits were asked for, ``hits``
+    says what each of the reads met, in their order; ``lists`` how old the hot
+    lists behind an answer are.
     """
 
     query_id: str
@@ -86,6 +104,8 @@ class Result:
     photo: Photo | None = None
     waiting: int = 0
     warnings: tuple[str, ...] = field(default=())
+    hits: tuple[Hit, ...] = ()
+    lists: tuple[ListState, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -101,6 +121,17 @@ class Result:
     def refused(self) -> bool:
         """Tell whether every agency's outcome is a signed refusal: a broker's word is none."""
         return bool(self.outcomes) and all(o.kind is OutcomeKind.REFUSED for o in self.outcomes)
+
+
+def hits_of(reads: Iterable[SharedRead], answers: Iterable[AnswerBody]) -> tuple[Hit, ...]:
+    """Return what each read met, by the answers of the agencies that gave them."""
+    met: dict[tuple[str, bytes], list[SharedHit]] = {}
+    for body in answers:
+        for hit in body.hits:
+            met.setdefault((body.agency, hit.read_id), []).append(hit)
+    return tuple(
+        Hit(read, hit) for read in reads for hit in met.get((read.originator, read.read_id), ())
+    )
 
 
 class Incomplete(AccordError):

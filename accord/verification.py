@@ -22,31 +22,41 @@ The rules for an answer (the client, and the home node that records it):
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from accord import envelope as dsse
 from accord.agencies import Agency
+from accord.areas import inside
 from accord.audit.leaf import opening_matches
 from accord.codec import credential_bytes, decode_query, envelope_from_bytes
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import MAX_HITS, MAX_LISTS, SharedHit
 from accord.identity import KeyRole
 from accord.keys import PublicKey
+from accord.merge import place_in_order
 from accord.model import (
     AnswerBody,
+    Area,
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     ExactPlate,
+    HitsOf,
     HotListPlate,
+    LookAlikePlate,
     PhotoOf,
+    PlateList,
     Query,
     RefusalBody,
     SharedRead,
     WildcardPlate,
 )
-from accord.plates import matches
+from accord.plates import matches, substitutions
 from accord.roster import verify_credential
 
 SKEW_MS = 30_000
@@ -222,7 +232,7 @@ def _check_rows(body: AnswerBody, query: Query) -> None:
     elif body.complete is bool(body.next_cursor):
         problem = "complete and a cursor do not go together"
     elif body.frontier_ms != _frontier(body):
-        problem = "a frontier that is not the time of its oldest row"
+        problem = "a frontier that is not the time of its last row"
     elif len({read.read_id for read in body.reads}) != len(body.reads):
         problem = "one read given twice"
     elif any(not _inside(read, query) for read in body.reads):
@@ -239,15 +249,15 @@ def _frontier(body: AnswerBody) -> int | None:
     """Return the one frontier that an answer can have; None where it can't be truncated."""
     if body.complete:
         return 0
-    return min((read.captured_ms for read in body.reads), default=None)
+    return max(body.reads, key=place_in_order).captured_ms if body.reads else None
 
 
-def shared_order(read: SharedRead) -> tuple[int, bytes]:
-    """Sort key within an answer: newest shared time first, then the read id.
+def shared_order(read: SharedRead) -> tuple[int, int, bytes]:
+    """Sort key within an answer: fewest substitutions, newest shared time, then the read id.
 
     The order tells nothing that the row itself does not (attack L4).
     """
-    return (-read.captured_ms, read.read_id)
+    return (*place_in_order(read), read.read_id)
 
 
 def _inside(read: SharedRead, query: Query) -> bool:
@@ -256,22 +266,48 @@ def _inside(read: SharedRead, query: Query) -> bool:
         return False
     if not window.from_ms <= read.captured_ms < window.to_ms:
         return False
-    match query.selector:
+    selector = query.selector
+    if isinstance(selector, LookAlikePlate):
+        away = substitutions(selector.plate, read.plate)
+        if away is None or away > selector.substitutions or away != read.substitutions:
+            return False
+    elif read.substitutions:
+        return False
+    match selector:
         case ExactPlate(plate, state):
-            return read.plate == plate and (not state or read.state == state)
+            return read.plate == plate and _of(read, state)
+        case LookAlikePlate(_, state):
+            return _of(read, state)
         case WildcardPlate(pattern, state):
-            return matches(pattern, read.plate) and (not state or read.state == state)
-        case AreaBox(south, west, north, east):
-            place = read.place
-            return place is None or (
-                south <= place.lat_e7 <= north and west <= place.lon_e7 <= east
-            )
+            return matches(pattern, read.plate) and _of(read, state)
+        case PlateList(several):
+            return any(read.plate == one.plate and _of(read, one.state) for one in several)
+        case HitsOf(of):
+            # A plate is that of the list: which read met it, its hits say.
+            return isinstance(of, ExactPlate) or _in_area(read, of)
+        case AreaBox() | AreaCircle() | AreaPolygon():
+            return _in_area(read, selector)
         case _:
             return False
 
 
+def _in_area(read: SharedRead, area: Area) -> bool:
+    place = read.place
+    return place is None or inside(area, place.lat_e7, place.lon_e7)
+
+
+def _of(read: SharedRead, state: str) -> bool:
+    return not state or read.state == state
+
+
 def _fits_selector(body: AnswerBody, query: Query) -> bool:
+    if not isinstance(query.selector, HitsOf) and body.hits:
+        return False
+    if not _lists_fit(body, query):
+        return False
     match query.selector:
+        case HitsOf(of):
+            return not body.entries and body.photo is None and _hits_fit(body, of)
         case HotListPlate(plate, state):
             return body.photo is None and all(
                 entry.plate == plate and (not state or entry.state == state)
@@ -282,3 +318,35 @@ def _fits_selector(body: AnswerBody, query: Query) -> bool:
             return not body.entries and (photo is None or photo.read_id == read_id)
         case _:
             return not body.entries and body.photo is None
+
+
+def _lists_fit(body: AnswerBody, query: Query) -> bool:
+    """Tell whether the lists come only where lists were asked, each with its age told right."""
+    if body.lists and not isinstance(query.selector, HitsOf | HotListPlate):
+        return False
+    return len(body.lists) <= MAX_LISTS and all(
+        one.stale is (body.answered_at_ms - one.published_ms > one.max_age_s * 1000)
+        for one in body.lists
+    )
+
+
+def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:
+    """Tell whether each read met what was asked for, and each hit is one of a read, told whole.
+
+    ``stale`` follows from what else is there, so it can't be left out or made up.
+    """
+    reads = {read.read_id: read for read in body.reads}
+    met = Counter(hit.read_id for hit in body.hits)
+    if met.keys() != reads.keys() or max(met.values(), default=0) > MAX_HITS:
+        return False
+    return all(_hit_fits(hit, reads[hit.read_id], of) for hit in body.hits)
+
+
+def _hit_fits(hit: SharedHit, read: SharedRead, of: ExactPlate | AreaBox) -> bool:
+    entry, step = hit.entry, read.time_step_ms
+    told = bool(hit.notice) and hit.matched_ms % step == 0
+    if not told or hit.stale is not entry.stale_at(hit.matched_ms + step - 1):
+        return False
+    if isinstance(of, AreaBox):
+        return True
+    return entry.plate == of.plate and (not of.state or of.state in (entry.state, read.state))

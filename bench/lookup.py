@@ -1,6 +1,6 @@
 """The node's look-up against the same SQL on bare sqlite3.
 
-Both run the four statements of a look-up, in the event loop as the node does
+Both run the three statements of a look-up, in the event loop as the node does
 (threads would measure how they fight for the interpreter's lock). The bare one
 is handed texts and values ready-made and throws its rows away.
 """
@@ -74,7 +74,8 @@ class Lookups:
         selector, window = search.selector, search.window
         assert isinstance(selector, ExactPlate)
         short: Statement = (SHORT, (selector.plate, window.from_ms, window.to_ms))
-        return [short, (SNAPSHOT, ()), todo.withheld, todo.page]
+        step = next(todo.steps)
+        return [short, (SNAPSHOT, ()), step.page]
 
     def _sqlite(self, statements: Sequence[Statement]) -> int:
         rows: list[object] = []

@@ -2,9 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -13,30 +11,28 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from accord.agreements.policy import parse_policy
-from accord.clock import SystemClock, iso, to_ms
-from accord.durable import make_folder
-from accord.errors import Code, InputError, Refused
+from accord.clock import SystemClock, iso
+from accord.errors import InputError
+from accord.hot_lists import HIT_NOTICE
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
-from node import hotlists
 from node.cli_agreement import app as agreement
-from node.config import NodeConfig, load_config
+from node.cli_hotlist import app as hotlist
+from node.config import load_config
 from node.ingest import FORMATS
 from node.ingest import ingest as ingest_records
 from node.ingest.csv_reads import load_mapping, parse_csv
 from node.ingest.openalpr import parse_openalpr
 from node.ingest.report import IngestReport
-from node.photos import Photos
+from node.opened import opened
 from node.retention import RetentionDays
 from node.retention import purge as purge_due
 from node.serve import running_node
-from node.store.sqlite import SqliteStore
 
 app = typer.Typer(
     help="An agency's node: keeps its reads and answers what agreements allow.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-hotlist = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(hotlist, name="hotlist", help="Hot lists that the node holds.")
 app.add_typer(
     agreement, name="agreement", help="Which agreements the node lives by, and who may ask."
@@ -60,23 +56,6 @@ def serve(config: Config = DEFAULT) -> None:
     serve_until_signal(main)
 
 
-@contextmanager
-def _opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
-    make_folder(settings.data, 0o700)
-    store = SqliteStore.open(settings.data / "reads.db")
-    try:
-        yield store, Photos(settings.data / "photos")
-    except Refused as refused:
-        if refused.code not in (Code.STORE_UNAVAILABLE, Code.STORE_CORRUPT):
-            raise
-        remedy = "see that the disk has room, and run this again: what is in is not taken twice"
-        if refused.code is Code.STORE_CORRUPT:
-            remedy = "restore it from the last backup"
-        raise InputError(settings.data / "reads.db", refused.detail, remedy) from None
-    finally:
-        store.close()
-
-
 @app.command()
 def ingest(
     source: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
@@ -98,7 +77,7 @@ def ingest(
             records = parse_csv(stream, load_mapping(mapping), folder)
         else:
             records = parse_openalpr(stream)
-        store, photos = stack.enter_context(_opened(settings))
+        store, photos = stack.enter_context(opened(settings))
         columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
         console = Console(stderr=True)
         with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -131,6 +110,8 @@ def _print_report(account: IngestReport) -> None:
         f"{account.seen} rows: {account.taken} taken, {account.duplicates} known already, "
         f"{len(account.rejected)} not taken, {account.passed.total()} no reads."
     )
+    if account.hits:
+        typer.echo(f"  {account.hits} hits on hot lists. {HIT_NOTICE}")
     reasons: dict[str, list[int]] = {}
     for entry in account.rejected:
         reasons.setdefault(entry.reason, []).append(entry.row)
@@ -153,39 +134,14 @@ def purge(
     except OSError as error:
         raise InputError(settings.policy, f"can't be read ({error.strerror})") from None
     kept = policy.retention
-    days = RetentionDays(kept.reads_days, kept.photos_days, kept.hot_list_days)
-    with _opened(settings) as (store, photos):
+    days = RetentionDays(kept.reads_days, kept.photos_days, kept.hot_list_days, kept.hits_days)
+    with opened(settings) as (store, photos):
         report = purge_due(store, photos, days, SystemClock().now_ms(), dry_run=dry_run)
     said = "would go" if dry_run else "are gone"
     counts = f"{report.reads} reads, {report.photos} photos, {report.entries} hot-list entries"
-    typer.echo(f"{counts} {said}.")
+    typer.echo(f"{counts}, {report.hits} hits {said}.")
     if report.oldest is not None and report.newest is not None:
         typer.echo(f"Reads from {iso(report.oldest)} to {iso(report.newest)}.")
-
-
-@hotlist.command("import")
-def hotlist_import(
-    source: Annotated[Path, typer.Argument(help="CSV with columns plate, state, category.")],
-    name: Annotated[str, typer.Option(help="The list's name.")],
-    keeper: Annotated[str, typer.Option("--source", help="Agency or bureau that keeps it.")],
-    published: Annotated[str, typer.Option(help="When it was published, with zone.")],
-    max_age_hours: Annotated[int, typer.Option(help="Stale after so many hours.", min=1)] = 24,
-    config: Config = DEFAULT,
-) -> None:
-    """Replace a whole hot list at once."""
-    try:
-        published_ms = to_ms(datetime.fromisoformat(published))
-    except ValueError:
-        raise InputError(
-            "published", "is not a time with a zone", "write 2026-03-01T08:00Z"
-        ) from None
-    entries = hotlists.read_hot_list(
-        source, name=name, source=keeper, published_ms=published_ms,
-        max_age_s=max_age_hours * 3600,
-    )  # fmt: skip
-    with _opened(load_config(config)) as (store, _):
-        count = store.replace_hot_list(name, entries)
-    typer.echo(f"{name}: {count} entries.")
 
 
 def run() -> None:

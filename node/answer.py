@@ -11,8 +11,9 @@ data: nothing that the broker says is believed.
 import asyncio
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from accord.agreements.decide import decide, policy_refusal
 from accord.agreements.decision import Decision
@@ -23,31 +24,37 @@ from accord.audit.fields import query_fields
 from accord.codec_answer import encode_answer, encode_body
 from accord.envelope import ANSWER, Envelope, digest, sign
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import HotListState
 from accord.identity import PeerRole, SpiffeId
 from accord.model import (
     AnswerBody,
-    AreaBox,
     Duty,
-    ExactPlate,
     Field,
+    HitsOf,
     HotListPlate,
     Photo,
     PhotoOf,
     Query,
+    ReadSelector,
     Receipt,
     SharedRead,
-    WildcardPlate,
 )
 from accord.verification import SKEW_MS, VerifiedQuery, shared_order, verify_query
 from node.context import Context
 from node.ids import Names
 from node.rates import Bound, agreed_bounds
-from node.redaction import is_shared, redact, shared_entry
+from node.redaction import is_shared, redact, shared_entry, shared_hit, shared_states
 from node.refusals import refuse, refuse_unverified
 from node.replay import Claim
-from node.store.base import Page, Search, StoredRead
+from node.store.base import HitSearch, Page, Search, StoredRead, away
 
 _DAY_MS = 86_400_000
+# A row with ten hits is some 4 kB, and an answer at most 1 MB.
+_MAX_HIT_ROWS = 200
+
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 async def answer(node: Context, envelope: Envelope, peer: SpiffeId) -> Envelope:
@@ -204,16 +211,18 @@ async def _search(
     match query.selector:
         case HotListPlate():
             return _hot_list(node, query.selector, query.row_limit, terms, empty)
+        case HitsOf():
+            return await _hits(node, query, query.selector, terms, names, empty)
         case PhotoOf():
             return await _photo(node, query, query.selector, terms, names, empty)
-        case ExactPlate() | WildcardPlate() | AreaBox():
-            return await _reads(node, query, query.selector, terms, names, empty)
+        case selector:
+            return await _reads(node, query, selector, terms, names, empty)
 
 
 async def _reads(
     node: Context,
     query: Query,
-    selector: ExactPlate | WildcardPlate | AreaBox,
+    selector: ReadSelector,
     terms: Terms,
     names: Names,
     empty: AnswerBody,
@@ -229,9 +238,16 @@ async def _reads(
         after=names.open_cursor(query.cursor, question) if query.cursor else None,
     )
     page = await _run(node, search)
+    rows = await _redacted(node, query, page, terms, names)
+    return _page_body(empty, rows, page, terms, names, question), page.withheld
+
+
+async def _redacted(
+    node: Context, query: Query, page: Page, terms: Terms, names: Names
+) -> tuple[SharedRead, ...]:
     wanted = frozenset(query.fields)
     digests = await _photo_digests(node, page, terms, wanted)
-    rows = tuple(
+    return tuple(
         redact(
             row.read,
             row.row_id,
@@ -240,10 +256,57 @@ async def _reads(
             wanted=wanted,
             names=names,
             photo_digest=digest,
+            # What a hit met, and how far off it was, its own hits say.
+            away=0
+            if isinstance(query.selector, HitsOf | HotListPlate | PhotoOf)
+            else away(query.selector, row.read.plate),
         )
         for row, digest in zip(page.rows, digests, strict=True)
     )
-    return _page_body(empty, rows, page, terms, names, question), page.withheld
+
+
+async def _hits(
+    node: Context,
+    query: Query,
+    selector: HitsOf,
+    terms: Terms,
+    names: Names,
+    empty: AnswerBody,
+) -> tuple[AnswerBody, int]:
+    """Give reads that met an entry of a hot list that may be asked for, each with what it met."""
+    question = _question(query)
+    earliest_ms = max(terms.earliest_ms, node.earliest_read_ms(), node.earliest_hit_ms())
+    search = HitSearch(
+        of=selector.of,
+        window=query.window,
+        redaction=terms.redaction,
+        withholding=terms.withholding,
+        earliest_ms=earliest_ms,
+        limit=min(query.row_limit, terms.max_rows, _MAX_HIT_ROWS),
+        rule=terms.hot_lists,
+        after=names.open_cursor(query.cursor, question) if query.cursor else None,
+    )
+    found = await _in_thread(node.store.hot_lists.search_hits, search)
+    rows = await _redacted(node, query, found.page, terms, names)
+    body = _page_body(empty, rows, found.page, terms, names, question)
+    rule, step = terms.hot_lists, terms.redaction.time_step_ms
+    hits = {
+        row.read_id: [shared_hit(hit, row.read_id, rule, step) for hit in found.hits[stored.row_id]]
+        for row, stored in zip(rows, found.page.rows, strict=True)
+    }
+    # In the order of the reads, which tells nothing.
+    given = tuple(hit for read in body.reads for hit in hits[read.read_id])
+    lists = _states(node, terms, empty, hits=True)
+    return replace(body, hits=given, lists=lists), found.page.withheld
+
+
+def _states(
+    node: Context, terms: Terms, empty: AnswerBody, *, hits: bool = False
+) -> tuple[HotListState, ...]:
+    """Return how old the lists are: nothing found means nothing where a list is not matched."""
+    earliest_ms = node.earliest_entry_ms()
+    held = [one for one in node.store.hot_lists.lists() if one.published_ms >= earliest_ms]
+    return shared_states(held, terms.hot_lists, empty.answered_at_ms, hits=hits)
 
 
 async def _photo_digests(
@@ -275,9 +338,14 @@ async def _run(node: Context, search: Search) -> Page:
     """Search in the loop when it is short, else in a thread that stops with us."""
     if node.store.is_short(search):
         return node.store.search(search)
+    return await _in_thread(node.store.search, search)
+
+
+async def _in_thread(look: Callable[[S, Callable[[], bool]], T], search: S) -> T:
+    """Search in a thread that stops with us."""
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(node.store.search, search, stop.is_set)
+        return await asyncio.to_thread(look, search, stop.is_set)
     except asyncio.CancelledError:
         stop.set()
         raise
@@ -310,7 +378,7 @@ def _hot_list(
 ) -> tuple[AnswerBody, int]:
     """Look the plate up on the hot lists; each entry says whether it is stale (MOA III)."""
     now_ms = node.clock.now_ms()
-    entries = node.store.hot_list(
+    entries = node.store.hot_lists.entries(
         selector.plate, selector.state, earliest_ms=node.earliest_entry_ms()
     )
     rule = terms.hot_lists
@@ -323,7 +391,7 @@ def _hot_list(
         # Entries have no pages, and some of them would look like all of them.
         text = "The plate has more hot-list entries than rows may be given: ask for more rows."
         raise Refused(Code.SEARCH_TOO_WIDE, text=text)
-    body = replace(empty, entries=tuple(shown))
+    body = replace(empty, entries=tuple(shown), lists=_states(node, terms, empty))
     return body, len(entries) - len(shown)
 
 

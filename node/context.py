@@ -120,6 +120,11 @@ class Context:
         """Return the moment before which every published hot list is due."""
         return self._earliest_ms(self._retention().hot_list_days)
 
+    def earliest_hit_ms(self) -> int:
+        """Return the moment before which the hits of every read are due."""
+        kept = self._retention()
+        return self._earliest_ms(kept.reads_days if kept.hits_days is None else kept.hits_days)
+
     def _earliest_ms(self, days: int) -> int:
         return self.clock.now_ms() - days * DAY_MS
 

@@ -6,11 +6,10 @@ out a cell's centre, and the search filters on that same centre: a query can't
 cut a cell in two and so learn more than the answer says.
 """
 
-import math
+from accord.areas import cosine_e4, degrees_e7
 
 _LAT_SPAN_E7 = 900_000_000
 _LON_SPAN_E7 = 1_800_000_000
-_METRES_PER_DEGREE = 111_320
 
 
 def snap(lat_e7: int, lon_e7: int, within_m: int) -> tuple[int, int]:
@@ -25,17 +24,12 @@ def snap(lat_e7: int, lon_e7: int, within_m: int) -> tuple[int, int]:
 
 def lat_step(within_m: int) -> int:
     """Return the height of a cell in degrees times 10^7."""
-    return max(1, within_m * 10_000_000 // _METRES_PER_DEGREE)
+    return max(1, degrees_e7(within_m))
 
 
 def lon_step(lat_e7: int, within_m: int) -> int:
-    """Return the width, in degrees times 10^7, of a cell whose centre has this latitude.
-
-    The cosine is rounded to 1/10000 so that no two machines can differ in the
-    last bit of a float; near the poles it stays above zero.
-    """
-    cosine = max(1, round(math.cos(math.radians(lat_e7 / 10_000_000)) * 10_000))
-    return min(lat_step(within_m) * 10_000 // cosine, 2 * _LON_SPAN_E7)
+    """Return the width, in degrees times 10^7, of a cell whose centre has this latitude."""
+    return min(lat_step(within_m) * 10_000 // cosine_e4(lat_e7), 2 * _LON_SPAN_E7)
 
 
 def widened(

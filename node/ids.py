@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from accord.errors import Code, Refused
 from node.store.base import Cursor
 
-_CURSOR = struct.Struct(">qqq")
+_CURSOR = struct.Struct(">qqqq")
 _PAD = bytes(8)
 
 
@@ -51,7 +51,7 @@ class Names:
     def seal_cursor(self, cursor: Cursor, question: bytes) -> bytes:
         """Return the cursor sealed, bound to the digest of the question."""
         nonce = secrets.token_bytes(12)
-        plain = _CURSOR.pack(cursor.bucket, cursor.tag, cursor.snapshot)
+        plain = _CURSOR.pack(cursor.bucket, cursor.tag, cursor.snapshot, cursor.rank)
         return nonce + self._cursor.encrypt(nonce, plain, question)
 
     def open_cursor(self, sealed: bytes, question: bytes) -> Cursor:

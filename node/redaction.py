@@ -1,12 +1,15 @@
 """Redaction: what the agreement lets the requester see of a read. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
-from accord.model import Field, HotListEntry, Place, Read, SharedRead
+from accord.hot_lists import HotListEntry, HotListState, SharedHit
+from accord.model import Field, Place, Read, SharedRead
 from node.grid import snap
 from node.ids import Names
+from node.store.base import HotList, StoredHit
 
 
 def redact(
@@ -18,11 +21,13 @@ def redact(
     wanted: frozenset[Field],
     names: Names,
     photo_digest: bytes = b"",
+    away: int = 0,
 ) -> SharedRead:
     """Return the read as shared: MOA I.C names the fields, the terms how.
 
     A field that is not wanted is left out too. The time is always there,
-    rounded down to the agreed step, since rows are merged by it.
+    rounded down to the agreed step, since rows are merged by it. ``away`` is
+    the number of substitutions of a loose match.
     """
     return SharedRead(
         read_id=names.read_id(row_id),
@@ -43,12 +48,14 @@ def redact(
             if redaction.photo is not PhotoSharing.NONE and Field.PHOTO in wanted
             else b""
         ),
+        substitutions=away,
     )
 
 
 def is_shared(entry: HotListEntry, rule: HotListRule) -> bool:
-    """Tell whether the agreement shares hot lists of this entry's source."""
-    return rule.sources is None or entry.source in rule.sources
+    """Tell whether the agreement shares hot lists of this entry's name and source."""
+    named = rule.lists is None or entry.list in rule.lists
+    return named and (rule.sources is None or entry.source in rule.sources)
 
 
 def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
@@ -60,6 +67,47 @@ def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
         source=entry.source if rule.source else "",
         category=entry.category if rule.category else "",
         max_age_s=age_s,
+    )
+
+
+def shared_states(
+    held: Iterable[HotList], rule: HotListRule | None, now_ms: int, *, hits: bool
+) -> tuple[HotListState, ...]:
+    """Return how old the lists are that may be asked for, or whose ``hits`` may be."""
+    found = []
+    for one in held:
+        entry = HotListEntry(one.name, one.source, "", "", "", one.published_ms, one.max_age_s)
+        if rule is not None:
+            if not is_shared(entry, rule) or (hits and one.name not in rule.hits):
+                continue
+            entry = shared_entry(entry, rule)
+        found.append(
+            HotListState(
+                entry.list,
+                entry.source,
+                entry.published_ms,
+                entry.max_age_s,
+                entry.stale_at(now_ms),
+                one.refused_at(now_ms),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (one.list, one.source, one.published_ms)))
+
+
+def shared_hit(
+    hit: StoredHit, read_id: bytes, rule: HotListRule | None, time_step_ms: int
+) -> SharedHit:
+    """Return a hit as shared: when the read arrived tells no more than its own time does."""
+    entry = hit.entry if rule is None else shared_entry(hit.entry, rule)
+    matched_ms = hit.matched_ms // time_step_ms * time_step_ms
+    return SharedHit(
+        read_id=read_id,
+        entry=entry,
+        possible=hit.possible,
+        matched_ms=matched_ms,
+        stale=entry.stale_at(matched_ms + time_step_ms - 1),
+        still_listed=hit.still_listed,
+        notice=hit.notice,
     )
 
 

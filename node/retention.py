@@ -4,7 +4,8 @@ A read is due when more than its days have passed since it was captured. From
 that moment no query sees it; the purge that follows removes its bytes: rows
 are overwritten with zeros (``secure_delete``), the database is written anew
 and its journal emptied, a plate that no read has any longer leaves the list of
-plates, and photos are unlinked.
+plates, and photos are unlinked. A hit on a hot list goes with its read, or
+before it where the policy says so.
 """
 
 from collections.abc import Callable
@@ -25,15 +26,20 @@ class DataKind(Enum):
     READS = "reads"
     PHOTOS = "photos"
     HOT_LIST = "hot list"
+    HITS = "hits"
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionDays:
-    """Days that each kind is kept. A photo goes with its read at the latest."""
+    """Days that each kind is kept. A photo and a hit go with their read at the latest.
+
+    ``hits`` None: as long as the reads.
+    """
 
     reads: int
     photos: int
     hot_list: int
+    hits: int | None = None
 
     def of(self, kind: DataKind) -> int:
         """Return the days of one kind."""
@@ -41,6 +47,7 @@ class RetentionDays:
             DataKind.READS: self.reads,
             DataKind.PHOTOS: min(self.photos, self.reads),
             DataKind.HOT_LIST: self.hot_list,
+            DataKind.HITS: self.reads if self.hits is None else min(self.hits, self.reads),
         }
         return days[kind]
 
@@ -52,6 +59,7 @@ class PurgeReport:
     reads: int
     photos: int
     entries: int
+    hits: int
     oldest: int | None
     newest: int | None
 
@@ -59,7 +67,8 @@ class PurgeReport:
 def due(kind: DataKind, captured_ms: int, days: RetentionDays) -> int:
     """Return the last millisecond at which something captured then may be there.
 
-    For a hot list ``captured_ms`` is when its source published it.
+    For a hot list ``captured_ms`` is when its source published it, for a hit
+    when its read was captured.
     """
     return captured_ms + days.of(kind) * DAY_MS
 
@@ -81,13 +90,17 @@ def purge(
     reads_ms = earliest(DataKind.READS, days, now_ms)
     photos_ms = earliest(DataKind.PHOTOS, days, now_ms)
     entries_ms = earliest(DataKind.HOT_LIST, days, now_ms)
-    found = store.due(reads_ms, photos_ms, entries_ms)
-    report = PurgeReport(found.reads, found.photos, found.entries, found.oldest_ms, found.newest_ms)
+    hits_ms = earliest(DataKind.HITS, days, now_ms)
+    found = store.due(reads_ms, photos_ms, entries_ms, hits_ms)
+    report = PurgeReport(
+        found.reads, found.photos, found.entries, found.hits, found.oldest_ms, found.newest_ms
+    )
     if dry_run:
         return report
     _repeat(lambda: store.delete_photos(photos_ms, _BATCH, photos.unlink))
     _repeat(lambda: store.delete_reads(reads_ms, _BATCH, photos.unlink))
-    store.delete_entries(entries_ms)
+    store.hot_lists.delete_hits(hits_ms)
+    store.hot_lists.delete_published(entries_ms)
     _unlink_orphans(store, photos, now_ms - DAY_MS)
     store.settle(now_ms)
     return report

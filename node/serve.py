@@ -88,7 +88,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             clock=clock,
         )
         stack.callback(audit.close)
-        store = SqliteStore.open(config.data / "reads.db", serving=True)
+        store = SqliteStore.open(config.data / "reads.db", serving=True, clock=clock)
         stack.callback(store.close)
         context = Context(
             agency=config.agency,
@@ -251,16 +251,19 @@ async def purge_and_record(context: Context) -> None:
     if policy is None:
         return
     retention = policy.retention
-    days = RetentionDays(retention.reads_days, retention.photos_days, retention.hot_list_days)
+    days = RetentionDays(
+        retention.reads_days, retention.photos_days, retention.hot_list_days, retention.hits_days
+    )
     now_ms = context.clock.now_ms()
     report = await asyncio.to_thread(
         purge, context.store, context.photos, days, now_ms, dry_run=False
     )
-    if report.reads or report.photos or report.entries:
+    if report.reads or report.photos or report.entries or report.hits:
         counts = {
             "reads": str(report.reads),
             "photos": str(report.photos),
             "entries": str(report.entries),
+            "hits": str(report.hits),
         }
         await context.audit.append(Record("purge", {"agency": context.agency, **counts}))
         log.info("purged", **counts)

@@ -12,13 +12,15 @@ from accord.agreements.terms import PhotoSharing
 from accord.errors import Code
 from accord.model import (
     ApprovalKind,
-    AreaBox,
     HotListPlate,
+    Kind,
     PhotoOf,
     Query,
     Selector,
+    area_of,
     day_of,
     kind_of,
+    plates_in,
 )
 
 # A requester computes "the last 90 days" a moment before the owner decides.
@@ -39,7 +41,9 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
         reason = f"Each member picks its partners, and {effective.opt_in}."
         return refused(Code.DIRECTION_NOT_AGREED, scope.section, reason, contact)
     kind = kind_of(query.selector)
-    if kind not in scope.kinds:
+    rule = manifest.provisions.hot_lists
+    unnamed = kind is Kind.HITS and (rule is None or not rule.hits)
+    if kind not in scope.kinds or unnamed:
         reason = f"The agreement does not share {kind.value}."
         return refused(Code.KIND_NOT_AGREED, scope.section, reason, contact)
     if query.purpose not in purposes.allowed:
@@ -150,8 +154,15 @@ def reaches_back(query: Query, days: int, at_ms: int) -> bool:
     return _uses_window(query.selector) and query.window.from_ms < earliest_ms - GRACE_MS
 
 
+def several_words(most: int) -> str:
+    """Return why a search names too many plates."""
+    if most == 1:
+        return "Nothing agreed lets a search name several plates at once: ask for one."
+    return f"At most {most} plates may be asked for at once: ask for fewer."
+
+
 def limits_refusal(query: Query, agreement: Agreement, at_ms: int) -> Decision | None:
-    """Check how far back, how many rows, and by which fields."""
+    """Check how far back, how many rows and plates, and by which fields."""
     manifest, contact = agreement.manifest, agreement.contact_of(query.audience)
     limits, redaction = manifest.limits, manifest.fields.redaction
     days = limits.days_back(query.purpose)
@@ -161,7 +172,10 @@ def limits_refusal(query: Query, agreement: Agreement, at_ms: int) -> Decision |
     if query.row_limit > limits.row_limit:
         reason = f"At most {limits.row_limit} rows may be asked for at once: ask in pages."
         return refused(Code.ROW_LIMIT_EXCEEDED, limits.section, reason, contact)
-    if isinstance(query.selector, AreaBox) and redaction.place_within_m is None:
+    most = limits.plates_per_query
+    if plates_in(query.selector) > most:
+        return refused(Code.PLATES_NOT_AGREED, limits.section, several_words(most), contact)
+    if area_of(query.selector) is not None and redaction.place_within_m is None:
         reason = "The agreement does not share the place, so nobody can search by area."
         return refused(Code.FIELD_NOT_SHARED, manifest.fields.section, reason, contact)
     if isinstance(query.selector, PhotoOf) and redaction.photo is PhotoSharing.NONE:

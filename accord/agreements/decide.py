@@ -15,7 +15,7 @@ refusal, with the section of the signed text, or the law's citation:
     officer must declare, approval, export
  4. the officer's credential: agency, validity, standing, employment, role,
     training, purposes
- 5. look-back, row limit, a selector by shared fields only
+ 5. look-back, row limit, number of plates, a selector by shared fields only
  6. the parent agreement, where the text names one: all of the above again
  7. the owner's policy, where it is known
 
@@ -36,6 +36,7 @@ from accord.agreements.asking import (
     limits_refusal,
     reaches_back,
     request_refusal,
+    several_words,
     words_refusal,
 )
 from accord.agreements.decision import Decision, refused
@@ -49,7 +50,7 @@ from accord.agreements.parents import common, stricter
 from accord.agreements.policy import Policy
 from accord.agreements.reading import local_date
 from accord.errors import CATALOGUE, Code
-from accord.model import AreaBox, Query
+from accord.model import AreaBox, Query, plates_in
 
 # Nothing is shared without an agreement: what is cited where none is held.
 SHARING_SECTION = "MOA II.A"
@@ -375,5 +376,8 @@ def _own(query: Query, policy: Policy | None, at_ms: int) -> Decision:
     if query.row_limit > own.row_limit:
         reason = f"At most {own.row_limit} rows may be asked for at once: ask in pages."
         return refused(Code.ROW_LIMIT_EXCEEDED, OWN_SECTION, reason)
+    if plates_in(query.selector) > own.plates_per_query:
+        reason = several_words(own.plates_per_query)
+        return refused(Code.PLATES_NOT_AGREED, OWN_SECTION, reason)
     terms = own_terms(own.row_limit, own.look_back_days, at_ms)
     return Decision(True, None, OWN_SECTION, "", "", terms)

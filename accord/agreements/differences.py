@@ -105,6 +105,10 @@ def _for_requesters(who: str, old: Manifest, new: Manifest) -> Iterator[Change]:
     yield from _number(
         who, "gets {} rows at once", was_limits.row_limit, limits.row_limit, limits.section
     )
+    yield from _number(
+        who, "may name {} plates in one search", was_limits.plates_per_query,
+        limits.plates_per_query, limits.section,
+    )  # fmt: skip
     yield from field_changes(who, old.fields.redaction, new.fields.redaction, new.fields.section)
     if kept_words(old) != kept_words(new):
         # Their own policy may say anything: neither more nor less.

@@ -8,7 +8,7 @@ from accord.agreements.policy import PartnerRule, Policy
 from accord.agreements.provisions import NamedPolicy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.terms import OPEN, PhotoSharing, Terms, Withholding
-from accord.model import AreaBox, PhotoOf, Query, kind_of
+from accord.model import PhotoOf, Query, area_of, kind_of, plates_in
 
 _NO_LIMIT = 1 << 40
 
@@ -40,7 +40,10 @@ def partner_detail(query: Query, rule: PartnerRule, at_ms: int) -> str:
         return "purposes"
     if rule.look_back_days is not None and reaches_back(query, rule.look_back_days, at_ms):
         return "look_back_days"
-    if isinstance(query.selector, AreaBox) and rule.redaction.place_within_m is None:
+    most = rule.plates_per_query
+    if most is not None and plates_in(query.selector) > most:
+        return "plates_per_query"
+    if area_of(query.selector) is not None and rule.redaction.place_within_m is None:
         return "place"
     if isinstance(query.selector, PhotoOf) and rule.redaction.photo is PhotoSharing.NONE:
         return "photo"

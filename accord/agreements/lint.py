@@ -14,8 +14,14 @@ from accord.agreements.provisions import Export
 from accord.agreements.terms import CameraSharing
 from accord.model import Employment, Kind
 
+VERIFY_CLAUSE = "verify-before-action"
+"""The clause that an officer declares, of the memorandum's template (MOA III)."""
+
 WIDE_DAYS = 730
 """Longer than this, a look-back or a retention is told as long (two years)."""
+
+MANY_PLATES = 10
+"""More plates than this in one search are told as many."""
 
 
 class Severity(Enum):
@@ -68,6 +74,9 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             warn, "retention.received_days", retention.section, text, "agree on a number of days"
         )
+    if limits.plates_per_query > MANY_PLATES:
+        text = f"One search may name {limits.plates_per_query} plates: who travels with whom shows."
+        yield Finding(warn, "limits.plates_per_query", limits.section, text, "agree on fewer")
     exact = redaction.time_step_ms == 1 and redaction.place_within_m == 0
     if exact and redaction.camera is CameraSharing.EXACT:
         text = "Time, place and camera are all shared exactly: movements can be followed."
@@ -86,6 +95,7 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
             warn, "retention.received_days", retention.section, text,
             "agree on one of the two, or count from receipt",
         )  # fmt: skip
+    yield from _hits(manifest)
     if manifest.term.extension is Extension.REPEATING and manifest.non_extension is None:
         text = "It is extended again and again, and no party alone can prevent it."
         yield Finding(warn, "non_extension", manifest.term.section, text, "add [non_extension]")
@@ -110,6 +120,20 @@ def _wide_people(manifest: Manifest) -> Iterator[Finding]:
     if manifest.heads is None:
         text = "No node has to say which notices its agency gave: one that is withheld goes unseen."
         yield Finding(warn, "heads", manifest.execution_section, text, "add [heads]")
+
+
+def _hits(manifest: Manifest) -> Iterator[Finding]:
+    """Tell where hits are shared and little is said of the lists behind them."""
+    rule, warn = manifest.provisions.hot_lists, Severity.WARNING
+    if rule is None or Kind.HITS not in manifest.scope.kinds:
+        return
+    if VERIFY_CLAUSE not in {clause.id for clause in manifest.attested}:
+        text = "Hits are shared, and no officer declares that one is verified before acting on it."
+        remedy = f'add [[clauses]] with id = "{VERIFY_CLAUSE}" and state = "attested"'
+        yield Finding(warn, "hot_lists.hits", rule.section, text, remedy)
+    if rule.max_age_s is None:
+        text = "How old a list may be when a read meets it is left to the list's own source."
+        yield Finding(warn, "hot_lists.max_age_hours", rule.section, text, "agree on hours")
 
 
 def _unsaid(manifest: Manifest) -> Iterator[Finding]:

@@ -141,9 +141,10 @@ class Eligibility:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far back, how many rows at once, how many queries.
+    """How far back, how many rows and plates at once, how many queries.
 
-    ``by_purpose`` are (purpose, days): fewer than ``look_back_days``.
+    ``by_purpose`` are (purpose, days): fewer than ``look_back_days``. Unless a
+    text names another number, a search names one plate.
     """
 
     section: str
@@ -151,6 +152,7 @@ class Limits:
     row_limit: int
     by_purpose: tuple[tuple[str, int], ...] = ()
     rates: RateLimits = NO_RATES
+    plates_per_query: int = 1
 
     def days_back(self, purpose: str) -> int:
         """Return how many days a search for a purpose may reach back."""

@@ -22,7 +22,7 @@ from accord.agreements.provisions_file import (
     TerritoryEntry,
 )
 from accord.agreements.shapes import Days, Open, Says, Section, Text
-from accord.model import MAX_ROWS
+from accord.model import MAX_PLATES, MAX_ROWS
 from accord.strict_toml import StrictModel
 
 MAX_PARTIES = 64
@@ -100,6 +100,7 @@ class LimitsEntry(StrictModel):
     section: Section
     look_back_days: Open[Days]
     row_limit: Open[Annotated[int, Limit(ge=1, le=MAX_ROWS)]]
+    plates_per_query: int = Limit(default=1, ge=1, le=MAX_PLATES)
     by_purpose: dict[str, Days] = Limit(default={}, max_length=20)
     officer_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)
     agency_per_day: int | None = Limit(default=None, ge=1, le=10_000_000)

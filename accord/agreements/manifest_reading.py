@@ -45,6 +45,7 @@
     section = "Annex 1"
     look_back_days = 365
     row_limit = 500
+    plates_per_query = 10                # * several plates in one search, 100 at most; else 1
     officer_per_day = 200                # * queries; also agency_per_day, agency_per_minute
     [limits.by_purpose]                  # * days, fewer than look_back_days
     criminal-investigation = 90

@@ -100,15 +100,21 @@ def _rates(one: RateLimits | None, other: RateLimits | None) -> RateLimits | Non
 def _hot_lists(one: HotListRule | None, other: HotListRule | None) -> HotListRule | None:
     if one is None or other is None:
         return one or other
-    sources = one.sources
-    if other.sources is not None:
-        sources = other.sources if sources is None else sources & other.sources
     return HotListRule(
         one.section,
-        sources,
+        _both(one.sources, other.sources),
         _least(one.max_age_s, other.max_age_s),
         Stale.WITHHELD if Stale.WITHHELD in (one.stale, other.stale) else Stale.MARKED,
         list=one.list and other.list,
         source=one.source and other.source,
         category=one.category and other.category,
+        lists=_both(one.lists, other.lists),
+        hits=one.hits & other.hits,
     )
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    """Return what both name; None names everything."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other

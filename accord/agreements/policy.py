@@ -8,6 +8,7 @@
     purposes = ["stolen-vehicle", "wanted-person"]
     look_back_days = 730
     row_limit = 1000
+    plates_per_query = 20                # plates in one search; 1 if left out
     training_within_days = 730
     case_number = "optional"             # or "required"
     reason = "optional"
@@ -18,6 +19,7 @@
     kinds = ["reads"]
     look_back_days = 90
     row_limit = 100
+    plates_per_query = 1
     time = "hour"
     place = "none"
     camera = "none"
@@ -37,6 +39,7 @@
     reads_days = 60
     photos_days = 30
     hot_list_days = 7
+    hits_days = 30                       # hits on hot lists; left out: as long as their reads
     [rates]                              # queries; these figures if left out
     officer_per_minute = 60
     officer_per_day = 2000
@@ -100,6 +103,7 @@ class OwnRules:
     training_within_days: int
     case_required: bool
     reason_required: bool
+    plates_per_query: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +115,19 @@ class PartnerRule:
     kinds: frozenset[Kind] | None = None
     look_back_days: int | None = None
     row_limit: int | None = None
+    plates_per_query: int | None = None
     redaction: Redaction = OPEN
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionDays:
-    """Days that the node keeps its own data, per kind."""
+    """Days that the node keeps its own data, per kind; hits None: as long as their reads."""
 
     reads_days: int
     photos_days: int
     hot_list_days: int
+    hits_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,10 @@ def parse_policy(data: bytes, where: object) -> Policy:
         partners=_partners(source, file),
         withhold=_withhold(source, file.withhold),
         retention=RetentionDays(
-            file.retention.reads_days, file.retention.photos_days, file.retention.hot_list_days
+            file.retention.reads_days,
+            file.retention.photos_days,
+            file.retention.hot_list_days,
+            file.retention.hits_days,
         ),
         rates=Rates(
             file.rates.officer_per_minute,
@@ -215,6 +224,7 @@ def _own(source: Source, entry: OwnEntry) -> OwnRules:
         entry.training_within_days,
         case == "required",
         reason == "required",
+        entry.plates_per_query,
     )
 
 
@@ -235,6 +245,7 @@ def _partners(source: Source, file: PolicyFile) -> Mapping[str, PartnerRule]:
             kinds=_kinds(source, [*key, "kinds"], entry.kinds),
             look_back_days=entry.look_back_days,
             row_limit=entry.row_limit,
+            plates_per_query=entry.plates_per_query,
             redaction=source.redaction(
                 key,
                 time=entry.time,

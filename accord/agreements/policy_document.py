@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from accord.agreements.policy import Policy, Texts
+from accord.agreements.policy import Policy, RetentionDays, Texts
 from accord.agreements.terms import OPEN
 from accord.agreements.words import seen_words
 from accord.errors import InputError
@@ -224,7 +224,7 @@ def _parts(policy: Policy) -> Iterator[Part]:
             f"{rates.officer_per_day:,} times a day, one agency {rates.agency_per_minute:,} times "
             "a minute.",
             f"A search reaches back {_days(own.look_back_days)} and gives {own.row_limit:,} "
-            "reads at once, at most.",
+            f"reads at once, at most. It names {_plates_at_once(own.plates_per_query)}.",
         ),
     )
     yield _sharing(policy)
@@ -247,10 +247,19 @@ def _parts(policy: Policy) -> Iterator[Part]:
             f"Reads: {_days(kept.reads_days)} from capture.",
             f"Photos: {_days(min(kept.photos_days, kept.reads_days))} from capture.",
             f"Hot lists: {_days(kept.hot_list_days)} from their publication.",
+            f"Hits on hot lists: {_days(_hit_days(kept))} from the capture of their read.",
             "What is due is found by no search from that moment on; the system then deletes it "
             "on a schedule.",
         ),
     )
+
+
+def _hit_days(kept: RetentionDays) -> int:
+    return kept.reads_days if kept.hits_days is None else min(kept.hits_days, kept.reads_days)
+
+
+def _plates_at_once(count: int) -> str:
+    return "one plate" if count == 1 else f"up to {count} plates"
 
 
 def _sharing(policy: Policy) -> Part:
@@ -271,6 +280,8 @@ def _sharing(policy: Policy) -> Part:
         most = "as agreed" if rule.row_limit is None else f"{rule.row_limit:,}"
         name = f"{rule.name} ({rule.agency})" if rule.name else rule.agency
         detail = "as agreed" if rule.redaction == OPEN else ", ".join(seen_words(rule.redaction))
+        if rule.plates_per_query is not None:
+            detail += f"; a search names {_plates_at_once(rule.plates_per_query)}"
         rows.append((name, purposes, kinds, back, most, detail))
     columns = ("Agency", "Purposes", "Data", "Reach back, at most", "Reads at once", "Detail")
     return Part(

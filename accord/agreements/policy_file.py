@@ -11,7 +11,7 @@ from pydantic import Field as Limit
 from pydantic_core import PydanticCustomError
 
 from accord.agreements.shapes import Days, Text
-from accord.model import MAX_ROWS
+from accord.model import MAX_PLATES, MAX_ROWS
 from accord.strict_toml import StrictModel
 
 MAX_PASSAGE = 4000
@@ -28,6 +28,7 @@ Passage = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_PASSAGE), AfterValidator(_words)
 ]
 _Rows = Annotated[int, Limit(ge=1, le=MAX_ROWS)]
+_Plates = Annotated[int, Limit(ge=1, le=MAX_PLATES)]
 _Count = Annotated[int, Limit(ge=1, le=10_000_000)]
 _Latitude = Annotated[float, Limit(ge=-90, le=90, allow_inf_nan=False)]
 _Longitude = Annotated[float, Limit(ge=-180, le=180, allow_inf_nan=False)]
@@ -39,6 +40,7 @@ class OwnEntry(StrictModel):
     purposes: list[str] = Limit(min_length=1)
     look_back_days: Days
     row_limit: _Rows
+    plates_per_query: _Plates = 1
     training_within_days: Days
     case_number: str = "optional"
     reason: str = "optional"
@@ -53,6 +55,7 @@ class PartnerEntry(StrictModel):
     kinds: list[str] | None = Limit(default=None, min_length=1)
     look_back_days: Days | None = None
     row_limit: _Rows | None = None
+    plates_per_query: _Plates | None = None
     time: str = "exact"
     place: str = "exact"
     camera: str = "exact"
@@ -85,6 +88,7 @@ class RetentionEntry(StrictModel):
     reads_days: Days
     photos_days: Days
     hot_list_days: Days
+    hits_days: Days | None = None
 
 
 class RatesEntry(StrictModel):

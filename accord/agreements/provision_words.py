@@ -54,7 +54,7 @@ def officer_words(needs: Eligibility, open_keys: Collection[str] = ()) -> str:
 
 
 def limits_words(limits: Limits, open_keys: Collection[str] = ()) -> str:
-    """Return how far back, how many rows, how many queries."""
+    """Return how far back, how many rows and plates, how many queries."""
     back = f"{limits.look_back_days} days at most"
     rows = f"{limits.row_limit} rows at once"
     if "limits.look_back_days" in open_keys:
@@ -64,6 +64,8 @@ def limits_words(limits: Limits, open_keys: Collection[str] = ()) -> str:
     text = f"Searches reach back {back}"
     text += "".join(f", for {purpose} {days}" for purpose, days in limits.by_purpose)
     text += f" and give {rows}."
+    if limits.plates_per_query > 1:
+        text += f" One search may name {limits.plates_per_query} plates."
     rates = limits.rates
     for count, whom in (
         (rates.officer_per_day, "an officer a day"),
@@ -145,11 +147,14 @@ def _hot_lists(rule: HotListRule) -> str:
     shown = [name for name, shared in texts if shared]
     what = f"the {', '.join(shown)} of an entry" if shown else "only that there is an entry"
     sources = "any source" if rule.sources is None else " and ".join(sorted(rule.sources))
+    if rule.lists is not None:
+        sources += f", of the lists {' and '.join(sorted(rule.lists))} alone"
     age = (
         "" if rule.max_age_s is None else f" An entry is too old after {rule.max_age_s // 3600} h."
     )
     stale = "withheld" if rule.stale is Stale.WITHHELD else "marked"
-    return f"From {sources}: {what}.{age} What is too old is {stale}."
+    hits = f" Hits may be asked for of {' and '.join(sorted(rule.hits))}." if rule.hits else ""
+    return f"From {sources}: {what}.{age} What is too old is {stale}.{hits}"
 
 
 def _role(role: Role) -> str:

@@ -61,8 +61,10 @@ class Stale(StrEnum):
 class HotListRule:
     """Which entries of hot lists are shared, and what of them.
 
-    ``sources`` None: any. ``max_age_s`` None: as the list's own source says.
-    ``list``, ``source``, ``category`` tell which of an entry's texts are shared.
+    ``sources`` and ``lists`` None: any. ``max_age_s`` None: as the list's own
+    source says. ``list``, ``source``, ``category`` tell which of an entry's
+    texts are shared. ``hits`` are the lists whose hits may be asked for: none
+    that is not named.
     """
 
     section: str
@@ -72,6 +74,8 @@ class HotListRule:
     list: bool
     source: bool
     category: bool
+    lists: frozenset[str] | None = None
+    hits: frozenset[str] = frozenset()
 
 
 class Export(StrEnum):

@@ -44,6 +44,8 @@ class HotListsEntry(StrictModel):
     sources: list[Text] | None = Limit(default=None, min_length=1)
     max_age_hours: int | None = Limit(default=None, ge=1, le=8784)
     stale: str = "marked"
+    lists: list[Text] | None = Limit(default=None, min_length=1)
+    hits: list[Text] | None = Limit(default=None, min_length=1)
 
 
 class ExportEntry(StrictModel):

@@ -14,6 +14,8 @@ shared = ["list", "source", "category"]   # or ["nothing"]: a hit alone is told
 sources = ["State bureau"]           # left out: any
 max_age_hours = 24                   # left out: as the list says itself
 stale = "withheld"                   # or "marked"
+lists = ["Stolen vehicles"]          # left out: any
+hits = ["Stolen vehicles"]           # whose hits: with the kind "hits"; left out: none
 [export]
 section = "II.A"
 allowed = "case-number"              # or "free", "never"
@@ -86,7 +88,7 @@ from accord.agreements.provisions_file import (
 )
 from accord.agreements.questions import UNDECIDED, decided
 from accord.agreements.reading import Source
-from accord.model import AreaBox
+from accord.model import AreaBox, Kind
 
 NOT_HELD = "not held"
 CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
@@ -103,6 +105,7 @@ def read_provisions(source: Source, file: ManifestFile, parties: Sequence[str]) 
         InputError: naming line and key.
     """
     audits, renegotiation = file.audits, file.renegotiation
+    _check_hits(source, file)
     return Provisions(
         requesters=_requesters(source, file.requesters) if file.requesters else None,
         territory=_territory(source, file.territory) if file.territory else None,
@@ -194,7 +197,8 @@ def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
     if entry.shared != [_NOTHING]:
         for text in entry.shared:
             source.word(key, text, _HOT_LIST_TEXTS, "a text of an entry")
-    source.unique(["hot_lists", "sources"], entry.sources or [])
+    for name in ("sources", "lists", "hits"):
+        source.unique(["hot_lists", name], getattr(entry, name) or [])
     words = [*(member.value for member in Stale), UNDECIDED]
     stale = source.word(["hot_lists", "stale"], entry.stale, words, "a rule")
     return HotListRule(
@@ -205,7 +209,24 @@ def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
         list="list" in entry.shared,
         source="source" in entry.shared,
         category="category" in entry.shared,
+        lists=None if entry.lists is None else frozenset(entry.lists),
+        hits=frozenset(entry.hits or ()),
     )
+
+
+def _check_hits(source: Source, file: ManifestFile) -> None:
+    """Refuse a text that shares hits and names no list of them, or the other way round."""
+    kind, named = Kind.HITS in file.scope.kinds, file.hot_lists is not None and file.hot_lists.hits
+    if kind and not named:
+        raise source.error(
+            ["scope", "kinds"], 'holds "hits", yet nothing says of which lists',
+            'add hits = ["name of a list"] to [hot_lists]',
+        )  # fmt: skip
+    if named and not kind:
+        raise source.error(
+            ["hot_lists", "hits"], 'is given although scope.kinds does not hold "hits"',
+            'remove it, or add "hits" there',
+        )  # fmt: skip
 
 
 def _export(source: Source, entry: ExportEntry) -> ExportRule:

@@ -208,6 +208,12 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
         f"no more than {limits.row_limit} rows are asked for", limits.section,
         Code.ROW_LIMIT_EXCEEDED,
     )  # fmt: skip
+    several = "one plate"
+    if limits.plates_per_query > 1:
+        several = f"{limits.plates_per_query} plates at most"
+    yield _rule(
+        f"one search names {several}", limits.section, Code.PLATES_NOT_AGREED,
+    )  # fmt: skip
     yield _rule(
         "the search uses only fields that are shared",
         manifest.fields.section, Code.FIELD_NOT_SHARED,

@@ -27,8 +27,11 @@ from accord.model import (
     Certification,
     Credential,
     ExactPlate,
+    HitsOf,
     HotListPlate,
+    LookAlikePlate,
     PhotoOf,
+    PlateList,
     Query,
     Selector,
     WildcardPlate,
@@ -59,6 +62,7 @@ ABOUT_THE_AGREEMENT = frozenset(
         Code.ONWARD_SHARING,
         Code.LOOK_BACK_EXCEEDED,
         Code.ROW_LIMIT_EXCEEDED,
+        Code.PLATES_NOT_AGREED,
         Code.FIELD_NOT_SHARED,
     }
 )
@@ -210,7 +214,15 @@ def _selector(fields: Mapping[str, str]) -> Selector:
             return WildcardPlate("00*")
         case "hot-list":
             return HotListPlate("0")
-        case "area":
+        case "hits":
+            return HitsOf(AreaBox(0, 0, 1, 1) if "area" in fields else ExactPlate("0"))
+        case "look-alike":
+            return LookAlikePlate("0")
+        case "plates":
+            # How many they were decides.
+            count = fields.get("plates", "").count(",") + 1
+            return PlateList(tuple(ExactPlate(str(number)) for number in range(count)))
+        case "area" | "circle" | "polygon":
             return AreaBox(0, 0, 1, 1)
         case "photo":
             return PhotoOf(bytes(16))

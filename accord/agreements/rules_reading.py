@@ -96,7 +96,7 @@ def read_limits(source: Source, entry: LimitsEntry, purposes: PurposesEntry) -> 
     )
     by_purpose = tuple(sorted(entry.by_purpose.items()))
     back, rows = entry.look_back_days or 1, entry.row_limit or 1
-    return Limits(entry.section, back, rows, by_purpose, rates)
+    return Limits(entry.section, back, rows, by_purpose, rates, entry.plates_per_query)
 
 
 def read_eligibility(source: Source, entry: EligibilityEntry) -> Eligibility:

@@ -8,9 +8,14 @@ itself adds the time. Values are text; every filter of the query is there.
 from accord.clock import iso
 from accord.model import (
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     ExactPlate,
+    HitsOf,
     HotListPlate,
+    LookAlikePlate,
     PhotoOf,
+    PlateList,
     Query,
     Selector,
     WildcardPlate,
@@ -26,11 +31,26 @@ def selector_fields(selector: Selector) -> dict[str, str]:
             return {"asked": "pattern", "plate": pattern, "state": state}
         case HotListPlate(plate, state):
             return {"asked": "hot-list", "plate": plate, "state": state}
+        case LookAlikePlate(plate, state, most):
+            said = {"asked": "look-alike", "plate": plate, "state": state}
+            return said | {"substitutions": str(most)}
+        case PlateList(several):
+            plates = ",".join(f"{one.state}:{one.plate}" for one in several)
+            return {"asked": "plates", "plates": plates}
         case AreaBox(south, west, north, east):
-            edges = ",".join(f"{edge / 10**7:.7f}" for edge in (south, west, north, east))
-            return {"asked": "area", "area": edges}
+            return {"asked": "area", "area": _degrees(south, west, north, east)}
+        case AreaCircle(lat, lon, radius_m):
+            return {"asked": "circle", "area": f"{_degrees(lat, lon)},{radius_m} m"}
+        case AreaPolygon(points):
+            return {"asked": "polygon", "area": " ".join(_degrees(*point) for point in points)}
+        case HitsOf(of):
+            return selector_fields(of) | {"asked": "hits"}
         case PhotoOf(read_id):
             return {"asked": "photo", "read_id": read_id.hex()}
+
+
+def _degrees(*edges: int) -> str:
+    return ",".join(f"{edge / 10**7:.7f}" for edge in edges)
 
 
 def query_fields(query: Query, digest: bytes) -> dict[str, str]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from accord.audit import store
 from accord.audit.leaf import commit
 from accord.audit.merkle import Frontier, leaf_hash
-from accord.audit.sealing import Sealed, Sealer, unpack
+from accord.audit.sealing import Sealed, Sealer, unpack, values_of
 from accord.audit.store import Broken, Row
 from accord.clock import iso
 from accord.errors import Code, InputError, Refused, Unverified
@@ -133,7 +133,7 @@ class AuditReader:
                 text = f"Entry {row.index} of {self.path} is broken: {error.problem}."
                 raise Refused(Code.STORE_CORRUPT, text=text) from None
             # Terms are short and lie in the file: the opened fields decide.
-            if all(shown.fields.get(name) == value for name, value in wanted.equal.items()):
+            if all(value in values_of(shown.fields, name) for name, value in wanted.equal.items()):
                 yield shown
 
     def verify(self) -> Verification:

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 # Shown elsewhere in the line, or only of use to a program (--json has them all).
-_COUNTED = ("reads", "photos", "entries")
+_COUNTED = ("reads", "photos", "entries", "hits")
 
 
 class _Keys(StrictModel):
@@ -122,10 +122,13 @@ def asked(fields: Mapping[str, str]) -> str:
     kind = fields.get("asked", "")
     if not kind:
         return ""
-    what = fields.get("plate") or fields.get("area") or fields.get("read_id", "")
+    asked = ("plate", "plates", "area", "read_id")
+    what = next((fields[name] for name in asked if fields.get(name)), "")
     parts = [f"{kind} {what}"]
     if fields.get("state"):
         parts.append(f"state {fields['state']}")
+    if fields.get("substitutions"):
+        parts.append(f"substitutions up to {fields['substitutions']}")
     if "from" in fields:
         parts.append(f"from {fields['from']} to {fields.get('to', '')}")
     if fields.get("fields"):

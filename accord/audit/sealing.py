@@ -105,6 +105,17 @@ def unpack(data: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
     return fields, salts
 
 
+def values_of(fields: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the values by which a record is found in a field.
+
+    Each of several plates is found as if it had been asked for alone.
+    """
+    own = (fields[name],) if fields.get(name) else ()
+    if name != "plate" or not fields.get("plates"):
+        return own
+    return (*own, *(one.rpartition(":")[2] for one in fields["plates"].split(",")))
+
+
 class Sealer:
     """Seals and opens the records of one log, and computes its search terms."""
 
@@ -158,11 +169,9 @@ class Sealer:
     def terms(self, fields: Mapping[str, str]) -> list[bytes]:
         """Return the search terms of a record: its indexed fields that hold something."""
         return [
-            self._repeated(name, fields[name])
-            if name in _REPEATED
-            else self.term(name, fields[name])
-            for name in INDEXED & fields.keys()
-            if fields[name]
+            self._repeated(name, value) if name in _REPEATED else self.term(name, value)
+            for name in INDEXED
+            for value in values_of(fields, name)
         ]
 
 

@@ -64,6 +64,10 @@ def new(
     texts: Annotated[
         Path | None, typer.Option(help="A folder with the text of each section, such as II.A.txt.")
     ] = None,
+    hits: Annotated[
+        list[str] | None,
+        typer.Option(help="A hot list whose hits may be asked for (repeat for more)."),
+    ] = None,
 ) -> None:
     """Write a draft on the MOA's terms between the agencies whose roots are pinned.
 
@@ -82,6 +86,7 @@ def new(
         time_zone=zone,
         undecided=MOA_QUESTIONS,
         texts=held,
+        hits=tuple(hits or ()),
     )
     write_new(out, data)
     manifest = read_manifest(out)

@@ -1,4 +1,6 @@
-"""``accord query``: plate, partial, area, hotlist, photo; and ``accord directory``.
+"""``accord query``: plate, partial, lookalike, plates, area, circle, polygon, hotlist, hits, photo.
+
+Beside it ``accord directory``.
 
 Other users of a machine can see the arguments of its programs: give ``-`` for
 the plate or the reason, and it is asked for, or read from standard input.
@@ -18,24 +20,15 @@ from typing import Annotated
 import typer
 
 from accord import model
-from accord.cli import show
+from accord.cli import selecting, show
 from accord.client import AccordClient, Question
 from accord.clock import SystemClock, to_datetime, to_ms
-from accord.codec import check_approval, check_area, check_window
+from accord.codec import check_approval, check_window
 from accord.errors import Code, InputError, Refused
-from accord.model import (
-    AreaBox,
-    ExactPlate,
-    HotListPlate,
-    PhotoOf,
-    Selector,
-    SharedRead,
-    WildcardPlate,
-    Window,
-)
-from accord.plates import check_pattern, check_state, normalise
+from accord.model import Selector, SharedRead, Window
+from accord.plates import MAX_SUBSTITUTIONS, SUBSTITUTIONS
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
-from accord.results import Result
+from accord.results import Hit, Result
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -60,6 +53,9 @@ Attest = Annotated[
     typer.Option("--attest", help="A clause that you declare by asking (repeat for more)."),
 ]
 State = Annotated[str, typer.Option(help="Issuing state, such as CA; empty for any.")]
+Substitutions = Annotated[
+    int, typer.Option(help="So many characters may differ.", min=1, max=MAX_SUBSTITUTIONS)
+]
 All = Annotated[bool, typer.Option("--all", help="Ask page after page until nothing is left.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
@@ -117,24 +113,6 @@ def _checked(selector: Selector, since: str, until: str) -> tuple[Selector, Wind
     return selector, check_window(window)
 
 
-def _said(text: str, what: str) -> str:
-    """Return the text, or where it is ``-`` a line of standard input.
-
-    Raises:
-        InputError: there is no line.
-    """
-    if text != "-":
-        return text
-    if sys.stdin.isatty():
-        # Not on standard output, which may go to a file or a program.
-        sys.stderr.write(f"{what}: ")
-        sys.stderr.flush()
-    line = sys.stdin.readline()
-    if not line:
-        raise InputError("standard input", f"ended before the {what.lower()}", "write it there")
-    return line.strip()
-
-
 def _usage(work: Refused) -> InputError:
     return InputError("query", work.text)
 
@@ -163,7 +141,7 @@ def _ask(
     if as_json and as_csv:
         raise InputError("--json, --csv", "are given both", "choose one form")
     try:
-        selector, window = _checked(_selector(make), since, until)
+        selector, window = _checked(selecting.selector(make), since, until)
     except Refused as refused:
         if refused.code is Code.BAD_QUERY:
             raise _usage(refused) from None
@@ -172,7 +150,7 @@ def _ask(
         selector=selector,
         purpose=purpose,
         case_number=case,
-        reason=_said(reason, "Reason"),
+        reason=selecting.said(reason, "Reason"),
         window=window,
         row_limit=limit,
         on_behalf_of=on_behalf_of,
@@ -205,35 +183,11 @@ async def _run(config: Path, question: Question, *, every_page: bool) -> Result:
         if not every_page:
             return await client.ask(question)
         reads: list[SharedRead] = []
+        hits: list[Hit] = []
         async for page in client.pages(question):
             reads += page.reads
-        return replace(page, reads=tuple(reads))
-
-
-def _selector(make: Sequence[object]) -> Selector:
-    match list(make):
-        case ["plate", str(plate), str(state)]:
-            return ExactPlate(normalise(_said(plate, "Plate")), check_state(state))
-        case ["partial", str(pattern), str(state)]:
-            return WildcardPlate(check_pattern(_said(pattern, "Pattern")), check_state(state))
-        case ["hotlist", str(plate), str(state)]:
-            return HotListPlate(normalise(_said(plate, "Plate")), check_state(state))
-        case ["area", str(box)]:
-            return _area(box)
-        case ["photo", str(read_id)] if re.fullmatch(r"[0-9a-f]{32}", read_id):
-            return PhotoOf(bytes.fromhex(read_id))
-    raise InputError("read id", "is not 32 hex digits", "copy it from an answer: --json shows it")
-
-
-def _area(text: str) -> AreaBox:
-    try:
-        edges = [round(float(part) * 10**7) for part in text.split(",")]
-        south, west, north, east = edges
-    except (ValueError, OverflowError):
-        raise InputError(
-            "area", "is not four numbers", "write SOUTH,WEST,NORTH,EAST in degrees"
-        ) from None
-    return check_area(AreaBox(south, west, north, east))
+            hits += page.hits
+        return replace(page, reads=tuple(reads), hits=tuple(hits))
 
 
 @app.command()
@@ -290,6 +244,61 @@ def partial(
          as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
+@app.command()
+def lookalike(
+    plate: Annotated[str, typer.Argument(help="The plate as it was read or seen, or -.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    state: State = "",
+    substitutions: Substitutions = SUBSTITUTIONS,
+    since: Since = "7d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for plates that look like this one: 0 for O, 8 for B and so on."""
+    _ask(config, ("lookalike", plate, state, substitutions), purpose=purpose, case=case,
+         reason=reason, since=since, until=until, limit=limit, agencies=agency,
+         on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval,
+         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+
+
+@app.command()
+def plates(
+    plates: Annotated[list[str], typer.Argument(help="Plates, each such as CA:7ABC123; or -.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "7d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for several plates at once, where the agreement says how many."""
+    _ask(config, ("plates", *plates), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval,
+         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+
+
 # A box that begins south of the equator begins with a minus, as options do.
 @app.command(context_settings={"ignore_unknown_options": True})
 def area(
@@ -318,6 +327,58 @@ def area(
 
 
 @app.command()
+def circle(
+    circle: Annotated[str, typer.Argument(help="LAT,LON,METRES: centre in degrees, radius.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "1d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for the reads in a circle."""
+    _ask(config, ("circle", circle), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval,
+         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+
+
+@app.command()
+def polygon(
+    corners: Annotated[list[str], typer.Argument(help="LAT,LON of each corner, in order.")],
+    purpose: Purpose,
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "1d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask for the reads in a polygon of 3 to 64 corners."""
+    _ask(config, ("polygon", *corners), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval,
+         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+
+
+@app.command()
 def hotlist(
     plate: Annotated[str, typer.Argument(help="The whole plate, or -.")],
     purpose: Purpose,
@@ -338,6 +399,36 @@ def hotlist(
          since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
          as_json=as_json, as_csv=as_csv)  # fmt: skip
+
+
+@app.command()
+def hits(
+    purpose: Purpose,
+    plate: Annotated[str, typer.Argument(help="A plate as it stands on a list, or -.")] = "",
+    state: State = "",
+    box: Annotated[
+        str, typer.Option("--area", help="SOUTH,WEST,NORTH,EAST in degrees, without a plate.")
+    ] = "",
+    case: Case = "",
+    reason: Reason = "",
+    since: Since = "7d",
+    until: Until = "now",
+    limit: Limit = 100,
+    agency: Agencies = None,
+    on_behalf_of: OnBehalf = "",
+    attest: Attest = None,
+    offence: Offence = "",
+    approval: Approval = "",
+    every_page: All = False,
+    config: Config = DEFAULT,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Ask which reads met a hot list when they arrived: of one plate, or in an area."""
+    _ask(config, ("hits", plate, state, box), purpose=purpose, case=case, reason=reason,
+         since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
+         attest=attest, offence=offence, approval=approval, as_json=as_json,
+         as_csv=as_csv, every_page=every_page)  # fmt: skip
 
 
 @app.command()

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from accord.cli.cells import cell, plain, shown
 from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
-from accord.model import READ_NOTICE, Photo, SharedRead
+from accord.hot_lists import HIT_NOTICE, HotListEntry
+from accord.model import LOOSE_NOTICE, READ_NOTICE, Photo, SharedRead
 from accord.received import MARKS
-from accord.results import AgencyOutcome, Result
+from accord.results import AgencyOutcome, Hit, Result
 
 
 def console() -> Console:
@@ -40,6 +41,7 @@ def read_json(
         "delete_by": None if delete_by_ms is None else iso(delete_by_ms),
         "plate": read.plate,
         "state": read.state,
+        "substitutions": read.substitutions,
         "captured_at": iso(read.captured_ms),
         "time_step_s": read.time_step_ms / 1000,
         "latitude": place.lat_e7 / 10**7 if place else None,
@@ -96,19 +98,58 @@ def result_json(result: Result) -> dict[str, Any]:
                 "agency": e.agency,
                 "recipient": result.recipient,
                 "delete_by": outcomes[e.agency]["delete_by"],
-                "list": e.entry.list,
-                "source": e.entry.source,
-                "plate": e.entry.plate,
-                "state": e.entry.state,
-                "category": e.entry.category,
-                "published_at": iso(e.entry.published_ms),
+                **_entry_json(e.entry),
                 "stale": e.stale,
             }
             for e in result.entries
         ],
+        "hits": [_hit_json(hit, result) for hit in result.hits],
+        "lists": [
+            {
+                "agency": one.agency,
+                "list": one.state.list,
+                "source": one.state.source,
+                "published_at": iso(one.state.published_ms),
+                "stale": one.state.stale,
+                "not_matched": one.state.not_matched,
+            }
+            for one in result.lists
+        ],
         "waiting": result.waiting,
         "warnings": list(result.warnings),
         "notice": READ_NOTICE,
+    }
+
+
+def _entry_json(entry: HotListEntry) -> dict[str, Any]:
+    return {
+        "list": entry.list,
+        "source": entry.source,
+        "plate": entry.plate,
+        "state": entry.state,
+        "category": entry.category,
+        "published_at": iso(entry.published_ms),
+    }
+
+
+def _hit_json(hit: Hit, result: Result) -> dict[str, Any]:
+    """Return a hit as JSON content; ``read_id`` says which read it is of."""
+    read, shared = hit.read, hit.shared
+    due = result.delete_by_ms(read)
+    return {
+        "read_id": read.read_id.hex(),
+        "agency": read.originator,
+        "recipient": result.recipient,
+        "delete_by": None if due is None else iso(due),
+        "read_plate": read.plate,
+        "read_state": read.state,
+        "captured_at": iso(read.captured_ms),
+        "match": "possible" if shared.possible else "exact",
+        **_entry_json(shared.entry),
+        "list_age_s": hit.age_ms // 1000,
+        "stale": shared.stale,
+        "still_listed": shared.still_listed,
+        "notice": shared.notice,
     }
 
 
@@ -123,21 +164,33 @@ def result(result: Result, *, as_json: bool, as_csv: bool) -> None:
 
 
 _READ_COLUMNS = (
-    "read_id", *MARKS, "plate", "state", "captured_at", "time_step_s", "latitude", "longitude",
-    "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour", "body", "confidence",
-    "photo",
+    "read_id", *MARKS, "plate", "state", "substitutions", "captured_at", "time_step_s",
+    "latitude", "longitude", "within_m", "camera", "camera_is_pseudonym", "make", "model", "colour",
+    "body", "confidence", "photo",
 )  # fmt: skip
 _ENTRY_COLUMNS = (
     *MARKS, "list", "source", "plate", "state", "category", "published_at", "stale",
 )  # fmt: skip
 
 
+_HIT_COLUMNS = (
+    "read_id", *MARKS, "match", "read_plate", "read_state", "captured_at", "time_step_s",
+    "latitude", "longitude", "within_m", "camera", "list", "source", "plate", "state", "category",
+    "published_at", "list_age_s", "stale", "still_listed", "notice",
+)  # fmt: skip
+
+
 def _csv(result: Result) -> None:
     """Write rows to standard output, what became of the question to standard error."""
     content = result_json(result)
-    entries = content["hot_list"]
+    entries, hits = content["hot_list"], content["hits"]
     columns: Sequence[str] = _ENTRY_COLUMNS if entries else _READ_COLUMNS
     rows = entries or content["reads"]
+    if hits:
+        # A read may have several: its own columns stand beside each.
+        reads = {(row["agency"], row["read_id"]): row for row in rows}
+        columns = _HIT_COLUMNS
+        rows = [reads[hit["agency"], hit["read_id"]] | hit for hit in hits]
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for row in rows:
@@ -148,7 +201,7 @@ def _csv(result: Result) -> None:
         whom = f" Contact: {outcome.contact}" if outcome.contact else ""
         said = f"{outcome.agency}: {outcome_text(outcome)}{section} {outcome.text}{whom}"
         sys.stderr.write(plain(said) + "\n")
-    for warning in result.warnings:
+    for warning in (*result.warnings, *_list_warnings(result)):
         sys.stderr.write(plain(f"Warning: {warning}") + "\n")
     sys.stderr.write(READ_NOTICE + "\n")
 
@@ -166,16 +219,23 @@ def _when(read: SharedRead) -> str:
     return text + (f" (to {step // 60} min)" if step >= 60 else "")
 
 
+def _plate(read: SharedRead) -> str:
+    text = f"{read.plate} {read.state}".strip()
+    return f"{text} (loose: {read.substitutions})" if read.substitutions else text
+
+
 def people(result: Result, out: Console) -> None:
-    """Print tables: reads, hot-list entries, the outcome of every agency, the notice."""
-    if result.reads:
+    """Print tables: reads, entries, hits, the outcome of every agency, the notice."""
+    if result.hits:
+        _people_hits(result.hits, out)
+    elif result.reads:
         table = Table("Time (UTC)", "Plate", "Agency", "Place", "Camera", "Vehicle", "Photo")
         for read in result.reads:
             vehicle = read.vehicle
             seen = " ".join(filter(None, (vehicle.colour, vehicle.make))) if vehicle else ""
             row = (
                 _when(read),
-                f"{read.plate} {read.state}".strip(),
+                _plate(read),
                 read.originator,
                 _where(read),
                 read.camera or "none given",
@@ -184,6 +244,8 @@ def people(result: Result, out: Console) -> None:
             )
             table.add_row(*map(shown, row))
         out.print(table)
+    if any(read.substitutions for read in result.reads):
+        out.print(LOOSE_NOTICE)
     for entry in result.entries:
         age = "STALE: the list is older than it may be" if entry.stale else "current"
         text = (
@@ -191,6 +253,10 @@ def people(result: Result, out: Console) -> None:
             f"{entry.entry.category}, published {iso(entry.entry.published_ms)}, {age}"
         )
         out.print(shown(text))
+    for line in _list_warnings(result):
+        out.print(shown(line))
+    if result.entries:
+        out.print(HIT_NOTICE)
     outcomes = Table("Agency", "Outcome", "Rows", "Section", "What it says")
     for outcome in result.outcomes:
         said = outcome.text
@@ -208,6 +274,45 @@ def people(result: Result, out: Console) -> None:
     for warning in result.warnings:
         out.print(shown(f"Warning: {warning}"))
     out.print(READ_NOTICE)
+
+
+def _list_warnings(result: Result) -> Iterator[str]:
+    """Yield what must be known of lists that are too old: not to be on them means little."""
+    for one in result.lists:
+        state = one.state
+        name = f"The hot list {state.list or '(not named)'} of {one.agency}"
+        if state.not_matched:
+            since = iso(state.published_ms)
+            yield f"{name} is NOT MATCHED: it was published {since} and is past its limit."
+        elif state.stale:
+            yield f"{name} is STALE: it was published {iso(state.published_ms)}."
+
+
+def _people_hits(hits: Sequence[Hit], out: Console) -> None:
+    table = Table("Time (UTC)", "Read", "Match", "Listed", "Category", "List", "Its age then",
+                  "Agency", "Place", "Camera")  # fmt: skip
+    for hit in hits:
+        read, shared = hit.read, hit.shared
+        entry = shared.entry
+        age = f"up to {hit.age_ms // 3_600_000 + 1} h" + ", STALE" * shared.stale
+        listed = f"{entry.plate} {entry.state or '(no state)'}"
+        named = f"{entry.list or 'not named'} of {entry.source or 'a source not named'}"
+        row = (
+            _when(read),
+            f"{read.plate} {read.state or '(no state)'}",
+            "POSSIBLE" if shared.possible else "exact",
+            listed + ", LISTED NO LONGER" * (not shared.still_listed),
+            entry.category or "not named",
+            named,
+            age,
+            read.originator,
+            _where(read),
+            read.camera or "none given",
+        )
+        table.add_row(*map(shown, row))
+    out.print(table)
+    for notice in dict.fromkeys(hit.shared.notice for hit in hits):
+        out.print(shown(notice))
 
 
 def save_photo(photo: Photo, path: Path) -> None:

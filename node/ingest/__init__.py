@@ -71,4 +71,5 @@ def _store(batch: list[Read], store: ReadStore, report: IngestReport) -> None:
     added = store.add(batch)
     report.taken += added.taken
     report.duplicates += len(added.duplicates)
+    report.hits += added.hits
     batch.clear()

@@ -43,13 +43,14 @@ class Parsed:
 
 @dataclass
 class IngestReport:
-    """Counts; ``seen`` is always the sum of the other four."""
+    """Counts; ``seen`` is always the sum of the other four, ``hits`` are on hot lists."""
 
     taken: int = 0
     duplicates: int = 0
     passed: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
+    hits: int = 0
 
     @property
     def seen(self) -> int:

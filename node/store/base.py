@@ -9,22 +9,33 @@ The rules that every store keeps:
   can't find out more than the answer says.
 * What the owner withholds is filtered first: before the limit, the cost bound
   and the cursor (MOA II.A).
+* What a search costs is bounded before it runs, by what is asked or by what of
+  the matches is visible.
 * A bucket disappears as a whole when the look-back or the retention reaches
   its start: watching a row vanish doesn't tell its exact time either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read, WildcardPlate, Window
+from accord.hot_lists import HotListEntry
+from accord.model import AreaBox, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
+from accord.plates import substitutions
 
 MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()
 
-SearchSelector = ExactPlate | WildcardPlate | AreaBox
 Cancelled = Callable[[], bool]
+
+
+def away(selector: ReadSelector, plate: str) -> int:
+    """Return the substitutions between a loose selector and a plate that it finds, else 0."""
+    if not isinstance(selector, LookAlikePlate):
+        return 0
+    return substitutions(selector.plate, plate) or 0
 
 
 class StoredRead(NamedTuple):
@@ -41,11 +52,14 @@ class Cursor:
 
     ``bucket`` is ``captured_ms // time_step_ms``; ``snapshot`` the highest row
     number when the first page was read, so that later pages see the same set.
+    ``rank`` is the number of substitutions: of plates that look alike the
+    closest come first.
     """
 
     bucket: int
     tag: int
     snapshot: int
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class Search:
     before it is seen. ``limit`` is in rows, 1 or more.
     """
 
-    selector: SearchSelector
+    selector: ReadSelector
     window: Window
     redaction: Redaction
     withholding: Withholding
@@ -70,7 +84,8 @@ class Page:
     """Rows of one page; ``cursor`` is None when ``complete``.
 
     ``withheld`` counts matching rows that the owner withholds, up to
-    :data:`MAX_WITHHELD_COUNT`: for the owner's own log, never for the asker.
+    :data:`MAX_WITHHELD_COUNT`, in the part of the search that was looked
+    through for this page: for the owner's own log, never for the asker.
     """
 
     rows: tuple[StoredRead, ...]
@@ -84,11 +99,13 @@ class Page:
 class Added:
     """What became of reads handed to :meth:`ReadStore.add`.
 
-    ``duplicates`` are the places, in the order given, of reads stored before.
+    ``duplicates`` are the places, in the order given, of reads stored before;
+    ``hits`` counts the entries of hot lists that the others met.
     """
 
     taken: int
     duplicates: tuple[int, ...]
+    hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class Counts:
     reads: int
     plates: int
     entries: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +125,157 @@ class Due:
     reads: int
     photos: int
     entries: int
+    hits: int
     oldest_ms: int | None
     newest_ms: int | None
 
 
+class Listed(NamedTuple):
+    """One entry of a hot list: a normalised plate, its state ("" unknown), a purpose."""
+
+    plate: str
+    state: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class HotList:
+    """A hot list as it is held.
+
+    Times are ms UTC. Older than ``max_age_s`` after its publication it is
+    stale: shown so, and matched. Past ``hard_limit_s`` it matches nothing.
+    ``file_digest`` is SHA-256 of the file that it came from, b"" where that
+    was not noted.
+    """
+
+    name: str
+    source: str
+    published_ms: int
+    max_age_s: int
+    hard_limit_s: int
+    imported_ms: int
+    entries: int
+    file_digest: bytes = b""
+
+    def stale_at(self, now_ms: int) -> bool:
+        """Tell whether the list is older than its maximum age (MOA III)."""
+        return now_ms - self.published_ms > self.max_age_s * 1000
+
+    def refused_at(self, now_ms: int) -> bool:
+        """Tell whether the list is past its hard limit: nobody may act on it any longer."""
+        return now_ms - self.published_ms > self.hard_limit_s * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HitSearch:
+    """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
+
+    ``rule`` says which hits may be seen, None: all. The rest is as in :class:`Search`.
+    """
+
+    of: ExactPlate | AreaBox
+    window: Window
+    redaction: Redaction
+    withholding: Withholding
+    earliest_ms: int
+    limit: int
+    rule: HotListRule | None = None
+    after: Cursor | None = None
+
+
+class StoredHit(NamedTuple):
+    """What a read met when it arrived (``matched_ms``), and whether it is listed now."""
+
+    entry: HotListEntry
+    possible: bool
+    matched_ms: int
+    notice: str
+    still_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HitPage:
+    """A page of reads, and what each of them met, by its row number."""
+
+    page: Page
+    hits: Mapping[int, tuple[StoredHit, ...]]
+
+
+class HotListStore(Protocol):
+    """Hot lists of one agency. Errors as :class:`ReadStore`."""
+
+    def lists(self) -> tuple[HotList, ...]:
+        """Return what is held, by name."""
+
+    def entries(
+        self,
+        plate: str,
+        state: str,
+        withholding: Withholding = NOTHING_WITHHELD,
+        *,
+        earliest_ms: int = 0,
+    ) -> tuple[HotListEntry, ...]:
+        """Return the entries for a plate.
+
+        Lists published before ``earliest_ms`` are gone, and a list past its
+        hard limit says nothing.
+        """
+
+    def search_hits(self, search: HitSearch, cancelled: Cancelled | None = None) -> HitPage:
+        """Return one page of reads that met an entry.
+
+        Raises:
+            Refused: as :meth:`ReadStore.search`.
+        """
+
+    def listed(self, name: str) -> Iterator[Listed]:
+        """Yield all entries of one list, in no order that means anything.
+
+        Raises:
+            Refused: ``STORE_CORRUPT`` for an entry that can't be found again.
+        """
+
+    def replace(
+        self,
+        new: HotList,
+        entries: Collection[Listed],
+        *,
+        older: bool = False,
+        upon: HotList | None = None,
+    ) -> None:
+        """Put a list in the place of the one of its name, at once and as a whole.
+
+        ``older`` lets an older publication replace a newer one. ``upon`` is the
+        list from which the entries were made, which must still be held.
+
+        Raises:
+            InputError: a newer one is held, ``upon`` is not, or another import runs.
+        """
+
+    def delete_published(self, before_ms: int) -> int:
+        """Delete lists published before; return how many entries went."""
+
+    def delete_hits(self, before_ms: int) -> int:
+        """Delete hits of reads captured before; return how many."""
+
+
 class ReadStore(Protocol):
-    """Reads and hot lists of one agency.
+    """Reads of one agency, and beside them its hot lists.
 
     Every method raises ``Refused``: ``STORE_CORRUPT`` when the database is
     damaged, ``STORE_UNAVAILABLE`` when it is locked, full or unreadable.
     """
 
+    @property
+    def hot_lists(self) -> HotListStore:
+        """The hot lists."""
+
     def add(self, reads: Sequence[Read]) -> Added:
-        """Store reads, all or none; a ``source_id`` known already is a duplicate."""
+        """Store reads, all or none; a ``source_id`` known already is a duplicate.
+
+        Each new read is matched against the hot lists as they stand at this
+        moment, and its hits are stored with it or not at all.
+        """
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """Return one page.
@@ -138,21 +294,8 @@ class ReadStore(Protocol):
     ) -> StoredRead | None:
         """Return one read, unless it is withheld, too old or not there."""
 
-    def hot_list(
-        self,
-        plate: str,
-        state: str,
-        withholding: Withholding = NOTHING_WITHHELD,
-        *,
-        earliest_ms: int = 0,
-    ) -> tuple[HotListEntry, ...]:
-        """Return the entries for a plate; lists published before ``earliest_ms`` are gone."""
-
-    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
-        """Put these entries in the place of the whole list; return how many there are."""
-
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
-        """Count what is older than each of the three moments."""
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
+        """Count what is older than each of the four moments."""
 
     def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """Delete up to ``batch`` reads captured before; return how many.
@@ -163,9 +306,6 @@ class ReadStore(Protocol):
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """Take the photos from up to ``batch`` reads captured before; return how many."""
-
-    def delete_entries(self, before_ms: int) -> int:
-        """Delete hot-list entries published before; return how many."""
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""

@@ -129,7 +129,7 @@ class Connections:
     """Makes a :class:`Bounded` for each thread that asks, and closes them all."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._local = threading.local()
         self._all: list[Bounded] = []
         self._mutex = threading.Lock()
@@ -143,7 +143,7 @@ class Connections:
         mine: Bounded | None = getattr(self._local, "mine", None)
         if mine is None:
             try:
-                mine = Bounded(self._path)
+                mine = Bounded(self.path)
             except sqlite3.Error as error:
                 raise as_refusal(error) from None
             with self._mutex:
@@ -217,15 +217,38 @@ def lock_for_serving(path: Path) -> int:
     Raises:
         InputError: another process serves this store.
     """
-    lock = path.with_suffix(".lock")
+    descriptor = _locked(path.with_suffix(".lock"))
+    if descriptor is None:
+        raise InputError(
+            path, "another node is serving this store", "stop it first, or name another data folder"
+        )
+    return descriptor
+
+
+@contextmanager
+def importing(path: Path) -> Iterator[None]:
+    """Hold the lock that one import of a hot list holds at a time.
+
+    Raises:
+        InputError: another import is under way.
+    """
+    descriptor = _locked(path.with_suffix(".import.lock"))
+    if descriptor is None:
+        raise InputError(path, "another hot list is being imported", "wait until it is done")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(lock: Path) -> int | None:
+    """Return the descriptor of a lock file; None where somebody else holds it."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise InputError(
-            path, "another node is serving this store", "stop it first, or name another data folder"
-        ) from None
+        return None
     return descriptor
 
 

@@ -2,6 +2,8 @@
 
 from sqlite_utils import Database, Migrations
 
+from accord.lookalikes import skeleton
+
 MIGRATIONS = Migrations("node-reads")
 
 
@@ -70,3 +72,110 @@ def _upkeep(db: Database) -> None:
         "deleted INTEGER NOT NULL, rewritten_ms INTEGER NOT NULL) STRICT"
     )
     db.execute("INSERT INTO upkeep VALUES (1, 0, 0)")
+
+
+@MIGRATIONS(name="004-plates-by-state")
+def _plates_by_state(db: Database) -> None:
+    # A plate is number and state together. Ids only rise, so a copy in memory
+    # finds what is new; ``plates_gone`` tells it, without a plate, what is not
+    # there any longer (node/store/dictionary.py).
+    db.execute("DROP TABLE plates")
+    db.execute(
+        "CREATE TABLE plates (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "plate TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (plate, state)) STRICT"
+    )
+    db.execute("INSERT INTO plates (plate, state) SELECT DISTINCT plate, state FROM reads")
+    db.execute(
+        "CREATE TABLE plates_gone (seq INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "plate_id INTEGER NOT NULL) STRICT"
+    )
+    db.execute(
+        "CREATE TRIGGER plate_gone AFTER DELETE ON plates "
+        "BEGIN INSERT INTO plates_gone (plate_id) VALUES (old.id); END"
+    )
+
+
+@MIGRATIONS(name="004-hot-lists-by-number")
+def _hot_lists(db: Database) -> None:
+    # A list's entries are written under a new number, in parts; then one short
+    # transaction makes that number the list's, so it is replaced at once and
+    # nobody waits. Entries of a number that no list has are left over.
+    db.execute(
+        """
+        CREATE TABLE hot_lists (
+            list TEXT PRIMARY KEY,
+            number INTEGER NOT NULL UNIQUE,
+            source TEXT NOT NULL,
+            published_ms INTEGER NOT NULL,
+            max_age_s INTEGER NOT NULL,
+            hard_limit_s INTEGER NOT NULL,
+            imported_ms INTEGER NOT NULL,
+            entries INTEGER NOT NULL,
+            file_digest BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE hot_list_entries (
+            skeleton TEXT NOT NULL,
+            plate TEXT NOT NULL,
+            state TEXT NOT NULL,
+            category TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (skeleton, plate, state, category, number)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX hot_list_entries_by_number ON hot_list_entries (number)")
+    # Raised with every change of a list: whoever matches reads looks at it.
+    db.execute(
+        "CREATE TABLE hot_list_version (id INTEGER PRIMARY KEY CHECK (id = 1), "
+        "version INTEGER NOT NULL, last_number INTEGER NOT NULL) STRICT"
+    )
+    lists = db.execute(
+        "SELECT list, max(source), min(published_ms), min(max_age_s), count(*) FROM hot_list "
+        "GROUP BY list ORDER BY list"
+    ).fetchall()
+    db.execute("INSERT INTO hot_list_version VALUES (1, 1, ?)", (len(lists),))
+    for number, (name, source, published_ms, max_age_s, entries) in enumerate(lists, 1):
+        db.execute(
+            "INSERT INTO hot_lists VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'')",
+            (name, number, source, published_ms, max_age_s, 7 * max_age_s, published_ms, entries),
+        )
+        held = db.execute(
+            "SELECT plate, state, category FROM hot_list WHERE list = ?", (name,)
+        ).fetchall()
+        db.conn.executemany(
+            "INSERT INTO hot_list_entries VALUES (?, ?, ?, ?, ?)",
+            ((skeleton(plate), plate, state, what, number) for plate, state, what in held),
+        )
+    db.execute("DROP TABLE hot_list")
+    db.execute("UPDATE upkeep SET deleted = 1")
+
+
+@MIGRATIONS(name="005-hits")
+def _hits(db: Database) -> None:
+    # What a list said when the read arrived; a hit goes with its read.
+    db.execute(
+        """
+        CREATE TABLE hits (
+            read_row INTEGER NOT NULL REFERENCES reads (row_id) ON DELETE CASCADE,
+            list TEXT NOT NULL,
+            source TEXT NOT NULL,
+            listed_plate TEXT NOT NULL,
+            listed_state TEXT NOT NULL,
+            category TEXT NOT NULL,
+            published_ms INTEGER NOT NULL,
+            max_age_s INTEGER NOT NULL,
+            matched_ms INTEGER NOT NULL,
+            age_s INTEGER NOT NULL,
+            captured_ms INTEGER NOT NULL,
+            possible INTEGER NOT NULL CHECK (possible IN (0, 1)),
+            notice TEXT NOT NULL,
+            PRIMARY KEY (read_row, list, listed_plate, listed_state, category)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX hits_by_plate ON hits (listed_plate, captured_ms)")
+    db.execute("CREATE INDEX hits_by_time ON hits (captured_ms)")

@@ -4,16 +4,18 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from accord import areas
 from accord.agreements.terms import Withholding
-from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, HotListEntry, Read
+from accord.clock import Clock, SystemClock
+from accord.errors import Code, InputError, Refused
+from accord.model import ExactPlate, Read, WildcardPlate
 from node import grid
 from node.store.base import (
     MAX_WITHHELD_COUNT,
-    NOTHING_WITHHELD,
     Added,
     Cancelled,
     Counts,
@@ -22,28 +24,35 @@ from node.store.base import (
     Page,
     Search,
     StoredRead,
+    away,
 )
 from node.store.connections import Connections, lock_for_serving, prepare
+from node.store.dictionary import KEPT_GONE, Dictionary
 from node.store.fast import COLUMNS, LAT, LON, stored
+from node.store.hot_lists import HotLists
+from node.store.matcher import Matcher
 from node.store.statements import (
     MAX_MATCHES,
     SHORT,
     SHORT_ROWS,
     SNAPSHOT,
     Plan,
+    Statement,
     cell_of,
     one_read,
     plan,
 )
 
 # Constants of this module make these texts, nothing from outside.
-_INSERT = (
+INSERT = (
     f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
     f"VALUES ({'?, ' * 16}?)"
 )
 _DELETED = "UPDATE upkeep SET deleted = 1"
+_FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
+_Inside = Callable[[int, int], bool]
 # SQLite's own limit is 32,766 values in one statement.
 _CHUNK = 500
 
@@ -51,25 +60,51 @@ _CHUNK = 500
 class SqliteStore:
     """A :class:`node.store.base.ReadStore` in one SQLite file."""
 
-    def __init__(self, path: Path, lock: int | None) -> None:
+    def __init__(self, path: Path, lock: int | None, clock: Clock) -> None:
         self._connections = Connections(path)
         self._lock = lock
+        self._clock = clock
+        self._matcher = Matcher()
+        self.hot_lists = HotLists(self._connections, clock)
+        self._dictionary = Dictionary()
 
     @classmethod
-    def open(cls, path: Path, *, serving: bool = False) -> "SqliteStore":
+    def open(
+        cls, path: Path, *, serving: bool = False, clock: Clock | None = None
+    ) -> "SqliteStore":
         """Open or make the store.
 
         ``serving`` takes the lock that only one process can have; commands
-        such as ``ingest`` work beside it.
+        such as ``ingest`` work beside it. ``clock`` (the machine's if left out)
+        says when a read arrives, and how old a hot list is.
 
         Raises:
             InputError: the file is damaged or can't be used, or is being served.
         """
         prepare(path)
-        return cls(path, lock_for_serving(path) if serving else None)
+        store = cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
+        if serving:
+            try:
+                store.refresh()
+            except Refused as refused:
+                store.close()
+                raise InputError(path, refused.detail, "restore it from the last backup") from None
+        return store
+
+    def refresh(self) -> None:
+        """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        with self._connections.mine().unbounded() as sql:
+            self._dictionary.refresh(sql)
 
     def add(self, reads: Sequence[Read]) -> Added:
         """See :meth:`node.store.base.ReadStore.add`."""
+        with self._connections.mine().unbounded() as sql:
+            # Before the write lock is taken: a long list takes part of a second.
+            self._matcher.refresh(sql)
         with self._connections.mine().writing() as sql:
             known = _known(sql, [read.source_id for read in reads])
             duplicates: list[int] = []
@@ -80,28 +115,37 @@ class SqliteStore:
                 else:
                     known.add(read.source_id)
                     fresh.append(read)
-            plates = {(read.plate,) for read in fresh}
-            sql.executemany("INSERT OR IGNORE INTO plates VALUES (?)", plates)
-            sql.executemany(_INSERT, map(_row, fresh))
-        return Added(len(fresh), tuple(duplicates))
+            plates = {(read.plate, read.state) for read in fresh}
+            sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
+            sql.executemany(INSERT, map(row_of, fresh))
+            hits = self._matcher.store_hits(sql, fresh, self._clock.now_ms())
+        return Added(len(fresh), tuple(duplicates), hits)
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
         with self._connections.mine().searching(cancelled) as sql:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
-            todo = plan(search, snapshot)
-            if todo.bound is not None and sql.execute(*todo.bound).fetchone()[0] > MAX_MATCHES:
+            selector = search.selector
+            # After the snapshot: whatever is in that, the dictionary knows.
+            plates = (
+                self._dictionary.find(sql, selector.pattern, selector.state)
+                if isinstance(selector, WildcardPlate)
+                else []
+            )
+            todo = plan(search, snapshot, plates)
+            if todo.bound is not None and all(
+                sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
+            ):
                 raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-            rows = _page_rows(sql, todo, search.limit + 1)
-            withheld = _withheld(sql, todo)
+            rows, withheld = _found(sql, todo, search.limit + 1)
         complete = len(rows) <= search.limit
         kept = tuple(map(stored, rows[: search.limit]))
         cursor = None
         if not complete:
             last = kept[-1]
             bucket = last.read.captured_ms // search.redaction.time_step_ms
-            cursor = Cursor(bucket, last.tag, snapshot)
+            cursor = Cursor(bucket, last.tag, snapshot, away(selector, last.read.plate))
         return Page(kept, complete, cursor, withheld, snapshot)
 
     def is_short(self, search: Search) -> bool:
@@ -122,40 +166,7 @@ class SqliteStore:
             row = sql.execute(*statement).fetchone()
         return None if row is None else stored(row)
 
-    def hot_list(
-        self,
-        plate: str,
-        state: str,
-        withholding: Withholding = NOTHING_WITHHELD,
-        *,
-        earliest_ms: int = 0,
-    ) -> tuple[HotListEntry, ...]:
-        """See :meth:`node.store.base.ReadStore.hot_list`."""
-        with self._connections.mine().searching() as sql:
-            rows = sql.execute(
-                "SELECT list, source, plate, state, category, published_ms, max_age_s "
-                "FROM hot_list WHERE plate = ? AND (? = '' OR state = ?) AND published_ms >= ? "
-                "ORDER BY list, state, category",
-                (plate, state, state, earliest_ms),
-            ).fetchall()
-        return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
-
-    def replace_hot_list(self, name: str, entries: Sequence[HotListEntry]) -> int:
-        """See :meth:`node.store.base.ReadStore.replace_hot_list`."""
-        rows = {
-            (name, e.source, e.plate, e.state, e.category, e.published_ms, e.max_age_s)
-            for e in entries
-        }
-        with self._connections.mine().writing() as sql:
-            if sql.execute("DELETE FROM hot_list WHERE list = ?", (name,)).rowcount:
-                sql.execute(_DELETED)
-            sql.executemany("INSERT OR REPLACE INTO hot_list VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            (count,) = sql.execute(
-                "SELECT count(*) FROM hot_list WHERE list = ?", (name,)
-            ).fetchone()
-        return int(count)
-
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int) -> Due:
+    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""
         reads, oldest, newest = self._first(
             "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads WHERE captured_ms < ?",
@@ -165,8 +176,13 @@ class SqliteStore:
             "SELECT count(*) FROM reads WHERE captured_ms < ? AND photo != ''",
             max(photos_ms, reads_ms),
         )
-        (entries,) = self._first("SELECT count(*) FROM hot_list WHERE published_ms < ?", entries_ms)
-        return Due(reads, photos, entries, oldest, newest)
+        (entries,) = self._first(
+            "SELECT ifnull(sum(entries), 0) FROM hot_lists WHERE published_ms < ?", entries_ms
+        )
+        (hits,) = self._first(
+            "SELECT count(*) FROM hits WHERE captured_ms < ?", max(hits_ms, reads_ms)
+        )
+        return Due(reads, photos, entries, hits, oldest, newest)
 
     def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_reads`."""
@@ -174,17 +190,20 @@ class SqliteStore:
             gone = sql.execute(
                 "DELETE FROM reads WHERE row_id IN "
                 "(SELECT row_id FROM reads WHERE captured_ms < ? LIMIT ?) "
-                "RETURNING plate, photo",
+                "RETURNING plate, state, photo",
                 (before_ms, batch),
             ).fetchall()
             sql.executemany(
-                "DELETE FROM plates WHERE plate = ? "
-                "AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.plate = plates.plate)",
-                {(plate,) for plate, _ in gone},
+                "DELETE FROM plates WHERE plate = ? AND state = ? AND NOT EXISTS (SELECT 1 "
+                "FROM reads WHERE reads.plate = plates.plate AND reads.state = plates.state)",
+                {(plate, state) for plate, state, _ in gone},
             )
-            _unlink_unused(sql, (photo for _, photo in gone if photo), unlink)
+            _unlink_unused(sql, (photo for *_, photo in gone if photo), unlink)
             if gone:
                 sql.execute(_DELETED)
+                sql.execute(_FORGET_GONE, (KEPT_GONE,))
+        if gone and self._dictionary.used:
+            self.refresh()
         return len(gone)
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
@@ -200,15 +219,6 @@ class SqliteStore:
             _unlink_unused(sql, (photo for _, photo in found), unlink)
         return len(found)
 
-    def delete_entries(self, before_ms: int) -> int:
-        """See :meth:`node.store.base.ReadStore.delete_entries`."""
-        with self._connections.mine().writing() as sql:
-            values = (before_ms,)
-            gone = sql.execute("DELETE FROM hot_list WHERE published_ms < ?", values).rowcount
-            if gone:
-                sql.execute(_DELETED)
-        return gone
-
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """See :meth:`node.store.base.ReadStore.in_use`."""
         with self._connections.mine().searching() as sql:
@@ -222,6 +232,9 @@ class SqliteStore:
         (seen in a test). Only VACUUM, which writes the whole file anew, takes
         those too. A large file gets it twice a day, a small one at once.
         """
+        if self._dictionary.used:
+            # Another process may have purged.
+            self.refresh()
         with self._connections.mine().unbounded() as sql:
             deleted, rewritten_ms = sql.execute(
                 "SELECT deleted, rewritten_ms FROM upkeep"
@@ -245,7 +258,7 @@ class SqliteStore:
         """See :meth:`node.store.base.ReadStore.counts`."""
         text = (
             "SELECT (SELECT count(*) FROM reads), (SELECT count(*) FROM plates), "
-            "(SELECT count(*) FROM hot_list)"
+            "(SELECT ifnull(sum(entries), 0) FROM hot_lists), (SELECT count(*) FROM hits)"
         )
         return Counts(*self._first(text))
 
@@ -272,7 +285,8 @@ def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
     return known
 
 
-def _row(read: Read) -> tuple[object, ...]:
+def row_of(read: Read) -> tuple[object, ...]:
+    """Return the values for :data:`INSERT`, with a new random tag."""
     vehicle = read.vehicle
     seen = (
         (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
@@ -297,36 +311,61 @@ def _row(read: Read) -> tuple[object, ...]:
     )
 
 
-def _page_rows(sql: sqlite3.Connection, todo: Plan, wanted: int) -> list[tuple[Any, ...]]:
-    cursor = sql.execute(*todo.page)
-    if todo.exact_box is None:
-        return cursor.fetchall()
+def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
+    """Go through the steps until so many rows are found; count what is withheld there."""
     rows: list[tuple[Any, ...]] = []
-    for row in cursor:
-        if _inside(row[LAT], row[LON], todo.exact_box, todo.within_m):
-            rows.append(row)
-            if len(rows) == wanted:
-                break
-    cursor.close()
-    return rows
+    withheld = 0
+    inside = _inside(todo)
+    step = next(todo.steps, None)
+    while step is not None:
+        if inside is None:
+            more = sql.execute(*step.page).fetchall()
+            if step.withheld is not None:
+                withheld += sql.execute(*step.withheld).fetchone()[0]
+        else:
+            more, held = _flagged(sql, step.page, inside, wanted - len(rows))
+            withheld += held
+        rows += more
+        try:
+            step = todo.steps.send(len(more)) if len(rows) < wanted else None
+        except StopIteration:
+            break
+    return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)
 
 
-def _withheld(sql: sqlite3.Connection, todo: Plan) -> int:
-    cursor = sql.execute(*todo.withheld)
-    if todo.exact_box is None:
-        return int(cursor.fetchone()[0])
-    count = 0
-    for lat_e7, lon_e7 in cursor:
-        count += _inside(lat_e7, lon_e7, todo.exact_box, todo.within_m)
-        if count == MAX_WITHHELD_COUNT:
+def _flagged(
+    sql: sqlite3.Connection, page: Statement, inside: _Inside, wanted: int
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Return the visible rows in the area, and how many before them are withheld."""
+    rows: list[tuple[Any, ...]] = []
+    withheld = 0
+    cursor = sql.execute(*page)
+    for *row, is_withheld in cursor:
+        if not inside(row[LAT], row[LON]):
+            continue
+        if is_withheld:
+            withheld += 1
+            continue
+        rows.append(tuple(row))
+        if len(rows) == wanted:
             break
     cursor.close()
-    return count
+    return rows, withheld
 
 
-def _inside(lat_e7: int, lon_e7: int, box: AreaBox, within_m: int) -> bool:
-    lat, lon = grid.snap(lat_e7, lon_e7, within_m)
-    return box.south_e7 <= lat <= box.north_e7 and box.west_e7 <= lon <= box.east_e7
+def _inside(todo: Plan) -> _Inside | None:
+    """Return what tells whether the place, as it is shared, lies in the area; None without one."""
+    area, within_m = todo.area, todo.within_m
+    if area is None:
+        return None
+
+    # Cameras stand where they stand: the same few places come again and again.
+    @cache
+    def inside(lat_e7: int, lon_e7: int) -> bool:
+        lat, lon = grid.snap(lat_e7, lon_e7, within_m) if within_m else (lat_e7, lon_e7)
+        return areas.inside(area, lat, lon)
+
+    return inside
 
 
 def _used(sql: sqlite3.Connection, photo: str) -> bool:

@@ -5,19 +5,32 @@ shape of the search only, so it is built once and SQLite prepares it once.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from accord.agreements.terms import Withholding
+from accord.areas import bounds
 from accord.errors import Code, Refused
-from accord.model import AreaBox, ExactPlate, WildcardPlate
+from accord.model import (
+    Area,
+    AreaBox,
+    AreaCircle,
+    AreaPolygon,
+    ExactPlate,
+    LookAlikePlate,
+    PlateList,
+    WildcardPlate,
+)
+from accord.plates import look_alikes
 from node import grid
-from node.store.base import MAX_WITHHELD_COUNT, Search
+from node.store.base import MAX_WITHHELD_COUNT, NOTHING_WITHHELD, Cursor, Search
 from node.store.fast import COLUMNS
 
 CELL_E7 = 100_000
 MAX_CELLS = 10_000
+MAX_CELL_DAYS = 50_000
+"""An area's cells times the days of its window: 0.1 by 0.1 degrees for a year."""
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 # Up to so many reads of a plate in the window, the search is a short one.
@@ -27,6 +40,9 @@ SHORT = (
     f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1})"
 )
 _CELLS_PER_ROW = 36_001
+_DAY_MS = 86_400_000
+_FIRST_STRETCH_MS = 300_000
+_STRETCHING = 4
 
 Values = tuple[object, ...]
 Statement = tuple[str, Values]
@@ -40,50 +56,157 @@ def cell_of(lat_e7: int | None, lon_e7: int | None) -> int | None:
     return row * _CELLS_PER_ROW + column
 
 
-class Plan(NamedTuple):
-    """The statements of one page.
+class Step(NamedTuple):
+    """One part of a search; all its rows come before those of the next.
 
-    ``bound`` counts visible matches up to one more than :data:`MAX_MATCHES`;
-    None for an exact plate. Where ``exact_box`` is set, the page's and the
-    withheld rows still have to pass it, on the snapped place (see
-    :func:`node.grid.snap` with ``within_m``), and no LIMIT was applied.
+    ``page`` gives visible rows in their order and ``withheld`` counts those
+    that are not. Where ``withheld`` is None nothing is, or ``page`` gives all
+    rows, without a limit, and behind each whether it is withheld.
     """
 
     page: Statement
-    withheld: Statement
-    bound: Statement | None
-    exact_box: AreaBox | None
+    withheld: Statement | None
+
+
+class Bound(NamedTuple):
+    """Counts of matches up to one more than :data:`MAX_MATCHES`.
+
+    ``all`` needs the index alone and counts what is withheld, or of another
+    state, too; only where that is too much does ``visible`` tell.
+    """
+
+    all: Statement
+    visible: Statement
+
+
+class Plan(NamedTuple):
+    """The statements of one page: its steps, gone through until the page is full.
+
+    Each step is asked for by sending how many rows the last one gave. ``bound``
+    is None where the question alone bounds the work. Where ``area`` is set,
+    the rows of its steps are flagged, and still have to lie in it, by the
+    snapped place (see :func:`node.grid.snap` with ``within_m``).
+    """
+
+    steps: Generator[Step, int, None]
+    bound: Bound | None
+    area: Area | None
     within_m: int
 
 
-def plan(search: Search, snapshot: int) -> Plan:
-    """Return the statements for a search.
+def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
+    """Return the statements for a search; ``plates`` are those that fit a wildcard.
 
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
     """
     selector = search.selector
-    within_m = _within_m(search) if isinstance(selector, AreaBox) else 0
-    exact_box = selector if isinstance(selector, AreaBox) and within_m else None
-    step = search.redaction.time_step_ms
     first, end = _buckets(search)
-    kept = withheld_values(search.withholding)
-    areas, within = len(search.withholding.areas), len(search.withholding.within)
-    match, match_values = _match(selector, within_m)
-    base: Values = (*match_values, first * step, end * step, snapshot)
-    after = search.after
-    texts = _texts(match, step > 1, after is not None, areas, within, exact_box is not None)
-    kept_base = page_values = base + kept
+    match selector:
+        case ExactPlate(plate, state):
+            exact: Statement = (_EXACT_STATE, (plate, state)) if state else (_EXACT, (plate,))
+            return Plan(_one_by_one(search, snapshot, [exact]), None, None, 0)
+        case LookAlikePlate(plate, state, most):
+            ranks = look_alikes(plate, most)
+            start = search.after.rank if search.after else 0
+            conditions = [_one_of(rank, state) for rank in ranks[start:]]
+            every = _one_of([plate for rank in ranks for plate in rank], state)
+        case WildcardPlate(_, state):
+            every = _one_of(plates, state)
+            conditions = [every]
+        case PlateList(several):
+            every = _each_of(several)
+            conditions = [every]
+        case AreaBox() | AreaCircle() | AreaPolygon():
+            within_m = search.redaction.place_within_m
+            if within_m is None:
+                raise Refused(
+                    Code.FIELD_NOT_SHARED, detail="an area search where no place is shared"
+                )
+            window_ms = max(0, end - first) * search.redaction.time_step_ms
+            values = _area_values(selector, within_m, window_ms)
+            return Plan(_stretches(search, snapshot, values), None, selector, within_m)
+    steps = _one_by_one(search, snapshot, conditions)
+    return Plan(steps, _bound(search, snapshot, every), None, 0)
+
+
+def _one_by_one(
+    search: Search, snapshot: int, conditions: Sequence[Statement]
+) -> Generator[Step, int, None]:
+    """Give one step for each condition on plates; the cursor lies in the first."""
+    held, step, after = search.withholding, search.redaction.time_step_ms, search.after
+    nothing = held == NOTHING_WITHHELD
+    for match, match_values in conditions:
+        page, withheld = _texts(match, step > 1, after is not None, *_counts(held))
+        common = _common(search, snapshot, match_values, _buckets(search))
+        values = (*common, *withheld_values(held), *_after(after, step))
+        yield Step(
+            (page, (*values, *_order(step), search.limit + 1)),
+            None if nothing else (withheld, (*common, *withheld_values(held))),
+        )
+        after = None
+
+
+def _stretches(search: Search, snapshot: int, values: Values) -> Generator[Step, int, None]:
+    """Give the window of an area search in stretches, the newest first.
+
+    Each is as long as the last one's rows say that the page still needs, and
+    at most :data:`_STRETCHING` times as long as that.
+    """
+    held, step, after = search.withholding, search.redaction.time_step_ms, search.after
+    first, end = _buckets(search)
     if after is not None:
-        # The coarse bound is what the index can use; the exact one follows it.
-        page_values += ((after.bucket + 1) * step,)
-        page_values += (step, after.bucket, after.tag) if step > 1 else (after.bucket, after.tag)
-    if step > 1:
-        page_values += (step,)
-    if exact_box is None:
-        page_values += (search.limit + 1,)
-    bound = None if isinstance(selector, ExactPlate) else (texts[2], kept_base)
-    return Plan((texts[0], page_values), (texts[1], kept_base), bound, exact_box, within_m)
+        end = min(end, after.bucket + 1)
+    length, missing = max(1, _FIRST_STRETCH_MS // step), search.limit + 1
+    while first < end:
+        start = max(first, end - length)
+        text = _stretch_text(step > 1, after is not None, *_counts(held))
+        common = _common(search, snapshot, values, (start, end))
+        found = yield Step(
+            (text, (*withheld_values(held), *common, *_after(after, step), *_order(step))), None
+        )
+        missing -= found
+        # A little more than needed, so that the next stretch is likely the last.
+        growth = min(_STRETCHING, 1.25 * missing / found) if found else _STRETCHING
+        end, length = start, max(1, int(length * growth))
+        # What lies at the cursor lies in the first stretch.
+        after = None
+
+
+def _common(search: Search, snapshot: int, match_values: Values, span: tuple[int, int]) -> Values:
+    step = search.redaction.time_step_ms
+    return (*match_values, span[0] * step, span[1] * step, snapshot)
+
+
+def _after(after: Cursor | None, step: int) -> Values:
+    """Return the values of the condition that rows come after a cursor."""
+    if after is None:
+        return ()
+    # The coarse bound is what the index can use; the exact one follows it.
+    coarse = (after.bucket + 1) * step
+    return (coarse, *_order(step), after.bucket, after.tag)
+
+
+def _order(step: int) -> Values:
+    """Return the values by which rows are put into buckets; exact times need none."""
+    return (step,) if step > 1 else ()
+
+
+def _bound(search: Search, snapshot: int, condition: Statement) -> Bound:
+    match, match_values = condition
+    span, held = _buckets(search), search.withholding
+    common = _common(search, snapshot, match_values, span)
+    # The list of plates comes first in every condition on several plates.
+    alone = _common(search, snapshot, match_values[:1], span)
+    visible = f"{_from('reads_by_plate', match)} AND NOT {_withheld(*_counts(held))}"
+    return Bound(
+        (_counted(_from("reads_by_plate", _PLATES), MAX_MATCHES + 1), alone),
+        (_counted(visible, MAX_MATCHES + 1), (*common, *withheld_values(held))),
+    )
+
+
+def _counts(held: Withholding) -> tuple[int, int]:
+    return len(held.areas), len(held.within)
 
 
 def one_read(
@@ -120,37 +243,32 @@ def _buckets(search: Search) -> tuple[int, int]:
     return -(-first_ms // step), -(-search.window.to_ms // step)
 
 
-def _within_m(search: Search) -> int:
-    within_m = search.redaction.place_within_m
-    if within_m is None:
-        raise Refused(Code.FIELD_NOT_SHARED, detail="an area search where no place is shared")
-    return within_m
+def _one_of(plates: Sequence[str], state: str) -> Statement:
+    values: Values = (json.dumps(plates),)
+    return (_PLATES_STATE, (*values, state)) if state else (_PLATES, values)
 
 
-def _match(selector: ExactPlate | WildcardPlate | AreaBox, within_m: int) -> tuple[str, Values]:
-    """Return the condition that the selector makes, and its values."""
-    match selector:
-        case ExactPlate(plate, state):
-            return _EXACT if not state else _EXACT_STATE, (plate, state) if state else (plate,)
-        case WildcardPlate(pattern, state):
-            low = pattern.replace("*", "?").split("?", 1)[0]
-            # "[" follows "Z" in ASCII: beyond every plate with this start.
-            values: Values = (low, low + "[", pattern)
-            return (_WILD, values) if not state else (_WILD_STATE, (*values, state))
-        case AreaBox():
-            return _AREA, _area_values(selector, within_m)
+def _each_of(several: Sequence[ExactPlate]) -> Statement:
+    """Return the condition for several plates, each of its own state or of any."""
+    plates = json.dumps([one.plate for one in several])
+    if not any(one.state for one in several):
+        return _PLATES, (plates,)
+    anywhere = json.dumps([one.plate for one in several if not one.state])
+    pairs = json.dumps([f"{one.plate} {one.state}" for one in several if one.state])
+    return _PLATES_STATES, (plates, anywhere, pairs)
 
 
 _EXACT = "plate = ?"
 _EXACT_STATE = "plate = ? AND state = ?"
-_WILD = "plate IN (SELECT plate FROM plates WHERE plate >= ? AND plate < ? AND plate GLOB ?)"
-_WILD_STATE = _WILD + " AND state = ?"
-_AREA = (
-    "cell IN (SELECT value FROM json_each(?)) AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
-)
+_LISTED = "IN (SELECT value FROM json_each(?))"
+_PLATES = f"plate {_LISTED}"
+_PLATES_STATE = f"{_PLATES} AND state = ?"
+_PLATES_STATES = f"{_PLATES} AND (plate {_LISTED} OR plate || ' ' || state {_LISTED})"
+_AREA = f"cell {_LISTED} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 
 
-def _area_values(box: AreaBox, within_m: int) -> Values:
+def _area_values(area: Area, within_m: int, window_ms: int) -> Values:
+    box = bounds(area)
     south, west, north, east = box.south_e7, box.west_e7, box.north_e7, box.east_e7
     if within_m:
         south, west, north, east = grid.widened(south, west, north, east, within_m)
@@ -158,48 +276,57 @@ def _area_values(box: AreaBox, within_m: int) -> Values:
     west, east = max(west, -1_800_000_000), min(east, 1_800_000_000)
     rows = range((south + 900_000_000) // CELL_E7, (north + 900_000_000) // CELL_E7 + 1)
     columns = range((west + 1_800_000_000) // CELL_E7, (east + 1_800_000_000) // CELL_E7 + 1)
-    if len(rows) * len(columns) > MAX_CELLS:
-        raise Refused(Code.SEARCH_TOO_WIDE, detail="the area covers too many cells")
+    count = len(rows) * len(columns)
+    if count > MAX_CELLS:
+        text = "The area is too large: at most 100 by 100 hundredths of a degree."
+        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
+    if count * window_ms > MAX_CELL_DAYS * _DAY_MS:
+        hours = MAX_CELL_DAYS * 24 // count
+        text = f"An area of this size can be searched for {hours} hours at once: "
+        text += "narrow the time or the area."
+        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
     cells = [row * _CELLS_PER_ROW + column for row in rows for column in columns]
     return json.dumps(cells), south, north, west, east
 
 
 def _withheld(areas: int, within: int) -> str:
     """Return the condition for a row that the owner withholds; never NULL."""
-    one_of = "IN (SELECT value FROM json_each(?))"
-    lists = f'plate {one_of} OR camera {one_of} OR "case" {one_of}'
+    lists = f'plate {_LISTED} OR camera {_LISTED} OR "case" {_LISTED}'
     box = " OR ifnull(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, 0)"
     outside = f" OR NOT (0{box * within})" if within else ""
     return f"({lists}{box * areas}{outside})"
 
 
 @lru_cache(maxsize=512)
-def _texts(
-    match: str, rounded: bool, paged: bool, areas: int, within: int, boxed: bool
-) -> Sequence[str]:
-    """Return page, withheld and bound text of one shape."""
-    index = "reads_by_cell" if match == _AREA else "reads_by_plate"
-    common = (
+def _texts(match: str, rounded: bool, paged: bool, areas: int, within: int) -> Sequence[str]:
+    """Return the text of a page and of the count of what is withheld."""
+    rows, withheld = _from("reads_by_plate", match), _withheld(areas, within)
+    page = f"SELECT {COLUMNS} {rows} AND NOT {withheld}{_ordered(rounded, paged)} LIMIT ?"
+    return page, _counted(f"{rows} AND {withheld}", MAX_WITHHELD_COUNT)
+
+
+@lru_cache(maxsize=512)
+def _stretch_text(rounded: bool, paged: bool, areas: int, within: int) -> str:
+    """Return the text of a stretch of an area: all its rows, each flagged."""
+    rows, withheld = _from("reads_by_cell", _AREA), _withheld(areas, within)
+    return f"SELECT {COLUMNS}, {withheld} {rows}{_ordered(rounded, paged)}"
+
+
+def _from(index: str, match: str) -> str:
+    return (
         f"FROM reads INDEXED BY {index} WHERE {match} "
         "AND captured_ms >= ? AND captured_ms < ? AND row_id <= ?"
     )
-    withheld = _withheld(areas, within)
+
+
+def _ordered(rounded: bool, paged: bool) -> str:
     bucket = "captured_ms / ?" if rounded else "captured_ms"
-    page = f"SELECT {COLUMNS} {common} AND NOT {withheld}"
-    if paged:
-        page += f" AND captured_ms < ? AND ({bucket}, tag) < (?, ?)"
-    page += f" ORDER BY {bucket} DESC, tag DESC" + ("" if boxed else " LIMIT ?")
-    # The box is checked row by row where places are rounded; else just count.
-    what = "lat_e7, lon_e7" if boxed else "1"
-    cap = "" if boxed else f" LIMIT {MAX_WITHHELD_COUNT}"
-    held = f"SELECT {what} {common} AND {withheld}{cap}"
-    if not boxed:
-        held = f"SELECT count(*) FROM ({held})"  # noqa: S608 - texts of this module
-    bound = (
-        f"SELECT count(*) FROM (SELECT 1 {common} "  # noqa: S608 - texts of this module
-        f"AND NOT {withheld} LIMIT {MAX_MATCHES + 1})"
-    )
-    return page, held, bound
+    after = f" AND captured_ms < ? AND ({bucket}, tag) < (?, ?)" if paged else ""
+    return f"{after} ORDER BY {bucket} DESC, tag DESC"
+
+
+def _counted(rows: str, most: int) -> str:
+    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most})"  # noqa: S608 - texts of this module
 
 
 @lru_cache(maxsize=64)
@@ -209,3 +336,8 @@ def _one_read(areas: int, within: int) -> str:
         "WHERE row_id = ? AND captured_ms >= ? "
         f"AND NOT {_withheld(areas, within)}"
     )
+
+
+def withheld_condition(withholding: Withholding) -> str:
+    """Return the condition for a read that is withheld; its values: :func:`withheld_values`."""
+    return _withheld(len(withholding.areas), len(withholding.within))

@@ -10,10 +10,12 @@ from PIL import Image
 from accord.agreements.terms import PhotoSharing
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.errors import Code
-from accord.model import AnswerBody, ExactPlate, Field, HotListEntry, HotListPlate, PhotoOf, Window
+from accord.hot_lists import HotListEntry
+from accord.model import AnswerBody, ExactPlate, Field, HotListPlate, PhotoOf, Window
 from accord.transport.server import refusal_from
 from node.ids import Names
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
+from tests.hot_lists import hold
 from tests.integration.test_rogue_client import forge, to_node
 
 DAY_MS = 24 * HOUR_MS
@@ -36,7 +38,7 @@ async def test_a_hot_list_past_its_retention_is_not_looked_at(
     days = retention(federation, "city").hot_list_days + days_past
     published_ms = federation.clock.now_ms() - days * DAY_MS
     entry = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", published_ms, 60)
-    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    hold(federation.nodes["city"].context.store, entry)
     envelope = forge(federation, "city", selector=HotListPlate(PLATE, "CA"))
     assert len(body(await to_node(federation, "city", envelope)).entries) == given
 
@@ -119,7 +121,7 @@ async def test_more_hot_list_entries_than_rows_are_no_answer(federation: Federat
     now = federation.clock.now_ms()
     for name in ("one", "two", "three"):
         entry = HotListEntry(name, "bureau", PLATE, "CA", "stolen-vehicle", now, 60)
-        federation.nodes["city"].context.store.replace_hot_list(name, [entry])
+        hold(federation.nodes["city"].context.store, entry)
     assert len(body(await of_hot_list(federation, 3)).entries) == 3
     refusal = refusal_from(await of_hot_list(federation, 2))
     assert refusal is not None
@@ -137,7 +139,7 @@ def with_policy(federation: Federation, agency: str, old: str, new: str) -> None
 async def test_a_withheld_plate_is_on_no_hot_list(federation: Federation) -> None:
     now = federation.clock.now_ms()
     entry = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", now, 60)
-    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    hold(federation.nodes["city"].context.store, entry)
     assert len(body(await of_hot_list(federation, 3)).entries) == 1
     with_policy(federation, "city", "plates = []", f'plates = ["{PLATE}"]')
     assert body(await of_hot_list(federation, 3)).entries == ()

@@ -40,10 +40,14 @@ from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.model import (
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     ExactPlate,
     HotListPlate,
+    LookAlikePlate,
     OutcomeKind,
     PhotoOf,
+    PlateList,
     Purpose,
     Query,
     WildcardPlate,
@@ -84,7 +88,17 @@ SELECTORS = (
     ExactPlate(PLATE, "CA"),
     ExactPlate("9TST404"),
     WildcardPlate("9TS*", ""),
-    AreaBox(337_000_000, -1_183_000_000, 338_000_000, -1_182_000_000),
+    AreaBox(337_200_000, -1_182_800_000, 337_600_000, -1_182_400_000),
+    AreaCircle(337_500_000, -1_182_600_000, 400),
+    AreaPolygon(
+        (
+            (337_300_000, -1_182_800_000),
+            (337_700_000, -1_182_800_000),
+            (337_500_000, -1_182_400_000),
+        )
+    ),
+    LookAlikePlate("9TST0O1", "CA"),
+    PlateList((ExactPlate("9TST000"), ExactPlate(PLATE, "CA"))),
     HotListPlate(PLATE, "CA"),
     PhotoOf(b"r" * 16),
 )

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from accord.model import AreaBox, Field, HotListEntry, HotListPlate, OutcomeKind, WildcardPlate
+from accord.hot_lists import HotListEntry
+from accord.model import AreaBox, Field, HotListPlate, OutcomeKind, WildcardPlate
 from tests.conftest import PLATE, Federation, read_at
+from tests.hot_lists import hold
 
 
 async def test_two_agencies_answer_merged_and_each_redacted_by_its_own_agreement(
@@ -129,8 +131,8 @@ async def test_wildcard_area_and_hot_list(federation: Federation) -> None:
     now = federation.clock.now_ms()
     entry = HotListEntry("stolen", "State", PLATE, "CA", "stolen-vehicle", now - 1000, 86_400)
     stale = replace(entry, list="old", published_ms=now - 3 * 86_400_000)
-    federation.nodes["county"].context.store.replace_hot_list("stolen", [entry])
-    federation.nodes["county"].context.store.replace_hot_list("old", [stale])
+    hold(federation.nodes["county"].context.store, entry)
+    hold(federation.nodes["county"].context.store, stale)
     async with federation.client() as client:
         wild = await client.ask(federation.question(selector=WildcardPlate("9TST*")))
         none = await client.ask(federation.question(selector=WildcardPlate("8TST*")))

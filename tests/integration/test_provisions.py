@@ -11,7 +11,8 @@ import pytest
 from accord.cli import show
 from accord.clock import SystemClock, iso
 from accord.errors import Code, InputError
-from accord.model import Approval, ApprovalKind, HotListEntry, HotListPlate
+from accord.hot_lists import HotListEntry
+from accord.model import Approval, ApprovalKind, HotListPlate
 from accord.results import AgencyOutcome
 from accord.roster import Officer
 from accord.testing import FederationSimulator
@@ -19,6 +20,7 @@ from node.ingest.csv_reads import Mapping, parse_csv
 from node.ingest.openalpr import parse_openalpr
 from node.ingest.report import Rejected
 from tests.conftest import EVERY_PURPOSE, HOUR_MS, PLATE, Federation, make_files, read_at, running
+from tests.hot_lists import hold
 
 TABLES = """
 [territory]
@@ -69,7 +71,7 @@ async def provided(tmp_path: Path) -> AsyncIterator[Federation]:
         stale = replace(fresh, list="b", published_ms=now - 2 * HOUR_MS)
         other = replace(fresh, list="c", source="A club")
         for entry in (fresh, stale, other):
-            city.store.replace_hot_list(entry.list, [entry])
+            hold(city.store, entry)
         yield built
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from accord.model import READ_NOTICE, HotListEntry
+from accord.hot_lists import HotListEntry
+from accord.model import LOOSE_NOTICE, READ_NOTICE
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
+from tests.hot_lists import hold
 
 ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
 WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
@@ -187,7 +189,7 @@ async def test_what_others_wrote_steers_nothing(query: Run, federation: Federati
 async def test_csv_holds_reads_or_hot_list_entries(query: Run, federation: Federation) -> None:
     now = federation.clock.now_ms()
     entry = HotListEntry("stolen", "State Bureau", PLATE, "CA", "stolen-vehicle", now, 86_400)
-    federation.nodes["city"].context.store.replace_hot_list("stolen", [entry])
+    hold(federation.nodes["city"].context.store, entry)
     reads = await query("plate", PLATE, "--csv")
     assert len(list(csv.DictReader(io.StringIO(reads.out)))) == 8
     assert READ_NOTICE in reads.err
@@ -226,3 +228,49 @@ async def test_a_slip_is_found_before_anything_is_asked(
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert said in ran.err
     assert federation.kinds("harbor") == before
+
+
+async def test_every_way_of_searching_has_a_command(query: Run, federation: Federation) -> None:
+    now = federation.clock.now_ms()
+    store = federation.nodes["city"].context.store
+    store.add([read_at(now - 5 * HOUR_MS, "9TST0O1")])
+    alike = await query("lookalike", PLATE, "--state", "CA")
+    assert alike.status == 0
+    assert alike.out.count("9TST0O1 CA (loose: 1)") == 1
+    assert LOOSE_NOTICE in alike.out
+    asked = json.loads((await query("lookalike", PLATE, "--json")).out)
+    assert [read["substitutions"] for read in asked["reads"]] == [0] * 8 + [1]
+    circle = await query("circle", "33.75,-118.26,1500", "--csv")
+    rows = list(csv.DictReader(io.StringIO(circle.out)))
+    assert (circle.status, len(rows)) == (0, 9)
+    assert {row["substitutions"] for row in rows} == {"0"}
+    corners = ("33.7,-118.3", "33.7,-118.2", "33.8,-118.26")
+    polygon = await query("polygon", *corners, "--json")
+    assert (polygon.status, len(json.loads(polygon.out)["reads"])) == (0, 9)
+    several = await query("plates", PLATE, "CA:9TST0O1")
+    assert several.status == 3
+    assert "PLATES_NOT_AGREED" in several.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lookalike", "9TST0\u041e1"), "query: The plate holds a character other than"),
+        (("circle", "33.75,-118.26"), "area: is not three numbers; write LAT,LON,METRES"),
+        (("circle", "33.75,-118.26,90000"), "query: The radius of a circle is 1 to 50000 metres."),
+        (("polygon", "33.7,-118.3", "33.7,-118.2"), "query: A polygon has 3 to 64 points."),
+        (("polygon", "33.7,-118.3", "33.7", "34,-118"), "area: is not two numbers"),
+        (("area", "1,2,3,nan"), "area: is not four numbers"),
+        (("plates", PLATE), "query: A list holds 2 to 100 plates"),
+        (("plates", f"CA:{PLATE}", f"NV:{PLATE}"), "plates: name one plate with two states"),
+        (("plates", PLATE, "California:9TST002"), "query: The state is two capital letters"),
+    ],
+)
+async def test_a_slip_is_one_line_and_nothing_is_asked(
+    query: Run, federation: Federation, arguments: tuple[str, ...], words: str
+) -> None:
+    ran = await query(*arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+    assert federation.kinds("harbor") == ["start"]

@@ -49,7 +49,7 @@ def template_moa(
     revision: int = 1,
     replaces: bytes = b"",
     time_zone: str = "America/Los_Angeles",
-    kinds: Sequence[str] = tuple(Kind),
+    kinds: Sequence[str] = (Kind.READS, Kind.HOT_LIST),
     purposes: Sequence[str] = MOA_PURPOSES,
     training_within_days: int = 730,
     training_course: str = "",
@@ -58,6 +58,7 @@ def template_moa(
     approval: str = "none",
     look_back_days: int = 365,
     row_limit: int = 500,
+    plates_per_query: int = 1,
     time: str = "minute",
     place: str = "500 m",
     camera: str = "pseudonym",
@@ -73,6 +74,7 @@ def template_moa(
     interim_days: int = INTERIM_DAYS,
     head_hours: int | None = None,
     texts: Mapping[str, bytes] | None = None,
+    hits: Sequence[str] = (),
     tables: str = "",
     undecided: Collection[str] = (),
 ) -> bytes:
@@ -80,6 +82,8 @@ def template_moa(
 
     ``replaces`` is the digest of the text that a later revision amends.
     ``texts`` are those of the document's sections, as far as they are held.
+    ``hits`` are the hot lists whose hits may be asked for; the memorandum names
+    no hits, so there are none unless the parties agree on them.
     ``tables`` are more tables of a manifest, as TOML; see
     :mod:`accord.agreements.provisions_reading`.
     ``head_hours`` is how old a node's word on its agency's notices may be; None
@@ -97,7 +101,7 @@ def template_moa(
         "title": title,
         "revision": revision,
         "time_zone": time_zone,
-        "kinds": [str(kind) for kind in kinds],
+        "kinds": [str(kind) for kind in (*kinds, *([Kind.HITS] if hits else []))],
         "purposes": [str(purpose) for purpose in purposes],
         "length_years": length_years,
     }
@@ -108,6 +112,8 @@ def template_moa(
         return _toml(UNDECIDED if path in opened else value)
 
     filled = {key: _toml(value) for key, value in keys.items()}
+    if plates_per_query != 1:
+        filled["row_limit"] += f"\nplates_per_query = {plates_per_query}"
     if replaces:
         filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
     extended = extension != "none" or "term.extension" in opened
@@ -147,7 +153,7 @@ def template_moa(
     filled["non_extension"] = _non_extension(prevented) if extended else ""
     opening = {name: _opened(name, opened) for name in _OPENED}
     filled |= {"criminal_immigration": "", "employment": "", "retained_from": ""} | opening
-    filled["tables"] = _opened_tables(opened) + (f"\n{tables}" if tables else "")
+    filled["tables"] = _opened_tables(opened, hits) + (f"\n{tables}" if tables else "")
     filled["parties"] = "".join(_party(party) for party in parties)
     text = (resources.files(__package__) / "moa.toml").read_text(encoding="utf-8")
     data = Template(text).substitute(filled).encode()
@@ -183,13 +189,14 @@ def _opened(name: str, opened: frozenset[str]) -> str:
     return f"{path.partition('.')[2]} = {value}\n" if path in opened else ""
 
 
-def _opened_tables(opened: frozenset[str]) -> str:
+def _opened_tables(opened: frozenset[str], hits: Sequence[str]) -> str:
     text = ""
+    more = {"hot_lists": [f"hits = {_toml(list(hits))}"] if hits else []}
     for table, (remark, lines) in _OPENED_TABLES.items():
         keys = [path.partition(".")[2] for path in QUESTIONS if path.startswith(f"{table}.")]
         keys = [key for key in keys if f"{table}.{key}" in opened]
-        if keys:
-            said = [f'{key} = "{UNDECIDED}"' for key in keys]
+        if keys or more.get(table):
+            said = [f'{key} = "{UNDECIDED}"' for key in keys] + more.get(table, [])
             text += f"\n{remark}[{table}]\n" + "\n".join((*lines, *said)) + "\n"
     return text
 

@@ -96,6 +96,7 @@ class Read(_message.Message):
     VEHICLE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_PM_FIELD_NUMBER: _builtins.int
     PHOTO_DIGEST_FIELD_NUMBER: _builtins.int
+    SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
     read_id: _builtins.bytes
     """16 bytes, the same for the same read within one agreement, and not
     linkable between agreements.
@@ -115,6 +116,10 @@ class Read(_message.Message):
     """Recogniser's confidence in per mille; 0 when it gave none."""
     photo_digest: _builtins.bytes
     """SHA-256 of the photo as it would be given out; empty when there is none."""
+    substitutions: _builtins.int
+    """Characters in which the plate differs from the one asked for: 0 but for a
+    loose match of a search for plates that look alike.
+    """
     @_builtins.property
     def place(self) -> Global___Place: ...
     @_builtins.property
@@ -134,10 +139,11 @@ class Read(_message.Message):
         vehicle: Global___Vehicle | None = ...,
         confidence_pm: _builtins.int = ...,
         photo_digest: _builtins.bytes = ...,
+        substitutions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "place", b"place", "vehicle", b"vehicle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "camera", b"camera", "camera_is_pseudonym", b"camera_is_pseudonym", "captured_at_ms", b"captured_at_ms", "confidence_pm", b"confidence_pm", "originator", b"originator", "photo_digest", b"photo_digest", "place", b"place", "plate", b"plate", "plate_state", b"plate_state", "read_id", b"read_id", "time_step_ms", b"time_step_ms", "vehicle", b"vehicle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_place", b"_place", "_vehicle", b"_vehicle", "camera", b"camera", "camera_is_pseudonym", b"camera_is_pseudonym", "captured_at_ms", b"captured_at_ms", "confidence_pm", b"confidence_pm", "originator", b"originator", "photo_digest", b"photo_digest", "place", b"place", "plate", b"plate", "plate_state", b"plate_state", "read_id", b"read_id", "substitutions", b"substitutions", "time_step_ms", b"time_step_ms", "vehicle", b"vehicle"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__place: _TypeAlias = _typing.Literal["place"]  # noqa: Y015
     _WhichOneofArgType__place: _TypeAlias = _typing.Literal["_place", b"_place"]  # noqa: Y015
@@ -192,6 +198,91 @@ class HotListEntry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotListEntry: _TypeAlias = HotListEntry  # noqa: Y015
+
+@_typing.final
+class HotListState(_message.Message):
+    """A hot list that may be asked for, and how old it is: that a plate is not on it
+    means little where it is stale, and nothing where it is not matched.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PUBLISHED_AT_MS_FIELD_NUMBER: _builtins.int
+    MAX_AGE_S_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    NOT_MATCHED_FIELD_NUMBER: _builtins.int
+    list: _builtins.str
+    source: _builtins.str
+    published_at_ms: _builtins.int
+    max_age_s: _builtins.int
+    stale: _builtins.bool
+    """Older than max_age_s when the answer was made."""
+    not_matched: _builtins.bool
+    """So old that it matches nothing, and says nothing."""
+    def __init__(
+        self,
+        *,
+        list: _builtins.str = ...,
+        source: _builtins.str = ...,
+        published_at_ms: _builtins.int = ...,
+        max_age_s: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        not_matched: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "max_age_s", b"max_age_s", "not_matched", b"not_matched", "published_at_ms", b"published_at_ms", "source", b"source", "stale", b"stale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotListState: _TypeAlias = HotListState  # noqa: Y015
+
+@_typing.final
+class Hit(_message.Message):
+    """What a read of the same answer met on a hot list when it arrived."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSSIBLE_FIELD_NUMBER: _builtins.int
+    MATCHED_AT_MS_FIELD_NUMBER: _builtins.int
+    STILL_LISTED_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    read_id: _builtins.bytes
+    possible: _builtins.bool
+    """True unless number and state were both the same and both known."""
+    matched_at_ms: _builtins.int
+    """When the read arrived, rounded down to a multiple of its time_step_ms. The
+    age of the list is counted to then.
+    """
+    still_listed: _builtins.bool
+    """Whether the list that is held now still has the entry."""
+    notice: _builtins.str
+    """What to do before anybody acts on it."""
+    @_builtins.property
+    def entry(self) -> Global___HotListEntry:
+        """The entry as its list held it then; `stale` as of then."""
+
+    def __init__(
+        self,
+        *,
+        read_id: _builtins.bytes = ...,
+        entry: Global___HotListEntry | None = ...,
+        possible: _builtins.bool = ...,
+        matched_at_ms: _builtins.int = ...,
+        still_listed: _builtins.bool = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "matched_at_ms", b"matched_at_ms", "notice", b"notice", "possible", b"possible", "read_id", b"read_id", "still_listed", b"still_listed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hit: _TypeAlias = Hit  # noqa: Y015
 
 @_typing.final
 class Photo(_message.Message):
@@ -309,6 +400,8 @@ class AnswerBody(_message.Message):
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     FRONTIER_MS_FIELD_NUMBER: _builtins.int
     DUTY_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
     query_digest: _builtins.bytes
     """SHA-256 of PAE(payload_type, payload) of the query's envelope."""
     query_id: _builtins.bytes
@@ -324,8 +417,8 @@ class AnswerBody(_message.Message):
     """False when more rows are there: ask again with next_cursor."""
     next_cursor: _builtins.bytes
     frontier_ms: _builtins.int
-    """Every matching read later than this is in this page or an earlier one;
-    0 when complete.
+    """Time of the last read of this page: every matching read that comes before
+    it is in this page or an earlier one; 0 when complete.
     """
     @_builtins.property
     def reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Read]: ...
@@ -335,6 +428,14 @@ class AnswerBody(_message.Message):
     def photo(self) -> Global___Photo: ...
     @_builtins.property
     def duty(self) -> Global___Duty: ...
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
+        """For a query of hits: each read of the answer has one or more."""
+
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotListState]:
+        """For a query of a hot list or of hits: the lists that may be asked for."""
+
     def __init__(
         self,
         *,
@@ -352,10 +453,12 @@ class AnswerBody(_message.Message):
         next_cursor: _builtins.bytes = ...,
         frontier_ms: _builtins.int = ...,
         duty: Global___Duty | None = ...,
+        hits: _abc.Iterable[Global___Hit] | None = ...,
+        lists: _abc.Iterable[Global___HotListState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "duty", b"duty", "photo", b"photo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duty", b"_duty", "_photo", b"_photo", "agency", b"agency", "agreement_digest", b"agreement_digest", "answered_at_ms", b"answered_at_ms", "complete", b"complete", "count", b"count", "duty", b"duty", "entries", b"entries", "frontier_ms", b"frontier_ms", "hits", b"hits", "lists", b"lists", "next_cursor", b"next_cursor", "photo", b"photo", "query_digest", b"query_digest", "query_id", b"query_id", "reads", b"reads", "requesting_agency", b"requesting_agency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duty: _TypeAlias = _typing.Literal["duty"]  # noqa: Y015
     _WhichOneofArgType__duty: _TypeAlias = _typing.Literal["_duty", b"_duty"]  # noqa: Y015

@@ -218,6 +218,56 @@ class WildcardPlate(_message.Message):
 Global___WildcardPlate: _TypeAlias = WildcardPlate  # noqa: Y015
 
 @_typing.final
+class LookAlikePlate(_message.Message):
+    """Plates that look like this one; docs/protocol.md says which characters do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SUBSTITUTIONS_FIELD_NUMBER: _builtins.int
+    plate: _builtins.str
+    state: _builtins.str
+    substitutions: _builtins.int
+    """At most so many characters differ: 1 to 3."""
+    def __init__(
+        self,
+        *,
+        plate: _builtins.str = ...,
+        state: _builtins.str = ...,
+        substitutions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plate", b"plate", "state", b"state", "substitutions", b"substitutions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAlikePlate: _TypeAlias = LookAlikePlate  # noqa: Y015
+
+@_typing.final
+class PlateList(_message.Message):
+    """Several plates at once: 2 to 100, ascending, each plate once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExactPlate]: ...
+    def __init__(
+        self,
+        *,
+        plates: _abc.Iterable[Global___ExactPlate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plates", b"plates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlateList: _TypeAlias = PlateList  # noqa: Y015
+
+@_typing.final
 class AreaBox(_message.Message):
     """A box in degrees times 10^7, WGS 84. Edges belong to the box."""
 
@@ -248,6 +298,80 @@ class AreaBox(_message.Message):
 Global___AreaBox: _TypeAlias = AreaBox  # noqa: Y015
 
 @_typing.final
+class AreaCircle(_message.Message):
+    """A circle around a position in degrees times 10^7. Its edge belongs to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_E7_FIELD_NUMBER: _builtins.int
+    LONGITUDE_E7_FIELD_NUMBER: _builtins.int
+    RADIUS_M_FIELD_NUMBER: _builtins.int
+    latitude_e7: _builtins.int
+    longitude_e7: _builtins.int
+    radius_m: _builtins.int
+    """1 to 50,000."""
+    def __init__(
+        self,
+        *,
+        latitude_e7: _builtins.int = ...,
+        longitude_e7: _builtins.int = ...,
+        radius_m: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latitude_e7", b"latitude_e7", "longitude_e7", b"longitude_e7", "radius_m", b"radius_m"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AreaCircle: _TypeAlias = AreaCircle  # noqa: Y015
+
+@_typing.final
+class Point(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_E7_FIELD_NUMBER: _builtins.int
+    LONGITUDE_E7_FIELD_NUMBER: _builtins.int
+    latitude_e7: _builtins.int
+    longitude_e7: _builtins.int
+    def __init__(
+        self,
+        *,
+        latitude_e7: _builtins.int = ...,
+        longitude_e7: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latitude_e7", b"latitude_e7", "longitude_e7", b"longitude_e7"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Point: _TypeAlias = Point  # noqa: Y015
+
+@_typing.final
+class AreaPolygon(_message.Message):
+    """A polygon of 3 to 64 corners, in their order, the last joined to the first.
+    Edges belong to it, and don't touch or cross each other.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]: ...
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___Point] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AreaPolygon: _TypeAlias = AreaPolygon  # noqa: Y015
+
+@_typing.final
 class HotListPlate(_message.Message):
     """Is this plate on a hot list that the node holds and may share?"""
 
@@ -270,6 +394,36 @@ class HotListPlate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotListPlate: _TypeAlias = HotListPlate  # noqa: Y015
+
+@_typing.final
+class HitsOf(_message.Message):
+    """Which reads met an entry of a hot list when they arrived? Those that met
+    entries of one plate, as it stands on the list, or those in an area.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATE_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plate(self) -> Global___ExactPlate: ...
+    @_builtins.property
+    def area(self) -> Global___AreaBox: ...
+    def __init__(
+        self,
+        *,
+        plate: Global___ExactPlate | None = ...,
+        area: Global___AreaBox | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_of: _TypeAlias = _typing.Literal["plate", "area"]  # noqa: Y015
+    _WhichOneofArgType_of: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_of) -> _WhichOneofReturnType_of | None: ...
+
+Global___HitsOf: _TypeAlias = HitsOf  # noqa: Y015
 
 @_typing.final
 class PhotoOf(_message.Message):
@@ -301,6 +455,11 @@ class Selector(_message.Message):
     AREA_FIELD_NUMBER: _builtins.int
     HOT_LIST_FIELD_NUMBER: _builtins.int
     PHOTO_FIELD_NUMBER: _builtins.int
+    LOOK_ALIKE_FIELD_NUMBER: _builtins.int
+    PLATES_FIELD_NUMBER: _builtins.int
+    CIRCLE_FIELD_NUMBER: _builtins.int
+    POLYGON_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def exact(self) -> Global___ExactPlate: ...
     @_builtins.property
@@ -311,6 +470,16 @@ class Selector(_message.Message):
     def hot_list(self) -> Global___HotListPlate: ...
     @_builtins.property
     def photo(self) -> Global___PhotoOf: ...
+    @_builtins.property
+    def look_alike(self) -> Global___LookAlikePlate: ...
+    @_builtins.property
+    def plates(self) -> Global___PlateList: ...
+    @_builtins.property
+    def circle(self) -> Global___AreaCircle: ...
+    @_builtins.property
+    def polygon(self) -> Global___AreaPolygon: ...
+    @_builtins.property
+    def hits(self) -> Global___HitsOf: ...
     def __init__(
         self,
         *,
@@ -319,12 +488,17 @@ class Selector(_message.Message):
         area: Global___AreaBox | None = ...,
         hot_list: Global___HotListPlate | None = ...,
         photo: Global___PhotoOf | None = ...,
+        look_alike: Global___LookAlikePlate | None = ...,
+        plates: Global___PlateList | None = ...,
+        circle: Global___AreaCircle | None = ...,
+        polygon: Global___AreaPolygon | None = ...,
+        hits: Global___HitsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "circle", b"circle", "exact", b"exact", "hits", b"hits", "hot_list", b"hot_list", "kind", b"kind", "look_alike", b"look_alike", "photo", b"photo", "plates", b"plates", "polygon", b"polygon", "wildcard", b"wildcard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "exact", b"exact", "hot_list", b"hot_list", "kind", b"kind", "photo", b"photo", "wildcard", b"wildcard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "circle", b"circle", "exact", b"exact", "hits", b"hits", "hot_list", b"hot_list", "kind", b"kind", "look_alike", b"look_alike", "photo", b"photo", "plates", b"plates", "polygon", b"polygon", "wildcard", b"wildcard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["exact", "wildcard", "area", "hot_list", "photo"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["exact", "wildcard", "area", "hot_list", "photo", "look_alike", "plates", "circle", "polygon", "hits"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -69,6 +69,29 @@ def test_an_agency_that_fails_later_holds_nobody_back() -> None:
     assert not last.complete
 
 
+def loose(body: AnswerBody, *away: int) -> AnswerBody:
+    pairs = zip(body.reads, away, strict=True)
+    return replace(body, reads=tuple(replace(r, substitutions=n) for r, n in pairs))
+
+
+def test_what_looks_alike_waits_behind_what_is_closer() -> None:
+    taking = Paging()
+    city, county = page("city", 5, 3, more=True), page("county", 9, 1, 2, more=False)
+    first = take(taking, loose(city, 0, 1), loose(county, 0, 1, 2))
+    assert (ages(first), first.waiting) == ([("city", 5), ("county", 9), ("county", 1)], 2)
+    last = take(taking, loose(page("city", 4, 1, more=False), 1, 2))
+    # A later page may hold newer reads, if they are farther away.
+    assert ages(last) == [("city", 3), ("city", 4), ("city", 1), ("county", 2)]
+    assert (last.complete, last.warnings) == (True, ())
+
+
+def test_a_page_of_closer_look_alikes_after_farther_ones_is_no_page() -> None:
+    taking = Paging()
+    take(taking, loose(page("city", 5, 3, more=True), 0, 1))
+    last = take(taking, loose(page("city", 9, more=False), 0))
+    assert last.outcomes[0].kind is OutcomeKind.UNVERIFIED
+
+
 @pytest.mark.parametrize(
     "second",
     [

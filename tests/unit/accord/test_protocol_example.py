@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from accord import envelope as dsse
-from accord import model
+from accord import hot_lists, model
 from accord.agencies import Agency
 from accord.codec import (
     MAX_SPAN_MS,
+    decode_query,
     encode_credential,
     encode_query,
     envelope_from_bytes,
@@ -23,10 +24,11 @@ from accord.codec import (
 )
 from accord.codec_answer import encode_answer, encode_body
 from accord.envelope import Envelope, Signature, pae
-from accord.errors import CATALOGUE, Unverified
+from accord.errors import CATALOGUE, Code, Refused, Unverified
 from accord.identity import METHODS, PeerRole
 from accord.keys import ECDSA, ED25519, PublicKey
 from accord.model import PROHIBITED, Employment, Offence, Purpose
+from accord.plates import LOOK_ALIKES
 from accord.verification import verify_answer, verify_query, verify_refusal
 
 DOC = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
@@ -110,6 +112,35 @@ def credential_by_hand() -> bytes:
     )
 
 
+def selectors_by_hand() -> dict[str, tuple[bytes, model.Selector]]:
+    plate = message((1, "7INV001"), (2, "CA"))
+    corners = ((476000000, -1223400000), (476100000, -1223400000), (476000000, -1223300000))
+    box = (476000000, -1223400000, 476100000, -1223300000)
+    points = [message(*enumerate(map(zigzag, corner), 1)) for corner in corners]
+    circle = message((1, zigzag(476062000)), (2, zigzag(-1223321000)), (3, 400))
+    listed = message((1, plate), (1, message((1, "8INV002"))))
+    known = model.ExactPlate("7INV001", "CA"), model.ExactPlate("8INV002")
+    return {
+        "wildcard": (
+            message((2, message((1, "7INV*"), (2, "CA")))),
+            model.WildcardPlate("7INV*", "CA"),
+        ),
+        "look-alike": (message((6, plate + field(3, 2))), model.LookAlikePlate("7INV001", "CA", 2)),
+        "plates": (message((7, listed)), model.PlateList(known)),
+        "area": (
+            message((3, message(*enumerate(map(zigzag, box), 1)))),
+            model.AreaBox(*box),
+        ),
+        "circle": (message((8, circle)), model.AreaCircle(476062000, -1223321000, 400)),
+        "polygon": (
+            message((9, message(*((1, point) for point in points)))),
+            model.AreaPolygon(corners),
+        ),
+        "hot list": (message((4, plate)), model.HotListPlate("7INV001", "CA")),
+        "photo": (message((5, message((1, b"\xbb" * 16)))), model.PhotoOf(b"\xbb" * 16)),
+    }
+
+
 def query_by_hand() -> bytes:
     return message(
         (1, QUERY_ID),
@@ -157,6 +188,30 @@ def body_by_hand() -> bytes:
         (11, 1),
         (14, message((1, 1797776061000), (2, "IV"))),
     )
+
+
+def selector_of_hits_by_hand() -> bytes:
+    return message((12, message((1, message((1, "7INV001"), (2, "CA"))))))
+
+
+def hit_by_hand() -> bytes:
+    entry = message(
+        (1, "Stolen vehicles"),
+        (2, "State bureau"),
+        (3, "7INV001"),
+        (4, "CA"),
+        (5, "stolen-vehicle"),
+        (6, 1789904700000),
+        (7, 7200),
+        (8, 1),
+    )
+    notice = "Verify before acting."
+    return message((1, b"\xbb" * 16), (2, entry), (4, 1789913580000), (5, 1), (6, notice))
+
+
+def state_by_hand() -> bytes:
+    times = ((3, 1789904700000), (4, 7200))
+    return message((1, "Stolen vehicles"), (2, "State bureau"), *times, (5, 1), (6, 1))
 
 
 def leaf_by_hand() -> bytes:
@@ -210,6 +265,9 @@ BY_HAND = {
     "leaf": leaf_by_hand,
     "answer payload": answer_by_hand,
     "refusal payload": refusal_by_hand,
+    "selector of hits": selector_of_hits_by_hand,
+    "hit": hit_by_hand,
+    "state of a list": state_by_hand,
 }
 
 
@@ -320,6 +378,31 @@ def test_the_refusal_is_one_that_a_client_believes():
         verify_refusal(envelope, verified.query, verified.digest, HARBOR)
 
 
+def test_hits_are_written_as_the_page_says():
+    asked = model.HitsOf(model.ExactPlate("7INV001", "CA"))
+    query = replace(verified_query().query, selector=asked)
+    assert message((14, value("selector of hits"))) in encode_query(query, b"")
+    entry = hot_lists.HotListEntry(
+        "Stolen vehicles", "State bureau", "7INV001", "CA", "stolen-vehicle", 1789904700000, 7200
+    )
+    hit = hot_lists.SharedHit(
+        b"\xbb" * 16, entry, False, 1789913580000, True, True, "Verify before acting."
+    )
+    body = replace(
+        verify_answer(answer(), verified_query().query, value("query digest"), CITY).body,
+        hits=(hit,),
+    )
+    assert encode_body(body).endswith(message((16, value("hit"))))
+    state = hot_lists.HotListState(
+        "Stolen vehicles", "State bureau", 1789904700000, 7200, True, True
+    )
+    told = replace(body, lists=(state,))
+    assert encode_body(told).endswith(message((17, value("state of a list"))))
+    # As the page counts it: 2 h 28 min to the moment, and a minute for the step.
+    assert hit.age_ms(60_000) == 8_880_000 + 59_999 > entry.max_age_s * 1000
+    assert hit.stale is entry.stale_at(hit.matched_ms + 59_999)
+
+
 # The page's tables against the code.
 
 
@@ -327,6 +410,46 @@ def rows(first: str) -> list[list[str]]:
     """The rows of the table whose header begins with ``first``."""
     table = DOC.partition(f"| {first} |")[2].partition("\n\n")[0]
     return [[c.strip() for c in line.strip("|").split("|")] for line in table.split("\n")[2:]]
+
+
+@pytest.mark.parametrize("name", selectors_by_hand())
+def test_every_selector_is_told_byte_by_byte(name: str) -> None:
+    by_hand, selector = selectors_by_hand()[name]
+    assert value(f"selector {name}") == by_hand
+    query, credential = verified_query().query, value("credential envelope")
+    payload = encode_query(replace(query, selector=selector), credential)
+    other = field(14, message((1, message((1, "7INV001"), (2, "CA")))))
+    assert payload == query_by_hand().replace(other, field(14, by_hand))
+    assert decode_query(payload, query.credential).selector == selector
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        model.LookAlikePlate("7INV001", "CA", 0),
+        model.LookAlikePlate("7INV001", "CA", 4),
+        model.LookAlikePlate("7inv001"),
+        model.PlateList((model.ExactPlate("7INV001"),)),
+        model.PlateList((model.ExactPlate("8INV002"), model.ExactPlate("7INV001"))),
+        model.PlateList((model.ExactPlate("7INV001", "CA"), model.ExactPlate("7INV001", "NV"))),
+        model.PlateList(tuple(model.ExactPlate(f"A{n:03}") for n in range(101))),
+        model.AreaCircle(476062000, -1223321000, 0),
+        model.AreaCircle(476062000, -1223321000, 50_001),
+        model.AreaPolygon(((0, 0), (1, 1))),
+        model.AreaPolygon(((0, 0), (10, 10), (0, 10), (10, 0))),
+        model.AreaPolygon(tuple((n * n, n) for n in range(65))),
+    ],
+)
+def test_a_selector_out_of_its_limits_is_refused(selector: model.Selector) -> None:
+    query, credential = verified_query().query, value("credential envelope")
+    with pytest.raises(Refused) as refused:
+        decode_query(encode_query(replace(query, selector=selector), credential), query.credential)
+    assert refused.value.code is Code.BAD_QUERY
+
+
+def test_the_groups_of_look_alikes_are_told() -> None:
+    (told,) = re.findall(r"same\ngroup: (.*?)\. The", DOC)
+    assert tuple(re.findall(r"`([A-Z0-9]+)`", told)) == LOOK_ALIKES
 
 
 def test_every_code_of_the_catalogue_is_told():

@@ -1,5 +1,7 @@
 """Keys, envelopes, canonical bytes, plates and the merge."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +120,25 @@ def test_the_merge_gives_every_row_once_newest_first(parts: list[list[int]]) -> 
     assert len(set(places)) == len(places) == sum(map(len, parts))
     times = [answers[a].reads[r].captured_ms for a, r in places]
     assert times == sorted(times, reverse=True)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9))), max_size=4))
+def test_loose_rows_come_after_closer_ones(parts: list[list[tuple[int, int]]]) -> None:
+    answers = [_answer(f"a{i}", [ms for _, ms in part]) for i, part in enumerate(parts)]
+    answers = [
+        replace(
+            answer,
+            reads=tuple(
+                replace(read, substitutions=away)
+                for read, (away, _) in zip(answer.reads, part, strict=True)
+            ),
+        )
+        for answer, part in zip(answers, parts, strict=True)
+    ]
+    found = [answers[a].reads[r] for a, r in order(answers)]
+    assert len(found) == sum(map(len, parts))
+    keys = [(read.substitutions, -read.captured_ms) for read in found]
+    assert keys == sorted(keys)
 
 
 def test_rows_at_or_before_a_frontier_wait() -> None:

@@ -22,19 +22,23 @@ from accord.envelope import (
     sign,
 )
 from accord.errors import Code, Refused, Unverified
+from accord.hot_lists import HotListEntry
 from accord.keys import PrivateKey
 from accord.model import (
     AnswerBody,
     AreaBox,
+    AreaCircle,
+    AreaPolygon,
     Credential,
     Duty,
     ExactPlate,
     Field,
-    HotListEntry,
     HotListPlate,
+    LookAlikePlate,
     Photo,
     PhotoOf,
     Place,
+    PlateList,
     Query,
     Receipt,
     RefusalBody,
@@ -409,6 +413,8 @@ def test_an_answer_needs_its_own_signature_and_receipt(
 
 
 BOX = AreaBox(100, 100, 200, 200)
+TRIANGLE = AreaPolygon(((100, 100), (100, 200), (200, 100)))
+LISTED = PlateList((ExactPlate(PLATE), ExactPlate("9TST002", "NV")))
 
 
 @pytest.mark.parametrize(
@@ -422,6 +428,23 @@ BOX = AreaBox(100, 100, 200, 200)
         (BOX, {"place": None}, True),
         (BOX, {"place": Place(99, 150)}, False),
         (BOX, {"place": Place(150, 201)}, False),
+        (AreaCircle(100, 100, 1), {"place": Place(180, 100)}, True),
+        (AreaCircle(100, 100, 1), {"place": Place(190, 100)}, False),
+        (AreaCircle(100, 100, 1), {"place": None}, True),
+        (TRIANGLE, {"place": Place(150, 150)}, True),
+        (TRIANGLE, {"place": Place(151, 150)}, False),
+        (LookAlikePlate(PLATE), {}, True),
+        (LookAlikePlate(PLATE, "NV"), {}, False),
+        (LookAlikePlate(PLATE), {"plate": "9TSTO0I", "substitutions": 2}, True),
+        (LookAlikePlate(PLATE), {"plate": "9TSTO0I", "substitutions": 0}, False),
+        (LookAlikePlate(PLATE), {"plate": "9TSTO0I", "substitutions": 1}, False),
+        (LookAlikePlate(PLATE, "", 1), {"plate": "9TSTO0I", "substitutions": 2}, False),
+        (LookAlikePlate(PLATE), {"plate": "9TST002"}, False),
+        (ExactPlate(PLATE), {"substitutions": 1}, False),
+        (LISTED, {}, True),
+        (LISTED, {"plate": "9TST002", "state": "NV"}, True),
+        (LISTED, {"plate": "9TST002"}, False),
+        (LISTED, {"plate": "9TST003"}, False),
         (HotListPlate(PLATE, "CA"), {}, False),
         (PhotoOf(b"\1" * 16), {}, False),
     ],
@@ -464,6 +487,20 @@ def test_entries_and_photos_are_those_that_were_asked(
         return
     with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
         verify_answer(envelope, asked, asked_digest, CITY.agency)
+
+
+def test_look_alikes_come_closest_first_and_end_at_their_last_row() -> None:
+    asked = query(LookAlikePlate("9TSTO0I"))
+    asked_digest = digest(signed(asked))
+    loose = read(1, captured_ms=T - 2 * MINUTE, substitutions=2)
+    exact = read(2, captured_ms=T - 3 * MINUTE, plate="9TSTO0I")
+    more = {"complete": False, "next_cursor": b"c", "frontier_ms": T - 2 * MINUTE}
+    good = body(asked, asked_digest, reads=(exact, loose), **more)
+    assert verify_answer(answered(good), asked, asked_digest, CITY.agency).body.count == 2
+    for changes in ({"reads": (loose, exact)}, {"frontier_ms": T - 3 * MINUTE}):
+        bad = replace(good, **changes)  # type: ignore[arg-type]
+        with pytest.raises(Unverified, match="ANSWER_UNVERIFIED"):
+            verify_answer(answered(bad), asked, asked_digest, CITY.agency)
 
 
 # Refusals.

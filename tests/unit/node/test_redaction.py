@@ -7,7 +7,8 @@ import pytest
 from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 from accord.errors import Code, Refused
-from accord.model import Field, HotListEntry, Place, Read, SharedRead, Vehicle
+from accord.hot_lists import HotListEntry
+from accord.model import Field, Place, Read, SharedRead, Vehicle
 from node.grid import snap
 from node.ids import Names
 from node.redaction import is_shared, redact, shared_entry

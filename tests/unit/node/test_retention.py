@@ -15,11 +15,13 @@ from PIL import Image
 from accord.agreements.terms import OPEN, Withholding
 from accord.clock import SystemClock
 from accord.errors import Code, Refused
-from accord.model import ExactPlate, HotListEntry, Read, WildcardPlate, Window
+from accord.hot_lists import HotListEntry
+from accord.model import ExactPlate, Read, WildcardPlate, Window
 from node.photos import Photos
 from node.retention import DAY_MS, DataKind, RetentionDays, due, earliest, purge
 from node.store.base import Search
 from node.store.sqlite import SqliteStore
+from tests.hot_lists import hold
 
 NOW = 1_760_000_000_000
 DAYS = RetentionDays(reads=30, photos=10, hot_list=5)
@@ -45,7 +47,7 @@ def picture(number: int) -> bytes:
 )
 @settings(deadline=None)
 def test_due_and_earliest_are_one_rule(kind: DataKind, at: int, reads: int, other: int) -> None:
-    days = RetentionDays(reads, other, other)
+    days = RetentionDays(reads, other, other, other)
     assert (due(kind, at, days) < NOW) == (at < earliest(kind, days, NOW))
 
 
@@ -122,9 +124,9 @@ def test_a_photo_left_by_a_stopped_ingest_goes_after_a_day(
 def test_a_hot_list_goes_by_when_it_was_published(store: SqliteStore, photos: Photos) -> None:
     for name, published in (("old", NOW - 6 * DAY_MS), ("new", NOW)):
         entry = HotListEntry(name, "bureau", "KEPT1", "CA", "stolen-vehicle", published, 60)
-        store.replace_hot_list(name, [entry])
+        hold(store, entry)
     assert purge(store, photos, DAYS, NOW, dry_run=False).entries == 1
-    assert [entry.list for entry in store.hot_list("KEPT1", "")] == ["new"]
+    assert [entry.list for entry in store.hot_lists.entries("KEPT1", "")] == ["new"]
 
 
 def test_after_a_purge_no_byte_of_the_plate_is_left(

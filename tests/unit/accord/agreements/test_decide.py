@@ -16,7 +16,18 @@ from accord.agreements.policy import parse_policy
 from accord.agreements.terms import OPEN, PhotoSharing
 from accord.clock import to_ms
 from accord.errors import CATALOGUE, Code
-from accord.model import AreaBox, ExactPlate, HotListPlate, PhotoOf, WildcardPlate, Window
+from accord.model import (
+    AreaBox,
+    AreaCircle,
+    AreaPolygon,
+    ExactPlate,
+    HotListPlate,
+    LookAlikePlate,
+    PhotoOf,
+    PlateList,
+    WildcardPlate,
+    Window,
+)
 
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
 DAY_MS = 86_400_000
@@ -58,6 +69,16 @@ NONE = {"place": "none", "photo": "none"}
 LAPSED = NOW_MS + 3 * 366 * DAY_MS
 LATE = {"issued_at_ms": LAPSED - 1, "not_after_ms": LAPSED + 1, "trained_on": day(-1000)}
 
+CIRCLE = AreaCircle(337_500_000, -1_182_600_000, 500)
+POLYGON = AreaPolygon(
+    ((337_000_000, -1_183_000_000), (337_000_000, -1_182_000_000), (338_000_000, 0))
+)
+
+
+def plates(count):
+    return PlateList(tuple(ExactPlate(f"7ABC{number:03}") for number in range(count)))
+
+
 ROWS = [
     # What is allowed.
     Row("good", None, "II.A"),
@@ -65,6 +86,11 @@ ROWS = [
     Row("hot list", None, "II.A", query={"selector": HotListPlate("7ABC123")}),
     Row("photo", None, "II.A", query={"selector": PhotoOf(bytes(16))}),
     Row("area", None, "II.A", query={"selector": AREA}),
+    Row("look-alike", None, "II.A", query={"selector": LookAlikePlate("7ABC123")}),
+    Row("circle", None, "II.A", query={"selector": CIRCLE}),
+    Row("polygon", None, "II.A", query={"selector": POLYGON}),
+    Row("several plates", None, "II.A", query={"selector": plates(5)},
+        manifest={"plates_per_query": 5}),
     Row("on behalf of itself", None, "II.A", query={"on_behalf_of": "city"}),
     Row("whole look-back", None, "II.A", query={"window": back(365)}),
     Row("look-back within the grace", None, "II.A", query={"window": back(365, 120_000)}),
@@ -157,6 +183,16 @@ ROWS = [
     Row("area too far back", Code.LOOK_BACK_EXCEEDED, "II.B",
         query={"selector": AREA, "window": back(366)}),
     Row("too many rows", Code.ROW_LIMIT_EXCEEDED, "II.B", query={"row_limit": 501}),
+    Row("several plates that nobody agreed on", Code.PLATES_NOT_AGREED, "II.B",
+        query={"selector": plates(2)}),
+    Row("more plates than agreed", Code.PLATES_NOT_AGREED, "II.B", query={"selector": plates(6)},
+        manifest={"plates_per_query": 5}),
+    Row("look-alikes too far back", Code.LOOK_BACK_EXCEEDED, "II.B",
+        query={"selector": LookAlikePlate("7ABC123"), "window": back(366)}),
+    Row("circle without place", Code.FIELD_NOT_SHARED, "I.C", query={"selector": CIRCLE},
+        manifest=NONE),
+    Row("polygon without place", Code.FIELD_NOT_SHARED, "I.C", query={"selector": POLYGON},
+        manifest=NONE),
     Row("area without place", Code.FIELD_NOT_SHARED, "I.C", query={"selector": AREA},
         manifest=NONE),
     Row("photo not shared", Code.FIELD_NOT_SHARED, "I.C", query={"selector": PhotoOf(bytes(16))},
@@ -167,6 +203,14 @@ ROWS = [
     Row("policy: look-back", Code.LOCAL_POLICY, "II.B", policy="look_back_days = 29"),
     Row("policy: area", Code.LOCAL_POLICY, "II.B", query={"selector": AREA},
         policy='place = "none"'),
+    Row("policy: circle", Code.LOCAL_POLICY, "II.B", query={"selector": CIRCLE},
+        policy='place = "none"'),
+    Row("policy: several plates", Code.LOCAL_POLICY, "II.B", query={"selector": plates(3)},
+        manifest={"plates_per_query": 5}, policy="plates_per_query = 2"),
+    Row("policy: as many plates", None, "II.A", query={"selector": plates(2)},
+        manifest={"plates_per_query": 5}, policy="plates_per_query = 2"),
+    Row("policy: no more plates than agreed", Code.PLATES_NOT_AGREED, "II.B",
+        query={"selector": plates(3)}, policy="plates_per_query = 50"),
     Row("policy: photo", Code.LOCAL_POLICY, "II.B", query={"selector": PhotoOf(bytes(16))},
         policy='photo = "none"'),
     Row("policy: look-back is enough", None, "II.A", policy="look_back_days = 30"),
@@ -402,6 +446,17 @@ OWN_REFUSALS = [
 def test_own_officers_are_refused_too(world, changes, officer, code, section):
     decision = world.ask(own_query(world, officer=officer, **changes), None)
     assert (decision.code, decision.section) == (code, section)
+
+
+def test_own_officers_name_as_many_plates_as_their_policy_says(world):
+    several = own_query(world, selector=plates(3))
+    refused = world.ask(several, None)
+    assert (refused.code, refused.section) == (Code.PLATES_NOT_AGREED, OWN_SECTION)
+    text = world.ask.__globals__["POLICY"].format(narrowing="")
+    text = text.replace("row_limit = 1000", "row_limit = 1000\nplates_per_query = 3")
+    assert world.ask(several, None, text).allowed
+    more = own_query(world, selector=plates(4))
+    assert world.ask(more, None, text).code is Code.PLATES_NOT_AGREED
 
 
 def test_own_row_limit_and_words(world):

@@ -29,6 +29,7 @@ def found(world, *swaps: tuple[str, str], **options: object) -> set[tuple[Severi
     [
         (B, "term.ends", {}, {"undecided": ["term.ends"]}),
         (W, "limits.look_back_days", {"look_back_days": 730}, {"look_back_days": 731}),
+        (W, "limits.plates_per_query", {"plates_per_query": 10}, {"plates_per_query": 11}),
         (W, "retention.received_days", {"received_days": 730}, {"received_days": 731}),
         (W, "retention.received_days", {}, {"received_days": None}),
         (W, "fields", {"time": "exact", "place": "exact"},

@@ -33,7 +33,7 @@ def test_the_template_parses_to_the_terms_it_was_given(world):
     assert [party.id for party in manifest.parties] == ["city", "harbor"]
     assert manifest.parties[0].root == world.agencies["city"].root
     assert manifest.scope.pairs == {("city", "harbor"), ("harbor", "city")}
-    assert manifest.scope.kinds == set(Kind)
+    assert manifest.scope.kinds == {Kind.READS, Kind.HOT_LIST}
     assert Purpose.STOLEN_VEHICLE in manifest.purposes.allowed
     assert manifest.fields.redaction.time_step_ms == 3_600_000
     assert manifest.fields.redaction.place_within_m is None

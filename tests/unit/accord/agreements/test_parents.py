@@ -15,7 +15,7 @@ from accord.agreements.provisions import Territory
 from accord.agreements.reasons import Held, steps
 from accord.clock import to_ms
 from accord.errors import Code
-from accord.model import AreaBox, ExactPlate, Purpose
+from accord.model import AreaBox, ExactPlate, PlateList, Purpose
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS
 from tests.unit.accord.agreements.test_properties import (
     agreements,
@@ -69,6 +69,15 @@ def test_what_the_parent_does_not_allow_is_refused_and_told(world, options, code
         assert decision.code is code
         assert decision.reason.startswith("Under the parent agreement city-harbor: ")
     assert world.ask(query, replace(child, manifest=replace(child.manifest, parent=None))).allowed
+
+
+def test_a_parent_says_how_many_plates_too(world):
+    parent = world.agreement(world.manifest(plates_per_query=2))
+    child = under(world, parent, plates_per_query=3)
+    three = PlateList(tuple(ExactPlate(f"7ABC00{n}") for n in range(3)))
+    query = world.query(child, selector=three)
+    assert world.ask(query, child).code is Code.PLATES_NOT_AGREED
+    assert world.ask(replace(query, selector=PlateList(three.plates[:2])), child).allowed
 
 
 def test_a_child_is_in_force_only_while_its_parent_is(world):

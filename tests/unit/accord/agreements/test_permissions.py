@@ -58,19 +58,22 @@ def test_what_is_told_is_agreement_and_policy_together(world):
     assert reads.purposes == ("stolen-vehicle", "wanted-person")
     assert (reads.look_back_days, reads.rows, reads.keep_days) == (90, 500, 60)
     assert reads.redaction.time_step_ms == 3_600_000
-    assert reads.searches == ("plate", "partial", "area", "photo")
+    ways = ("plate", "partial", "lookalike", "area", "circle", "polygon", "photo")
+    assert reads.searches == ways
     assert hot_list.kind is Kind.HOT_LIST
     taken = {(one.kind, one.purposes, one.code, one.detail) for one in denials}
     left = ("amber-alert", "criminal-investigation", "public-safety-threat")
-    assert taken == {(kind, left, Code.LOCAL_POLICY, "purposes") for kind in Kind}
+    assert taken == {
+        (kind, left, Code.LOCAL_POLICY, "purposes") for kind in (Kind.READS, Kind.HOT_LIST)
+    }
 
 
 @pytest.mark.parametrize("where", ["place", "photo"])
 def test_a_way_of_searching_that_the_policy_takes_away_is_not_told(world, where):
     grants, denials = of(found(world, world.agreement(), narrowing=f'{where} = "none"'), "city")
-    way = {"place": "area", "photo": "photo"}[where]
-    assert way not in grants[0].searches
-    assert len(grants[0].searches) == 3
+    ways = {"place": {"area", "circle", "polygon"}, "photo": {"photo"}}[where]
+    assert ways.isdisjoint(grants[0].searches)
+    assert len(grants[0].searches) == 7 - len(ways)
     assert denials == []
 
 
@@ -102,9 +105,10 @@ def test_an_agreement_out_of_force_is_one_line(world, change, code, words):
 
 
 def test_own_officers_ask_under_the_policy_alone(world):
-    (reads, hot_list), denials = of(found(world), "harbor")
+    (reads, hot_list, hits), denials = of(found(world), "harbor")
     assert (reads.agreement, reads.purposes) == ("", ("hit-and-run", "stolen-vehicle"))
     assert (reads.look_back_days, hot_list.rows) == (700, 1000)
+    assert (hits.kind, hits.searches) == (Kind.HITS, ("hits", "hits-area"))
     assert denials == []
 
 

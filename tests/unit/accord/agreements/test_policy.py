@@ -79,7 +79,7 @@ def test_the_least_policy_shares_nothing():
         ('agency = "county"', 'agency = "harbor"', 17, "names this agency itself"),
         ('purposes = ["stolen-vehicle"]\nkinds', "purposes = []\nkinds", 12, "is empty"),
         ('["stolen-vehicle"]\nlook', '["personal"]\nlook', 6, "can never be allowed"),
-        ('kinds = ["reads"]', 'kinds = ["photos"]', 13, "use one of reads, hot-list"),
+        ('kinds = ["reads"]', 'kinds = ["magazines"]', 13, "use one of reads, hot-list"),
         ('place = "1000 m"', 'place = "1 km"', 15, 'such as "500 m"'),
         ("reads_days = 60", "reads_day = 60", 28, "is not a key that belongs here"),
         ("reads_days = 60\n", "", 27, "retention.reads_days is missing"),

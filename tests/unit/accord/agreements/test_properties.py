@@ -27,10 +27,12 @@ from accord.clock import to_ms
 from accord.model import (
     PROHIBITED,
     AreaBox,
+    AreaCircle,
     ExactPlate,
     HotListPlate,
     Kind,
     PhotoOf,
+    PlateList,
     Purpose,
     Window,
 )
@@ -53,8 +55,17 @@ redactions = st.builds(
 )
 days = st.sampled_from([1, 30, 365])
 rows = st.sampled_from([1, 100, 1000])
+several = st.sampled_from([1, 2, 10])
+SEVERAL = PlateList((ExactPlate("7ABC123"), ExactPlate("8ABC123")))
 selectors = st.sampled_from(
-    [ExactPlate("7ABC123"), AreaBox(0, 0, 1, 1), HotListPlate("7ABC123"), PhotoOf(bytes(16))]
+    [
+        ExactPlate("7ABC123"),
+        AreaBox(0, 0, 1, 1),
+        AreaCircle(0, 0, 1),
+        SEVERAL,
+        HotListPlate("7ABC123"),
+        PhotoOf(bytes(16)),
+    ]
 )
 moments = st.integers(-400 * 24, 3600 * 24).map(lambda n: NOW_MS + n * DAY_MS // 24)
 terms = st.builds(
@@ -74,6 +85,7 @@ rules = st.builds(
     st.none() | kinds,
     st.none() | days,
     st.none() | rows,
+    st.none() | several,
     redactions,
 )
 
@@ -86,7 +98,7 @@ def agreements(draw, world):
         base,
         scope=Scope("s", draw(kinds), pairs),
         purposes=Purposes("p", draw(some_purposes)),
-        limits=Limits("l", draw(days), draw(rows)),
+        limits=Limits("l", draw(days), draw(rows), plates_per_query=draw(several)),
         fields=Fields("f", draw(redactions).without_leaks()),
         term=draw(terms),
         undecided=draw(questions),
@@ -181,6 +193,8 @@ def test_what_is_allowed_lies_inside_agreement_policy_and_law(world, data):
     assert in_years(manifest.term, at_ms)
     assert terms.max_rows <= manifest.limits.row_limit
     assert terms.max_rows <= (rule.row_limit or terms.max_rows)
+    asked = len(query.selector.plates) if isinstance(query.selector, PlateList) else 1
+    assert asked <= min(manifest.limits.plates_per_query, rule.plates_per_query or asked)
     limit_days = min(manifest.limits.look_back_days, rule.look_back_days or 999_999)
     assert terms.earliest_ms == at_ms - limit_days * DAY_MS
     for limit in (manifest.fields.redaction, rule.redaction):
@@ -229,6 +243,7 @@ def test_a_stricter_rule_never_allows_more(world, data):
         other.kinds if rule.kinds is None else rule.kinds & (other.kinds or rule.kinds),
         min(rule.look_back_days or 9999, other.look_back_days or 9999),
         min(rule.row_limit or 9999, other.row_limit or 9999),
+        min(rule.plates_per_query or 9999, other.plates_per_query or 9999),
         rule.redaction.narrowed_by(other.redaction),
     )
     strict = ask(world, query, agreement, policy_of(stricter), at_ms)

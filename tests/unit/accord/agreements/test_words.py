@@ -106,6 +106,8 @@ BOTH = "city, harbor"
          "needs no case number any longer", "II.A"),
         (("look_back_days = 365", "look_back_days = 400"), BOTH, Effect.GAINS,
          "reach back 400 days, 365 before", "II.B"),
+        (("row_limit = 500", "row_limit = 500\nplates_per_query = 4"), BOTH, Effect.GAINS,
+         "may name 4 plates in one search, 1 before", "II.B"),
         (("row_limit = 500", "row_limit = 5"), BOTH, Effect.LOSES, "5 rows at once", "II.B"),
         (('time = "minute"', 'time = "hour"'), BOTH, Effect.LOSES, "the time to the hour", "I.C"),
         (('place = "500 m"', 'place = "100 m"'), BOTH, Effect.GAINS, "place to 100 m", "I.C"),

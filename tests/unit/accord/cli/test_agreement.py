@@ -262,6 +262,9 @@ def test_ask_says_yes_with_every_rule(place):
     assert out.startswith("Yes.")
     assert "it holds the purpose stolen-vehicle" in out
     assert "The owner's own policy was not looked at" in out
+    assert "one search names one plate" in out
+    for what in ("lookalike", "circle", "polygon"):
+        assert ask(place, "--purpose", "stolen-vehicle", "--what", what)[0] == 0
     status, out, _ = ask(place, "--purpose", "stolen-vehicle", "--json")
     content = json.loads(out)
     assert (status, content["allowed"], content["policy_known"]) == (0, True, False)
@@ -294,6 +297,7 @@ def test_ask_looks_beyond_the_year_of_an_agencys_file(place):
         (("--purpose", "stolen-vehicle", "--trained-on", "2020-01-01"), "training must", "II.A"),
         (("--purpose", "stolen-vehicle", "--back", "366"), "reaches back more than 365", "II.B"),
         (("--purpose", "stolen-vehicle", "--rows", "501"), "At most 500 rows", "II.B"),
+        (("--purpose", "stolen-vehicle", "--what", "plates"), "several plates at once", "II.B"),
         (("--purpose", "stolen-vehicle", "--on-behalf-of", "x"), "shared onward", "II.A"),
         (("--purpose", "stolen-vehicle", "--owner", "county"), "No agreement allows", ""),
     ],

@@ -359,7 +359,7 @@ def test_an_exact_plate_is_short_unless_it_has_very_many_reads(
 
 
 def test_exact_searches_use_the_index_for_their_order(store: SqliteStore) -> None:
-    text, values = statements.plan(BASE, 10).page
+    text, values = next(statements.plan(BASE, 10).steps).page
     sql = store._connections.mine().sql
     steps = [row[3] for row in sql.execute("EXPLAIN QUERY PLAN " + text, values)]
     assert any("reads_by_plate (plate=? AND captured_ms>" in step for step in steps)

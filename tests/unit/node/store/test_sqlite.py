@@ -11,7 +11,7 @@ import pytest
 
 from accord.agreements.terms import OPEN, Withholding
 from accord.errors import Code, InputError, Refused
-from accord.model import ExactPlate, HotListEntry, Read, Window
+from accord.model import ExactPlate, Read, Window
 from node.store import connections
 from node.store.base import Search
 from node.store.sqlite import SqliteStore
@@ -91,7 +91,7 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     store.close()
     content = bytearray(path.read_bytes())
     # Everything behind the schema's first pages.
-    content[12 * 4096 :] = b"\xa5" * (len(content) - 12 * 4096)
+    content[24 * 4096 :] = b"\xa5" * (len(content) - 24 * 4096)
     path.write_bytes(content)
     store = SqliteStore.open(path)
     with pytest.raises(Refused) as refused:
@@ -99,6 +99,22 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     assert refused.value.code is Code.STORE_CORRUPT
     assert refused.value.status == "DATA_LOSS"
     assert "TEST001" not in str(refused.value) + refused.value.detail
+
+
+def test_a_list_of_plates_that_is_damaged_is_told_at_the_start(
+    make_read: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "reads.db"
+    store = SqliteStore.open(path)
+    store.add([make_read(f"P{n:05}") for n in range(3000)])
+    store.close()
+    SqliteStore.open(path, serving=True).close()
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 :] = b"\xa5" * (len(content) - 20 * 4096)
+    path.write_bytes(content)
+    for _ in range(2):  # the lock is free again
+        with pytest.raises(InputError, match="restore it from the last backup"):
+            SqliteStore.open(path, serving=True)
     store.close()
 
 
@@ -139,25 +155,3 @@ def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -
     store.add([make_read()])
     (second,) = store.search(SEARCH).rows
     assert second.row_id > first.row_id
-
-
-def entry(plate: str, state: str = "CA", list_name: str = "stolen") -> HotListEntry:
-    return HotListEntry(list_name, "bureau", plate, state, "stolen-vehicle", START, 3600)
-
-
-def test_a_hot_list_is_replaced_as_a_whole(store: SqliteStore) -> None:
-    assert store.replace_hot_list("stolen", [entry("AAA1"), entry("BBB2"), entry("AAA1")]) == 2
-    store.replace_hot_list("other", [entry("AAA1", list_name="other")])
-    assert store.replace_hot_list("stolen", [entry("CCC3")]) == 1
-    assert [e.list for e in store.hot_list("AAA1", "")] == ["other"]
-    assert store.hot_list("BBB2", "") == ()
-    assert store.hot_list("CCC3", "") == (entry("CCC3"),)
-
-
-def test_hot_list_look_up_by_state_withholding_and_age(store: SqliteStore) -> None:
-    store.replace_hot_list("stolen", [entry("AAA1"), entry("AAA1", "NV")])
-    assert [e.state for e in store.hot_list("AAA1", "NV")] == ["NV"]
-    assert len(store.hot_list("AAA1", "")) == 2
-    assert store.hot_list("AAA1", "", Withholding(plates=frozenset({"AAA1"}))) == ()
-    assert len(store.hot_list("AAA1", "", earliest_ms=START)) == 2
-    assert store.hot_list("AAA1", "", earliest_ms=START + 1) == ()

@@ -1,0 +1,259 @@
+"""``python -m bench.search``: every kind of search at ten million reads, next to bare SQL.
+
+    exact        one plate, at all reads and at 10,000
+    wildcard     no literal prefix, next to GLOB over the list of plates
+    look-alike   two substitutions, next to one exact look-up
+    area         the first 100 rows of 0.1 degree by one day, dense and empty
+    list         ten plates at once
+    ingest       the store's add, next to bare executemany on the same file
+    load         reading the list of plates into memory, once at a node's start
+
+Each round does all of them one after the other, each with new questions; the
+median of a round is its figure, and the median over the rounds is printed with
+the lowest and the highest. The owner withholds plates, a camera and an area,
+and shares places on a grid of 500 m. The figures join build/bench.json.
+"""
+
+import argparse
+import json
+import shutil
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from accord.agreements.terms import Redaction, Withholding
+from accord.model import (
+    AreaBox,
+    AreaCircle,
+    ExactPlate,
+    LookAlikePlate,
+    PlateList,
+    ReadSelector,
+    WildcardPlate,
+    Window,
+)
+from bench.run import RESULT
+from bench.search_data import BEGIN_MS, DAY_MS, END_MS, SIDE_E7, SOUTH_E7, WEST_E7, Reads, fill
+from node.store.base import Search
+from node.store.dictionary import Dictionary
+from node.store.sqlite import INSERT, SqliteStore, row_of
+
+READS = 10_000_000
+FEW = 10_000
+SEARCHES = 60
+INGESTED = 10_000
+_REDACTION = Redaction(time_step_ms=60_000, place_within_m=500)
+_WINDOW = Window(BEGIN_MS, END_MS + 10 * DAY_MS)
+
+
+class Bench:
+    """Both stores, and questions for them."""
+
+    def __init__(self, folder: Path, reads: int, out: Callable[[str], None]) -> None:
+        self.chance = Random(17)
+        self.reads = Reads(11)
+        paths = folder / "many.db", folder / "few.db"
+        for path, count in zip(paths, (reads, FEW), strict=True):
+            started = time.perf_counter()
+            if not path.exists():
+                fill(path, self.reads, count)
+            out(f"{count:,} reads in {time.perf_counter() - started:.0f} s")
+        self.many, self.small = SqliteStore.open(paths[0]), SqliteStore.open(paths[1])
+        self.bare = sqlite3.connect(paths[0], isolation_level=None)
+        self.bare.execute("PRAGMA synchronous=NORMAL")
+        (self.distinct,) = self.bare.execute("SELECT count(*) FROM plates").fetchone()
+        self.known = [p for (p,) in sqlite3.connect(paths[1]).execute("SELECT plate FROM plates")]
+        self.withheld = Withholding(
+            frozenset(self.chance.sample(self.reads.plates, 50)),
+            frozenset({"CAM-7"}),
+            (AreaBox(SOUTH_E7, WEST_E7, SOUTH_E7 + 50_000, WEST_E7 + 50_000),),
+            frozenset(),
+        )
+        self._later_ms = END_MS
+
+    def close(self) -> None:
+        """Close the files."""
+        self.many.close()
+        self.small.close()
+        self.bare.close()
+
+    def search(self, selector: ReadSelector, window: Window = _WINDOW) -> Search:
+        """Return a search as a partner's agreement would shape it."""
+        return Search(selector, window, _REDACTION, self.withheld, 0, 100)
+
+    def plate(self) -> str:
+        """Return a plate at random."""
+        return self.chance.choice(self.reads.plates)
+
+    def wildcard(self) -> WildcardPlate:
+        """Return a pattern that begins with ? or *, with three or four known characters."""
+        plate = self.plate()
+        first = self.chance.choice(("?", "*"))
+        if first == "*":
+            start = self.chance.randrange(1, 4)
+            return WildcardPlate(f"*{plate[start : start + 4]}" + "*" * (start < 3))
+        shown = self.chance.sample(range(1, 7), 4)
+        return WildcardPlate("".join(c if n in shown else "?" for n, c in enumerate(plate)))
+
+    def area(self) -> tuple[AreaBox, Window]:
+        """Return a box of 0.1 degree inside the city, and a day."""
+        side = 1_000_000
+        south = SOUTH_E7 + self.chance.randrange(SIDE_E7 - side)
+        west = WEST_E7 + self.chance.randrange(SIDE_E7 - side)
+        begin = BEGIN_MS + self.chance.randrange(29 * DAY_MS)
+        return AreaBox(south, west, south + side, west + side), Window(begin, begin + DAY_MS)
+
+    def ingest(self) -> tuple[float, float]:
+        """Return the seconds of the store's add and of bare executemany, for as many rows."""
+        batches = []
+        for _ in range(2):
+            begin, self._later_ms = self._later_ms, self._later_ms + DAY_MS // 40
+            batches.append(list(self.reads.between(begin, self._later_ms, INGESTED)))
+        rows = list(map(row_of, batches[1]))
+
+        def bare() -> None:
+            self.bare.execute("BEGIN IMMEDIATE")
+            self.bare.executemany(INSERT, rows)
+            self.bare.execute("COMMIT")
+
+        jobs: list[tuple[str, Callable[[], object]]] = [
+            ("ours", lambda: self.many.add(batches[0])),
+            ("bare", bare),
+        ]
+        self.chance.shuffle(jobs)
+        took = {name: _seconds(job) for name, job in jobs}
+        return took["ours"], took["bare"]
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def _median(jobs: Sequence[Callable[[], object]]) -> float:
+    return statistics.median(map(_seconds, jobs))
+
+
+class Found:
+    """Figures by name: what each round said, and the goal."""
+
+    def __init__(self) -> None:
+        self.rounds: dict[str, list[float]] = {}
+        self.goals: dict[str, tuple[str, float]] = {}
+
+    def add(self, name: str, value: float, goal: str = "", bound: float = 0.0) -> None:
+        """Add one round's value."""
+        self.rounds.setdefault(name, []).append(value)
+        self.goals[name] = (goal, bound)
+
+    def verdict(self, name: str) -> str:
+        """Say whether the goal is reached."""
+        goal, bound = self.goals[name]
+        if not goal:
+            return ""
+        value = statistics.median(self.rounds[name])
+        reached = value <= bound if goal == "at most" else value >= bound
+        return f"{goal} {bound:g}: " + ("reached" if reached else "falls short")
+
+
+def one_round(bench: Bench, found: Found) -> None:
+    """Measure everything once."""
+
+    def timed(make: Callable[[], tuple[ReadSelector, Window]], store: SqliteStore) -> float:
+        searches = [bench.search(*make()) for _ in range(SEARCHES)]
+        return _median([partial(store.search, one) for one in searches]) * 1000
+
+    whole = _WINDOW
+    few = timed(lambda: (ExactPlate(bench.chance.choice(bench.known)), whole), bench.small)
+    many = timed(lambda: (ExactPlate(bench.plate()), whole), bench.many)
+    found.add("exact, ms", many)
+    found.add("exact / exact at 10,000", many / few, "at most", 4)
+    wild = timed(lambda: (bench.wildcard(), whole), bench.many)
+    patterns = [bench.wildcard().pattern for _ in range(3)]
+    glob = "SELECT count(*) FROM plates WHERE plate GLOB ?"
+    bare = _median([partial(_fetched, bench.bare, glob, pattern) for pattern in patterns])
+    found.add("wildcard without a prefix, ms", wild, "at most", 5)
+    found.add("wildcard / GLOB over the plates alone", wild / bare / 1000)
+    alike = timed(lambda: (LookAlikePlate(bench.plate()), whole), bench.many)
+    found.add("look-alike, ms", alike, "at most", 5)
+    found.add("look-alike / exact", alike / many)
+    found.add("area 0.1 degree, one day, ms", timed(bench.area, bench.many), "at most", 2)
+    found.add("circle of 2 km, one day, ms", timed(lambda: _circle(bench), bench.many))
+    found.add("area without a read, one day, ms", timed(lambda: _away(bench), bench.many))
+    ten = timed(
+        lambda: (
+            PlateList(tuple(ExactPlate(p) for p in sorted(bench.plate() for _ in range(10)))),
+            whole,
+        ),
+        bench.many,
+    )
+    found.add("ten plates at once, ms", ten)
+    ours, theirs = bench.ingest()
+    found.add("ingest, rows a second", INGESTED / ours)
+    found.add("ingest / bare executemany, speed", theirs / ours, "at least", 0.5)
+    found.add("the list of plates loaded, s", _seconds(lambda: Dictionary().refresh(bench.bare)))
+
+
+def _fetched(sql: sqlite3.Connection, text: str, value: str) -> object:
+    return sql.execute(text, (value,)).fetchone()
+
+
+def _circle(bench: Bench) -> tuple[ReadSelector, Window]:
+    box, window = bench.area()
+    return AreaCircle(box.south_e7 + 500_000, box.west_e7 + 500_000, 2_000), window
+
+
+def _away(bench: Bench) -> tuple[ReadSelector, Window]:
+    box, window = bench.area()
+    return AreaBox(box.south_e7 + 10**7, box.west_e7, box.north_e7 + 10**7, box.east_e7), window
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rounds", type=int, default=5, help="at least 3")
+    parser.add_argument("--reads", type=int, default=READS, help="the goals are for 10,000,000")
+    parser.add_argument("--keep", type=Path, help="a folder for the stores, used again if there")
+    given = parser.parse_args()
+    if given.rounds < 3:
+        parser.error("--rounds: a median needs at least 3")
+    out = Console()
+    folder = given.keep or Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        bench = Bench(folder, given.reads, out.print)
+        out.print(f"{bench.distinct:,} distinct plates; measuring {given.rounds} rounds ...")
+        found = Found()
+        one_round(bench, Found())  # warms the files' pages, and is not counted
+        for _ in range(given.rounds):
+            one_round(bench, found)
+        bench.close()
+    finally:
+        if given.keep is None:
+            shutil.rmtree(folder)
+    table = Table("figure", "median", "lowest", "highest", "goal")
+    content: dict[str, Any] = {"reads": given.reads, "distinct_plates": bench.distinct}
+    for name, values in found.rounds.items():
+        middle = statistics.median(values)
+        content[name] = round(middle, 4)
+        cells = (f"{value:.3g}" for value in (middle, min(values), max(values)))
+        table.add_row(name, *cells, found.verdict(name))
+    out.print(table)
+    RESULT.parent.mkdir(exist_ok=True)
+    before = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    RESULT.write_text(json.dumps(before | {"search": content}, indent=1) + "\n")
+    out.print(f"Written: {RESULT}")
+
+
+if __name__ == "__main__":
+    main()

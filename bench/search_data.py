@@ -1,0 +1,111 @@
+"""The rows that searches are measured on: seeded, invented, at two sizes.
+
+A city of half a degree by half a degree with 400 cameras that stand where they
+stand, 30 days of reads in the order of their times, and 1,250,000 plates, each
+with its own state. The rows are put in by bare SQL, without indexes, which are
+made afterwards: ten million in a few minutes. What the searches then find is
+what the store's own ``add`` would have left.
+"""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from accord.model import Read
+from node.store.sqlite import INSERT, SqliteStore
+from node.store.statements import cell_of
+
+PLATES = 1_250_000
+CAMERAS = 400
+DAYS = 30
+DAY_MS = 86_400_000
+BEGIN_MS = 1_790_000_000_000
+END_MS = BEGIN_MS + DAYS * DAY_MS
+SOUTH_E7, WEST_E7, SIDE_E7 = 335_000_000, -1_185_000_000, 5_000_000
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+_BATCH = 50_000
+
+
+def state_of(plate: str) -> str:
+    """Return the one state that a plate has here: nine of ten are of California."""
+    return "NV" if plate.endswith("7") else "CA"
+
+
+def make_plates(chance: random.Random) -> list[str]:
+    """Return distinct plates of the form 7ABC123."""
+    plates: set[str] = set()
+    while len(plates) < PLATES:
+        letters = "".join(chance.choices(_LETTERS, k=3))
+        plates.add(f"{chance.randrange(1, 10)}{letters}{chance.randrange(1000):03}")
+    return sorted(plates)
+
+
+class Reads:
+    """Makes reads, in the order of their times."""
+
+    def __init__(self, seed: int) -> None:
+        chance = random.Random(seed)
+        self.plates = make_plates(chance)
+        self.cameras = [
+            (f"CAM-{n}", SOUTH_E7 + chance.randrange(SIDE_E7), WEST_E7 + chance.randrange(SIDE_E7))
+            for n in range(CAMERAS)
+        ]
+        self._chance = chance
+        self._numbers = np.random.default_rng(seed)
+
+    def rows(self, first: int, size: int, count: int) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of ``size`` reads of all ``count``, as :data:`INSERT` takes them.
+
+        Their source ids rise, which puts them in faster and finds none of them otherwise.
+        """
+        plates = self._numbers.integers(0, PLATES, size).tolist()
+        cameras = self._numbers.integers(0, CAMERAS, size).tolist()
+        tags = self._numbers.integers(0, 1 << 62, size).tolist()
+        for number in range(size):
+            plate = self.plates[plates[number]]
+            camera, lat_e7, lon_e7 = self.cameras[cameras[number]]
+            captured_ms = BEGIN_MS + (END_MS - BEGIN_MS) * (first + number) // count
+            yield (
+                tags[number], None, None, None, None, plate, plate, state_of(plate), captured_ms,
+                camera, (first + number).to_bytes(16, "big"), lat_e7, lon_e7, 900, "", "",
+                cell_of(lat_e7, lon_e7),
+            )  # fmt: skip
+
+    def between(self, begin_ms: int, end_ms: int, count: int) -> Iterator[Read]:
+        """Yield so many reads, evenly spread."""
+        chance, span = self._chance, end_ms - begin_ms
+        for number in range(count):
+            plate = self.plates[int(chance.random() * PLATES)]
+            camera, lat_e7, lon_e7 = self.cameras[int(chance.random() * CAMERAS)]
+            yield Read(
+                plate, plate, state_of(plate), begin_ms + span * number // count, camera,
+                chance.randbytes(16), lat_e7, lon_e7, None, 900,
+            )  # fmt: skip
+
+
+def fill(path: Path, reads: Reads, count: int) -> None:
+    """Make a store with so many reads."""
+    SqliteStore.open(path).close()
+    sql = sqlite3.connect(path, isolation_level=None)
+    try:
+        # Nobody minds if a bench's half-made file is lost.
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):
+            sql.execute(f"PRAGMA {pragma}")
+        indexes = sql.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'reads' "
+            "AND sql IS NOT NULL"
+        ).fetchall()
+        for name, _ in indexes:
+            sql.execute(f"DROP INDEX {name}")
+        for first in range(0, count, _BATCH):
+            sql.execute("BEGIN")
+            sql.executemany(INSERT, reads.rows(first, min(_BATCH, count - first), count))
+            sql.execute("COMMIT")
+        for _, text in indexes:
+            sql.execute(text)
+        sql.execute("INSERT INTO plates (plate, state) SELECT DISTINCT plate, state FROM reads")
+    finally:
+        sql.close()

@@ -1,0 +1,201 @@
+"""The plates in memory: what SELECT DISTINCT says, whoever wrote; matched as accord.plates."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from accord.errors import Code, Refused
+from accord.model import Read
+from accord.plates import matches
+from node.store import dictionary
+from node.store.dictionary import Dictionary
+from node.store.migrations import MIGRATIONS
+from node.store.sqlite import SqliteStore
+
+Make = Callable[..., Read]
+START = 1_760_000_000_000
+STATES = ("", "CA", "NV", "MX-BCN")
+RELAXED = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
+short_plates = st.text("AB01", min_size=1, max_size=4)
+patterns = st.text("AB01?*", min_size=1, max_size=8)
+
+
+@pytest.fixture
+def other(tmp_path: Path, store: SqliteStore) -> Iterator[SqliteStore]:
+    """A second process' view of the same file."""
+    opened = SqliteStore.open(tmp_path / "data" / "reads.db")
+    yield opened
+    opened.close()
+
+
+def known(store: SqliteStore, plates: Dictionary) -> set[tuple[str, str]]:
+    sql = store._connections.mine().sql
+    return {(plate, state) for state in STATES[1:] for plate in plates.find(sql, "*", state)}
+
+
+def distinct(store: SqliteStore) -> set[tuple[str, str]]:
+    sql = store._connections.mine().sql
+    return set(sql.execute("SELECT DISTINCT plate, state FROM reads WHERE state != ''"))
+
+
+steps = st.lists(
+    st.one_of(
+        st.lists(
+            st.tuples(short_plates, st.sampled_from(STATES), st.integers(0, 9)),
+            min_size=1,
+            max_size=8,
+        ),
+        st.integers(0, 10),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=steps, kept=st.sampled_from([2, 100_000]))
+@RELAXED
+def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
+    store: SqliteStore,
+    other: SqliteStore,
+    make_read: Make,
+    steps: list[list[tuple[str, str, int]] | int],
+    kept: int,
+) -> None:
+    # A small ``kept`` makes it miss numbers, so that it starts anew.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("node.store.sqlite.KEPT_GONE", kept)
+        ours, seldom = store._dictionary, Dictionary()
+        for number, step in enumerate(steps):
+            writer = (store, other)[number % 2]
+            if isinstance(step, int):
+                while writer.delete_reads(START + step, 3, lambda _: None):
+                    pass
+            else:
+                writer.add([make_read(p, START + at, state=state) for p, state, at in step])
+            assert known(store, ours) == distinct(store)
+            if number % 5 == 4:
+                assert known(other, seldom) == distinct(store)
+        assert known(other, seldom) == distinct(store)
+        store.delete_reads(1 << 60, 10_000, lambda _: None)
+        assert known(store, ours) == set()
+        assert len(ours) == 0
+
+
+@given(plates=st.sets(short_plates, min_size=1, max_size=40), pattern=patterns)
+@RELAXED
+def test_a_pattern_finds_what_it_matches(
+    store: SqliteStore, make_read: Make, plates: set[str], pattern: str
+) -> None:
+    store.delete_reads(1 << 60, 10_000, lambda _: None)
+    store.add([make_read(plate, state=("CA", "NV")[len(plate) % 2]) for plate in plates])
+    store.add([make_read(plate, state="CA") for plate in plates])
+    sql = store._connections.mine().sql
+    expected = {plate for plate in plates if matches(pattern, plate)}
+    found = store._dictionary.find(sql, pattern)
+    assert set(found) == expected
+    assert len(found) == len(expected)
+    of_nevada = {plate for plate in expected if len(plate) % 2}
+    assert set(store._dictionary.find(sql, pattern, "NV")) == of_nevada
+    assert store._dictionary.find(sql, pattern, "ZZ") == []
+
+
+def test_inner_parts_come_in_their_order(store: SqliteStore, make_read: Make) -> None:
+    store.add([make_read(plate) for plate in ("XA1B2Y", "XB2A1Y", "XA1B2", "XAA1BY", "AABB")])
+    sql = store._connections.mine().sql
+    assert store._dictionary.find(sql, "*A1*B2*") == ["XA1B2", "XA1B2Y"]
+    assert store._dictionary.find(sql, "X*A1*B2*Y") == ["XA1B2Y"]
+    assert store._dictionary.find(sql, "*AB*BB*") == []
+
+
+def test_what_is_purged_leaves_the_memory_too(
+    store: SqliteStore, other: SqliteStore, make_read: Make
+) -> None:
+    plates = [f"PURGED{n}" for n in range(5)]
+    store.add([make_read(plate, START) for plate in plates])
+    store.add([make_read("KEPT001", START + 1)])
+    sql = store._connections.mine().sql
+    assert len(store._dictionary.find(sql, "PURGED*")) == 5
+
+    def held() -> bytes:
+        return b"".join(b._text.T.tobytes() for b in store._dictionary._blocks.values())
+
+    assert b"PURGED3" in held()
+    store.delete_reads(START + 1, 3, lambda _: None)
+    assert held().count(b"PURGED") == 2
+    # Another process purges the rest: the next purge of this one sees to it.
+    other.delete_reads(START + 1, 3, lambda _: None)
+    assert held().count(b"PURGED") == 2
+    store.settle(START)
+    assert held().count(b"PURGED") == 0
+    assert b"KEPT001" in held()
+    assert store._dictionary.find(sql, "*001") == ["KEPT001"]
+
+
+def test_a_plate_that_one_state_keeps_is_gone_from_the_other(
+    store: SqliteStore, make_read: Make
+) -> None:
+    store.add([make_read("SAME111", START), make_read("SAME111", START + 1, state="NV")])
+    sql = store._connections.mine().sql
+    assert store.counts().plates == 2
+    assert store._dictionary.find(sql, "SAME*") == ["SAME111"]
+    assert store._dictionary.find(sql, "SAME*", "CA") == ["SAME111"]
+    store.delete_reads(START + 1, 10, lambda _: None)
+    assert store._dictionary.find(sql, "SAME*", "CA") == []
+    assert store._dictionary.find(sql, "SAME*", "NV") == ["SAME111"]
+    assert store.counts().plates == 1
+
+
+def test_growing_and_shrinking_loses_nobody(store: SqliteStore, make_read: Make) -> None:
+    store.add([make_read(f"A{n:05}", START + n) for n in range(3000)])
+    sql = store._connections.mine().sql
+    assert len(store._dictionary.find(sql, "A0*")) == 3000
+    while store.delete_reads(START + 2500, 100, lambda _: None):
+        pass
+    assert sorted(store._dictionary.find(sql, "A0*")) == [f"A{n:05}" for n in range(2500, 3000)]
+    store.add([make_read("A09999", START + 9999)])
+    assert len(store._dictionary.find(sql, "A0*")) == 501
+
+
+def test_a_pattern_that_fits_too_many_plates_is_refused(
+    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dictionary, "MAX_FOUND", 10)
+    store.add([make_read(f"MANY{n}") for n in range(10)])
+    sql = store._connections.mine().sql
+    assert len(store._dictionary.find(sql, "MANY*")) == 10
+    store.add([make_read(f"MANYX{secrets.randbelow(10)}")])
+    with pytest.raises(Refused) as refused:
+        store._dictionary.find(sql, "MANY*")
+    assert refused.value.code is Code.SEARCH_TOO_WIDE
+
+
+def test_a_store_of_an_earlier_version_is_brought_up(make_read: Make, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        MIGRATIONS.apply(Database(old), stop_before="004-plates-by-state")
+        old.execute("INSERT INTO plates VALUES ('OLD0001')")
+        marks = ", ".join("?" * 9)
+        old.executemany(
+            "INSERT INTO reads (tag, plate, raw_plate, state, captured_ms, camera, source_id, "
+            f"confidence_pm, photo, \"case\") VALUES ({marks}, '')",
+            [
+                (n, "OLD0001", "", state, START, "", bytes([n]), 0, "")
+                for n, state in enumerate(("CA", "NV", "CA"))
+            ],
+        )
+    store = SqliteStore.open(path)
+    try:
+        store.add([make_read("NEW0001")])
+        assert store.counts().plates == 3
+        sql = store._connections.mine().sql
+        assert store._dictionary.find(sql, "?????01", "NV") == ["OLD0001"]
+        assert store._dictionary.find(sql, "?????01") == ["OLD0001", "NEW0001"]
+    finally:
+        store.close()
