@@ -8,6 +8,7 @@ what the store's own ``add`` would have left.
 """
 
 import random
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +83,8 @@ class Reads:
             camera, lat_e7, lon_e7 = self.cameras[int(chance.random() * CAMERAS)]
             yield Read(
                 plate, plate, state_of(plate), begin_ms + span * number // count, camera,
-                chance.randbytes(16), lat_e7, lon_e7, None, 900,
+                # Not seeded: a store that is kept takes new ones.
+                secrets.token_bytes(16), lat_e7, lon_e7, None, 900,
             )  # fmt: skip
 
 

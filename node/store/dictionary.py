@@ -51,6 +51,7 @@ class Dictionary:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
+        self._blocks: dict[int, _Block] = {}
         self._start_anew(0)
 
     def refresh(self, sql: sqlite3.Connection) -> None:
@@ -90,7 +91,9 @@ class Dictionary:
         return list(found)
 
     def _start_anew(self, last_gone: int) -> None:
-        self._blocks: dict[int, _Block] = {}
+        for block in self._blocks.values():
+            block.wipe()
+        self._blocks = {}
         self._codes: dict[str, int] = {}
         self._last_id = 0
         self._last_gone = last_gone
@@ -161,6 +164,10 @@ class _Block:
         self.alive = int(np.count_nonzero(alive))
         if self.alive < self._used // 2:
             self._move(np.flatnonzero(alive), max(_FIRST_ROOM, 2 * self.alive))
+
+    def wipe(self) -> None:
+        """Overwrite all plates."""
+        self._text[:] = 0
 
     def _move(self, places: _Places, room: int) -> None:
         """Copy the plates at these places into new arrays."""
