@@ -30,7 +30,11 @@ from accord.errors import Code, Refused
 from accord.plates import MAX_LENGTH, matches
 
 MAX_FOUND = 100_000
-"""More plates than this are not looked up among the reads: the pattern names too many."""
+"""More plates than this are not looked up among the reads: a hard stop on work.
+
+It counts the plates that there are. The bound on matches, which minds what is
+withheld, is far below it.
+"""
 KEPT_GONE = 100_000
 """So many of the last numbers in ``plates_gone`` are kept; who missed more reads all anew."""
 
