@@ -123,12 +123,13 @@ def _in_polygon(points: Sequence[Point], at: Point) -> bool:
     odd = False
     a = points[-1]
     for b in points:
-        turn = _turn(a, b, at)
-        if turn == 0 and _between(a, b, at):
-            return True
-        # Half open in latitude, so that a corner counts once.
-        if (a[0] > at[0]) != (b[0] > at[0]) and (turn > 0) == (b[0] > a[0]):
-            odd = not odd
+        if a[0] <= at[0] <= b[0] or b[0] <= at[0] <= a[0]:
+            turn = _turn(a, b, at)
+            if turn == 0 and _between(a, b, at):
+                return True
+            # Half open in latitude, so that a corner counts once.
+            if (a[0] > at[0]) != (b[0] > at[0]) and (turn > 0) == (b[0] > a[0]):
+                odd = not odd
         a = b
     return odd
 

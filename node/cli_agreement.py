@@ -102,7 +102,9 @@ def grant_words(grant: Grant) -> str:
     words = [f"{grant.kind.value} for {', '.join(grant.purposes)}"]
     if grant.kind is not Kind.HOT_LIST:
         back = f"{grant.look_back_days} days" if grant.look_back_days else "less than a day"
-        words += [f"by {', '.join(grant.searches)}", f"{back} back"]
+        # Who may ask by area may ask by any shape of one.
+        ways = [one for one in grant.searches if one not in ("circle", "polygon")]
+        words += [f"by {', '.join(ways)}", f"{back} back"]
     words += [f"{grant.rows} rows at once"]
     if grant.kind is not Kind.HOT_LIST:
         words += [f"seeing {', '.join(seen_words(grant.redaction))}"]

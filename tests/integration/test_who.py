@@ -70,7 +70,8 @@ async def test_who_may_ask_and_what_a_suspension_took(tmp_path):
         assert "stolen-vehicle" in reads["purposes"]
         assert "hit-and-run" not in reads["purposes"]
         assert (reads["look_back_days"], reads["rows"]) == (365, 500)
-        assert reads["searches"] == ["plate", "partial", "area", "photo"]
+        ways = ["plate", "partial", "lookalike", "area", "circle", "polygon", "photo"]
+        assert reads["searches"] == ways
         assert hot_list["kind"] == "hot-list"
         (exchange,) = [one for one in found["may_not"] if one["requester"] == "exchange"]
         assert exchange["code"] == "LAW_FORBIDS"
@@ -128,5 +129,7 @@ async def test_a_node_that_never_served_answers_from_its_files(tmp_path, missing
         (files.folder("city") / "policy.toml").unlink()
     out = who(config)
     assert "its node is not serving" in out
-    assert ("seeing the time to the minute" in out) is not missing
+    words = " ".join(out.replace("│", " ").split())
+    assert ("by plate, partial, lookalike, area, photo;" in words) is not missing
+    assert ("seeing the time to the minute" in words) is not missing
     assert ("policy.toml can't be read" in out) is missing
