@@ -112,8 +112,6 @@ def template_moa(
         return _toml(UNDECIDED if path in opened else value)
 
     filled = {key: _toml(value) for key, value in keys.items()}
-    if plates_per_query != 1:
-        filled["row_limit"] += f"\nplates_per_query = {plates_per_query}"
     if replaces:
         filled["revision"] += f'\nreplaces = "sha256:{replaces.hex()}"'
     extended = extension != "none" or "term.extension" in opened
@@ -129,6 +127,8 @@ def template_moa(
     }
     for path, value in said_here.items():
         filled[path.partition(".")[2]] = said(path, value)
+    if plates_per_query != 1:
+        filled["row_limit"] += f"\nplates_per_query = {plates_per_query}"
     course = training_course or "eligibility.training_course" in opened
     named = said("eligibility.training_course", training_course)
     filled["training_course"] = f"training_course = {named}\n" if course else ""
