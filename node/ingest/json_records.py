@@ -8,8 +8,14 @@ starts, and that one damaged record is told.
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
+
+from accord.received import NOT_OWN, is_answer
+from node.ingest.fields import Found, NotTaken, outcomes, settle
+from node.ingest.report import MAX_CONTENT, Record
+from node.ingest.settings import Settings
 
 _CHUNK = 1 << 16
 # So many starts are tried inside one damaged record before the rest of what
@@ -17,25 +23,93 @@ _CHUNK = 1 << 16
 _MAX_TRIES = 2_000
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
 _OBJECT = re.compile(r"\{")
-_DAMAGED = "the record is not JSON, or is cut off"
+_MAX_RECORD = 16 << 20
+_MAX_KEPT_TEXT = 4096
+DAMAGED = "the record is not JSON, or is cut off"
+
+IsEvent = Callable[[dict[str, Any]], bool]
 
 
-def json_records(stream: BinaryIO, limit: int) -> Iterator[dict[str, Any] | str]:
-    """Yield each object, or the reason (str) why a record can't be read.
+def json_records(stream: BinaryIO, is_event: IsEvent) -> Iterator[dict[str, Any] | bytes]:
+    """Yield each object; bytes are a damaged record as it came, the start of it at least.
 
-    ``limit`` is the most characters that one record may have.
+    ``is_event`` tells whole records from the smaller objects inside a damaged one.
     """
     text = _Text(stream)
     while True:
         text.skip(_BETWEEN)
         if not text.more_than(0):
             return
-        found = _decode(text, limit)
+        found = _decode(text, _MAX_RECORD)
         if found is None:
-            yield _DAMAGED
-            _resume(text, limit)
+            text.more_than(MAX_CONTENT)
+            start = text.gone + text.at
+            content = text.buffer[text.at : text.at + MAX_CONTENT]
+            _resume(text, _MAX_RECORD, is_event)
+            content = content[: text.gone + text.at - start]
+            yield content.encode("utf-8", "replace")
         else:
             yield found
+
+
+def each_record(
+    stream: BinaryIO,
+    is_event: IsEvent,
+    take: Callable[[dict[str, Any]], Iterable[Found | str]],
+    settings: Settings,
+) -> Iterator[Record]:
+    """Yield what ``take`` finds in each object: reads, or what it is instead of one.
+
+    What was received from other agencies is refused, whatever the format.
+    """
+
+    def checked(record: dict[str, Any] | bytes) -> Iterable[Found | str]:
+        if isinstance(record, bytes):
+            raise NotTaken(DAMAGED)
+        if is_answer(record):
+            raise NotTaken(NOT_OWN)
+        return take(record)
+
+    number = 0
+    for record in json_records(stream, is_event):
+        for outcome in outcomes(checked, record):
+            number += 1
+            yield settle(number, outcome, settings, partial(document, record))
+
+
+def document(record: object) -> bytes:
+    """Return a record as a JSON document by itself, without long texts: pictures."""
+    if isinstance(record, bytes):
+        return record
+    return json.dumps(_short(record)).encode()
+
+
+def _short(part: object) -> object:
+    match part:
+        case dict():
+            return {key: _short(value) for key, value in part.items()}
+        case list():
+            return [_short(value) for value in part]
+        case str():
+            return part if len(part) <= _MAX_KEPT_TEXT else ""
+    return part
+
+
+def at_path(record: object, path: str) -> object:
+    """Return what a path with dots leads to, such as ``plates.0.text``; None for nothing.
+
+    A key that holds dots itself is found by its whole name.
+    """
+    if isinstance(record, dict) and path in record:
+        return record[path]
+    for part in path.split("."):
+        if isinstance(record, dict):
+            record = record.get(part)
+        elif isinstance(record, list) and part.isdecimal() and part.isascii():
+            record = record[int(part)] if len(part) < 6 and int(part) < len(record) else None
+        else:
+            return None
+    return record
 
 
 class _Text:
@@ -46,6 +120,7 @@ class _Text:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.buffer = ""
         self.at = 0
+        self.gone = 0  # characters before the buffer
         self.ended = False
 
     def more_than(self, count: int) -> bool:
@@ -53,6 +128,7 @@ class _Text:
         while len(self.buffer) - self.at <= count and not self.ended:
             chunk = self._stream.read(max(_CHUNK, count))
             self.ended = not chunk
+            self.gone += self.at
             self.buffer = self.buffer[self.at :] + self._decoder.decode(chunk, self.ended)
             self.at = 0
         return len(self.buffer) - self.at > count
@@ -77,11 +153,10 @@ def _decode(text: _Text, limit: int) -> dict[str, Any] | None:
             return None
 
 
-def _resume(text: _Text, limit: int) -> None:
+def _resume(text: _Text, limit: int, is_event: IsEvent) -> None:
     """Move from a damaged record to the next start of an event, or to the end.
 
-    An event is an object that names its ``data_type``; smaller objects belong
-    to the damaged record.
+    Smaller objects belong to the damaged record.
     """
     text.at += 1
     tries = 0
@@ -94,7 +169,7 @@ def _resume(text: _Text, limit: int) -> None:
         result = _try(text.buffer, text.at)
         if result is None and _read_on(text, limit):
             continue
-        if result is not None and "data_type" in result[0]:
+        if result is not None and is_event(result[0]):
             return
         text.at = result[1] if result is not None else text.at + 1
         tries += 1

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from node.ingest import ingest
-from node.ingest.openalpr import parse_openalpr
+from node.ingest.openalpr import OpenAlpr
 from node.ingest.report import Parsed, Passed, Rejected
+from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.sqlite import SqliteStore
 
@@ -49,7 +50,7 @@ def group(number: int = 1, **more: Any) -> dict[str, Any]:
 
 def parse(content: str | bytes) -> list[Parsed | Rejected | Passed]:
     data = content.encode() if isinstance(content, str) else content
-    return list(parse_openalpr(io.BytesIO(data)))
+    return list(OpenAlpr().parse(io.BytesIO(data), Settings()))
 
 
 def taken(found: list[Parsed | Rejected | Passed]) -> list[str]:
@@ -226,7 +227,7 @@ def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
 ) -> None:
     """One such row would make every answer that holds it one that nobody believes."""
     lines = [json.dumps(group(1, camera_id=camera)), json.dumps(group(2, camera_id="c" * 100))]
-    records = parse_openalpr(io.BytesIO("\n".join(lines).encode()))
+    records = parse("\n".join(lines))
     report = ingest(records, store, Photos(tmp_path))
     assert (report.taken, [r.row for r in report.rejected]) == (1, [1])
     assert "camera" in report.rejected[0].reason
@@ -236,7 +237,7 @@ def test_words_on_a_vehicle_that_are_no_text_are_left_out(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     vehicle = {"make": [{"name": "b\ud800mw\x1b"}], "make_model": [{"name": "x" * 900}]}
-    records = parse_openalpr(io.BytesIO(json.dumps(group(vehicle=vehicle)).encode()))
+    records = parse(json.dumps(group(vehicle=vehicle)))
     assert ingest(records, store, Photos(tmp_path)).taken == 1
     look = one(vehicle=vehicle).read.vehicle
     assert look is not None
