@@ -10,12 +10,13 @@ from typing import BinaryIO
 
 from accord.errors import InputError
 from accord.received import NOT_OWN, is_received
-from node.ingest.fields import NotTaken
+from node.ingest.fields import Found, NotTaken, account
 from node.ingest.mapped import mapped, need_mapping
-from node.ingest.report import Record, Rejected
+from node.ingest.report import Record
 from node.ingest.settings import Settings
 
 MAX_LINE = 16_384
+Row = tuple[bytes, list[str] | None]
 
 
 class CsvReads:
@@ -48,26 +49,23 @@ class CsvReads:
             if header.count(name) != 1:
                 problem = f"has {'two columns' if name in header else 'no column'} {name!r}"
                 raise InputError("CSV", problem, f"its columns are: {', '.join(header)[:300]}")
-        for number, (line, fields) in enumerate(lines, 1):
-            # With the header, so that the row can be taken in by itself.
-            content = top + line
+
+        def take(row: Row) -> Iterator[Found | str]:
+            _, fields = row
             if fields is None:
-                reason = "the row is not CSV on one line, or is too long"
-                yield Rejected(number, reason, content)
-            elif len(fields) != len(header):
-                reason = "the row has more or fewer fields than the header"
-                yield Rejected(number, reason, content)
-            elif any("\ufffd" in text for text in fields):
-                yield Rejected(number, "the row is not UTF-8", content)
-            else:
-                row = dict(zip(header, fields, strict=True))
-                try:
-                    yield mapped(number, row.get, mapping, settings, self.name)
-                except NotTaken as problem:
-                    yield Rejected(number, str(problem), content)
+                raise NotTaken("the row is not CSV on one line, or is too long")
+            if len(fields) != len(header):
+                raise NotTaken("the row has more or fewer fields than the header")
+            if any("\ufffd" in text for text in fields):
+                raise NotTaken("the row is not UTF-8")
+            named = dict(zip(header, fields, strict=True))
+            yield mapped(named.get, mapping, settings, self.name)
+
+        # With the header, so that the row can be taken in by itself.
+        yield from account(lines, take, settings, lambda row: top + row[0])
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[bytes, list[str] | None]]:
+def _lines(stream: BinaryIO) -> Iterator[Row]:
     """Yield each line that is not blank with its fields; None for one that is no CSV."""
     first = True
     while line := stream.readline(MAX_LINE + 1):

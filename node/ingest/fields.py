@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -78,6 +79,24 @@ def outcomes(take: Callable[[T], Iterable[Found | str]], record: T) -> Iterator[
         yield from take(record)
     except NotTaken as reason:
         yield reason
+
+
+def account(
+    records: Iterable[T],
+    take: Callable[[T], Iterable[Found | str]],
+    settings: Settings,
+    content: Callable[[T], bytes],
+) -> Iterator[Record]:
+    """Yield the account of all records, counted from 1.
+
+    ``take`` finds the reads of one record, or says what it is instead of one;
+    ``content`` gives the record by itself, for those that are refused.
+    """
+    number = 0
+    for record in records:
+        for outcome in outcomes(take, record):
+            number += 1
+            yield settle(number, outcome, settings, partial(content, record))
 
 
 def settle(
@@ -171,19 +190,25 @@ def region_of(text: object, notes: list[str]) -> str:
     return state.removeprefix("US-")
 
 
-def camera_of(name: object, settings: Settings) -> Camera:
-    """Return the camera of the table, or one that has nothing but its name.
+def camera_of(settings: Settings, *names: object) -> Camera:
+    """Return the camera that the table has under one of the names, the first that it has.
+
+    Else it is one that has nothing but the first name that is told, else the
+    one that the site gave for records that name none.
 
     Raises:
         NotTaken: no camera, or a name that no answer could carry.
     """
-    text = "" if name is None else str(name).strip()
-    text = text or settings.camera
-    if known := settings.cameras.get(text):
-        return known
-    if not 1 <= len(text) <= MAX_CAMERA or not text.isprintable():
-        raise NotTaken("no camera, or not a name of at most 100 printable characters")
-    return Camera(text)
+    told = [str(name).strip() for name in names if name is not None]
+    told = [name for name in told if name] or [settings.camera]
+    known = next((name for name in told if name in settings.cameras), None)
+    if known is not None:
+        return settings.cameras[known]
+    if not told[0]:
+        raise NotTaken("no camera is named, and none is configured")
+    if len(told[0]) > MAX_CAMERA or not told[0].isprintable():
+        raise NotTaken("the camera is not a name of at most 100 printable characters")
+    return Camera(told[0])
 
 
 def epoch_ms(value: object, per_second: int = 1000) -> int:

@@ -12,7 +12,6 @@ a document is in is said by name, or told by the format itself from the first
 bytes. Where none or several know it, that is an error: nothing is guessed.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -20,10 +19,17 @@ from types import MappingProxyType
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from accord.errors import InputError
+from node.ingest.autovu import AutoVu
+from node.ingest.axis import Axis
 from node.ingest.csv_reads import CsvReads
-from node.ingest.openalpr import OpenAlpr
+from node.ingest.frigate import Frigate
+from node.ingest.hikvision import Hikvision
+from node.ingest.json_reads import JsonReads
+from node.ingest.openalpr import OpenAlpr, OpenAlprGroups
+from node.ingest.platerecognizer import PlateRecognizer
 from node.ingest.report import Record
 from node.ingest.settings import Settings
+from node.ingest.streams import rejoined
 
 GROUP = "accord.formats"
 HEAD = 64 << 10
@@ -59,7 +65,10 @@ class Format(Protocol):
         """
 
 
-_BUILT_IN: tuple[Format, ...] = (CsvReads(), OpenAlpr())
+_BUILT_IN: tuple[Format, ...] = (
+    CsvReads(), JsonReads(), OpenAlpr(), OpenAlprGroups(), PlateRecognizer(), Hikvision(),
+    Axis(), Frigate(), AutoVu(),
+)  # fmt: skip
 
 
 @cache
@@ -128,21 +137,4 @@ def choose(name: str, stream: BinaryIO) -> tuple[Format, BinaryIO]:
     head = b""
     while len(head) < HEAD and (more := stream.read(HEAD - len(head))):
         head += more
-    return recognised(head), io.BufferedReader(_Whole(head, stream))
-
-
-class _Whole(io.RawIOBase):
-    """A stream again from its start: what was read of it, then the rest."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # a Buffer in typeshed
-        chunk = self._head[: len(buffer)] or self._rest.read(len(buffer))
-        self._head = self._head[len(buffer) :]
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+    return recognised(head), rejoined(head, stream)

@@ -6,14 +6,16 @@ starts, and that one damaged record is told.
 """
 
 import codecs
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from accord.received import NOT_OWN, is_answer
-from node.ingest.fields import Found, NotTaken, outcomes, settle
+from node.ingest.fields import Found, NotTaken, account
+from node.ingest.multipart import Part, forms_or_plain
 from node.ingest.report import MAX_CONTENT, Record
 from node.ingest.settings import Settings
 
@@ -52,36 +54,68 @@ def json_records(stream: BinaryIO, is_event: IsEvent) -> Iterator[dict[str, Any]
             yield found
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One object as it came: alone, or as a part of a form with pictures.
+
+    ``record`` is the bytes where it is damaged, ``other`` says what the part is
+    where it is no event.
+    """
+
+    record: dict[str, Any] | bytes
+    pictures: tuple[Part, ...] = ()
+    other: str = ""
+
+    def whole(self) -> dict[str, Any]:
+        """Return the object.
+
+        Raises:
+            NotTaken: it is damaged, or was received from other agencies.
+        """
+        if isinstance(self.record, bytes):
+            raise NotTaken(DAMAGED)
+        if is_answer(self.record):
+            raise NotTaken(NOT_OWN)
+        return self.record
+
+    def document(self) -> bytes:
+        """Return the object by itself, without long texts: pictures."""
+        if isinstance(self.record, bytes):
+            return self.record
+        return json.dumps(_short(self.record)).encode()
+
+
 def each_record(
     stream: BinaryIO,
     is_event: IsEvent,
     take: Callable[[dict[str, Any]], Iterable[Found | str]],
     settings: Settings,
 ) -> Iterator[Record]:
-    """Yield what ``take`` finds in each object: reads, or what it is instead of one.
-
-    What was received from other agencies is refused, whatever the format.
-    """
-
-    def checked(record: dict[str, Any] | bytes) -> Iterable[Found | str]:
-        if isinstance(record, bytes):
-            raise NotTaken(DAMAGED)
-        if is_answer(record):
-            raise NotTaken(NOT_OWN)
-        return take(record)
-
-    number = 0
-    for record in json_records(stream, is_event):
-        for outcome in outcomes(checked, record):
-            number += 1
-            yield settle(number, outcome, settings, partial(document, record))
+    """Yield the account of a stream of objects; ``take`` is as in ``account``."""
+    messages = (Message(record) for record in json_records(stream, is_event))
+    return account(messages, lambda m: take(m.whole()), settings, Message.document)
 
 
-def document(record: object) -> bytes:
-    """Return a record as a JSON document by itself, without long texts: pictures."""
-    if isinstance(record, bytes):
-        return record
-    return json.dumps(_short(record)).encode()
+def messages(stream: BinaryIO, is_event: IsEvent) -> Iterator[Message]:
+    """Yield each object of a stream, or of the forms that it holds."""
+    plain, forms = forms_or_plain(stream)
+    if plain is not None:
+        yield from (Message(record) for record in json_records(plain, is_event))
+        return
+    for form in forms:
+        yield from _of_form(form, is_event)
+
+
+def _of_form(form: list[Part], is_event: IsEvent) -> Iterator[Message]:
+    pictures = tuple(part for part in form if part.is_picture)
+    for part in form:
+        if part.is_picture:
+            continue
+        if part.name != "json" and part.content.lstrip()[:1] not in (b"{", b"["):
+            yield Message(b"", other="a part of a form that is no event")
+            continue
+        for record in json_records(io.BytesIO(part.content), is_event):
+            yield Message(record, pictures)
 
 
 def _short(part: object) -> object:

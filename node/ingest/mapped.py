@@ -16,13 +16,11 @@ from node.ingest.fields import (
     confidence_pm,
     epoch_ms,
     local_ms,
-    parsed,
     picture_base64,
     picture_file,
     time_of,
 )
 from node.ingest.mapping import EPOCHS, Mapping
-from node.ingest.report import Parsed
 from node.ingest.settings import Settings
 
 Look = Callable[[str], object]
@@ -48,8 +46,8 @@ def need_mapping(settings: Settings, name: str) -> Mapping:
     return mapping
 
 
-def mapped(number: int, look: Look, mapping: Mapping, settings: Settings, kind: str) -> Parsed:
-    """Return the read of one record whose fields ``look`` finds.
+def mapped(look: Look, mapping: Mapping, settings: Settings, kind: str) -> Found:
+    """Return what one record holds, whose fields ``look`` finds.
 
     ``kind`` is what the layout is called in the read's source id, where the
     mapping names no field that is an id.
@@ -70,34 +68,29 @@ def mapped(number: int, look: Look, mapping: Mapping, settings: Settings, kind: 
     raw = text(mapping.plate)
     if not raw:
         raise NotTaken("no plate")
-    camera = camera_of(text(mapping.camera), settings)
+    camera = camera_of(settings, text(mapping.camera))
     zone = camera.zone or (ZoneInfo(mapping.zone) if mapping.zone else settings.zone)
     captured_ms = _time(value, mapping, zone, notes)
     latitude, longitude = value(mapping.latitude), value(mapping.longitude)
     event = text(mapping.id)
-    return parsed(
-        number,
-        Found(
-            plate=raw,
-            camera=camera,
-            captured_ms=captured_ms,
-            source=(kind, camera.name, event)
-            if event
-            else (kind, raw, captured_ms, camera.name, latitude, longitude),
-            state=mapping.state_is or value(mapping.state),
-            latitude=latitude,
-            longitude=longitude,
-            vehicle=(
-                value(mapping.make), value(mapping.model), value(mapping.colour),
-                value(mapping.body),
-            ),
-            confidence_pm=confidence_pm(value(mapping.confidence), mapping.confidence_of),
-            case=text(mapping.case),
-            picture=picture_file(text(mapping.photo), settings, notes)
-            or picture_base64(value(mapping.photo_base64), settings, notes),
-            notes=notes,
+    return Found(
+        plate=raw,
+        camera=camera,
+        captured_ms=captured_ms,
+        source=(kind, camera.name, event)
+        if event
+        else (kind, raw, captured_ms, camera.name, latitude, longitude),
+        state=mapping.state_is or value(mapping.state),
+        latitude=latitude,
+        longitude=longitude,
+        vehicle=(
+            value(mapping.make), value(mapping.model), value(mapping.colour), value(mapping.body),
         ),
-        settings,
+        confidence_pm=confidence_pm(value(mapping.confidence), mapping.confidence_of),
+        case=text(mapping.case),
+        picture=picture_file(text(mapping.photo), settings, notes)
+        or picture_base64(value(mapping.photo_base64), settings, notes),
+        notes=notes,
     )  # fmt: skip
 
 

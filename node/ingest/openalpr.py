@@ -1,7 +1,19 @@
-"""Reads from Rekor Scout / OpenALPR ``alpr_group`` JSON.
+"""Reads from Rekor Scout / OpenALPR: the agent's JSON, whichever kind of message.
 
-One object, a list of them, or one after another, each on its line or over
-many. See :mod:`node.ingest.json_records` for how damage is kept to itself.
+- ``alpr_group`` (versions 1 to 3) is one vehicle that passed: one read.
+- ``alpr_results`` are the plates in one frame, of which a vehicle has many: a
+  plate at one camera is one read a minute. An agent that sends groups as well
+  tells each vehicle twice: for that there is the format ``openalpr-groups``,
+  which counts results and takes groups alone.
+- ``alpr_alert`` has a group inside, which is the read; where the same group came
+  by itself too, it is still one read.
+- ``heartbeat`` and the rest are counted.
+
+Version 1 has the plate in ``best_plate``, later ones in ``best_plate_number``.
+A region such as ``us-ma`` is a state; two letters alone are one only where
+``country`` is ``us``. ``vehicle_signature``, a print of the single vehicle, is
+never kept. One object, a list of them, or one after another: damage is kept to
+itself (:mod:`node.ingest.json_records`).
 """
 
 from collections.abc import Iterator
@@ -15,18 +27,20 @@ from node.ingest.fields import (
     picture_base64,
     region_of,
 )
-from node.ingest.json_records import each_record
+from node.ingest.json_records import at_path, each_record
 from node.ingest.report import Record
 from node.ingest.settings import Settings
 
-_KINDS = ("heartbeat", "alpr_results", "alpr_alert", "vehicle")
+_COUNTED = ("heartbeat", "alpr_results", "vehicle")
+_MINUTE_MS = 60_000
 
 
 class OpenAlpr:
     """Rekor Scout / OpenALPR JSON."""
 
     name = "openalpr"
-    about = "Rekor Scout / OpenALPR agent: alpr_group"
+    about = "Rekor Scout / OpenALPR: alpr_group, alpr_results, alpr_alert"
+    _with_frames = True
 
     def recognises(self, head: bytes) -> bool:
         """Tell by the key that all of its messages have."""
@@ -34,48 +48,118 @@ class OpenAlpr:
 
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield each record as a read or with the reason why not; records count from 1."""
-        yield from each_record(
-            stream, lambda found: "data_type" in found, lambda r: _take(r, settings), settings
-        )
+
+        def take(record: dict[str, Any]) -> Iterator[Found | str]:
+            kind = record.get("data_type")
+            if kind == "alpr_alert" and isinstance(record.get("group"), dict):
+                yield _group(record["group"], settings)
+            elif kind == "alpr_alert":
+                yield _alert(record, settings)
+            elif kind == "alpr_group":
+                yield _group(record, settings)
+            elif kind == "alpr_results" and self._with_frames:
+                yield from _frame(record, settings)
+            else:
+                yield f"a record of kind {kind if kind in _COUNTED else 'other'}"
+
+        return each_record(stream, lambda found: "data_type" in found, take, settings)
 
 
-def _take(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
-    kind = record.get("data_type")
-    if kind != "alpr_group":
-        yield f"a record of kind {kind if kind in _KINDS else 'other'}"
-        return
+class OpenAlprGroups(OpenAlpr):
+    """The same where the agent sends groups and the frames of them."""
+
+    name = "openalpr-groups"
+    about = "the same, where alpr_results only repeat the groups"
+    _with_frames = False
+
+    def recognises(self, head: bytes) -> bool:
+        """Return False: whether groups follow, only the site knows."""
+        return False
+
+
+def _group(record: dict[str, Any], settings: Settings) -> Found | str:
     if record.get("is_preview"):
-        yield "a preview"
-        return
-    notes: list[str] = []
-    raw = record.get("best_plate_number")
+        return "a preview"
+    best = record.get("best_plate")
+    best = best if isinstance(best, dict) else {"plate": best}
+    raw = record.get("best_plate_number") or best.get("plate")
     at_ms = epoch_ms(record.get("epoch_start"))
-    yield Found(
+    event = record.get("best_uuid") or at_path(record, "uuids.0")
+    notes: list[str] = []
+    return Found(
         plate=raw,
-        camera=camera_of(record.get("camera_id"), settings),
+        camera=camera_of(settings, record.get("camera_id")),
         captured_ms=at_ms,
-        source=(
-            "openalpr",
-            record.get("best_uuid") or f"{record.get('agent_uid')}/{at_ms}/{raw}",
-        ),
-        state=region_of(record.get("best_region"), notes),
+        source=("openalpr", event or f"{record.get('agent_uid')}/{at_ms}/{raw}"),
+        state=_state(record.get("best_region") or best.get("region"), record, notes),
         latitude=record.get("gps_latitude"),
         longitude=record.get("gps_longitude"),
         vehicle=_vehicle(record.get("vehicle")),
-        confidence_pm=confidence_pm(record.get("best_confidence")),
-        picture=picture_base64(
-            record.get("overview_jpeg") or record.get("vehicle_crop_jpeg"), settings, notes
-        ),
+        confidence_pm=confidence_pm(record.get("best_confidence") or best.get("confidence")),
+        picture=_picture(settings, notes, record, best),
         notes=notes,
     )
 
 
+def _alert(record: dict[str, Any], settings: Settings) -> Found:
+    """Return the read of an alert that says all by itself."""
+    at_ms = epoch_ms(record.get("epoch_time"))
+    camera = camera_of(settings, record.get("camera_number"))
+    raw = record.get("plate_number")
+    return Found(
+        plate=raw,
+        camera=camera,
+        captured_ms=at_ms,
+        source=("openalpr", "alert", camera.name, at_ms, raw),
+    )
+
+
+def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
+    results = record.get("results")
+    if not isinstance(results, list) or not results:
+        yield "a frame without a plate"
+        return
+    at_ms = epoch_ms(record.get("epoch_time"))
+    camera = camera_of(settings, record.get("camera_id"))
+    for result in results:
+        notes: list[str] = []
+        raw = at_path(result, "plate")
+        plate = result if isinstance(result, dict) else {}
+        yield Found(
+            plate=raw,
+            camera=camera,
+            captured_ms=at_ms,
+            source=("openalpr", "frame", camera.name, raw, at_ms // _MINUTE_MS),
+            state=_state(plate.get("region"), record, notes),
+            latitude=record.get("gps_latitude"),
+            longitude=record.get("gps_longitude"),
+            vehicle=_vehicle(plate.get("vehicle")),
+            confidence_pm=confidence_pm(plate.get("confidence")),
+            picture=_picture(settings, notes, record, plate),
+            notes=notes,
+        )
+
+
+def _state(region: object, record: dict[str, Any], notes: list[str]) -> str:
+    country = record.get("country")
+    alone = isinstance(region, str) and len(region) == 2
+    if country == "us" and alone and str(region).lower() != "us":
+        region = f"us-{region}"
+    return region_of(region, notes)
+
+
 def _vehicle(content: object) -> tuple[object, object, object, object]:
-    """Return the likeliest of each attribute; ``vehicle_signature`` is never kept."""
+    """Return the likeliest of each attribute."""
+    return (
+        at_path(content, "make.0.name"),
+        at_path(content, "make_model.0.name"),
+        at_path(content, "color.0.name"),
+        at_path(content, "body_type.0.name"),
+    )
 
-    def top(name: str) -> object:
-        guesses = content.get(name) if isinstance(content, dict) else None
-        first = guesses[0] if isinstance(guesses, list) and guesses else None
-        return first.get("name") if isinstance(first, dict) else None
 
-    return top("make"), top("make_model"), top("color"), top("body_type")
+def _picture(settings: Settings, notes: list[str], *places: dict[str, Any]) -> bytes | None:
+    """Return the widest picture that came along."""
+    kinds = ("overview_jpeg", "vehicle_crop_jpeg", "plate_crop_jpeg")
+    texts = (place.get(kind) for kind in kinds for place in places)
+    return picture_base64(next((text for text in texts if text), None), settings, notes)
