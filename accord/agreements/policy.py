@@ -35,7 +35,7 @@
     east = -118.2
     [retention]                          # days that the node keeps its own data
     reads_days = 60
-    photos_days = 30
+    photos_days = 30                     # 0: no photos are kept
     hot_list_days = 7
     [rates]                              # queries; these figures if left out
     officer_per_minute = 60

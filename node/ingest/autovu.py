@@ -22,9 +22,9 @@ from typing import BinaryIO
 from xml.etree.ElementTree import Element, tostring
 
 from accord.errors import InputError
-from node.ingest.fields import Found, NotTaken, account
+from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
-from node.ingest.report import Record
+from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Settings
 from node.ingest.xml_records import DAMAGED, text_at, xml_records
 

@@ -15,18 +15,13 @@ from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import Any, BinaryIO
 
-from node.ingest.fields import (
-    Found,
-    account,
-    camera_of,
-    confidence_pm,
-    epoch_ms,
-    picture_bytes,
-)
+from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
 from node.ingest.json_records import Message, at_path, messages
 from node.ingest.passages import Step, one_per_passage
+from node.ingest.pictures import picture_bytes
 from node.ingest.report import Record
 from node.ingest.settings import Settings
+from node.ingest.times import epoch_ms
 
 _CAMERA = ("camera_info.SerialNumber", "camera_info.MACAddress", "sensorProviderID")
 _LOST = "lost"
@@ -103,6 +98,7 @@ def _take(step: Step[Message], several: bool, settings: Settings) -> Iterator[Fo
         captured_ms=at_ms,
         # The number of a car starts anew with the program: the hour is part of it.
         source=("axis", _source(record), car, at_ms // 3_600_000),
+        state=country_of(record.get("plateCountry"), notes),
         latitude=at_path(record, "geotag.lat"),
         longitude=at_path(record, "geotag.lon"),
         vehicle=(

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 from accord.errors import InputError
 from accord.received import NOT_OWN, is_received
-from node.ingest.fields import Found, NotTaken, account
+from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
-from node.ingest.report import Record
+from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Settings
 
 MAX_LINE = 16_384

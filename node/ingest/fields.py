@@ -1,48 +1,34 @@
-"""From a source's words to a read: time, place, state, plate, look, picture.
+"""From a source's words to a read: plate, state, camera, place, look.
 
-The one place where such words are judged, for every format:
+Here such words are judged, for every format; times and pictures are so in
+:mod:`node.ingest.times` and :mod:`node.ingest.pictures`:
 
 - the plate is normalised and its text kept as it came; a look-alike of another
   alphabet is an error, never folded;
 - the state is the record's own, else the camera's or the site's default;
-- a local time takes the zone of its camera, mapping or site, and without one
-  it is no time; an hour that comes twice at the end of summer time is taken as
-  its first pass and noted, one that the clocks skipped is no time;
 - a position that can't be right is left out and noted.
 
 What a read has no field for (lane, direction, speed) is dropped.
 """
 
-import base64
-import binascii
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
-from accord.clock import to_ms
 from accord.errors import Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
-from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Record, Rejected
+from node.ingest.report import MAX_CAMERA, MAX_LOOK, NotTaken, Parsed, Passed, Record, Rejected
 from node.ingest.settings import Camera, Settings
 
-MAX_PICTURE = 8 << 20
 MAX_RAW_PLATE = 60
-_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
-_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{0,20})?", re.ASCII)
 
-REPEATED = "a repeated hour, taken as its first pass"
-NO_PICTURES = "a picture left out: the policy keeps none"
+FOREIGN = "a plate of another country: no state"
 
 
-class NotTaken(Exception):
-    """A record that can't be taken; its text is the reason and holds no plate."""
+_NOT_TOLD = ("", "US", "USA", "UNKNOWN", "UNK", "NON")
 
 
 @dataclass
@@ -50,14 +36,15 @@ class Found:
     """What a format found in one record, still in the source's words.
 
     ``source`` are the parts that name this event and no other: the same event
-    given twice is one read. ``vehicle`` is make, model, colour, body.
+    given twice is one read. ``state`` None takes the default of the camera or the
+    site, "" does not. ``vehicle`` is make, model, colour, body.
     """
 
     plate: object
     camera: Camera
     captured_ms: int
     source: tuple[object, ...]
-    state: object = ""
+    state: str | None = None
     latitude: object = None
     longitude: object = None
     vehicle: tuple[object, object, object, object] = ("", "", "", "")
@@ -117,7 +104,7 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
     """Return the read of one record.
 
     Raises:
-        NotTaken: plate, state or case can't be.
+        NotTaken: plate or case can't be.
     """
     raw, plate = plate_of(found.plate)
     lat_e7, lon_e7 = found.camera.lat_e7, found.camera.lon_e7
@@ -127,7 +114,7 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
     read = Read(
         plate=plate,
         raw_plate=raw,
-        state=state_of(found.state) or found.camera.state or settings.state,
+        state=found.camera.state or settings.state if found.state is None else found.state,
         captured_ms=found.captured_ms,
         camera=found.camera.name,
         source_id=hashlib.sha256(source.encode("utf-8", "replace")).digest()[:16],
@@ -158,36 +145,50 @@ def plate_of(raw: object) -> tuple[str, str]:
         ) from None
 
 
-def state_of(text: object) -> str:
-    """Return the record's own state; "" where it has none.
+def state_of(text: object) -> str | None:
+    """Return the record's own state; None where it tells none.
 
     Raises:
         NotTaken: it is not two capital letters.
     """
+    if text is None or text == "":
+        return None
     try:
-        return check_state(str(text or ""))
+        return check_state(str(text))
     except Refused:
         raise NotTaken("the state is not two capital letters") from None
 
 
-def region_of(text: object, notes: list[str]) -> str:
-    """Return ``MA`` for a recogniser's ``us-ma``, ``CA-ON`` for ``ca-on``; else "".
+def region_of(text: object, notes: list[str]) -> str | None:
+    """Return ``MA`` for a recogniser's ``us-ma``, ``CA-ON`` for ``ca-on``.
 
-    Two letters alone are a country in such codes (ISO 3166): ``ca`` is Canada
-    and must never become California.
+    None where it does not tell, and "" where it is told and no state: then no
+    default takes its place. Two letters alone are a country in such codes (ISO
+    3166): ``ca`` is Canada and must never become California.
     """
     region = str(text or "").strip().upper()
-    if not region or region == "UNKNOWN":
-        return ""
+    if region in _NOT_TOLD:
+        return None
     try:
         state = check_state(region)
     except Refused:
         notes.append("the region is not a state: left out")
         return ""
     if "-" not in state:
-        notes.append("the region is a country, not a state: left out")
+        notes.append(FOREIGN)
         return ""
     return state.removeprefix("US-")
+
+
+def country_of(text: object, notes: list[str]) -> str | None:
+    """Return None for a country that tells nothing of the state, "" for another's plate.
+
+    Codes are those of ISO 3166, with two letters or three.
+    """
+    if str(text or "").strip().upper() in _NOT_TOLD:
+        return None
+    notes.append(FOREIGN)
+    return ""
 
 
 def camera_of(settings: Settings, *names: object) -> Camera:
@@ -209,78 +210,6 @@ def camera_of(settings: Settings, *names: object) -> Camera:
     if len(told[0]) > MAX_CAMERA or not told[0].isprintable():
         raise NotTaken("the camera is not a name of at most 100 printable characters")
     return Camera(told[0])
-
-
-def epoch_ms(value: object, per_second: int = 1000) -> int:
-    """Return UTC ms for a count since 1970 of which ``per_second`` are a second.
-
-    Raises:
-        NotTaken: it is no number, or not between 2000 and 2100.
-    """
-    text = str(value).strip() if not isinstance(value, bool) else ""
-    if not _NUMBER.fullmatch(text):
-        raise NotTaken("no time, or not a number")
-    # By digits: a float of nanoseconds would lose some.
-    whole, _, part = text.partition(".")
-    part = (part + "000")[:3]
-    count = int(whole) * 1000 + (-int(part) if whole.startswith("-") else int(part))
-    return _bounded(count // per_second)
-
-
-def local_ms(moment: datetime, zone: ZoneInfo | None, notes: list[str]) -> int:
-    """Return UTC ms; a time without an offset is of ``zone``.
-
-    Raises:
-        NotTaken: no zone to take it by, a time that the clocks skipped, or not
-            between 2000 and 2100.
-    """
-    try:
-        if moment.tzinfo is None:
-            if zone is None:
-                raise NotTaken("the time has no zone, and none is configured")
-            local = moment.replace(tzinfo=zone, fold=0)
-            if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) != moment:
-                raise NotTaken("a local time that the clocks skipped")
-            if local.utcoffset() != local.replace(fold=1).utcoffset():
-                notes.append(REPEATED)
-            moment = local
-        return _bounded(to_ms(moment))
-    except (OverflowError, ValueError):
-        raise NotTaken("the time is not between 2000 and 2100") from None
-
-
-def time_of(text: str, form: str, zone: ZoneInfo | None, notes: list[str]) -> int:
-    """Return UTC ms of a text in the form "iso" or a pattern of strptime.
-
-    Raises:
-        NotTaken: it is not in that form, or as :func:`local_ms`.
-    """
-    try:
-        if not text.isascii():
-            # strptime would take digits of other alphabets too.
-            raise ValueError
-        moment = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
-    except (ValueError, OverflowError, re.error):
-        raise NotTaken("the time is not in the form that is configured") from None
-    return local_ms(moment, zone, notes)
-
-
-def received_ms(settings: Settings, notes: list[str]) -> int:
-    """Return the time that the caller gave for records without one.
-
-    Raises:
-        NotTaken: it gave none.
-    """
-    if settings.at_ms is None:
-        raise NotTaken("the record has no time")
-    notes.append("no time of its own: the given one")
-    return settings.at_ms
-
-
-def _bounded(ms: int) -> int:
-    if not _EARLIEST_MS <= ms < _LATEST_MS:
-        raise NotTaken("the time is not between 2000 and 2100")
-    return ms
 
 
 def place_of(
@@ -329,64 +258,3 @@ def _case(text: str) -> str:
     if len(text) > MAX_CAMERA or not text.isprintable():
         raise NotTaken("the case is not a text of at most 100 printable characters")
     return text
-
-
-def picture_base64(text: object, settings: Settings, notes: list[str]) -> bytes | None:
-    """Return the bytes of an embedded picture, where the site keeps photos."""
-    if not text:
-        return None
-    if not settings.keep_photos:
-        notes.append(NO_PICTURES)
-        return None
-    if not isinstance(text, str) or len(text) > MAX_PICTURE * 4 // 3 + 4:
-        notes.append("the picture is damaged or too large: left out")
-        return None
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        notes.append("the picture is damaged or too large: left out")
-        return None
-
-
-def picture_bytes(content: bytes, settings: Settings, notes: list[str]) -> bytes | None:
-    """Return a picture that came as a file of its own, where the site keeps photos."""
-    if not content:
-        return None
-    if not settings.keep_photos:
-        notes.append(NO_PICTURES)
-        return None
-    if len(content) > MAX_PICTURE:
-        notes.append("the picture is damaged or too large: left out")
-        return None
-    return content
-
-
-def picture_file(name: str, settings: Settings, notes: list[str]) -> bytes | None:
-    """Return the photo that a record names, from the photo folder and nowhere else.
-
-    Raises:
-        NotTaken: the path leads out of the folder.
-    """
-    if not name:
-        return None
-    if not settings.keep_photos:
-        notes.append(NO_PICTURES)
-        return None
-    folder = settings.photo_folder
-    if folder is None:
-        notes.append("a photo's path, but no folder to find it in")
-        return None
-    path = folder / name
-    out = NotTaken("the photo's path leads out of the folder")
-    try:
-        if Path(name).is_absolute() or ".." in Path(name).parts or path.is_symlink():
-            raise out
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise out
-        with path.open("rb") as file:
-            content = file.read(MAX_PICTURE + 1)
-    except (OSError, ValueError):
-        # ValueError: a null byte, or half a surrogate pair.
-        notes.append("the photo is not there")
-        return None
-    return picture_bytes(content, settings, notes)

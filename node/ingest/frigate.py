@@ -15,11 +15,12 @@ are dropped.
 from collections.abc import Hashable, Iterator
 from typing import Any, BinaryIO
 
-from node.ingest.fields import Found, account, camera_of, confidence_pm, epoch_ms
+from node.ingest.fields import Found, account, camera_of, confidence_pm
 from node.ingest.json_records import Message, at_path, json_records
 from node.ingest.passages import Step, one_per_passage
 from node.ingest.report import Record
 from node.ingest.settings import Settings
+from node.ingest.times import epoch_ms
 
 
 class Frigate:

@@ -19,18 +19,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, tostring
 
-from node.ingest.fields import (
-    Found,
-    NotTaken,
-    account,
-    camera_of,
-    confidence_pm,
-    picture_bytes,
-    time_of,
-)
+from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
 from node.ingest.multipart import Part, forms_or_plain
-from node.ingest.report import Record
+from node.ingest.pictures import picture_bytes
+from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Camera, Settings
+from node.ingest.times import time_of
 from node.ingest.xml_records import DAMAGED, text_at, xml_records
 
 _NAMES = ("EventNotificationAlert", "Plate")
@@ -115,6 +109,7 @@ def _pushed(alert: Element, pictures: tuple[Part, ...], settings: Settings) -> F
         camera=camera,
         captured_ms=at_ms,
         source=("hikvision", event),
+        state=country_of(text_at(alert, "countryAbbreviation"), notes),
         vehicle=(
             "", "", _known(text_at(alert, "ANPR.vehicleInfo.color")),
             _known(text_at(alert, "ANPR.vehicleType")),
@@ -143,6 +138,7 @@ def _pulled(element: Element, settings: Settings) -> Found | str:
         camera=camera,
         captured_ms=at_ms,
         source=("hikvision", "pulled", camera.name, event),
+        state=country_of(text_at(element, "country"), notes),
         notes=notes,
     )
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from accord.received import NOT_OWN, is_answer
-from node.ingest.fields import Found, NotTaken, account
+from node.ingest.fields import Found, account
 from node.ingest.multipart import Part, forms_or_plain
-from node.ingest.report import MAX_CONTENT, Record
+from node.ingest.report import MAX_CONTENT, NotTaken, Record
 from node.ingest.settings import Settings
 
 _CHUNK = 1 << 16

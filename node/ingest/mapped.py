@@ -9,19 +9,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from accord.errors import InputError
-from node.ingest.fields import (
-    Found,
-    NotTaken,
-    camera_of,
-    confidence_pm,
-    epoch_ms,
-    local_ms,
-    picture_base64,
-    picture_file,
-    time_of,
-)
+from node.ingest.fields import Found, camera_of, confidence_pm, state_of
 from node.ingest.mapping import EPOCHS, Mapping
+from node.ingest.pictures import picture_base64, picture_file
+from node.ingest.report import NotTaken
 from node.ingest.settings import Settings
+from node.ingest.times import epoch_ms, local_ms, time_of
 
 Look = Callable[[str], object]
 """Give the value of a named field: text, number, or None where it is not there."""
@@ -80,7 +73,7 @@ def mapped(look: Look, mapping: Mapping, settings: Settings, kind: str) -> Found
         source=(kind, camera.name, event)
         if event
         else (kind, raw, captured_ms, camera.name, latitude, longitude),
-        state=mapping.state_is or value(mapping.state),
+        state=state_of(mapping.state_is or value(mapping.state)),
         latitude=latitude,
         longitude=longitude,
         vehicle=(

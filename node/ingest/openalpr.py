@@ -19,17 +19,12 @@ itself (:mod:`node.ingest.json_records`).
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from node.ingest.fields import (
-    Found,
-    camera_of,
-    confidence_pm,
-    epoch_ms,
-    picture_base64,
-    region_of,
-)
+from node.ingest.fields import Found, camera_of, confidence_pm, region_of
 from node.ingest.json_records import at_path, each_record
+from node.ingest.pictures import picture_base64
 from node.ingest.report import Record
 from node.ingest.settings import Settings
+from node.ingest.times import epoch_ms
 
 _COUNTED = ("heartbeat", "alpr_results", "vehicle")
 _MINUTE_MS = 60_000
@@ -140,7 +135,7 @@ def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
         )
 
 
-def _state(region: object, record: dict[str, Any], notes: list[str]) -> str:
+def _state(region: object, record: dict[str, Any], notes: list[str]) -> str | None:
     country = record.get("country")
     alone = isinstance(region, str) and len(region) == 2
     if country == "us" and alone and str(region).lower() != "us":

@@ -10,19 +10,12 @@ is kept, the plate is normalised. An answer without a time is none of now.
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from node.ingest.fields import (
-    Found,
-    account,
-    camera_of,
-    confidence_pm,
-    picture_bytes,
-    received_ms,
-    region_of,
-    time_of,
-)
+from node.ingest.fields import Found, account, camera_of, confidence_pm, region_of
 from node.ingest.json_records import Message, at_path, messages
+from node.ingest.pictures import picture_bytes
 from node.ingest.report import Record
 from node.ingest.settings import Camera, Settings
+from node.ingest.times import received_ms, time_of
 
 _NO_PLATE = "a picture without a plate"
 

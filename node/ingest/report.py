@@ -16,6 +16,10 @@ MAX_LOOK = 60
 MAX_CONTENT = 64 << 10
 
 
+class NotTaken(Exception):
+    """A record that can't be taken; its text is the reason and holds no plate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A row not taken. ``reason`` never repeats the plate.
