@@ -56,7 +56,7 @@ class CsvReads:
                 raise NotTaken("the row is not CSV on one line, or is too long")
             if len(fields) != len(header):
                 raise NotTaken("the row has more or fewer fields than the header")
-            if any("\ufffd" in text for text in fields):
+            if "\ufffd" in "".join(fields):
                 raise NotTaken("the row is not UTF-8")
             named = dict(zip(header, fields, strict=True))
             yield mapped(named.get, mapping, settings, self.name)

@@ -13,7 +13,7 @@ What a read has no field for (lane, direction, speed) is dropped.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ FOREIGN = "a plate of another country: no state"
 _NOT_TOLD = ("", "US", "USA", "UNKNOWN", "UNK", "NON")
 
 
-@dataclass
+@dataclass(slots=True)
 class Found:
     """What a format found in one record, still in the source's words.
 
@@ -110,7 +110,7 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
     lat_e7, lon_e7 = found.camera.lat_e7, found.camera.lon_e7
     if lat_e7 is None:
         lat_e7, lon_e7 = place_of(found.latitude, found.longitude, found.notes)
-    source = "\0".join(str(part) for part in found.source)
+    source = "\0".join(map(str, found.source))
     read = Read(
         plate=plate,
         raw_plate=raw,
@@ -204,12 +204,12 @@ def camera_of(settings: Settings, *names: object) -> Camera:
     told = [name for name in told if name] or [settings.camera]
     known = next((name for name in told if name in settings.cameras), None)
     if known is not None:
-        return settings.cameras[known]
+        return replace(settings.cameras[known], source=told[0])
     if not told[0]:
         raise NotTaken("no camera is named, and none is configured")
     if len(told[0]) > MAX_CAMERA or not told[0].isprintable():
         raise NotTaken("the camera is not a name of at most 100 printable characters")
-    return Camera(told[0])
+    return Camera(told[0], source=told[0])
 
 
 def place_of(
@@ -235,6 +235,8 @@ def place_of(
 
 def vehicle_of(make: object, model: object, colour: object, body: object) -> Vehicle | None:
     """Return what is said of the vehicle; None where nothing is."""
+    if not (make or model or colour or body):
+        return None
     looks = Vehicle(*(_word(part) for part in (make, model, colour, body)))
     return looks if looks != Vehicle() else None
 
@@ -247,6 +249,8 @@ def _word(part: object) -> str:
 
 def confidence_pm(value: object, of: int = 100) -> int:
     """Return per mille of a confidence from 0 to ``of``; 0 where there is none."""
+    if value is None or value == "":
+        return 0
     try:
         per_mille = float(str(value)) * 1000 / of if not isinstance(value, bool) else 0.0
         return max(0, min(1000, round(per_mille)))

@@ -96,6 +96,6 @@ def _take(step: Step[Message], settings: Settings) -> Iterator[Found | str]:
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("frigate", camera.name, tracked.get("id") or f"{at_ms}/{plate}"),
+        source=("frigate", camera.source, tracked.get("id") or f"{at_ms}/{plate}"),
         confidence_pm=confidence_pm(score, of=1),
     )

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from xml.etree.ElementTree import Element, tostring
 
 from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
-from node.ingest.multipart import Part, forms_or_plain
+from node.ingest.multipart import Part, forms_or_plain, with_pictures
 from node.ingest.pictures import picture_bytes
 from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Camera, Settings
@@ -68,11 +68,8 @@ def _events(stream: BinaryIO) -> Iterator[_Event]:
         yield from (_Event(element) for element in xml_records(plain, _NAMES))
         return
     for form in forms:
-        pictures = tuple(part for part in form if part.is_picture)
-        for part in form:
-            if part.is_picture:
-                continue
-            if b"<" not in part.content:
+        for part, pictures, holds_event in with_pictures(form, lambda part: b"<" in part.content):
+            if not holds_event:
                 yield _Event(b"", other="a part of a form that is no event")
                 continue
             for element in xml_records(io.BytesIO(part.content), _NAMES):
@@ -101,7 +98,7 @@ def _pushed(alert: Element, pictures: tuple[Part, ...], settings: Settings) -> F
     camera = _camera(alert, settings)
     zone = camera.zone or settings.zone
     at_ms = time_of(text_at(alert, "dateTime"), "iso", zone, notes)
-    event = text_at(alert, "UUID") or f"{camera.name}/{at_ms}/{plate}"
+    event = text_at(alert, "UUID") or f"{camera.source}/{at_ms}/{plate}"
     # Of the pictures the one of the whole scene, if it is there.
     pictures = tuple(sorted(pictures, key=lambda part: "detection" not in part.filename.lower()))
     return Found(
@@ -137,7 +134,7 @@ def _pulled(element: Element, settings: Settings) -> Found | str:
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("hikvision", "pulled", camera.name, event),
+        source=("hikvision", "pulled", camera.source, event),
         state=country_of(text_at(element, "country"), notes),
         notes=notes,
     )

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from accord.received import NOT_OWN, is_answer
 from node.ingest.fields import Found, account
-from node.ingest.multipart import Part, forms_or_plain
+from node.ingest.multipart import Part, forms_or_plain, with_pictures
 from node.ingest.report import MAX_CONTENT, NotTaken, Record
 from node.ingest.settings import Settings
 
@@ -107,15 +107,16 @@ def messages(stream: BinaryIO, is_event: IsEvent) -> Iterator[Message]:
 
 
 def _of_form(form: list[Part], is_event: IsEvent) -> Iterator[Message]:
-    pictures = tuple(part for part in form if part.is_picture)
-    for part in form:
-        if part.is_picture:
-            continue
-        if part.name != "json" and part.content.lstrip()[:1] not in (b"{", b"["):
+    for part, pictures, holds_event in with_pictures(form, _holds_json):
+        if not holds_event:
             yield Message(b"", other="a part of a form that is no event")
             continue
         for record in json_records(io.BytesIO(part.content), is_event):
             yield Message(record, pictures)
+
+
+def _holds_json(part: Part) -> bool:
+    return part.name == "json" or part.content.lstrip()[:1] in (b"{", b"[")
 
 
 def _short(part: object) -> object:

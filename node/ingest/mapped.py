@@ -51,8 +51,12 @@ def mapped(look: Look, mapping: Mapping, settings: Settings, kind: str) -> Found
     notes: list[str] = []
 
     def value(name: str) -> object:
-        found = look(name) if name else None
-        found = found.strip() if isinstance(found, str) else found
+        if not name:
+            return ""
+        found = look(name)
+        if isinstance(found, str):
+            found = found.strip()
+            return "" if found in mapping.nulls else found
         return "" if found is None or str(found) in mapping.nulls else found
 
     def text(name: str) -> str:
@@ -70,9 +74,9 @@ def mapped(look: Look, mapping: Mapping, settings: Settings, kind: str) -> Found
         plate=raw,
         camera=camera,
         captured_ms=captured_ms,
-        source=(kind, camera.name, event)
+        source=(kind, camera.source, event)
         if event
-        else (kind, raw, captured_ms, camera.name, latitude, longitude),
+        else (kind, raw, captured_ms, camera.source, latitude, longitude),
         state=state_of(mapping.state_is or value(mapping.state)),
         latitude=latitude,
         longitude=longitude,

@@ -18,7 +18,7 @@ cut off is given as far as it goes: what it holds is judged by who reads it.
 
 import email.message
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -57,6 +57,21 @@ def forms_or_plain(stream: BinaryIO) -> tuple[BinaryIO | None, Iterator[list[Par
     if _BOUNDARY.fullmatch(first.rstrip(b"\r\n \t")):
         return None, _forms(stream, first)
     return rejoined(first, stream), iter(())
+
+
+def with_pictures(
+    form: list[Part], is_event: Callable[[Part], bool]
+) -> Iterator[tuple[Part, tuple[Part, ...], bool]]:
+    """Yield each part that is no picture, with its pictures, and whether it is an event.
+
+    Where a form has several events, as when one was cut off and the next went
+    on in it, nobody knows whose picture is whose: then none has any.
+    """
+    rest = [part for part in form if not part.is_picture]
+    events = [part for part in rest if is_event(part)]
+    pictures = tuple(part for part in form if part.is_picture) if len(events) == 1 else ()
+    for part in rest:
+        yield (part, pictures, True) if part in events else (part, (), False)
 
 
 def _forms(stream: BinaryIO, first: bytes) -> Iterator[list[Part]]:

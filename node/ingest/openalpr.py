@@ -105,7 +105,7 @@ def _alert(record: dict[str, Any], settings: Settings) -> Found:
         plate=raw,
         camera=camera,
         captured_ms=at_ms,
-        source=("openalpr", "alert", camera.name, at_ms, raw),
+        source=("openalpr", "alert", camera.source, at_ms, raw),
     )
 
 
@@ -124,7 +124,7 @@ def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
             plate=raw,
             camera=camera,
             captured_ms=at_ms,
-            source=("openalpr", "frame", camera.name, raw, at_ms // _MINUTE_MS),
+            source=("openalpr", "frame", camera.source, raw, at_ms // _MINUTE_MS),
             state=_state(plate.get("region"), record, notes),
             latitude=record.get("gps_latitude"),
             longitude=record.get("gps_longitude"),

@@ -35,13 +35,18 @@ FORMAT = "accord-cameras/1"
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A camera as the table has it; ``name`` is what reads call it."""
+    """A camera as the table has it; ``name`` is what reads call it.
+
+    ``source`` is what the record calls it, which no change of the table changes:
+    ids of reads are made of it.
+    """
 
     name: str
     lat_e7: int | None = None
     lon_e7: int | None = None
     zone: ZoneInfo | None = None
     state: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

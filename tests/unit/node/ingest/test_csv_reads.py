@@ -3,9 +3,15 @@
 import gzip
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from accord.errors import InputError
@@ -16,6 +22,15 @@ from node.ingest.report import IngestReport, Parsed, Record, Rejected
 from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.sqlite import SqliteStore
+from tests.unit.node.ingest.damage import (
+    check_neighbours,
+    check_retry,
+    cut,
+    noise,
+    plates,
+    run,
+    spliced,
+)
 
 MAPPING = """
 format = "accord-mapping/1"
@@ -182,6 +197,57 @@ def test_mapping_errors_name_the_key(mapping: MakeMapping, tmp_path: Path) -> No
 def test_a_column_that_is_not_there_is_named(mapping: MakeMapping) -> None:
     with pytest.raises(InputError, match="camera"):
         rows("plate,when,lat,lon\n", mapping(MAPPING))
+
+
+def test_a_column_that_is_there_twice_is_never_guessed(mapping: MakeMapping) -> None:
+    with pytest.raises(InputError, match="two columns 'plate'"):
+        rows("plate,when,lat,lon,camera,plate\n", mapping(MAPPING))
+
+
+def test_a_time_without_any_zone_is_an_error_before_the_first_row(mapping: MakeMapping) -> None:
+    text = MAPPING.replace('zone = "America/Los_Angeles"\n', "")
+    with pytest.raises(InputError, match="zone: is missing"):
+        rows(HEADER + GOOD, mapping(text))
+    pacific = Settings(mapping=mapping(text), zone=ZoneInfo("America/Los_Angeles"))
+    (row,) = CsvReads().parse(io.BytesIO((HEADER + GOOD).encode()), pacific)
+    assert isinstance(row, Parsed)
+    assert row.read.captured_ms == 1_633_649_451_000
+
+
+def test_what_was_refused_is_taken_later_from_what_was_kept(mapping: MakeMapping) -> None:
+    other = Settings(mapping=mapping(MAPPING.replace("%m/%d/%Y", "%d.%m.%Y")))
+    check_retry(CsvReads(), (HEADER + GOOD).encode(), other, Settings(mapping=mapping(MAPPING)))
+
+
+TAKEN = Mapping(
+    format="accord-mapping/1", plate="plate", time="when", time_format="iso", camera="camera",
+)  # fmt: skip
+LINES = [f"TEST{n:03},2026-03-01T08:30:0{n}Z,PIER-1".encode() for n in (1, 2, 3)]
+TOP = b"plate,when,camera\n"
+
+
+class _Headed(CsvReads):
+    """The same, of documents whose header is left out."""
+
+    def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
+        return super().parse(io.BytesIO(TOP + stream.read()), settings)
+
+
+@given(noise)
+@hypothesis_settings(deadline=None)
+def test_noise_never_crashes(content: bytes) -> None:
+    assert plates(run(_Headed(), content, Settings(mapping=TAKEN))) == []
+    with suppress(InputError):
+        assert plates(run(CsvReads(), content, Settings(mapping=TAKEN))) == []
+
+
+@given(st.data(), st.integers(0, 2), st.booleans())
+@hypothesis_settings(deadline=None)
+def test_a_cut_or_spliced_row_never_loses_its_neighbours(
+    data: st.DataObject, place: int, splice: bool
+) -> None:
+    damaged = data.draw((spliced if splice else cut)(LINES[place])).replace(b"\n", b"")
+    check_neighbours(_Headed(), Settings(mapping=TAKEN), LINES, place, damaged)
 
 
 PHOTO = MAPPING + 'photo = "photo"\n'
