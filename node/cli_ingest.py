@@ -26,7 +26,7 @@ from accord.errors import InputError
 from node.config import NodeConfig, load_config
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
-from node.ingest.formats import choose, formats
+from node.ingest.formats import choose, formats, records
 from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport
 from node.ingest.settings import Settings, load_cameras
@@ -86,7 +86,7 @@ def take_file(
         with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("ingest", total=None)
             account = ingest_records(
-                chosen.parse(stream, settings),
+                records(chosen, stream, settings),
                 store,
                 kept,
                 lambda seen: bar.update(task, completed=seen),

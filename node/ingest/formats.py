@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from accord.errors import InputError
+from accord.errors import AccordError, InputError
 from node.ingest.autovu import AutoVu
 from node.ingest.axis import Axis
 from node.ingest.csv_reads import CsvReads
@@ -116,7 +116,13 @@ def recognised(head: bytes) -> Format:
         InputError: none does, or several do.
     """
     known = formats()
-    able = [form for form in known.values() if form.recognises(head[:HEAD])]
+    able = []
+    for form in known.values():
+        try:
+            if form.recognises(head[:HEAD]):
+                able.append(form)
+        except Exception as error:
+            raise _failed(form, error) from None
     if len(able) == 1:
         return able[0]
     if able:
@@ -124,6 +130,31 @@ def recognised(head: bytes) -> Format:
         raise InputError("format", problem, "say which with --format")
     problem = "is not recognised from the content"
     raise InputError("format", problem, f"say which with --format: {', '.join(known)}")
+
+
+def records(form: Format, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
+    """Yield what the format makes of a stream; what fails is told in one line.
+
+    Raises:
+        InputError: as :meth:`Format.parse`; the stream can't be read; or a
+            package's format fails, which it never should.
+    """
+    try:
+        yield from form.parse(stream, settings)
+    except AccordError:
+        raise
+    except OSError as error:
+        raise InputError("the input", f"can't be read to its end ({error.strerror})") from None
+    except Exception as error:
+        raise _failed(form, error) from None
+
+
+def _failed(form: Format, error: Exception) -> InputError:
+    # The error's text may hold what it choked on: a plate.
+    problem = f"failed ({type(error).__name__})"
+    return InputError(
+        f"format {form.name}", problem, "tell its author; what is in is not taken twice"
+    )
 
 
 def choose(name: str, stream: BinaryIO) -> tuple[Format, BinaryIO]:

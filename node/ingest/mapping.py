@@ -74,6 +74,9 @@ class Mapping(StrictModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if "%Z" in self.time_format + self.date_format:
+            # Names of zones are read and then forgotten by strptime.
+            raise ValueError("%Z says no offset: write zone, or %z where the text has an offset")
         if bool(self.date) != bool(self.date_format):
             raise ValueError("date and date_format belong together")
         if self.date and self.time_format in ("iso", *EPOCHS):

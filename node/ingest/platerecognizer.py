@@ -30,7 +30,8 @@ class PlateRecognizer:
         """Tell by ``results`` with a box, or by the hook of Stream."""
         if b'"data_type"' in head:
             return False
-        answer = b'"results"' in head and (b'"xmin"' in head or b'"camera_id"' in head)
+        beside = (b'"xmin"', b'"camera_id"', b'"filename"')
+        answer = b'"results"' in head and any(key in head for key in beside)
         return answer or (b'"hook"' in head and b'"data"' in head and b'"event"' in head)
 
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:

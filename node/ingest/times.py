@@ -16,6 +16,7 @@ from node.ingest.settings import Settings
 
 REPEATED = "a repeated hour, taken as its first pass"
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
+_WITH_TIME = re.compile(r"[Tt ]\d")
 _NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{0,20})?", re.ASCII)
 
 
@@ -66,6 +67,9 @@ def time_of(text: str, form: str, zone: ZoneInfo | None, notes: list[str]) -> in
     try:
         if not text.isascii():
             # strptime would take digits of other alphabets too.
+            raise ValueError
+        if form == "iso" and not _WITH_TIME.search(text):
+            # A day alone would be read as its midnight.
             raise ValueError
         moment = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
     except (ValueError, OverflowError, re.error):

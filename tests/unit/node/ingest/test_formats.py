@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from accord.errors import InputError
-from node.ingest.formats import Format, choose, formats, named, recognised
+from node.ingest.formats import Format, choose, formats, named, recognised, records
 from node.ingest.mapping import load_mapping
 from node.ingest.settings import Settings, load_cameras
 
@@ -176,6 +176,40 @@ def test_a_package_that_is_no_format_is_named(install: Install, module: str, wor
     assert "our_cameras" in str(error.value)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", ["recognises", "parse"])
+def test_a_package_that_fails_is_named_and_its_words_are_not_shown(
+    install: Install, method: str
+) -> None:
+    broken = {
+        "recognises": OURS.replace("return False", "raise KeyError('TEST001')") + PARSE,
+        "parse": OURS + PARSE.replace("return iter(())", "raise KeyError('TEST001')"),
+    }
+    install(broken[method].format(name="ours"), POINTS)
+    ours = named("ours")
+    with pytest.raises(InputError) as error:
+        recognised(b"{}") if method == "recognises" else list(
+            records(ours, io.BytesIO(b"{}"), Settings())
+        )
+    assert "ours" in str(error.value)
+    assert "KeyError" in str(error.value)
+    assert "TEST001" not in str(error.value)
+
+
+class _Torn(io.RawIOBase):
+    """A disk that gives a part and then fails."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        raise OSError(5, "Input/output error")
+
+
+def test_a_stream_that_fails_is_told_in_one_line() -> None:
+    with pytest.raises(InputError, match="Input/output error"):
+        list(records(named("openalpr"), io.BufferedReader(_Torn()), Settings()))
 
 
 def fenced(kind: str) -> list[str]:

@@ -126,6 +126,12 @@ def test_the_id_of_an_event_makes_it_one_read() -> None:
     assert only(lines(record())).read.source_id != only(lines(other)).read.source_id
 
 
+@pytest.mark.parametrize("day", ["2026-03-01", "20260301", "2026-W09-7"])
+def test_a_day_alone_is_no_time(day: str) -> None:
+    site = Settings(mapping=PATHS, zone=ZoneInfo("UTC"))
+    assert len(refusals(run(JSON, lines(record(seen=day)), site))) == 1
+
+
 def test_zones_camera_before_mapping_before_site() -> None:
     local = lines(record(seen="2026-03-01T00:30:00"))
     site = Settings(mapping=PATHS, zone=ZoneInfo("UTC"))
@@ -182,6 +188,7 @@ def test_a_mapping_file_is_read_strictly(load: Callable[[str], Mapping]) -> None
         (BASE + 'date = "d"\n', "date_format"),
         (BASE + 'date = "d"\ndate_format = "%Y"\n', "time_format"),
         (BASE + "confidence_of = 0\n", "confidence_of"),
+        (BASE.replace('"iso"', '"%H:%M %Z"'), "%Z"),
     ]:
         with pytest.raises(InputError) as error:
             load(wrong)
