@@ -3,8 +3,9 @@
 A record is an element of a given name, with or without a name space prefix.
 Many may stand in one document or in one after another. Each is cut out as text
 and parsed by itself, so one that is cut off or is no XML costs nothing but
-itself. Documents come from strangers: one with a document type is refused, so
-that no entity is ever expanded (defusedxml), and none is larger than
+itself. Documents come from strangers: what stands before a record, such as a
+document type, is never read, so an entity means nothing and a record that uses
+one is refused; inside a record defusedxml forbids both. None is larger than
 ``MAX_RECORD``.
 """
 
@@ -46,18 +47,12 @@ def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[Element | 
             if text.ended:
                 return
             continue
-        prolog = b""
-        if b"<!DOCTYPE" in before or b"<!ENTITY" in before:
-            # With it, so that the parser sees what it must refuse.
-            prolog = before[before.index(b"<!") :]
-        elif _MARKUP.sub(b"", before).strip():
+        if _MARKUP.sub(b"", before).strip():
             yield before[-MAX_CONTENT:]
-        yield _one(text, found, start, prolog)
+        yield _one(text, found, start)
 
 
-def _one(
-    text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes], prolog: bytes
-) -> Element | bytes:
+def _one(text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes]) -> Element | bytes:
     """Return the element whose start was found, and move past it."""
     name = found[1]
     # It is cut off where another of its kind begins before it has ended.
@@ -69,7 +64,7 @@ def _one(
     closed = text.search(end, found.end())
     if closed is not None and closed[0].startswith(b"</"):
         content = text.take(closed.end())
-        element = _parse(prolog + content, name)
+        element = _parse(content, name)
         return content if element is None else element
     following = start.search(text.buffer, text.at + length)
     return text.take(following.start() if following else len(text.buffer))

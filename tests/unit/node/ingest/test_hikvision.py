@@ -236,7 +236,8 @@ def test_entities_are_never_expanded_and_neighbours_are_taken(entity: str) -> No
     content = alert("TEST001") + BOMB.replace("{}", entity) + alert("TEST002")
     found = run(FORM, content.encode(), NONE)
     assert plates(found) == ["TEST001", "TEST002"]
-    assert len(refusals(found)) == 1
+    assert refusals(found)
+    assert "TEST666" not in repr(found)
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "http://192.0.2.1/x"])
@@ -244,7 +245,23 @@ def test_nothing_outside_the_document_is_ever_read(target: str) -> None:
     start = f'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "{target}">]>'
     event = alert("&x;").split("\n", 1)[1]
     found = run(FORM, (start + event).encode(), NONE)
-    assert (plates(found), len(refusals(found))) == ([], 1)
+    assert plates(found) == []
+    assert refusals(found)
+
+
+def test_a_document_type_is_never_read() -> None:
+    typed = '<!DOCTYPE EventNotificationAlert SYSTEM "/dev/full">' + alert("TEST002")
+    found = run(FORM, (alert("TEST001") + typed + alert("TEST003")).encode(), NONE)
+    assert plates(found) == ["TEST001", "TEST002", "TEST003"]
+    inside = alert("TEST002").replace("<ANPR>", '<!DOCTYPE a [<!ENTITY b "c">]><ANPR>')
+    found = run(FORM, (alert("TEST001") + inside + alert("TEST003")).encode(), NONE)
+    assert plates(found) == ["TEST001", "TEST003"]
+
+
+@pytest.mark.parametrize("stray", ["<!ENTITY a>", "<!DOCTYPE a [", "]]>", "<![CDATA[", "<!--"])
+def test_stray_markup_before_a_record_costs_no_neighbour(stray: str) -> None:
+    found = run(FORM, (alert("TEST001") + stray + alert("TEST002")).encode(), NONE)
+    assert plates(found) == ["TEST001", "TEST002"]
 
 
 def test_a_record_without_end_is_bounded_and_its_neighbours_are_taken() -> None:
