@@ -19,14 +19,13 @@ the customer's own is read in the same way.
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, tostring
 
 from accord.errors import InputError
 from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
-from node.ingest.report import NotTaken, Record
+from node.ingest.report import Record
 from node.ingest.settings import Settings
-from node.ingest.xml_records import DAMAGED, text_at, xml_records
+from node.ingest.xml_records import XmlRecord, text_at, xml_records
 
 
 class AutoVu:
@@ -50,13 +49,8 @@ class AutoVu:
             remedy = 'name the element that is one read, such as "AutoVu"'
             raise InputError("mapping: record", "is missing", remedy)
 
-        def take(record: Element | bytes) -> Iterable[Found | str]:
-            if isinstance(record, bytes):
-                raise NotTaken(DAMAGED)
-            yield mapped(partial(text_at, record), mapping, settings, self.name)
+        def take(record: XmlRecord) -> Iterable[Found | str]:
+            yield mapped(partial(text_at, record.whole()), mapping, settings, self.name)
 
-        yield from account(xml_records(stream, (mapping.record,)), take, settings, _document)
-
-
-def _document(record: Element | bytes) -> bytes:
-    return record if isinstance(record, bytes) else tostring(record)
+        found = xml_records(stream, (mapping.record,))
+        yield from account(found, take, settings, XmlRecord.document)

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, BinaryIO
 
 from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
-from node.ingest.json_records import Message, at_path, messages
+from node.ingest.json_messages import Message, at_path, messages
 from node.ingest.passages import Step, one_per_passage
 from node.ingest.pictures import picture_bytes
 from node.ingest.report import Record

@@ -16,7 +16,8 @@ from collections.abc import Hashable, Iterator
 from typing import Any, BinaryIO
 
 from node.ingest.fields import Found, account, camera_of, confidence_pm
-from node.ingest.json_records import Message, at_path, json_records
+from node.ingest.json_messages import Message, at_path
+from node.ingest.json_records import json_records
 from node.ingest.passages import Step, one_per_passage
 from node.ingest.report import Record
 from node.ingest.settings import Settings
@@ -38,7 +39,7 @@ class Frigate:
 
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield one read for each tracked object; messages count from 1."""
-        found = (Message(record) for record in json_records(stream, lambda r: "type" in r))
+        found = (Message(*record) for record in json_records(stream, lambda r: "type" in r))
         return account(
             one_per_passage(found, _tracked, _better),
             lambda step: _take(step, settings),

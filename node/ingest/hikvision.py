@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
 from node.ingest.multipart import Part, forms_or_plain, with_pictures
@@ -25,7 +25,7 @@ from node.ingest.pictures import picture_bytes
 from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Camera, Settings
 from node.ingest.times import time_of
-from node.ingest.xml_records import DAMAGED, text_at, xml_records
+from node.ingest.xml_records import XmlRecord, text_at, xml_records
 
 _NAMES = ("EventNotificationAlert", "Plate")
 _ROOT = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?(?:EventNotificationAlert|Plates)[\s/>]")
@@ -35,14 +35,12 @@ _PULLED = re.compile(r"(\d{8}T\d{6})(?:\d{0,6}|([+-]\d\d:?\d\d|Z))", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    element: Element | bytes
+    record: XmlRecord
     pictures: tuple[Part, ...] = ()
     other: str = ""
 
     def document(self) -> bytes:
-        if isinstance(self.element, bytes):
-            return self.element
-        return tostring(self.element)
+        return self.record.document()
 
 
 class Hikvision:
@@ -65,26 +63,26 @@ class Hikvision:
 def _events(stream: BinaryIO) -> Iterator[_Event]:
     plain, forms = forms_or_plain(stream)
     if plain is not None:
-        yield from (_Event(element) for element in xml_records(plain, _NAMES))
+        yield from (_Event(record) for record in xml_records(plain, _NAMES))
         return
     for form in forms:
         for part, pictures, holds_event in with_pictures(form, lambda part: b"<" in part.content):
             if not holds_event:
-                yield _Event(b"", other="a part of a form that is no event")
+                yield _Event(XmlRecord(None, b""), other="a part of a form that is no event")
                 continue
-            for element in xml_records(io.BytesIO(part.content), _NAMES):
-                yield _Event(element, pictures)
+            for record in xml_records(io.BytesIO(part.content), _NAMES):
+                yield _Event(record, pictures)
 
 
 def _take(event: _Event, settings: Settings) -> Iterator[Found | str]:
     if event.other:
         yield event.other
-    elif isinstance(event.element, bytes):
-        raise NotTaken(DAMAGED)
-    elif event.element.tag == "Plate":
-        yield _pulled(event.element, settings)
+        return
+    element = event.record.whole()
+    if element.tag == "Plate":
+        yield _pulled(element, settings)
     else:
-        yield _pushed(event.element, event.pictures, settings)
+        yield _pushed(element, event.pictures, settings)
 
 
 def _pushed(alert: Element, pictures: tuple[Part, ...], settings: Settings) -> Found | str:

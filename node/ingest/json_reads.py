@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from node.ingest.fields import Found
-from node.ingest.json_records import at_path, each_record
+from node.ingest.json_messages import at_path, each_record
 from node.ingest.mapped import mapped, need_mapping
 from node.ingest.report import Record
 from node.ingest.settings import Settings

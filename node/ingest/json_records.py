@@ -6,18 +6,12 @@ starts, and that one damaged record is told.
 """
 
 import codecs
-import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from accord.received import NOT_OWN, is_answer
-from node.ingest.fields import Found, account
-from node.ingest.multipart import Part, forms_or_plain, with_pictures
-from node.ingest.report import MAX_CONTENT, NotTaken, Record
-from node.ingest.settings import Settings
+from node.ingest.report import MAX_CONTENT
 
 _CHUNK = 1 << 16
 # So many starts are tried inside one damaged record before the rest of what
@@ -26,14 +20,14 @@ _MAX_TRIES = 2_000
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
 _OBJECT = re.compile(r"\{")
 _MAX_RECORD = 16 << 20
-_MAX_KEPT_TEXT = 4096
-DAMAGED = "the record is not JSON, or is cut off"
 
 IsEvent = Callable[[dict[str, Any]], bool]
 
 
-def json_records(stream: BinaryIO, is_event: IsEvent) -> Iterator[dict[str, Any] | bytes]:
-    """Yield each object; bytes are a damaged record as it came, the start of it at least.
+def json_records(
+    stream: BinaryIO, is_event: IsEvent
+) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """Yield each object and its text; None is a damaged one, its text the start of it.
 
     ``is_event`` tells whole records from the smaller objects inside a damaged one.
     """
@@ -49,102 +43,9 @@ def json_records(stream: BinaryIO, is_event: IsEvent) -> Iterator[dict[str, Any]
             content = text.buffer[text.at : text.at + MAX_CONTENT]
             _resume(text, _MAX_RECORD, is_event)
             content = content[: text.gone + text.at - start]
-            yield content.encode("utf-8", "replace")
+            yield None, content
         else:
             yield found
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One object as it came: alone, or as a part of a form with pictures.
-
-    ``record`` is the bytes where it is damaged, ``other`` says what the part is
-    where it is no event.
-    """
-
-    record: dict[str, Any] | bytes
-    pictures: tuple[Part, ...] = ()
-    other: str = ""
-
-    def whole(self) -> dict[str, Any]:
-        """Return the object.
-
-        Raises:
-            NotTaken: it is damaged, or was received from other agencies.
-        """
-        if isinstance(self.record, bytes):
-            raise NotTaken(DAMAGED)
-        if is_answer(self.record):
-            raise NotTaken(NOT_OWN)
-        return self.record
-
-    def document(self) -> bytes:
-        """Return the object by itself, without long texts: pictures."""
-        if isinstance(self.record, bytes):
-            return self.record
-        return json.dumps(_short(self.record)).encode()
-
-
-def each_record(
-    stream: BinaryIO,
-    is_event: IsEvent,
-    take: Callable[[dict[str, Any]], Iterable[Found | str]],
-    settings: Settings,
-) -> Iterator[Record]:
-    """Yield the account of a stream of objects; ``take`` is as in ``account``."""
-    messages = (Message(record) for record in json_records(stream, is_event))
-    return account(messages, lambda m: take(m.whole()), settings, Message.document)
-
-
-def messages(stream: BinaryIO, is_event: IsEvent) -> Iterator[Message]:
-    """Yield each object of a stream, or of the forms that it holds."""
-    plain, forms = forms_or_plain(stream)
-    if plain is not None:
-        yield from (Message(record) for record in json_records(plain, is_event))
-        return
-    for form in forms:
-        yield from _of_form(form, is_event)
-
-
-def _of_form(form: list[Part], is_event: IsEvent) -> Iterator[Message]:
-    for part, pictures, holds_event in with_pictures(form, _holds_json):
-        if not holds_event:
-            yield Message(b"", other="a part of a form that is no event")
-            continue
-        for record in json_records(io.BytesIO(part.content), is_event):
-            yield Message(record, pictures)
-
-
-def _holds_json(part: Part) -> bool:
-    return part.name == "json" or part.content.lstrip()[:1] in (b"{", b"[")
-
-
-def _short(part: object) -> object:
-    match part:
-        case dict():
-            return {key: _short(value) for key, value in part.items()}
-        case list():
-            return [_short(value) for value in part]
-        case str():
-            return part if len(part) <= _MAX_KEPT_TEXT else ""
-    return part
-
-
-def at_path(record: object, path: str) -> object:
-    """Return what a path with dots leads to, such as ``plates.0.text``; None for nothing.
-
-    A key that holds dots itself is found by its whole name.
-    """
-    if isinstance(record, dict) and path in record:
-        return record[path]
-    for part in path.split("."):
-        if isinstance(record, dict):
-            record = record.get(part)
-        elif isinstance(record, list) and part.isdecimal() and part.isascii():
-            record = record[int(part)] if len(part) < 6 and int(part) < len(record) else None
-        else:
-            return None
-    return record
 
 
 class _Text:
@@ -177,13 +78,13 @@ class _Text:
                 return
 
 
-def _decode(text: _Text, limit: int) -> dict[str, Any] | None:
-    """Return the object at the place reached, and move past it; None: damaged."""
+def _decode(text: _Text, limit: int) -> tuple[dict[str, Any], str] | None:
+    """Return the object at the place reached with its text, and move past it; None: damaged."""
     while True:
         result = _try(text.buffer, text.at)
         if result is not None:
-            found, text.at = result
-            return found
+            start, (found, text.at) = text.at, result
+            return found, text.buffer[start : text.at]
         if not _read_on(text, limit):
             return None
 

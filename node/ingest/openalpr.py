@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from node.ingest.fields import Found, camera_of, confidence_pm, region_of
-from node.ingest.json_records import at_path, each_record
+from node.ingest.json_messages import at_path, each_record
 from node.ingest.pictures import picture_base64
 from node.ingest.report import Record
 from node.ingest.settings import Settings

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from node.ingest.fields import Found, account, camera_of, confidence_pm, region_of
-from node.ingest.json_records import Message, at_path, messages
+from node.ingest.json_messages import Message, at_path, messages
 from node.ingest.pictures import picture_bytes
 from node.ingest.report import Record
 from node.ingest.settings import Camera, Settings

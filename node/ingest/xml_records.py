@@ -11,12 +11,13 @@ one is refused; inside a record defusedxml forbids both. None is larger than
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
-from node.ingest.report import MAX_CONTENT
+from node.ingest.report import MAX_CONTENT, NotTaken
 
 _CHUNK = 1 << 16
 MAX_RECORD = 8 << 20
@@ -25,11 +26,35 @@ _SEAM = 300
 _MARKUP = re.compile(rb"\xef\xbb\xbf|<[^<>]*>")
 _PREFIXES = re.compile(rb"</?([A-Za-z_][\w.-]*):|\s([A-Za-z_][\w.-]*):[\w.-]+\s*=")
 _DECLARED = re.compile(rb"\sxmlns:([A-Za-z_][\w.-]*)\s*=")
+# Texts that are longer are pictures.
+_LONG_TEXT = re.compile(rb">[^<>]{4096,}<")
 DAMAGED = "the record is not XML, or is cut off"
 
 
-def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[Element | bytes]:
-    """Yield each element of these names; bytes are a damaged record as it came.
+@dataclass(frozen=True, slots=True)
+class XmlRecord:
+    """One element and its text; None is a damaged one, its text the start of it."""
+
+    element: Element | None
+    text: bytes = field(repr=False)
+
+    def whole(self) -> Element:
+        """Return the element.
+
+        Raises:
+            NotTaken: it is damaged.
+        """
+        if self.element is None:
+            raise NotTaken(DAMAGED)
+        return self.element
+
+    def document(self) -> bytes:
+        """Return the element by itself, without long texts: pictures."""
+        return _LONG_TEXT.sub(b"><", self.text)
+
+
+def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[XmlRecord]:
+    """Yield each element of these names.
 
     Names of elements are without their name spaces.
     """
@@ -43,16 +68,16 @@ def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[Element | 
             if text.ended:
                 before += text.take(len(text.buffer))
             if _MARKUP.sub(b"", before).strip():
-                yield before[:MAX_CONTENT]
+                yield XmlRecord(None, before[:MAX_CONTENT])
             if text.ended:
                 return
             continue
         if _MARKUP.sub(b"", before).strip():
-            yield before[-MAX_CONTENT:]
+            yield XmlRecord(None, before[-MAX_CONTENT:])
         yield _one(text, found, start)
 
 
-def _one(text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes]) -> Element | bytes:
+def _one(text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes]) -> XmlRecord:
     """Return the element whose start was found, and move past it."""
     name = found[1]
     # It is cut off where another of its kind begins before it has ended.
@@ -65,9 +90,10 @@ def _one(text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes]) -> Ele
     if closed is not None and closed[0].startswith(b"</"):
         content = text.take(closed.end())
         element = _parse(content, name)
-        return content if element is None else element
+        return XmlRecord(element, content)
     following = start.search(text.buffer, text.at + length)
-    return text.take(following.start() if following else len(text.buffer))
+    rest = text.take(following.start() if following else len(text.buffer))
+    return XmlRecord(None, rest[:MAX_CONTENT])
 
 
 def _parse(content: bytes, name: bytes) -> Element | None:

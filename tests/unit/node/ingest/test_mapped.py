@@ -15,7 +15,7 @@ from accord.errors import InputError
 from node.ingest.autovu import AutoVu
 from node.ingest.json_reads import JsonReads
 from node.ingest.mapping import FORMAT, Mapping, load_mapping
-from node.ingest.report import Parsed
+from node.ingest.report import Parsed, Rejected
 from node.ingest.settings import Settings
 from node.ingest.times import REPEATED
 from tests.unit.node.ingest.damage import (
@@ -201,6 +201,20 @@ def test_what_was_refused_for_want_of_a_setting_is_taken_later() -> None:
     check_retry(JSON, lines(record(seen="2026-03-01T00:30:00")), AS_JSON, site)
     sloppy = Settings(mapping=Mapping(**(TEMPLATE.model_dump() | {"date_format": "%d.%m.%Y"})))
     check_retry(AUTOVU, xml().encode(), sloppy, AS_XML)
+
+
+def test_depth_is_no_crash_and_pictures_are_not_kept_of_what_is_refused() -> None:
+    deep: object = "x"
+    for _ in range(900):
+        deep = [deep]
+    found = run(JSON, lines(record(seen="soon", deep=deep, jpeg="A" * 9000), record()), AS_JSON)
+    assert (plates(found), len(refusals(found))) == (["TEST001"], 1)
+    nested = "<a>" * 50_000 + "</a>" * 50_000 + "<b>" + "A" * 9000 + "</b></AutoVu>"
+    odd = xml(date="soon").replace("</AutoVu>", nested)
+    again = run(AUTOVU, (odd + xml()).encode(), AS_XML)
+    assert (plates(again), len(refusals(again))) == (["TEST001"], 1)
+    kept = [row.content for row in (*found, *again) if isinstance(row, Rejected)]
+    assert all(b"AAAA" not in content and b"TEST001" in content for content in kept)
 
 
 EVENTS = [
