@@ -46,10 +46,8 @@ class OpenAlpr:
 
         def take(record: dict[str, Any]) -> Iterator[Found | str]:
             kind = record.get("data_type")
-            if kind == "alpr_alert" and isinstance(record.get("group"), dict):
-                yield _group(record["group"], settings)
-            elif kind == "alpr_alert":
-                yield _alert(record, settings)
+            if kind == "alpr_alert":
+                yield _group(_inside(record), settings)
             elif kind == "alpr_group":
                 yield _group(record, settings)
             elif kind == "alpr_results" and self._with_frames:
@@ -96,17 +94,16 @@ def _group(record: dict[str, Any], settings: Settings) -> Found | str:
     )
 
 
-def _alert(record: dict[str, Any], settings: Settings) -> Found:
-    """Return the read of an alert that says all by itself."""
-    at_ms = epoch_ms(record.get("epoch_time"))
-    camera = camera_of(settings, record.get("camera_number"))
-    raw = record.get("plate_number")
-    return Found(
-        plate=raw,
-        camera=camera,
-        captured_ms=at_ms,
-        source=("openalpr", "alert", camera.source, at_ms, raw),
-    )
+def _inside(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return the group of an alert, with what only the alert says."""
+    own = {
+        "agent_uid": alert.get("agent_uid"),
+        "camera_id": alert.get("camera_number"),
+        "epoch_start": alert.get("epoch_time"),
+        "best_plate_number": alert.get("plate_number"),
+    }
+    group = alert.get("group")
+    return own | group if isinstance(group, dict) else own
 
 
 def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:

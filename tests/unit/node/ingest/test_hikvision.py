@@ -258,6 +258,14 @@ def test_a_document_type_is_never_read() -> None:
     assert plates(found) == ["TEST001", "TEST003"]
 
 
+def test_a_record_whose_head_is_missing_is_accounted_for() -> None:
+    headless = alert("TEST002").split("<ANPR>")[1]
+    for content in (headless, alert("TEST001") + headless, headless + alert("TEST001")):
+        found = run(FORM, content.encode(), NONE)
+        assert plates(found) == (["TEST001"] if "TEST001" in content else [])
+        assert len(refusals(found)) == 1
+
+
 @pytest.mark.parametrize("stray", ["<!ENTITY a>", "<!DOCTYPE a [", "]]>", "<![CDATA[", "<!--"])
 def test_stray_markup_before_a_record_costs_no_neighbour(stray: str) -> None:
     found = run(FORM, (alert("TEST001") + stray + alert("TEST002")).encode(), NONE)

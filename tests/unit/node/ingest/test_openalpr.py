@@ -247,6 +247,14 @@ def test_an_alert_without_a_group_says_all_by_itself() -> None:
     assert (row.read.plate, row.read.captured_ms) == ("TEST001", 1_634_475_947_846)
 
 
+def test_an_alert_says_what_its_group_leaves_out() -> None:
+    inner = group(best_uuid="AGENT-1000-1")
+    del inner["camera_id"], inner["best_plate_number"], inner["epoch_start"]
+    (row,) = parse(json.dumps(alert(group=inner)))
+    assert isinstance(row, Parsed)
+    assert row.read == one().read
+
+
 def test_an_alert_that_is_cut_off_still_gives_its_group() -> None:
     text = json.dumps(alert(group=group(2)))[:-1] + "\n" + json.dumps(group(3))
     assert taken(parse(text)) == ["TEST002", "TEST003"]
