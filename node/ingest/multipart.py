@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from node.ingest.streams import rejoined
 
-_BOUNDARY = re.compile(rb"--[\x21-\x7e][\x20-\x7e]{0,197}(?<! )", re.ASCII)
+_BOUNDARY = re.compile(rb"--[\x21-\x7e][\x20-\x7e]{0,197}(?<! )")
 _LINE = 64 << 10
 # A form may carry a few photos; what is beyond is cut off and so is damaged.
 MAX_PART = 16 << 20
@@ -75,29 +75,38 @@ def with_pictures(
 
 
 def _forms(stream: BinaryIO, first: bytes) -> Iterator[list[Part]]:
-    """Yield the parts of each form."""
+    """Yield the parts of each form.
+
+    A form that was cut off ends where another begins: at a line of another
+    boundary with the header of a part after it.
+    """
     delimiter = first.rstrip(b"\r\n \t")
     parts: list[Part] = []
     content = bytearray()
+    other: tuple[bytes, int] | None = None  # a boundary that is not ours, and where it stood
     between = False  # after a closing line, before the next form
     at_start = True
     while line := stream.readline(_LINE):
         starts, at_start = at_start, line.endswith(b"\n")
         bare = line.rstrip(b"\r\n \t") if starts else b""
-        if between:
-            if _BOUNDARY.fullmatch(bare):
-                delimiter, between, content = bare, False, bytearray()
-            continue
-        if bare in (delimiter, delimiter + b"--"):
+        if other is not None and line[:8].lower() == b"content-":
+            if not between:
+                yield [*parts, _part(bytes(content[: other[1]]))]
+            delimiter, between, parts, content = other[0], False, [], bytearray()
+        other = None
+        if bare in (delimiter, delimiter + b"--") and not between:
             parts.append(_part(bytes(content)))
             content = bytearray()
             between = bare != delimiter
             if between or len(parts) >= MAX_PARTS:
                 yield parts
                 parts = []
-        elif len(content) < MAX_PART:
+            continue
+        if _BOUNDARY.fullmatch(bare):
+            other = (bare, len(content))
+        if not between and len(content) < MAX_PART:
             content += line
-    if content.strip():
+    if content.strip() and not between:
         parts.append(_part(bytes(content)))
     if parts:
         yield parts
