@@ -16,7 +16,7 @@ from node.ingest.autovu import AutoVu
 from node.ingest.json_reads import JsonReads
 from node.ingest.mapping import FORMAT, Mapping, load_mapping
 from node.ingest.report import Parsed, Rejected
-from node.ingest.settings import Settings
+from node.ingest.settings import Camera, Settings
 from node.ingest.times import REPEATED
 from tests.unit.node.ingest.damage import (
     check_neighbours,
@@ -140,6 +140,9 @@ def test_zones_camera_before_mapping_before_site() -> None:
     mapping = Mapping(**(PATHS.model_dump() | {"zone": "America/Los_Angeles"}))
     both = Settings(mapping=mapping, zone=ZoneInfo("UTC"))
     assert only(local, both).read.captured_ms == 1_772_353_800_000
+    table = {"PIER-1": Camera("PIER-1", zone=ZoneInfo("America/New_York"))}
+    own = Settings(mapping=mapping, zone=ZoneInfo("UTC"), cameras=table)
+    assert only(local, own).read.captured_ms == 1_772_343_000_000
     repeated = only(lines(record(seen="2026-11-01T01:30:00")), both)
     assert repeated.notes == (REPEATED,)
 

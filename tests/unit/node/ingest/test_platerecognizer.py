@@ -127,6 +127,14 @@ def test_each_result_is_a_read_and_a_bad_one_costs_itself() -> None:
     assert sum(isinstance(row, Passed) for row in found) == 2
 
 
+def test_a_note_is_on_the_read_that_it_is_about() -> None:
+    record = answer(result(region={"code": "ca"}), result("test002"))
+    first, second = run(FORM, json.dumps(record).encode(), NONE)
+    assert isinstance(first, Parsed)
+    assert isinstance(second, Parsed)
+    assert (len(first.notes), second.notes) == (1, ())
+
+
 @pytest.mark.parametrize(
     "record",
     [
