@@ -14,7 +14,8 @@ from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Settings
 
 DAMAGED = "the record is not JSON, or is cut off"
-_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One that is not closed goes to the end, so that no quote in it is a start again.
+_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _MAX_KEPT_TEXT = 4096
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -284,6 +285,14 @@ def test_a_damaged_form_never_loses_its_neighbours(
     first, rest = parts[place].split(b"\r\n", 1)
     damaged = first + b"\r\n" + data.draw((spliced if splice else cut)(rest))
     check_neighbours(FORM, NONE, parts, place, damaged)
+
+
+def test_a_text_of_escapes_that_never_ends_is_not_slow() -> None:
+    started = time.process_time()
+    content = b'{"results": "' + b'\\"' * 200_000
+    assert len(refusals(run(FORM, content, NONE))) == 1
+    # Read once it takes a hundredth of that; from each quote anew, ten seconds.
+    assert time.process_time() - started < 3
 
 
 def test_an_answer_as_the_service_writes_it() -> None:
