@@ -1,28 +1,19 @@
 """``accord-node``: serve, ingest, purge, hotlist, agreement."""
 
 import asyncio
-import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso
 from accord.errors import InputError
-from accord.hot_lists import HIT_NOTICE
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from node.cli_agreement import app as agreement
 from node.cli_hotlist import app as hotlist
+from node.cli_ingest import app as ingest
 from node.config import load_config
-from node.ingest import FORMATS
-from node.ingest import ingest as ingest_records
-from node.ingest.csv_reads import load_mapping, parse_csv
-from node.ingest.openalpr import parse_openalpr
-from node.ingest.report import IngestReport
 from node.opened import opened
 from node.retention import RetentionDays
 from node.retention import purge as purge_due
@@ -33,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ingest, name="ingest", help="Take reads in; ingest formats lists the formats.")
 app.add_typer(hotlist, name="hotlist", help="Hot lists that the node holds.")
 app.add_typer(
     agreement, name="agreement", help="Which agreements the node lives by, and who may ask."
@@ -54,72 +46,6 @@ def serve(config: Config = DEFAULT) -> None:
             await stop.wait()
 
     serve_until_signal(main)
-
-
-@app.command()
-def ingest(
-    source: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
-    config: Config = DEFAULT,
-    form: Annotated[str, typer.Option("--format", help="csv or openalpr; else recognised.")] = "",
-    mapping: Annotated[Path | None, typer.Option(help="What each CSV column is (TOML).")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write rows not taken here.")] = None,
-) -> None:
-    """Take reads in; every row is taken or has its reason in the report."""
-    settings = load_config(config)
-    with ExitStack() as stack:
-        stream, folder = _open_source(source, stack)
-        chosen = form or _recognise(stream)
-        if chosen not in FORMATS:
-            raise InputError("format", f"{chosen!r} is not known", f"use {' or '.join(FORMATS)}")
-        if chosen == "csv":
-            if mapping is None:
-                raise InputError("mapping", "is missing", "CSV needs --mapping FILE")
-            records = parse_csv(stream, load_mapping(mapping), folder)
-        else:
-            records = parse_openalpr(stream)
-        store, photos = stack.enter_context(opened(settings))
-        columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("ingest", total=None)
-            account = ingest_records(
-                records, store, photos, lambda seen: bar.update(task, completed=seen)
-            )
-    _print_report(account)
-    if report is not None:
-        account.write_rejected(report)
-
-
-def _open_source(source: str, stack: ExitStack) -> tuple[BinaryIO, Path | None]:
-    if source == "-":
-        return sys.stdin.buffer, None
-    path = Path(source)
-    try:
-        return stack.enter_context(path.open("rb")), path.parent
-    except OSError as error:
-        raise InputError(path, f"can't be read ({error.strerror})", "check the path") from None
-
-
-def _recognise(stream: BinaryIO) -> str:
-    start: bytes = stream.peek(64)[:64] if hasattr(stream, "peek") else b""
-    return "openalpr" if start.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _print_report(account: IngestReport) -> None:
-    typer.echo(
-        f"{account.seen} rows: {account.taken} taken, {account.duplicates} known already, "
-        f"{len(account.rejected)} not taken, {account.passed.total()} no reads."
-    )
-    if account.hits:
-        typer.echo(f"  {account.hits} hits on hot lists. {HIT_NOTICE}")
-    reasons: dict[str, list[int]] = {}
-    for entry in account.rejected:
-        reasons.setdefault(entry.reason, []).append(entry.row)
-    for reason, rows in reasons.items():
-        some = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-        typer.echo(f"  not taken: {reason}: {len(rows)} (rows {some})")
-    for what, count in (account.passed + account.notes).items():
-        typer.echo(f"  noted: {what}: {count}")
 
 
 @app.command()

@@ -37,7 +37,7 @@
     east = -118.2
     [retention]                          # days that the node keeps its own data
     reads_days = 60
-    photos_days = 30
+    photos_days = 30                     # 0: no photos are kept
     hot_list_days = 7
     hits_days = 30                       # hits on hot lists; left out: as long as their reads
     [rates]                              # queries; these figures if left out

@@ -245,7 +245,9 @@ def _parts(policy: Policy) -> Iterator[Part]:
         (("", _paragraphs(texts.destruction)),),
         (
             f"Reads: {_days(kept.reads_days)} from capture.",
-            f"Photos: {_days(min(kept.photos_days, kept.reads_days))} from capture.",
+            f"Photos: {_days(min(kept.photos_days, kept.reads_days))} from capture."
+            if kept.photos_days
+            else "Photos: none are kept.",
             f"Hot lists: {_days(kept.hot_list_days)} from their publication.",
             f"Hits on hot lists: {_days(_hit_days(kept))} from the capture of their read.",
             "What is due is found by no search from that moment on; the system then deletes it "

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, StringConstraints
 from pydantic import Field as Limit
 from pydantic_core import PydanticCustomError
 
-from accord.agreements.shapes import Days, Text
+from accord.agreements.shapes import Days, DaysOrNone, Text
 from accord.model import MAX_PLATES, MAX_ROWS
 from accord.strict_toml import StrictModel
 
@@ -86,7 +86,7 @@ class RetentionEntry(StrictModel):
     """The table ``[retention]``."""
 
     reads_days: Days
-    photos_days: Days
+    photos_days: DaysOrNone
     hot_list_days: Days
     hits_days: Days | None = None
 

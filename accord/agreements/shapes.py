@@ -22,6 +22,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterVali
 Section = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_plain)]
 Says = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_plain)]
 Days = Annotated[int, Limit(ge=1, le=MAX_DAYS)]
+DaysOrNone = Annotated[int, Limit(ge=0, le=MAX_DAYS)]
 
 _T = TypeVar("_T")
 

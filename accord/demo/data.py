@@ -14,7 +14,7 @@ from accord.clock import to_datetime
 # Every fixture shows invented plates: a pattern that no state issues.
 _LETTERS = "BCDFGHJKLMNPRSTVWXYZ"
 MAPPING = """\
-format = "accord-csv-mapping/1"
+format = "accord-mapping/1"
 plate = "plate"
 state = "state"
 time = "captured_at"

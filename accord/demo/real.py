@@ -90,7 +90,7 @@ def load(path: Path, zone: str) -> Reads:
     if not times:
         raise InputError(path, "no row has a time in the form MM/DD/YYYY - HH:MM:SS")
     mapping = (
-        'format = "accord-csv-mapping/1"\nplate = "plate"\ntime = "captured_local"\n'
+        'format = "accord-mapping/1"\nplate = "plate"\ntime = "captured_local"\n'
         f'time_format = "{_FORM}"\nzone = "{zone}"\ncamera = "camera"\n'
         'latitude = "latitude"\nlongitude = "longitude"\nnulls = ["NA", ""]\n'
     )

@@ -5,16 +5,15 @@ from dataclasses import replace
 
 from accord.errors import InputError
 from accord.model import Read
-from node.ingest.report import IngestReport, Parsed, Passed, Rejected
+from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected
 from node.photos import Bands, Photos, bands_of
 from node.store.base import ReadStore
 
 BATCH = 1000
-FORMATS = ("csv", "openalpr")
 
 
 def ingest(
-    records: Iterable[Parsed | Rejected | Passed],
+    records: Iterable[Record],
     store: ReadStore,
     photos: Photos,
     progress: Callable[[int], None] = lambda _: None,
@@ -35,7 +34,7 @@ def ingest(
     for record in records:
         match record:
             case Rejected():
-                report.rejected.append(record)
+                report.rejected.append(replace(record, content=b""))
             case Passed():
                 report.passed[record.what] += 1
             case Parsed():

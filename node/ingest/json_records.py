@@ -8,8 +8,10 @@ starts, and that one damaged record is told.
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
+
+from node.ingest.report import MAX_CONTENT
 
 _CHUNK = 1 << 16
 # So many starts are tried inside one damaged record before the rest of what
@@ -17,23 +19,31 @@ _CHUNK = 1 << 16
 _MAX_TRIES = 2_000
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
 _OBJECT = re.compile(r"\{")
-_DAMAGED = "the record is not JSON, or is cut off"
+_MAX_RECORD = 16 << 20
+
+IsEvent = Callable[[dict[str, Any]], bool]
 
 
-def json_records(stream: BinaryIO, limit: int) -> Iterator[dict[str, Any] | str]:
-    """Yield each object, or the reason (str) why a record can't be read.
+def json_records(
+    stream: BinaryIO, is_event: IsEvent
+) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """Yield each object and its text; None is a damaged one, its text the start of it.
 
-    ``limit`` is the most characters that one record may have.
+    ``is_event`` tells whole records from the smaller objects inside a damaged one.
     """
     text = _Text(stream)
     while True:
         text.skip(_BETWEEN)
         if not text.more_than(0):
             return
-        found = _decode(text, limit)
+        found = _decode(text, _MAX_RECORD)
         if found is None:
-            yield _DAMAGED
-            _resume(text, limit)
+            text.more_than(MAX_CONTENT)
+            start = text.gone + text.at
+            content = text.buffer[text.at : text.at + MAX_CONTENT]
+            _resume(text, _MAX_RECORD, is_event)
+            content = content[: text.gone + text.at - start]
+            yield None, content
         else:
             yield found
 
@@ -46,6 +56,7 @@ class _Text:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.buffer = ""
         self.at = 0
+        self.gone = 0  # characters before the buffer
         self.ended = False
 
     def more_than(self, count: int) -> bool:
@@ -53,6 +64,7 @@ class _Text:
         while len(self.buffer) - self.at <= count and not self.ended:
             chunk = self._stream.read(max(_CHUNK, count))
             self.ended = not chunk
+            self.gone += self.at
             self.buffer = self.buffer[self.at :] + self._decoder.decode(chunk, self.ended)
             self.at = 0
         return len(self.buffer) - self.at > count
@@ -66,22 +78,21 @@ class _Text:
                 return
 
 
-def _decode(text: _Text, limit: int) -> dict[str, Any] | None:
-    """Return the object at the place reached, and move past it; None: damaged."""
+def _decode(text: _Text, limit: int) -> tuple[dict[str, Any], str] | None:
+    """Return the object at the place reached with its text, and move past it; None: damaged."""
     while True:
         result = _try(text.buffer, text.at)
         if result is not None:
-            found, text.at = result
-            return found
+            start, (found, text.at) = text.at, result
+            return found, text.buffer[start : text.at]
         if not _read_on(text, limit):
             return None
 
 
-def _resume(text: _Text, limit: int) -> None:
+def _resume(text: _Text, limit: int, is_event: IsEvent) -> None:
     """Move from a damaged record to the next start of an event, or to the end.
 
-    An event is an object that names its ``data_type``; smaller objects belong
-    to the damaged record.
+    Smaller objects belong to the damaged record.
     """
     text.at += 1
     tries = 0
@@ -94,7 +105,7 @@ def _resume(text: _Text, limit: int) -> None:
         result = _try(text.buffer, text.at)
         if result is None and _read_on(text, limit):
             continue
-        if result is not None and "data_type" in result[0]:
+        if result is not None and is_event(result[0]):
             return
         text.at = result[1] if result is not None else text.at + 1
         tries += 1

@@ -1,120 +1,157 @@
-"""Reads from Rekor Scout / OpenALPR ``alpr_group`` JSON.
+"""Reads from Rekor Scout / OpenALPR: the agent's JSON, whichever kind of message.
 
-One object, a list of them, or one after another, each on its line or over
-many. See :mod:`node.ingest.json_records` for how damage is kept to itself.
+- ``alpr_group`` (versions 1 to 3) is one vehicle that passed: one read.
+- ``alpr_results`` are the plates in one frame, of which a vehicle has many: a
+  plate at one camera is one read a minute. An agent that sends groups as well
+  tells each vehicle twice: for that there is the format ``openalpr-groups``,
+  which counts results and takes groups alone.
+- ``alpr_alert`` has a group inside, which is the read; where the same group came
+  by itself too, it is still one read.
+- ``heartbeat`` and the rest are counted.
+
+Version 1 has the plate in ``best_plate``, later ones in ``best_plate_number``.
+A region such as ``us-ma`` is a state; two letters alone are one only where
+``country`` is ``us``. ``vehicle_signature``, a print of the single vehicle, is
+never kept. One object, a list of them, or one after another: damage is kept to
+itself (:mod:`node.ingest.json_records`).
 """
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from accord.errors import Refused
-from accord.model import Read, Vehicle
-from accord.plates import check_state, normalise
-from accord.received import NOT_OWN, is_answer
-from node.ingest.json_records import json_records
-from node.ingest.report import MAX_CAMERA, MAX_LOOK, Parsed, Passed, Rejected
+from node.ingest.fields import Found, camera_of, confidence_pm, region_of
+from node.ingest.json_messages import at_path, each_record
+from node.ingest.pictures import picture_base64
+from node.ingest.report import Record
+from node.ingest.settings import Settings
+from node.ingest.times import epoch_ms
 
-MAX_RECORD = 16 << 20
-
-
-def parse_openalpr(stream: BinaryIO) -> Iterator[Parsed | Rejected | Passed]:
-    """Yield each record as a read or with the reason why not; records count from 1.
-
-    A damaged line loses nothing but itself.
-    """
-    for number, record in enumerate(json_records(stream, MAX_RECORD), 1):
-        if isinstance(record, str):
-            yield Rejected(number, record)
-            continue
-        try:
-            yield _parse(number, record)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            yield Rejected(number, "not an alpr_group with plate, time and camera")
+_COUNTED = ("heartbeat", "alpr_results", "vehicle")
+_MINUTE_MS = 60_000
 
 
-def _parse(number: int, record: Any) -> Parsed | Rejected | Passed:
-    if isinstance(record, dict) and is_answer(record):
-        return Rejected(number, NOT_OWN)
-    if not isinstance(record, dict) or record.get("data_type") != "alpr_group":
-        kind = record.get("data_type") if isinstance(record, dict) else None
-        known = kind if kind in ("heartbeat", "alpr_results", "alpr_alert", "vehicle") else "other"
-        return Passed(number, f"a record of kind {known}")
+class OpenAlpr:
+    """Rekor Scout / OpenALPR JSON."""
+
+    name = "openalpr"
+    about = "Rekor Scout / OpenALPR: alpr_group, alpr_results, alpr_alert"
+    _with_frames = True
+
+    def recognises(self, head: bytes) -> bool:
+        """Tell by the key that all of its messages have."""
+        return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") and b'"data_type"' in head
+
+    def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
+        """Yield each record as a read or with the reason why not; records count from 1."""
+
+        def take(record: dict[str, Any]) -> Iterator[Found | str]:
+            kind = record.get("data_type")
+            if kind == "alpr_alert":
+                yield _group(_inside(record), settings)
+            elif kind == "alpr_group":
+                yield _group(record, settings)
+            elif kind == "alpr_results" and self._with_frames:
+                yield from _frame(record, settings)
+            else:
+                yield f"a record of kind {kind if kind in _COUNTED else 'other'}"
+
+        return each_record(stream, lambda found: "data_type" in found, take, settings)
+
+
+class OpenAlprGroups(OpenAlpr):
+    """The same where the agent sends groups and the frames of them."""
+
+    name = "openalpr-groups"
+    about = "the same, where alpr_results only repeat the groups"
+    _with_frames = False
+
+    def recognises(self, head: bytes) -> bool:
+        """Return False: whether groups follow, only the site knows."""
+        return False
+
+
+def _group(record: dict[str, Any], settings: Settings) -> Found | str:
     if record.get("is_preview"):
-        return Passed(number, "a preview")
+        return "a preview"
+    best = record.get("best_plate")
+    best = best if isinstance(best, dict) else {"plate": best}
+    raw = record.get("best_plate_number") or best.get("plate")
+    at_ms = epoch_ms(record.get("epoch_start"))
+    event = record.get("best_uuid") or at_path(record, "uuids.0")
     notes: list[str] = []
-    raw = record["best_plate_number"]
-    try:
-        plate = normalise(raw)
-    except Refused:
-        return Rejected(number, "the plate holds other characters than A-Z and 0-9")
-    at_ms = int(record["epoch_start"])
-    if not 946_684_800_000 <= at_ms < 4_102_444_800_000:
-        return Rejected(number, "the time is not between 2000 and 2100")
-    camera = str(record["camera_id"])
-    if not 1 <= len(camera) <= MAX_CAMERA or not camera.isprintable():
-        return Rejected(number, "no camera, or not a name of at most 100 printable characters")
-    source = str(record.get("best_uuid") or f"{record.get('agent_uid')}/{at_ms}/{raw}")
-    lat_e7, lon_e7 = _place(record, notes)
-    read = Read(
-        plate=plate,
-        raw_plate=raw,
-        state=_state(record.get("best_region", ""), notes),
+    return Found(
+        plate=raw,
+        camera=camera_of(settings, record.get("camera_id")),
         captured_ms=at_ms,
-        camera=camera,
-        source_id=hashlib.sha256(b"openalpr\0" + source.encode()).digest()[:16],
-        lat_e7=lat_e7,
-        lon_e7=lon_e7,
+        source=("openalpr", event or f"{record.get('agent_uid')}/{at_ms}/{raw}"),
+        state=_state(record.get("best_region") or best.get("region"), record, notes),
+        latitude=record.get("gps_latitude"),
+        longitude=record.get("gps_longitude"),
         vehicle=_vehicle(record.get("vehicle")),
-        confidence_pm=max(0, min(1000, round(float(record.get("best_confidence") or 0) * 10))),
+        confidence_pm=confidence_pm(record.get("best_confidence") or best.get("confidence")),
+        picture=_picture(settings, notes, record, best),
+        notes=notes,
     )
-    picture = _picture(record, notes)
-    return Parsed(number, read, tuple(notes), picture)
 
 
-def _state(region: Any, notes: list[str]) -> str:
-    """Return ``MA`` for ``us-ma``; the region's guess is dropped where it is none."""
-    text = str(region).upper()
-    try:
-        return check_state(text.removeprefix("US-"))
-    except Refused:
-        notes.append("the region is not a state: left out")
-        return ""
+def _inside(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return the group of an alert, with what only the alert says."""
+    own = {
+        "agent_uid": alert.get("agent_uid"),
+        "camera_id": alert.get("camera_number"),
+        "epoch_start": alert.get("epoch_time"),
+        "best_plate_number": alert.get("plate_number"),
+    }
+    group = alert.get("group")
+    return own | group if isinstance(group, dict) else own
 
 
-def _place(record: dict[str, Any], notes: list[str]) -> tuple[int | None, int | None]:
-    lat, lon = record.get("gps_latitude"), record.get("gps_longitude")
-    if not isinstance(lat, (int, float)) or not isinstance(lon, (int, float)):
-        return None, None
-    if not (abs(lat) <= 90 and abs(lon) <= 180) or (lat, lon) in ((0, 0), (-1, -1)):
-        notes.append("the position can't be right: left out")
-        return None, None
-    return round(lat * 10**7), round(lon * 10**7)
+def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
+    results = record.get("results")
+    if not isinstance(results, list) or not results:
+        yield "a frame without a plate"
+        return
+    at_ms = epoch_ms(record.get("epoch_time"))
+    camera = camera_of(settings, record.get("camera_id"))
+    for result in results:
+        notes: list[str] = []
+        raw = at_path(result, "plate")
+        plate = result if isinstance(result, dict) else {}
+        yield Found(
+            plate=raw,
+            camera=camera,
+            captured_ms=at_ms,
+            source=("openalpr", "frame", camera.source, raw, at_ms // _MINUTE_MS),
+            state=_state(plate.get("region"), record, notes),
+            latitude=record.get("gps_latitude"),
+            longitude=record.get("gps_longitude"),
+            vehicle=_vehicle(plate.get("vehicle")),
+            confidence_pm=confidence_pm(plate.get("confidence")),
+            picture=_picture(settings, notes, record, plate),
+            notes=notes,
+        )
 
 
-def _vehicle(content: Any) -> Vehicle | None:
-    """Return the likeliest of each attribute; ``vehicle_signature`` is never kept."""
-    if not isinstance(content, dict):
-        return None
-
-    def top(name: str) -> str:
-        guesses = content.get(name) or [{}]
-        name = str(guesses[0].get("name", ""))
-        # Half a surrogate pair, for one, is JSON but no text that can be stored.
-        return "".join(c for c in name if c.isprintable())[:MAX_LOOK]
-
-    looks = Vehicle(top("make"), top("make_model"), top("color"), top("body_type"))
-    return looks if looks != Vehicle() else None
+def _state(region: object, record: dict[str, Any], notes: list[str]) -> str | None:
+    country = record.get("country")
+    alone = isinstance(region, str) and len(region) == 2
+    if country == "us" and alone and str(region).lower() != "us":
+        region = f"us-{region}"
+    return region_of(region, notes)
 
 
-def _picture(record: dict[str, Any], notes: list[str]) -> bytes | None:
-    text = record.get("overview_jpeg") or record.get("vehicle_crop_jpeg")
-    if not text:
-        return None
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        notes.append("the picture is damaged: left out")
-        return None
+def _vehicle(content: object) -> tuple[object, object, object, object]:
+    """Return the likeliest of each attribute."""
+    return (
+        at_path(content, "make.0.name"),
+        at_path(content, "make_model.0.name"),
+        at_path(content, "color.0.name"),
+        at_path(content, "body_type.0.name"),
+    )
+
+
+def _picture(settings: Settings, notes: list[str], *places: dict[str, Any]) -> bytes | None:
+    """Return the widest picture that came along."""
+    kinds = ("overview_jpeg", "vehicle_crop_jpeg", "plate_crop_jpeg")
+    texts = (place.get(kind) for kind in kinds for place in places)
+    return picture_base64(next((text for text in texts if text), None), settings, notes)

@@ -13,14 +13,29 @@ from accord.model import Read
 # none with a text over 500 characters (docs/protocol.md).
 MAX_CAMERA = 100
 MAX_LOOK = 60
+MAX_CONTENT = 64 << 10
+
+
+class NotTaken(Exception):
+    """A record that can't be taken; its text is the reason and holds no plate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row not taken. ``reason`` never repeats the plate."""
+    """A row not taken. ``reason`` never repeats the plate.
+
+    ``content`` is the record as it came, at most :data:`MAX_CONTENT` bytes, and
+    a document of its format by itself wherever that can be: given to the same
+    format again it is taken, once the reason is mended. Pictures are left out
+    of it. It holds the plate, so it is not in ``repr`` and belongs in no log.
+    """
 
     row: int
     reason: str
+    content: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", self.content[:MAX_CONTENT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +53,19 @@ class Parsed:
     row: int
     read: Read
     notes: tuple[str, ...] = ()
-    picture: bytes | None = None
+    picture: bytes | None = field(default=None, repr=False)
+
+
+Record = Parsed | Rejected | Passed
+"""What a format makes of one record of its input."""
 
 
 @dataclass
 class IngestReport:
-    """Counts; ``seen`` is always the sum of the other four, ``hits`` are on hot lists."""
+    """Counts; ``seen`` is always the sum of the other four, ``hits`` are on hot lists.
+
+    ``rejected`` holds no content: a long file of bad rows would fill the memory.
+    """
 
     taken: int = 0
     duplicates: int = 0

@@ -16,9 +16,11 @@ from accord.model import Approval, ApprovalKind, HotListPlate
 from accord.results import AgencyOutcome
 from accord.roster import Officer
 from accord.testing import FederationSimulator
-from node.ingest.csv_reads import Mapping, parse_csv
-from node.ingest.openalpr import parse_openalpr
+from node.ingest.csv_reads import CsvReads
+from node.ingest.mapping import Mapping
+from node.ingest.openalpr import OpenAlpr
 from node.ingest.report import Rejected
+from node.ingest.settings import Settings
 from tests.conftest import EVERY_PURPOSE, HOUR_MS, PLATE, Federation, make_files, read_at, running
 from tests.hot_lists import hold
 
@@ -134,16 +136,17 @@ async def test_what_was_received_is_marked_and_never_taken_in(
     assert duty is not None
     assert {row["delete_by"] for row in rows} == {iso(duty.delete_by_ms)}
     mapping = Mapping(
-        format="accord-csv-mapping/1", plate="plate", time="captured_at", time_format="iso",
+        format="accord-mapping/1", plate="plate", time="captured_at", time_format="iso",
         camera="camera",
     )  # fmt: skip
+    settings = Settings(mapping=mapping)
     with pytest.raises(InputError, match="received from another agency"):
-        list(parse_csv(io.BytesIO(as_csv.encode()), mapping, None))
+        list(CsvReads().parse(io.BytesIO(as_csv.encode()), settings))
     # The same rows under other names are what a person claims to be its own.
     own = as_csv.replace("recipient", "note", 1)
-    assert len(list(parse_csv(io.BytesIO(own.encode()), mapping, None))) == 4
+    assert len(list(CsvReads().parse(io.BytesIO(own.encode()), settings))) == 4
     for text in (as_json, json.dumps(rows), json.dumps(rows[0])):
-        (found, *_) = parse_openalpr(io.BytesIO(text.encode()))
+        (found, *_) = OpenAlpr().parse(io.BytesIO(text.encode()), Settings())
         assert isinstance(found, Rejected)
         assert "received from another agency" in found.reason
 

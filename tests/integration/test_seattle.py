@@ -11,12 +11,14 @@ import pytest
 from accord.clock import SystemClock
 from accord.model import ExactPlate, Window
 from node.ingest import ingest
-from node.ingest.csv_reads import Mapping, parse_csv
+from node.ingest.csv_reads import CsvReads
+from node.ingest.mapping import Mapping
+from node.ingest.settings import Settings
 from tests.conftest import make_files, running
 
 WEEK = Path(__file__).parents[3] / "shared" / "data" / "seattle_week_2021-10.csv.gz"
 MAPPING = Mapping(
-    format="accord-csv-mapping/1",
+    format="accord-mapping/1",
     plate="plate",
     time="captured_local",
     time_format="%m/%d/%Y - %H:%M:%S",
@@ -65,7 +67,9 @@ async def test_the_week_is_accounted_for_and_comes_back_merged(tmp_path: Path) -
             writer.writeheader()
             writer.writerows(part)
             stream = io.BytesIO(text.getvalue().encode())
-            report = ingest(parse_csv(stream, MAPPING, None), node.store, node.photos)
+            report = ingest(
+                CsvReads().parse(stream, Settings(mapping=MAPPING)), node.store, node.photos
+            )
             assert report.seen == len(part)
             assert report.rejected == []
             keys = ("plate", "captured_local", "camera", "latitude", "longitude")

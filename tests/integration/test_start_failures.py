@@ -172,7 +172,7 @@ def test_a_port_that_another_program_has(
 
 
 MAPPING = """\
-format = "accord-csv-mapping/1"
+format = "accord-mapping/1"
 plate = "plate"
 time = "time"
 time_format = "iso"

@@ -91,6 +91,14 @@ def test_the_figures_are_those_that_the_node_keeps(reads, photos, training, rate
     assert {word.replace(" ", "-") for word in named} == own
 
 
+def test_a_policy_that_keeps_no_photos_says_so():
+    made = document(replace(complete(photos_days=0), texts=TEXTS), "p")
+    facts = " ".join(fact for part in made.parts for fact in part.facts)
+    assert "Photos: none are kept." in facts
+    with pytest.raises(InputError, match="reads_days"):
+        complete(reads_days=0)
+
+
 PARTNERS = """
 [[partner]]
 agency = "city"

@@ -2,21 +2,38 @@
 
 import gzip
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from accord.errors import InputError
 from node.ingest import ingest
-from node.ingest.csv_reads import Mapping, load_mapping, parse_csv
-from node.ingest.report import IngestReport, Parsed, Rejected
+from node.ingest.csv_reads import CsvReads
+from node.ingest.mapping import Mapping, load_mapping
+from node.ingest.report import IngestReport, Parsed, Record, Rejected
+from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.sqlite import SqliteStore
+from tests.unit.node.ingest.damage import (
+    check_neighbours,
+    check_retry,
+    cut,
+    noise,
+    plates,
+    run,
+    spliced,
+)
 
 MAPPING = """
-format = "accord-csv-mapping/1"
+format = "accord-mapping/1"
 plate = "plate"
 time = "when"
 time_format = "%m/%d/%Y - %H:%M:%S"
@@ -47,8 +64,13 @@ def photos(tmp_path: Path) -> Photos:
     return Photos(tmp_path / "data" / "photos")
 
 
-def rows(text: str, mapping: Mapping, folder: Path | None = None) -> list[object]:
-    return list(parse_csv(io.BytesIO(text.encode()), mapping, folder))
+def parse(content: bytes, mapping: Mapping, folder: Path | None = None) -> Iterator[Record]:
+    settings = Settings(mapping=mapping, photo_folder=folder)
+    return CsvReads().parse(io.BytesIO(content), settings)
+
+
+def rows(text: str, mapping: Mapping, folder: Path | None = None) -> list[Record]:
+    return list(parse(text.encode(), mapping, folder))
 
 
 def only(text: str, mapping: Mapping, folder: Path | None = None) -> Parsed:
@@ -155,7 +177,7 @@ def test_a_bad_row_never_loses_its_neighbours(mapping: MakeMapping, text: str) -
 
 def test_bytes_that_are_not_utf8_cost_their_own_row_only(mapping: MakeMapping) -> None:
     content = HEADER.encode() + b"TEST\xff01,x,x,x,x\n" + GOOD.encode()
-    found = list(parse_csv(io.BytesIO(content), mapping(MAPPING), None))
+    found = list(parse(content, mapping(MAPPING)))
     assert [type(row) for row in found] == [Rejected, Parsed]
 
 
@@ -163,7 +185,6 @@ def test_mapping_errors_name_the_key(mapping: MakeMapping, tmp_path: Path) -> No
     for wrong, words in [
         (MAPPING + 'plat = "x"\n', "plat"),
         (MAPPING.replace('plate = "plate"\n', ""), "plate"),
-        (MAPPING.replace('zone = "America/Los_Angeles"\n', ""), "zone"),
         (MAPPING.replace("America/Los_Angeles", "Mars/Olympus"), "zone"),
         (MAPPING.replace("America/Los_Angeles", "../../etc/passwd"), "zone"),
     ]:
@@ -176,6 +197,57 @@ def test_mapping_errors_name_the_key(mapping: MakeMapping, tmp_path: Path) -> No
 def test_a_column_that_is_not_there_is_named(mapping: MakeMapping) -> None:
     with pytest.raises(InputError, match="camera"):
         rows("plate,when,lat,lon\n", mapping(MAPPING))
+
+
+def test_a_column_that_is_there_twice_is_never_guessed(mapping: MakeMapping) -> None:
+    with pytest.raises(InputError, match="two columns 'plate'"):
+        rows("plate,when,lat,lon,camera,plate\n", mapping(MAPPING))
+
+
+def test_a_time_without_any_zone_is_an_error_before_the_first_row(mapping: MakeMapping) -> None:
+    text = MAPPING.replace('zone = "America/Los_Angeles"\n', "")
+    with pytest.raises(InputError, match="zone: is missing"):
+        rows(HEADER + GOOD, mapping(text))
+    pacific = Settings(mapping=mapping(text), zone=ZoneInfo("America/Los_Angeles"))
+    (row,) = CsvReads().parse(io.BytesIO((HEADER + GOOD).encode()), pacific)
+    assert isinstance(row, Parsed)
+    assert row.read.captured_ms == 1_633_649_451_000
+
+
+def test_what_was_refused_is_taken_later_from_what_was_kept(mapping: MakeMapping) -> None:
+    other = Settings(mapping=mapping(MAPPING.replace("%m/%d/%Y", "%d.%m.%Y")))
+    check_retry(CsvReads(), (HEADER + GOOD).encode(), other, Settings(mapping=mapping(MAPPING)))
+
+
+TAKEN = Mapping(
+    format="accord-mapping/1", plate="plate", time="when", time_format="iso", camera="camera",
+)  # fmt: skip
+LINES = [f"TEST{n:03},2026-03-01T08:30:0{n}Z,PIER-1".encode() for n in (1, 2, 3)]
+TOP = b"plate,when,camera\n"
+
+
+class _Headed(CsvReads):
+    """The same, of documents whose header is left out."""
+
+    def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
+        return super().parse(io.BytesIO(TOP + stream.read()), settings)
+
+
+@given(noise)
+@hypothesis_settings(deadline=None)
+def test_noise_never_crashes(content: bytes) -> None:
+    assert plates(run(_Headed(), content, Settings(mapping=TAKEN))) == []
+    with suppress(InputError):
+        assert plates(run(CsvReads(), content, Settings(mapping=TAKEN))) == []
+
+
+@given(st.data(), st.integers(0, 2), st.booleans())
+@hypothesis_settings(deadline=None)
+def test_a_cut_or_spliced_row_never_loses_its_neighbours(
+    data: st.DataObject, place: int, splice: bool
+) -> None:
+    damaged = data.draw((spliced if splice else cut)(LINES[place])).replace(b"\n", b"")
+    check_neighbours(_Headed(), Settings(mapping=TAKEN), LINES, place, damaged)
 
 
 PHOTO = MAPPING + 'photo = "photo"\n'
@@ -200,7 +272,7 @@ def test_a_photo_is_found_beside_the_csv(
     (tmp_path / "in" / "bad.png").write_bytes(b"no picture")
     text = with_photo("sub/a.png") + GOOD.replace("001", "002").replace("\n", ",bad.png\n")
     records = rows(text, mapping(PHOTO), tmp_path / "in")
-    report = ingest(records, store, photos)  # type: ignore[arg-type]
+    report = ingest(records, store, photos)
     assert (report.taken, report.notes.total()) == (2, 1)
     assert len(list((tmp_path / "data" / "photos").rglob("*.jpg"))) == 1
 
@@ -210,7 +282,7 @@ def test_masked_copies_are_made_with_the_photo(
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture())
     text = with_photo("a.png") + GOOD.replace("CAR-01", "CAR-02").replace("\n", ",a.png\n")
-    records = parse_csv(io.BytesIO(text.encode()), mapping(PHOTO), tmp_path)
+    records = parse(text.encode(), mapping(PHOTO), tmp_path)
     ingest(records, store, photos, bands={"CAR-01": (0.25, 0.0), "*": (0.0, 0.5)})
     names = sorted(file.name[64:] for file in (tmp_path / "data" / "photos").rglob("*.jpg"))
     assert names == [".000-500.jpg", ".250-000.jpg", ".jpg"]
@@ -239,7 +311,7 @@ def test_every_row_is_accounted_for_and_again_is_all_duplicates(
     lines = [GOOD, GOOD, GOOD.replace("TEST001", "T\u0415ST"), GOOD.replace("51", "52"), "x\n"]
 
     def take() -> IngestReport:
-        records = parse_csv(io.BytesIO((HEADER + "".join(lines)).encode()), mapping(MAPPING), None)
+        records = parse((HEADER + "".join(lines)).encode(), mapping(MAPPING))
         return ingest(records, store, photos)
 
     first = take()
@@ -264,9 +336,7 @@ def test_a_real_week_is_accounted_for_to_the_last_row(
         pytest.skip("shared data not present: seattle_week_2021-10.csv.gz")
     content = gzip.decompress(path.read_bytes())
     text = MAPPING.replace('"when"', '"captured_local"').replace('"lat"', '"latitude"')
-    records = parse_csv(
-        io.BytesIO(content), mapping(text.replace('"lon"', '"longitude"')), path.parent
-    )
+    records = parse(content, mapping(text.replace('"lon"', '"longitude"')))
     report = ingest(records, store, photos)
     assert report.seen == content.count(b"\n") - 1 == 93_490
     assert report.taken == store.counts().reads

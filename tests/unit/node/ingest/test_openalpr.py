@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from node.ingest import ingest
-from node.ingest.openalpr import parse_openalpr
+from node.ingest.openalpr import OpenAlpr, OpenAlprGroups
+from node.ingest.pictures import NO_PICTURES
 from node.ingest.report import Parsed, Passed, Rejected
+from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.sqlite import SqliteStore
 
@@ -49,7 +51,7 @@ def group(number: int = 1, **more: Any) -> dict[str, Any]:
 
 def parse(content: str | bytes) -> list[Parsed | Rejected | Passed]:
     data = content.encode() if isinstance(content, str) else content
-    return list(parse_openalpr(io.BytesIO(data)))
+    return list(OpenAlpr().parse(io.BytesIO(data), Settings()))
 
 
 def taken(found: list[Parsed | Rejected | Passed]) -> list[str]:
@@ -167,6 +169,168 @@ def test_a_picture_comes_along_and_a_damaged_one_is_noted(
     assert len(list((tmp_path / "photos").rglob("*.jpg"))) == 1
 
 
+def group_v1(number: int = 1, **more: Any) -> dict[str, Any]:
+    """An invented event of the first version: the plate is in ``best_plate``."""
+    event: dict[str, Any] = {
+        "data_type": "alpr_group",
+        "version": 1,
+        "epoch_start": 1_448_326_208_789,
+        "site_id": "site",
+        "camera_id": 1000,
+        "uuids": [f"site-cam1000-{number}", "site-cam1000-x"],
+        "best_plate": {
+            "plate": f"TEST{number:03}",
+            "confidence": 92.075203,
+            "region": "mo",
+            "coordinates": [{"x": 1, "y": 2}],
+        },
+        "candidates": [],
+    }
+    return event | more
+
+
+def frame(*plates: str, at: int = 1_634_475_947_845, **more: Any) -> dict[str, Any]:
+    """An invented frame: every plate in it."""
+    results = [
+        {"plate": plate, "confidence": 89.5, "region": "us-ca", "candidates": [{"plate": "X"}]}
+        for plate in plates
+    ]
+    event: dict[str, Any] = {
+        "data_type": "alpr_results",
+        "version": 2,
+        "epoch_time": at,
+        "camera_id": 1000,
+        "uuid": f"AGENT-1000-{at}",
+        "results": results,
+    }
+    return event | more
+
+
+def alert(**more: Any) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "data_type": "alpr_alert",
+        "version": 1,
+        "epoch_time": 1_634_475_947_846,
+        "camera_number": 1000,
+        "camera_name": "Pier",
+        "plate_number": "TEST001",
+        "description": "A Person",
+        "alert_list": "list",
+    }
+    return event | more
+
+
+def test_a_group_of_the_first_version() -> None:
+    (row,) = parse(json.dumps(group_v1()))
+    assert isinstance(row, Parsed)
+    assert (row.read.plate, row.read.confidence_pm, row.read.camera) == ("TEST001", 921, "1000")
+    # Two letters may be Missouri or a country: only with the country are they a state.
+    assert row.read.state == ""
+    (told,) = parse(json.dumps(group_v1(country="us")))
+    assert isinstance(told, Parsed)
+    assert told.read.state == "MO"
+    (other,) = parse(json.dumps(group_v1(2)))
+    assert isinstance(other, Parsed)
+    assert other.read.source_id != row.read.source_id
+
+
+def test_an_alert_holds_the_read_and_is_the_same_as_its_group() -> None:
+    (row,) = parse(json.dumps(alert(group=group())))
+    assert isinstance(row, Parsed)
+    assert row.read == one().read
+    assert "Person" not in repr(row)
+
+
+def test_an_alert_without_a_group_says_all_by_itself() -> None:
+    (row,) = parse(json.dumps(alert()))
+    assert isinstance(row, Parsed)
+    assert (row.read.plate, row.read.captured_ms) == ("TEST001", 1_634_475_947_846)
+
+
+def test_an_alert_says_what_its_group_leaves_out() -> None:
+    inner = group(best_uuid="AGENT-1000-1")
+    del inner["camera_id"], inner["best_plate_number"], inner["epoch_start"]
+    (row,) = parse(json.dumps(alert(group=inner)))
+    assert isinstance(row, Parsed)
+    assert row.read == one().read
+
+
+def test_an_alert_that_is_cut_off_still_gives_its_group() -> None:
+    text = json.dumps(alert(group=group(2)))[:-1] + "\n" + json.dumps(group(3))
+    assert taken(parse(text)) == ["TEST002", "TEST003"]
+
+
+def test_plates_of_a_frame_are_reads_and_its_next_frames_are_the_same(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    start = 1_634_475_960_000
+    frames = [frame("TEST001", "TEST002", at=start + n * 500) for n in range(10)]
+    report = ingest(parse("\n".join(map(json.dumps, frames))), store, Photos(tmp_path / "p"))
+    assert (report.taken, report.duplicates) == (2, 18)
+    later = frame("TEST001", at=start + 600_000)
+    assert ingest(parse(json.dumps(later)), store, Photos(tmp_path / "p")).taken == 1
+
+
+def test_a_frame_without_plates_and_a_heartbeat_are_counted() -> None:
+    lines = [frame(), {"data_type": "heartbeat", "agent_uid": "AGENT"}, frame("TEST001")]
+    found = parse("\n".join(map(json.dumps, lines)))
+    assert [type(row) for row in found] == [Passed, Passed, Parsed]
+
+
+def test_where_the_agent_sends_groups_too_frames_are_counted() -> None:
+    text = "\n".join(map(json.dumps, [frame("TEST001"), group(), alert(group=group(2))]))
+    found = list(OpenAlprGroups().parse(io.BytesIO(text.encode()), Settings()))
+    assert taken(found) == ["TEST001", "TEST002"]
+    assert [type(row) for row in found] == [Passed, Parsed, Parsed]
+
+
+def test_a_bad_plate_in_a_frame_costs_itself() -> None:
+    found = parse(json.dumps(frame("TEST001", "T\u0415ST", "TEST003")))
+    assert taken(found) == ["TEST001", "TEST003"]
+
+
+@pytest.mark.parametrize(
+    ("region", "country", "state"),
+    [
+        ("ca", "us", "CA"),
+        ("ca", None, ""),
+        ("ca-on", "ca", "CA-ON"),
+        ("us", "us", "AZ"),
+        ("", "us", "AZ"),
+        ("de", "eu", ""),
+    ],
+)
+def test_a_country_never_becomes_a_state(region: str, country: str | None, state: str) -> None:
+    text = json.dumps(group(best_region=region, country=country)).encode()
+    (row,) = OpenAlpr().parse(io.BytesIO(text), Settings(state="AZ"))
+    assert isinstance(row, Parsed)
+    assert row.read.state == state
+
+
+def test_no_picture_is_kept_where_the_policy_keeps_none() -> None:
+    text = json.dumps(group(overview_jpeg=base64.b64encode(b"picture").decode())).encode()
+    (kept,) = OpenAlpr().parse(io.BytesIO(text), Settings())
+    (row,) = OpenAlpr().parse(io.BytesIO(text), Settings(keep_photos=False))
+    assert isinstance(kept, Parsed)
+    assert isinstance(row, Parsed)
+    assert kept.picture == b"picture"
+    assert (row.picture, row.notes) == (None, (NO_PICTURES,))
+
+
+def test_what_is_kept_of_a_refused_record_is_the_record_without_pictures() -> None:
+    text = json.dumps(group(camera_id=None, overview_jpeg="A" * 100_000))
+    (row,) = parse(text)
+    assert isinstance(row, Rejected)
+    assert b"TEST001" in row.content
+    assert "TEST001" not in repr(row) + str(row)
+    assert b"AAAA" not in row.content
+    (again,) = OpenAlpr().parse(io.BytesIO(row.content), Settings(camera="PIER-1"))
+    assert isinstance(again, Parsed)
+    (damaged, *_) = parse(text[:300] + "\n" + json.dumps(group(2)))
+    assert isinstance(damaged, Rejected)
+    assert damaged.content.decode().strip() == text[:300]
+
+
 @given(cut=st.integers(1, 600), noise=st.binary(max_size=5), place=st.integers(0, 2))
 @settings(deadline=None)
 def test_a_truncated_line_never_loses_its_neighbours(cut: int, noise: bytes, place: int) -> None:
@@ -226,7 +390,7 @@ def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
 ) -> None:
     """One such row would make every answer that holds it one that nobody believes."""
     lines = [json.dumps(group(1, camera_id=camera)), json.dumps(group(2, camera_id="c" * 100))]
-    records = parse_openalpr(io.BytesIO("\n".join(lines).encode()))
+    records = parse("\n".join(lines))
     report = ingest(records, store, Photos(tmp_path))
     assert (report.taken, [r.row for r in report.rejected]) == (1, [1])
     assert "camera" in report.rejected[0].reason
@@ -236,7 +400,7 @@ def test_words_on_a_vehicle_that_are_no_text_are_left_out(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     vehicle = {"make": [{"name": "b\ud800mw\x1b"}], "make_model": [{"name": "x" * 900}]}
-    records = parse_openalpr(io.BytesIO(json.dumps(group(vehicle=vehicle)).encode()))
+    records = parse(json.dumps(group(vehicle=vehicle)))
     assert ingest(records, store, Photos(tmp_path)).taken == 1
     look = one(vehicle=vehicle).read.vehicle
     assert look is not None
