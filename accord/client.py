@@ -33,7 +33,8 @@ from accord.codec import (
 )
 from accord.envelope import QUERY, digest, sign
 from accord.errors import InputError, Refused
-from accord.federation import Federation, load
+from accord.federation import Federation
+from accord.federation_folder import load
 from accord.model import (
     AnswerBody,
     Approval,

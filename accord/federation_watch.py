@@ -11,7 +11,8 @@ from typing import Any
 from accord.activation import Activations
 from accord.agreements.effective import Agreement
 from accord.errors import InputError
-from accord.federation import Federation, Problem, read_folder
+from accord.federation import Federation, Problem
+from accord.federation_folder import read_folder
 from accord.pins import Pins
 from accord.verified import Stamp, Stamps, Verified
 

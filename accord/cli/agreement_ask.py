@@ -33,7 +33,8 @@ from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.contacts import whom_to_ask
 from accord.errors import InputError
-from accord.federation import Federation, load
+from accord.federation import Federation
+from accord.federation_folder import load
 from accord.law_files import LawFiles
 from accord.model import Credential, Employment, Field, Query, Window
 from accord.processes import EXIT_OK, EXIT_REFUSED

@@ -21,7 +21,7 @@ from accord.cli.files import write_new
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
-from accord.federation import load
+from accord.federation_folder import load
 from accord.roster import read_roster
 
 

@@ -20,7 +20,7 @@ from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import InputError
-from accord.federation import load
+from accord.federation_folder import load
 
 
 def explain(

@@ -26,7 +26,8 @@ from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
 from accord.errors import InputError
-from accord.federation import Federation, load
+from accord.federation import Federation
+from accord.federation_folder import load
 
 
 def status(

@@ -26,7 +26,8 @@ from accord.cli.files import write_new
 from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import InputError
-from accord.federation import Federation, load
+from accord.federation import Federation
+from accord.federation_folder import load
 from accord.identity import KeyRole
 from accord.keys import PrivateKey
 from accord.model import Kind, Purpose

@@ -6,7 +6,7 @@ import pytest
 
 from accord.agreements.effective import Standing
 from accord.agreements.manifest_reading import parse_manifest
-from accord.federation import load
+from accord.federation_folder import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from accord.pins import Pins

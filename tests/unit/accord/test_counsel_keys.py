@@ -16,7 +16,7 @@ from accord.deliveries import AgreementFile, keep
 from accord.envelope import sign
 from accord.envelope_json import from_json, to_json
 from accord.errors import AccordError, Code, InputError, Refused
-from accord.federation import load
+from accord.federation_folder import load
 from accord.identity import KeyRole
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import CAS, COUNSEL, NOW_MS, OWN, ROOTS, SIGNED_MS, Folder, standing

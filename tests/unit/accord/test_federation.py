@@ -9,7 +9,7 @@ import pytest
 
 from accord.agreements.effective import Standing
 from accord.errors import InputError
-from accord.federation import load
+from accord.federation_folder import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import (

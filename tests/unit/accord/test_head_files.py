@@ -7,7 +7,7 @@ from accord.agreements.heads import HOUR_MS, Head, sign_head
 from accord.agreements.instrument_payload import named_digest
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
-from accord.federation import load
+from accord.federation_folder import load
 from accord.federation_watch import FederationWatch
 from accord.pins import Pins
 from tests.unit.accord.folders import COUNSEL, NODES, NOW_MS, OWN, said

@@ -17,7 +17,7 @@ from accord.agreements.instruments import (
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
 from accord.errors import InputError
-from accord.federation import load
+from accord.federation_folder import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import COUNSEL, NOW_MS, OWN, said, standing

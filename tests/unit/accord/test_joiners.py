@@ -7,7 +7,7 @@ import pytest
 from accord.agreements.effective import Standing, effective
 from accord.agreements.instruments import InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
-from accord.federation import load
+from accord.federation_folder import load
 from accord.federation_watch import FederationWatch
 from accord.keys import PrivateKey
 from tests.unit.accord.folders import COUNSEL, NOW_MS, OWN, PINS, ROOTS, said
