@@ -3,10 +3,12 @@
 What the agreement's text says of a query, whoever the officer is.
 """
 
+from datetime import date, timedelta
+
 from accord.agreements.decision import Decision, refused
 from accord.agreements.effective import Agreement, Effective
 from accord.agreements.manifest import Manifest
-from accord.agreements.provisions import Export
+from accord.agreements.provisions import ApprovalRule, Export
 from accord.agreements.reading import DAY_MS, local_date
 from accord.agreements.terms import PhotoSharing
 from accord.errors import Code
@@ -109,26 +111,38 @@ def _attested(query: Query, manifest: Manifest, contact: str) -> Decision | None
 
 
 def _approval(query: Query, manifest: Manifest, at_ms: int, contact: str) -> Decision | None:
-    """Check the approval that the text asks for; a court's serves for a supervisor's."""
+    """Check the approval that the text asks for.
+
+    How old a photo is nobody knows before it is found: :func:`unapproved` bounds that.
+    """
     rule = manifest.eligibility.approval
     if rule is None:
         return None
     if rule.beyond_days and not reaches_back(query, rule.beyond_days, at_ms):
         return None
-    given = query.approval
-    whose = "a court's" if rule.kind is ApprovalKind.COURT else "a supervisor's or a court's"
-    reason = ""
-    if given is None or (rule.kind is ApprovalKind.COURT and given.kind is not rule.kind):
-        reason = f"The query needs {whose} written approval."
-    else:
-        day = day_of(given.given_on)
-        if day is None or day > local_date(at_ms, manifest.zone):
-            reason = "The approval is dated in the future, or not at all."
+    reason = unapproved(query, rule, local_date(at_ms, manifest.zone))
     if not reason:
         return None
     if rule.beyond_days:
         reason += f" It is for searches that reach back more than {rule.beyond_days} days."
     return refused(Code.APPROVAL_REQUIRED, manifest.eligibility.section, reason, contact)
+
+
+def unapproved(query: Query, rule: ApprovalRule, today: date) -> str:
+    """Return why a query has no approval that counts ``today``, in words; "" if it has.
+
+    A court's serves for a supervisor's.
+    """
+    given = query.approval
+    whose = "a court's" if rule.kind is ApprovalKind.COURT else "a supervisor's or a court's"
+    if given is None or (rule.kind is ApprovalKind.COURT and given.kind is not rule.kind):
+        return f"The query needs {whose} written approval."
+    day = day_of(given.given_on)
+    if day is None or day > today:
+        return "The approval is dated in the future, or not at all."
+    if today - day > timedelta(days=rule.max_age_days):
+        return f"The approval is more than {rule.max_age_days} days old: ask for a new one."
+    return ""
 
 
 def _export(query: Query, manifest: Manifest, contact: str) -> Decision | None:

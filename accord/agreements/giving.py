@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from accord.agreements.asking import reaches_back
+from accord.agreements.asking import reaches_back, unapproved
 from accord.agreements.manifest import Manifest
 from accord.agreements.policy import PartnerRule, Policy
 from accord.agreements.provisions import NamedPolicy
-from accord.agreements.reading import DAY_MS
+from accord.agreements.reading import DAY_MS, local_date
 from accord.agreements.terms import OPEN, PhotoSharing, Terms, Withholding
 from accord.model import PhotoOf, Query, area_of, kind_of, plates_in
 
@@ -67,6 +67,7 @@ def partner_terms(
     if retention.from_capture and retention.received_days is not None:
         # What would have to be deleted already is not given.
         days = min(days, retention.received_days)
+    days = min(days, _photo_days(query, manifest, at_ms))
     territory, survival = provisions.territory, provisions.survival
     ends = expires_ms if survival is not None and not survival.received else None
     return Terms(
@@ -84,6 +85,18 @@ def partner_terms(
         rates=manifest.limits.rates,
         in_flight=survival is None or survival.in_flight,
     )
+
+
+def _photo_days(query: Query, manifest: Manifest, at_ms: int) -> int:
+    """Return how old the read of a photo may be without an approval that counts.
+
+    A search that reaches back so far was refused; of a photo the read alone tells its day.
+    """
+    rule = manifest.eligibility.approval
+    if rule is None or not rule.beyond_days or not isinstance(query.selector, PhotoOf):
+        return _NO_LIMIT
+    lacks = unapproved(query, rule, local_date(at_ms, manifest.zone))
+    return rule.beyond_days if lacks else _NO_LIMIT
 
 
 def own_terms(row_limit: int, look_back_days: int, at_ms: int) -> Terms:

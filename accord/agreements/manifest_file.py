@@ -76,6 +76,7 @@ class EligibilityEntry(StrictModel):
     roles: list[Text] | None = Limit(default=None, min_length=1, max_length=50)
     approval: str | None = None
     approval_beyond_days: Days | None = None
+    approval_max_age_days: Days | None = None
 
 
 class OnwardEntry(StrictModel):

@@ -32,7 +32,9 @@
     case_number = "required"             # or "optional"
     reason = "required"
     approval = "supervisor"              # * or "none", "court"
-    approval_beyond_days = 90            # * only for searches that reach back further
+    approval_beyond_days = 90            # * only for searches that reach back further, and
+                                         #   photos of older reads
+    approval_max_age_days = 14           # * 30 if left out: days since it was given
     [onward]                             # no node ever answers with what it received; this is
     section = "II.A"                     # about persons: recorded, as no machine sees them
     sharing = "none"                     # or "listed": persons may hand on, outside Accord,

@@ -45,11 +45,13 @@ def officer_words(needs: Eligibility, open_keys: Collection[str] = ()) -> str:
     words += ["with a reason in words"] * needs.reason_required
     text = f"An officer {', '.join(words)}."
     rule = needs.approval
-    if rule is not None:
+    if rule is not None and "eligibility.approval" not in open_keys:
         whose = "a court's" if rule.kind is ApprovalKind.COURT else "a supervisor's or a court's"
         text += f" With {whose} written approval"
-        beyond = f" where a search reaches back more than {rule.beyond_days} days"
-        text += f"{beyond if rule.beyond_days else ''}."
+        if rule.beyond_days:
+            text += f" where a search reaches back more than {rule.beyond_days} days, or a photo's "
+            text += "read is older"
+        text += f", no more than {rule.max_age_days} days old."
     return text
 
 

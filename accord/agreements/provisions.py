@@ -9,13 +9,20 @@ from enum import StrEnum
 
 from accord.model import ApprovalKind, AreaBox
 
+APPROVAL_DAYS = 30
+"""How old an approval may be where the text does not say: no approval is for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """Whose written approval a query needs; ``beyond_days`` 0: always, else past so many."""
+    """Whose written approval a query needs; ``beyond_days`` 0: always, else past so many.
+
+    ``max_age_days`` is how many calendar days before the query it may have been given.
+    """
 
     kind: ApprovalKind
     beyond_days: int
+    max_age_days: int = APPROVAL_DAYS
 
 
 @dataclass(frozen=True, slots=True)

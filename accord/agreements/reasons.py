@@ -171,8 +171,8 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
     if approval is not None:
         beyond = f", if it reaches back more than {approval.beyond_days} days"
         yield _rule(
-            f"it has the written approval of a {approval.kind}"
-            f"{beyond if approval.beyond_days else ''}",
+            f"it has the written approval of a {approval.kind}, no more than "
+            f"{approval.max_age_days} days old{beyond if approval.beyond_days else ''}",
             eligibility.section, Code.APPROVAL_REQUIRED,
         )  # fmt: skip
     if export is not None:

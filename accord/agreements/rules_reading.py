@@ -11,7 +11,7 @@ from accord.agreements.manifest_file import (
     PurposesEntry,
     RetentionEntry,
 )
-from accord.agreements.provisions import ApprovalRule, RateLimits
+from accord.agreements.provisions import APPROVAL_DAYS, ApprovalRule, RateLimits
 from accord.agreements.questions import UNDECIDED, decided
 from accord.agreements.reading import Source
 from accord.agreements.shapes import MAX_DAYS
@@ -133,14 +133,17 @@ def _approval(source: Source, entry: EligibilityEntry) -> ApprovalRule | None:
     key = ["eligibility", "approval"]
     kind = source.word(key, entry.approval or "none", words, "an approval")
     if kind == "none":
-        if entry.approval_beyond_days is not None:
-            raise source.error(
-                ["eligibility", "approval_beyond_days"], "is given although no approval is needed",
-                'remove it, or write approval = "supervisor" or "court"',
-            )  # fmt: skip
+        for name in ("approval_beyond_days", "approval_max_age_days"):
+            if getattr(entry, name) is not None:
+                raise source.error(
+                    ["eligibility", name], "is given although no approval is needed",
+                    'remove it, or write approval = "supervisor" or "court"',
+                )  # fmt: skip
         return None
     return ApprovalRule(
-        ApprovalKind(decided(kind, ApprovalKind.COURT)), entry.approval_beyond_days or 0
+        ApprovalKind(decided(kind, ApprovalKind.COURT)),
+        entry.approval_beyond_days or 0,
+        entry.approval_max_age_days or APPROVAL_DAYS,
     )
 
 

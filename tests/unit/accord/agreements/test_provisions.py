@@ -21,6 +21,7 @@ from accord.model import (
     AreaBox,
     Certification,
     HotListPlate,
+    PhotoOf,
     Query,
     Window,
 )
@@ -119,6 +120,13 @@ CASES = [
     ("an approval of tomorrow", "", (NONE, 'approval = "court"'),
      {"approval": approval("court", "2026-03-02")},
      {"approval": approval("court", "2026-03-01")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("an approval older than 30 days", "", (NONE, 'approval = "court"'),
+     {"approval": approval("court", "2026-01-29")},
+     {"approval": approval("court", "2026-01-30")}, Code.APPROVAL_REQUIRED, "II.A"),
+    ("an approval older than the text says", "",
+     (NONE, 'approval = "court"\napproval_max_age_days = 2'),
+     {"approval": approval("court", "2026-02-26")},
+     {"approval": approval("court", "2026-02-27")}, Code.APPROVAL_REQUIRED, "II.A"),
     ("approval beyond", "",
      (NONE, 'approval = "supervisor"\napproval_beyond_days = 10'), {},
      {"window": FIVE_AGO}, Code.APPROVAL_REQUIRED, "II.A"),
@@ -149,6 +157,20 @@ def test_a_provision_allows_and_refuses(world, more, swap, refused, allowed, cod
     assert [s.section for s in told if s.held is Held.NO] == [section]
     # Without the provision nothing speaks against it.
     assert decision(world, manifest(world), **refused).allowed
+
+
+def test_a_photo_of_a_read_beyond_the_days_needs_the_approval_that_a_search_needs(world):
+    found = manifest(world, "", (NONE, 'approval = "supervisor"\napproval_beyond_days = 10'))
+    photo = PhotoOf(bytes(16))
+    for given, days in (
+        (None, 10),
+        (approval("supervisor", "2025-01-01"), 10),
+        (approval("supervisor"), found.limits.look_back_days),
+    ):
+        made = decision(world, found, selector=photo, approval=given)
+        assert made.terms.earliest_ms == NOW_MS - days * DAY_MS
+    always = manifest(world, "", (NONE, 'approval = "supervisor"'))
+    assert decision(world, always, selector=photo).code is Code.APPROVAL_REQUIRED
 
 
 def test_an_export_needs_a_case_number_where_the_text_says_so(world):
@@ -340,6 +362,7 @@ SWAPS = [
     ('sharing = "none"', 'sharing = "listed"', "recipients or legal_process is missing"),
     ('sharing = "none"', 'sharing = "none"\nrecipients = ["court"]', 'write "listed"'),
     (ELIGIBLE, ELIGIBLE + "\napproval_beyond_days = 9", "no approval is needed"),
+    (ELIGIBLE, ELIGIBLE + "\napproval_max_age_days = 9", "no approval is needed"),
     (ELIGIBLE, ELIGIBLE + '\nemployment = ["friend"]', "is not a way to belong"),
     ("received_days = 60", 'received_days = "own-policy"\ncounted_from = "capture"', "no days"),
 ]

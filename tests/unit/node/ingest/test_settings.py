@@ -53,7 +53,7 @@ def test_a_table_is_read(load: Load) -> None:
         ("America/Los_Angeles", "Mars/Olympus", "zone"),
         ('state = "CA"', 'state = "California"', "state"),
         ("PIER-1", "p" * 101, "name"),
-        ('source = "CAR-7"', 'sauce = "CAR-7"', "sauce"),
+        ('source = "CAR-7"', 'sauce = "CAR-7"', "cameras.1 holds a key"),
         ('source = "CAR-7"', 'source = ""', "source"),
     ],
 )
