@@ -21,13 +21,18 @@ MAX_PLATES = 100
 """So many plates a query holds at most, whatever an agreement says."""
 
 
+def is_agency(text: str) -> bool:
+    """Tell whether a text is an agency id: lower-case letters, digits, single hyphens."""
+    return len(text) <= MAX_AGENCY and _AGENCY.fullmatch(text) is not None
+
+
 def check_agency(text: str, where: object = "agency") -> str:
     """Return the agency id: lower-case letters, digits, single hyphens.
 
     Raises:
         InputError: naming ``where``.
     """
-    if len(text) > MAX_AGENCY or not _AGENCY.fullmatch(text):
+    if not is_agency(text):
         raise InputError(
             where,
             f"{text!r} is not an agency id",

@@ -39,7 +39,10 @@ _FORMATS = (
 _UNSEEN = re.compile(r"[\v\f\x85\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _WORDS = {
-    "extra_forbidden": ("is not a key that belongs here", "remove it, or check its spelling"),
+    "extra_forbidden": (
+        "holds a key that does not belong there",
+        "remove it, or check its spelling",
+    ),
     "missing": ("is missing", "add it"),
     "too_short": ("is empty", "write at least one value"),
     "string_too_short": ("is empty", "write it out"),
@@ -78,8 +81,11 @@ def read_toml(path: Path, kind: type[T]) -> T:
     return parse_toml(data, path, kind)
 
 
-def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
+def parse_toml(data: bytes, where: object, kind: type[T], form: str = "") -> T:
     """Check the bytes of one TOML file.
+
+    ``form`` is what its key ``format`` must say, "" where there is none: of another
+    kind of file no other slip is told.
 
     Raises:
         InputError: as :func:`read_toml`.
@@ -99,6 +105,10 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         # The parser descends into brackets, and anybody may write a draft.
         at = f"{where}, line {deep_line(text)}"
         raise InputError(at, "is nested too deeply", "this can't be the right file") from None
+    if form and isinstance(said := content.get("format"), str) and said != form:
+        at = f"{where}, line {find_line(text, ['format']) or 1}"
+        problem = f'format is not "{form}", which is what is read here'
+        raise InputError(at, problem, "name the right file, or one of this version of Accord")
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -111,9 +121,8 @@ def parse_toml(data: bytes, where: object, kind: type[T]) -> T:
         unknown = first["type"] == "extra_forbidden"
         better = _spelling(kind, keys) if unknown else None
         problem, remedy = _WORDS.get(first["type"], (f"is wrong: {first['msg']}", "correct it"))
-        if unknown and better is None:
+        if unknown:
             # It may be anything, a withheld plate too, and what is said here is logged.
-            problem = "holds a key that does not belong there"
             keys.pop()
         key = ".".join(keys) or "the file"
         better = better or _form(first["type"], key, _value_at(content, first["loc"]))
@@ -159,7 +168,7 @@ def _form(problem: str, key: str, value: Any) -> str | None:
         and isinstance(value, str)
         and re.fullmatch(r"\s*[0-9]{1,9}\s*", value)
     ):
-        return f"write {int(value)} without quotes"
+        return "write the number without quotes"
     if problem in ("list_type", "tuple_type") and isinstance(value, dict):
         return f"write [[{key}]], with two brackets, before each"
     if problem == "model_type" and isinstance(value, list):

@@ -5,8 +5,8 @@ stop breaking, commas and brackets go missing. The parser names a line and what
 it expected; here the line is looked at again, and where a bracket or a quote
 was never closed, the line that opened it is named.
 
-No value is ever repeated: a policy's withheld plates are values, and what is
-said here is logged.
+No value and no key is ever repeated: a withheld plate may have come into either,
+and what is said here is logged.
 """
 
 import re
@@ -23,6 +23,7 @@ _CURLY = re.compile("[\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb]")
 _DASH = re.compile("[\u2010-\u2015\u2212]")
 _BLANK = re.compile("[\u00a0\u2000-\u200f\u202f\u2060\u3000\ufeff]")
 _DEEP = 50
+_YES_NO = 'write true or false; where a word belongs, "required" or such in quotes'
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def find_slip(text: str, said: str) -> Slip:
     for rule in _RULES:
         if (slip := rule(at)) is not None:
             return slip
-    return Slip(at.line, f"can't be read ({said})", "correct that line")
+    return Slip(at.line, "can't be read", "correct that line")
 
 
 def deep_line(text: str) -> int:
@@ -131,10 +132,10 @@ def _twice(at: _Place) -> Slip | None:
     name = row.strip("[] ") if header else row.split("=")[0].strip()
     first = next(_same(at, name, header=header), at.line)
     if not header:
-        problem = f"holds {name} again, which stands in line {first} already"
+        problem = f"holds a key again that stands in line {first} already"
         return Slip(at.line, problem, "remove one of them")
-    problem = f"begins the section [{name}] again, which stands in line {first} already"
-    return Slip(at.line, problem, f"put them together, or write [[{name}]] where several may stand")
+    problem = f"begins a section again that stands in line {first} already"
+    return Slip(at.line, problem, "put them together, or write [[name]] where several may stand")
 
 
 def _same(at: _Place, name: str, *, header: bool) -> Iterator[int]:
@@ -221,7 +222,7 @@ def _value(at: _Place) -> Slip | None:
     said = word[0].casefold() if word else ""
     if said in ("yes", "no", "on", "off", "true", "false"):
         problem = "has a yes or no that is not written true or false"
-        return Slip(at.line, problem, "write true or false, in small letters and without quotes")
+        return Slip(at.line, problem, _YES_NO)
     if not at.rest.strip():
         return Slip(at.line, "has no value after =", "write one, or remove the line")
     return Slip(at.line, "has a value that is no number and stands in no quotes", 'write it in "')

@@ -179,8 +179,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
     if len(data) > MAX_BYTES:
         raise InputError(where, "is larger than 256 KiB", "this can't be the right file")
     source = Source(decode(data, where), where)
-    file = parse_toml(data, where, ManifestFile)
-    source.word(["format"], file.format, [FORMAT], "a format that this version reads")
+    file = parse_toml(data, where, ManifestFile, FORMAT)
     _check_single_words(source, file)
     parties = _parties(source, file.parties)
     manifest = Manifest(

@@ -184,11 +184,11 @@ def parse_policy(data: bytes, where: object) -> Policy:
 
     Raises:
         InputError: one line: file, line where it can be told, key, remedy. It
-            never repeats a withheld plate, camera or case.
+            repeats no value and no key that it does not know: a withheld plate,
+            camera or case may have come into any of them.
     """
-    source = Source(decode(data, where), where)
-    file = parse_toml(data, where, PolicyFile)
-    source.word(["format"], file.format, [FORMAT], "a format that this version reads")
+    source = Source(decode(data, where), where, quiet=True)
+    file = parse_toml(data, where, PolicyFile, FORMAT)
     return Policy(
         agency=source.agency(["agency"], file.agency),
         version=file.version,
@@ -234,7 +234,7 @@ def _partners(source: Source, file: PolicyFile) -> Mapping[str, PartnerRule]:
         key = ["partner", str(number)]
         agency = source.agency([*key, "agency"], entry.agency)
         if agency in rules or agency == file.agency:
-            which = "this agency itself" if agency == file.agency else f"{agency!r} twice"
+            which = "this agency itself" if agency == file.agency else "an agency twice"
             raise source.error([*key, "agency"], f"names {which}", "remove one of them")
         rules[agency] = PartnerRule(
             agency=agency,

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 from accord.errors import InputError
-from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, check_agency
+from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, check_agency, is_agency
 from accord.strict_toml import find_line
 
 DAY_MS = 86_400_000
@@ -49,11 +49,19 @@ def local_date(at_ms: int, zone: tzinfo) -> date:
 
 
 class Source:
-    """The text of one TOML file, to say where in it something is wrong."""
+    """The text of one TOML file, to say where in it something is wrong.
 
-    def __init__(self, text: str, where: object) -> None:
+    Where ``quiet``, no value that is wrong is repeated: a plate that is withheld may
+    have come into any key, and errors are logged.
+    """
+
+    def __init__(self, text: str, where: object, *, quiet: bool = False) -> None:
         self._text = text
         self._where = where
+        self._quiet = quiet
+
+    def _said(self, value: str) -> str:
+        return "what" if self._quiet else f"{value!r}, which"
 
     def error(self, keys: Keys, problem: str, remedy: str, value: str = "") -> InputError:
         """Return the one-line error for the key at ``keys``.
@@ -79,7 +87,7 @@ class Source:
             return value
         near = difflib.get_close_matches(value.strip().casefold(), words, n=1)
         remedy = f'write "{near[0]}"' if near else "use one of " + ", ".join(words)
-        raise self.error(keys, f"holds {value!r}, which is not {noun}", remedy, value)
+        raise self.error(keys, f"holds {self._said(value)} is not {noun}", remedy, value)
 
     def choice(self, keys: Keys, value: str, kind: type[Choice], noun: str) -> Choice:
         """Return the member of a closed list; raises as :meth:`word`."""
@@ -93,7 +101,8 @@ class Source:
         """
         for number, value in enumerate(values):
             if value in values[:number]:
-                raise self.error(keys, f"holds {value!r} twice", "remove one of them", value)
+                what = "a value" if self._quiet else repr(value)
+                raise self.error(keys, f"holds {what} twice", "remove one of them", value)
 
     def agency(self, keys: Keys, value: str, noun: str = "an agency id") -> str:
         """Return a checked id: lower-case letters, digits and hyphens.
@@ -105,9 +114,11 @@ class Source:
             return check_agency(value)
         except InputError as error:
             remedy = error.remedy
-            if value != value.lower():
-                remedy = f"ids are in lower case: write {value.lower()!r}"
-            raise self.error(keys, f"holds {value!r}, not {noun}", remedy, value) from None
+            if is_agency(value.lower()):
+                lower = "" if self._quiet else f": write {value.lower()!r}"
+                remedy = f"ids are in lower case{lower}"
+            problem = f"holds {self._said(value)} is not {noun}"
+            raise self.error(keys, problem, remedy, value) from None
 
     def state(self, keys: Keys, value: str) -> str:
         """Return a checked state.
@@ -176,7 +187,9 @@ class Source:
             return UTC if value == "UTC" else ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise self.error(
-                keys, f"holds {value!r}, not a time zone", 'write one such as "America/Los_Angeles"'
+                keys,
+                f"holds {self._said(value)} is not a time zone",
+                'write one such as "America/Los_Angeles"',
             ) from None
 
     def time_step(self, keys: Keys, value: str) -> int:
@@ -195,7 +208,7 @@ class Source:
         if metres is None or not MIN_METRES <= int(metres[1]) <= MAX_METRES:
             raise self.error(
                 keys,
-                f"holds {value!r}, which is not a way to share the place",
+                f"holds {self._said(value)} is not a way to share the place",
                 f'write "exact", "none", or metres from {MIN_METRES} to {MAX_METRES}'
                 ' such as "500 m"',
             )

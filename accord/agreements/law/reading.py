@@ -147,8 +147,7 @@ def parse_pack(data: bytes, where: object, *, update: bool = False) -> Pack:
     if len(data) > MAX_BYTES:
         raise InputError(where, "is larger than 256 KiB", "this can't be the right file")
     source = Source(decode(data, where), where)
-    file = parse_toml(data, where, _File)
-    source.word(["format"], file.format, [FORMAT], "a format that this version reads")
+    file = parse_toml(data, where, _File, FORMAT)
     pack = source.agency(["id"], file.id, "an id of a pack")
     if update and pack == FLOOR:
         raise source.error(["id"], "is the floor's, which takes no update", "give another id")

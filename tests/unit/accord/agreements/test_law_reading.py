@@ -65,7 +65,7 @@ def test_times_are_in_the_laws_own_words(words, ms):
 
 
 SLIPS = [
-    ("accord-law/1", "accord-law/2", "line 1: format holds 'accord-law/2'"),
+    ("accord-law/1", "accord-law/2", 'line 1: format is not "accord-law/1"'),
     ('"us-xx"', '"US-XX"', "line 2: id holds 'US-XX'"),
     ("number = 1", "number = 0", "line 3: number"),
     ('applies_to = "CA"', 'applies_to = "California"', "not a state"),

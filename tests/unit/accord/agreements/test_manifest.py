@@ -64,7 +64,7 @@ SLIPS = [
         "revision = 1",
         'revision = "1"',
         "revision",
-        "revision is not a whole number; write 1 without quotes",
+        "revision is not a whole number; write the number without quotes",
     ),
     ("revision = 1", "revision = 0", "revision", "revision is wrong"),
     ("revision = 1", "revision = 2", "revision", "nothing says which text it amends; add replaces"),
@@ -79,7 +79,7 @@ SLIPS = [
     ('id = "city-harbor"', 'id = "City-Harbor"', "id", "write 'city-harbor'"),
     ('id = "city"', 'id = "City"', 'id = "City"', "ids are in lower case: write 'city'"),
     ('id = "harbor"', 'id = "city"', "", "parties.1.id names 'city' twice"),
-    ("look_back_days = 365", "look_back_day = 365", "look_back_day", "is not a key that belongs"),
+    ("look_back_days = 365", "look_back_day = 365", "look_back_day", "write look_back_days"),
     ("look_back_days = 365", "look_back_days = 36.5", "look_back", "is not a whole number"),
     ("look_back_days = 365\n", "", "[limits]", "limits.look_back_days is missing; add it"),
     ("row_limit = 500", "row_limit = 5000", "row_limit", "less than or equal to 1000"),
@@ -155,7 +155,12 @@ SLIPS = [
         "contact",
         "an invisible character",
     ),
-    ("[onward]\n", "[onwards]\n", "[onwards]", "onwards is not a key that belongs here"),
+    (
+        "[onward]\n",
+        "[onwards]\n",
+        "[onwards]",
+        "the file holds a key that does not belong there; write onward",
+    ),
     ('section = "V"\n', "", "[term]", "term.section is missing"),
 ]
 

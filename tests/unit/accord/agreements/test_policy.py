@@ -1,8 +1,11 @@
 """The agency's own policy: strict like the manifest, and it never names what it withholds."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accord.agreements.policy import Texts, parse_policy
 from accord.errors import InputError
@@ -75,17 +78,27 @@ def test_the_least_policy_shares_nothing():
         ("south = 33.7", "south = 34.7", 22, "south must be less than north"),
         ("south = 33.7", "south = nan", 23, "south is wrong"),
         ("south = 33.7", "south = 99.0", 23, "south is wrong"),
-        ('agency = "county"', 'agency = "city"', 17, "names 'city' twice"),
+        ('agency = "county"', 'agency = "city"', 17, "names an agency twice"),
         ('agency = "county"', 'agency = "harbor"', 17, "names this agency itself"),
         ('purposes = ["stolen-vehicle"]\nkinds', "purposes = []\nkinds", 12, "is empty"),
         ('["stolen-vehicle"]\nlook', '["personal"]\nlook', 6, "can never be allowed"),
         ('kinds = ["reads"]', 'kinds = ["magazines"]', 13, "use one of reads, hot-list"),
         ('place = "1000 m"', 'place = "1 km"', 15, 'such as "500 m"'),
-        ("reads_days = 60", "reads_day = 60", 28, "is not a key that belongs here"),
+        (
+            "reads_days = 60",
+            "reads_day = 60",
+            28,
+            "retention holds a key that does not belong there; write reads_days",
+        ),
         ("reads_days = 60\n", "", 27, "retention.reads_days is missing"),
-        ('agency = "harbor"', 'agency = "Harbor"', 2, "write 'harbor'"),
-        ("[[partner]]", "[[partners]]", 10, "partners is not a key that belongs here"),
-        ('"accord-policy/1"', '"accord-policy/2"', 1, "this version reads"),
+        ('agency = "harbor"', 'agency = "Harbor"', 2, "ids are in lower case"),
+        (
+            "[[partner]]",
+            "[[partners]]",
+            10,
+            "the file holds a key that does not belong there; write partner",
+        ),
+        ('"accord-policy/1"', '"accord-policy/2"', 1, 'format is not "accord-policy/1"'),
     ],
 )
 def test_each_slip_names_file_line_and_remedy(old, new, line, said):
@@ -102,6 +115,65 @@ def test_no_withheld_plate_is_named_in_an_error():
     with pytest.raises(InputError) as caught:
         parse_policy(GOOD.replace("7abc 123", "7abc 123 7abc 123").encode(), "p")
     assert "7abc" not in str(caught.value).lower()
+
+
+def told(text: str) -> str:
+    """Return the error that a policy makes; "" for one that can be read."""
+    try:
+        parse_policy(text.encode(), "p.toml")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+PLATE = "7ZZZ999"
+SPOTS = [spot.start() for spot in re.finditer(r'"[^"]*"|(?<= )\d+|^[a-z_]+(?= =)|\n', GOOD, re.M)]
+FORMS = (
+    '"{}"', "{}", "{}\n", '{} = ""\n', '"{}" = 1\n"{}" = 2\n', "[{}]\n[{}]\n", '"{}', "[[{}]",
+    "x = {{ {} = 1, {} = 2 }}\n", '"{}", "{}"', "'{}'", "{}.{} = 1\n", "\\{}", "[withhold.{}]\n",
+)  # fmt: skip
+
+
+@given(
+    spot=st.sampled_from(SPOTS),
+    form=st.sampled_from(FORMS),
+    plate=st.sampled_from([PLATE, PLATE.lower(), "7777777", "abcdefg"]),
+    instead=st.booleans(),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_error_repeats_a_plate_wherever_it_came_into_the_file(spot, form, plate, instead):
+    """As a value, a key, a section, half of one; before what stands there or in its place."""
+    end = spot + len(re.match(r'"[^"]*"|\w+|', GOOD[spot:])[0]) if instead else spot
+    text = GOOD[:spot] + form.format(plate, plate) + GOOD[end:]
+    assert plate.lower() not in told(text).lower()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"1000 m"', '"{}"'),
+        ("row_limit = 1000", 'row_limit = "{}"'),
+        ('"America/Los_Angeles"', '"{}"'),
+        ('agency = "county"', 'agency = "{} "'),
+        ('kinds = ["reads"]', 'kinds = ["{}"]'),
+        ('purposes = ["stolen-vehicle"]', 'purposes = ["{0}", "{0}"]'),
+        ('cases = ["26-1"]', '"{0}" = 1\n"{0}" = 2'),
+        ("[retention]", "[{0}]\n[{0}]\n[retention]"),
+        ("south = 33.7", "south = {{ {0} = 1, {0} = 2 }}"),
+        ('agency = "county"', 'agency = "{0}"\n[[partner]]\nagency = "{0}"'),
+    ],
+)
+def test_no_bad_value_and_no_key_twice_is_repeated(old, new):
+    assert old in GOOD
+    for plate in (PLATE, PLATE.lower(), "7777777"):
+        said = told(GOOD.replace(old, new.format(plate), 1))
+        assert said
+        assert plate not in said
+
+
+def test_another_kind_of_file_is_told_before_any_slip_in_it():
+    with pytest.raises(InputError, match='line 1: format is not "accord-policy/1"'):
+        parse_policy(b'format = "accord-agreement/1"\n[retention]\nsection = "IV"\n', "a.toml")
 
 
 DOCUMENT = """\
@@ -136,7 +208,12 @@ def test_what_is_undecided_is_not_answered_and_changes_no_rule():
         ("2026-03-01", "2026-03-01T08:00:00Z", 33, "is not a date"),
         ("2026-03-01", "9999-03-01", 33, "is not a date"),
         ('["undecided"]', "[]", 35, "is empty"),
-        ("custodian", "custodians", 36, "is not a key that belongs here"),
+        (
+            "custodian",
+            "custodians",
+            36,
+            "document holds a key that does not belong there; write custodian",
+        ),
     ],
 )
 def test_slips_in_the_document_name_the_line(old, new, line, said):
