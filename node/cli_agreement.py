@@ -15,6 +15,7 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Denial, Grant, Permissions, permissions
 from accord.agreements.policy import parse_policy
+from accord.agreements.provisions import Export
 from accord.agreements.words import seen_words
 from accord.cli.cells import shown
 from accord.cli.query import parse_time
@@ -108,6 +109,13 @@ def grant_words(grant: Grant) -> str:
     words += [f"{grant.rows} rows at once"]
     if grant.kind is not Kind.HOT_LIST:
         words += [f"seeing {', '.join(seen_words(grant.redaction))}"]
+    else:
+        texts = ", ".join(grant.texts)
+        words += [f"seeing the {texts} of an entry" if texts else "seeing that there is an entry"]
+    words += ["only with a written approval"] * grant.approval
+    if grant.export is not Export.FREE:
+        case = " without a case number" * (grant.export is Export.CASE_NUMBER)
+        words += [f"no answer leaves the client{case}"]
     if grant.keep_days is not None:
         words += [f"to be deleted after {grant.keep_days} days"]
     return "; ".join(words)
@@ -181,6 +189,8 @@ def _json(
                 "section": one.section, "kind": one.kind.value, "purposes": one.purposes,
                 "searches": one.searches, "look_back_days": one.look_back_days, "rows": one.rows,
                 "sees": seen_words(one.redaction), "keep_days": one.keep_days,
+                "hot_list_texts": one.texts, "export": one.export.value,
+                "approval": one.approval,
             }
             for one in found.grants
         ],

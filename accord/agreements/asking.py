@@ -147,14 +147,21 @@ def unapproved(query: Query, rule: ApprovalRule, today: date) -> str:
 
 def _export(query: Query, manifest: Manifest, contact: str) -> Decision | None:
     rule = manifest.provisions.export
-    if rule is None or not query.export or rule.allowed is Export.FREE:
+    reason = export_reason(query, rule.allowed) if rule is not None else ""
+    if rule is None or not reason:
         return None
-    if rule.allowed is Export.CASE_NUMBER and _says_something(query.case_number):
-        return None
-    reason = "An answer may not leave the client, as a file or to another program."
-    if rule.allowed is Export.CASE_NUMBER:
-        reason = "An answer may leave the client only where the query names a case number."
     return refused(Code.EXPORT_NOT_AGREED, rule.section, reason, contact)
+
+
+def export_reason(query: Query, allowed: Export) -> str:
+    """Return why the answer may not leave the client as it is to, in words; "" if it may."""
+    if not query.export or allowed is Export.FREE:
+        return ""
+    if allowed is Export.NEVER:
+        return "An answer may not leave the client, as a file or to another program."
+    if _says_something(query.case_number):
+        return ""
+    return "An answer may leave the client only where the query names a case number."
 
 
 def _uses_window(selector: Selector) -> bool:

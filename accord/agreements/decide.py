@@ -304,7 +304,7 @@ def _policy(query: Query, effective: Effective, policy: Policy, at_ms: int) -> D
     rule = policy.partners.get(query.requesting_agency)
     detail = policy_detail(query, manifest, policy)
     if rule is not None and not detail:
-        detail = partner_detail(query, rule, at_ms)
+        detail = partner_detail(query, manifest, rule, at_ms)
     if rule is None or detail:
         return policy_refusal(query, effective, detail)
     expires_ms = effective.agreement.term.expires_ms

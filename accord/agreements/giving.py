@@ -2,10 +2,16 @@
 
 from dataclasses import replace
 
-from accord.agreements.asking import reaches_back, unapproved
+from accord.agreements.asking import export_reason, reaches_back, unapproved
 from accord.agreements.manifest import Manifest
 from accord.agreements.policy import PartnerRule, Policy
-from accord.agreements.provisions import NamedPolicy
+from accord.agreements.provisions import (
+    ApprovalRule,
+    HotListRule,
+    NamedPolicy,
+    Stale,
+    narrower,
+)
 from accord.agreements.reading import DAY_MS, local_date
 from accord.agreements.terms import OPEN, PhotoSharing, Terms, Withholding
 from accord.model import PhotoOf, Query, area_of, kind_of, plates_in
@@ -32,7 +38,7 @@ def _is_named(policy: Policy, named: NamedPolicy) -> bool:
     return policy.version == named.version and same
 
 
-def partner_detail(query: Query, rule: PartnerRule, at_ms: int) -> str:
+def partner_detail(query: Query, manifest: Manifest, rule: PartnerRule, at_ms: int) -> str:
     """Return what in a partner's rule forbids the query, for the owner's log; "" if nothing."""
     if rule.kinds is not None and kind_of(query.selector) not in rule.kinds:
         return "kinds"
@@ -40,6 +46,12 @@ def partner_detail(query: Query, rule: PartnerRule, at_ms: int) -> str:
         return "purposes"
     if rule.look_back_days is not None and reaches_back(query, rule.look_back_days, at_ms):
         return "look_back_days"
+    if export_reason(query, rule.export):
+        return "export"
+    if rule.approval is not None and unapproved(
+        query, ApprovalRule(rule.approval, 0), local_date(at_ms, manifest.zone)
+    ):
+        return "approval"
     most = rule.plates_per_query
     if most is not None and plates_in(query.selector) > most:
         return "plates_per_query"
@@ -81,7 +93,7 @@ def partner_terms(
         keep_section=survival.section if survival and ends is not None else retention.section,
         from_capture=retention.from_capture,
         keep_until_ms=ends,
-        hot_lists=provisions.hot_lists,
+        hot_lists=narrower(provisions.hot_lists, _hot_lists(rule, manifest)),
         rates=manifest.limits.rates,
         in_flight=survival is None or survival.in_flight,
     )
@@ -97,6 +109,19 @@ def _photo_days(query: Query, manifest: Manifest, at_ms: int) -> int:
         return _NO_LIMIT
     lacks = unapproved(query, rule, local_date(at_ms, manifest.zone))
     return rule.beyond_days if lacks else _NO_LIMIT
+
+
+def _hot_lists(rule: PartnerRule, manifest: Manifest) -> HotListRule | None:
+    """Return what a partner's rule says of hot lists: only which texts of an entry are shared."""
+    texts = rule.hot_list_texts
+    if texts is None:
+        return None
+    agreed = manifest.provisions.hot_lists
+    return HotListRule(
+        manifest.policy_section, None, None, Stale.MARKED,
+        list="list" in texts, source="source" in texts, category="category" in texts,
+        hits=agreed.hits if agreed is not None else frozenset(),
+    )  # fmt: skip
 
 
 def own_terms(row_limit: int, look_back_days: int, at_ms: int) -> Terms:

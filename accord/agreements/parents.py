@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from accord.agreements.effective import Agreement
-from accord.agreements.provisions import HotListRule, RateLimits, Stale
+from accord.agreements.provisions import RateLimits, narrower
 from accord.agreements.reading import DAY_MS
 from accord.agreements.terms import Terms
 from accord.model import AreaBox
@@ -76,7 +76,7 @@ def stricter(one: Terms, parent: Terms, at_ms: int) -> Terms:
         keep_section=one.keep_section if keep_days == one.keep_days else parent.keep_section,
         from_capture=from_capture,
         keep_until_ms=_least(one.keep_until_ms, parent.keep_until_ms),
-        hot_lists=_hot_lists(one.hot_lists, parent.hot_lists),
+        hot_lists=narrower(one.hot_lists, parent.hot_lists),
         rates=_rates(one.rates, parent.rates),
         in_flight=one.in_flight and parent.in_flight,
     )
@@ -95,26 +95,3 @@ def _rates(one: RateLimits | None, other: RateLimits | None) -> RateLimits | Non
         _least(one.agency_per_day, other.agency_per_day),
         _least(one.agency_per_minute, other.agency_per_minute),
     )
-
-
-def _hot_lists(one: HotListRule | None, other: HotListRule | None) -> HotListRule | None:
-    if one is None or other is None:
-        return one or other
-    return HotListRule(
-        one.section,
-        _both(one.sources, other.sources),
-        _least(one.max_age_s, other.max_age_s),
-        Stale.WITHHELD if Stale.WITHHELD in (one.stale, other.stale) else Stale.MARKED,
-        list=one.list and other.list,
-        source=one.source and other.source,
-        category=one.category and other.category,
-        lists=_both(one.lists, other.lists),
-        hits=one.hits & other.hits,
-    )
-
-
-def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    """Return what both name; None names everything."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from accord.agreements.differences import Effect, field_changes
 from accord.agreements.permissions import Grant, Ground, Permissions
+from accord.agreements.provisions import Export
 from accord.model import Kind
 
 _Key = tuple[str, str, Kind, str]
@@ -84,13 +85,35 @@ def _widths(old: Grant, new: Grant) -> Iterator[tuple[Effect, str]]:
         yield effect, f"gets {new.rows} rows of {kind} at once, {old.rows} before"
     if old.keep_days != new.keep_days:
         yield Effect.CHANGES, f"keeps {kind} {_days(new)}, before {_days(old)}"
+    for effect, words, held in (
+        (Effect.GAINS, "an answer may leave the client", _order(new) < _order(old)),
+        (Effect.LOSES, "an answer may no longer leave the client", _order(new) > _order(old)),
+    ):
+        if held:
+            with_case = " without a case number"
+            case = with_case * (Export.CASE_NUMBER in (old.export, new.export))
+            yield effect, f"{words}{case}"
+    if old.approval != new.approval:
+        yield (
+            (Effect.LOSES, "needs a written approval") if new.approval
+            else (Effect.GAINS, "needs no written approval any longer")
+        )  # fmt: skip
     if new.kind is Kind.HOT_LIST:
+        for text in sorted(set(new.texts) - set(old.texts)):
+            yield Effect.GAINS, f"sees the {text} of a hot list's entry"
+        for text in sorted(set(old.texts) - set(new.texts)):
+            yield Effect.LOSES, f"no longer sees the {text} of a hot list's entry"
         return
     if old.look_back_days != new.look_back_days:
         effect = Effect.GAINS if new.look_back_days > old.look_back_days else Effect.LOSES
         yield effect, f"searches back {new.look_back_days} days, {old.look_back_days} before"
     for change in field_changes("", old.redaction, new.redaction, ""):
         yield change.effect, change.text
+
+
+def _order(grant: Grant) -> int:
+    """Return how strict the rule on exports is, least first."""
+    return list(Export).index(grant.export)
 
 
 def _days(grant: Grant) -> str:

@@ -7,7 +7,7 @@ here. What depends on the single officer (standing, training, a case number) is
 not seen.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 
@@ -17,11 +17,12 @@ from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, Effective, effective
 from accord.agreements.law.rules import Law, Owner
 from accord.agreements.policy import Policy
-from accord.agreements.reading import DAY_MS, local_date
+from accord.agreements.provisions import Export, HotListRule
+from accord.agreements.reading import DAY_MS, HOT_LIST_TEXTS, local_date
 from accord.agreements.stand_ins import STAND_INS, stand_in
 from accord.agreements.terms import Redaction
 from accord.errors import CATALOGUE, Code
-from accord.model import Kind, Purpose, kind_of
+from accord.model import Kind, Purpose, Query, kind_of
 
 # Said of an agreement or of the asking agency as a whole: no purpose changes it.
 _WHOLE = frozenset(
@@ -46,8 +47,11 @@ _NEVER_AGREED = frozenset(
         Code.KIND_NOT_AGREED,
     }
 )
-# Section, kind, look-back in days, rows, redaction, days that it may be kept.
-_Width = tuple[str, Kind, int, int, Redaction, int | None]
+# Section, kind, look-back in days, rows, redaction, days that it may be kept, texts of a hot
+# list's entry, may it leave the client, does it need a written approval.
+_Width = tuple[
+    str, Kind, int, int, Redaction, int | None, tuple[str, ...], Export, bool
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,9 @@ class Grant:
 
     ``agreement`` is its id, "" for own officers under the owner's own policy.
     ``searches`` are names of :data:`STAND_INS`. ``keep_days`` None: as the
-    requester's own policy says.
+    requester's own policy says. ``texts`` are those of a hot list's entry. ``export``
+    CASE_NUMBER: the answer leaves the client only for a query that names one, where
+    none is asked for else. ``approval``: a question of today needs a written one.
     """
 
     requester: str
@@ -69,6 +75,9 @@ class Grant:
     rows: int
     redaction: Redaction
     keep_days: int | None
+    texts: tuple[str, ...] = HOT_LIST_TEXTS
+    export: Export = Export.FREE
+    approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,11 @@ def _under(
                 agency.id, owner, purpose, what, at_ms,
                 zone=zone, agreement=agreement, declared=law.attestations,
             )  # fmt: skip
-            decision = decide(query, folded, policy, at_ms, requester=agency, owner=facts, law=law)
+
+            def ask(asked: Query) -> Decision:
+                return decide(asked, folded, policy, at_ms, requester=agency, owner=facts, law=law)
+
+            decision = ask(query)
             kind, terms = kind_of(selector), decision.terms
             if decision.code in _WHOLE:
                 return [_denial(agency.id, name, (), None, decision)]
@@ -212,7 +225,9 @@ def _under(
                 continue
             days = (at_ms - terms.earliest_ms) // DAY_MS
             width = (
-                decision.section, kind, days, terms.max_rows, terms.redaction, terms.keep_days
+                decision.section, kind, days, terms.max_rows, terms.redaction, terms.keep_days,
+                _texts(terms.hot_lists), _export(query, ask),
+                not ask(replace(query, approval=None)).allowed,
             )  # fmt: skip
             allowed.setdefault(width, {}).setdefault(purpose, []).append(what)
     given = {(width[1], purpose) for width, found in allowed.items() for purpose in found}
@@ -220,17 +235,33 @@ def _under(
     return [*_grants(agency.id, name, allowed), *_denials(agency.id, name, left, bool(allowed))]
 
 
+def _texts(rule: HotListRule | None) -> tuple[str, ...]:
+    if rule is None:
+        return HOT_LIST_TEXTS
+    return tuple(name for name in HOT_LIST_TEXTS if getattr(rule, name))
+
+
+def _export(query: Query, ask: Callable[[Query], Decision]) -> Export:
+    """Return whether the answer to an allowed query may leave the client."""
+    if not ask(replace(query, export=True)).allowed:
+        return Export.NEVER
+    bare = replace(query, case_number="")
+    needs = ask(bare).allowed and not ask(replace(bare, export=True)).allowed
+    return Export.CASE_NUMBER if needs else Export.FREE
+
+
 def _grants(
     requester: str, agreement: str, allowed: Mapping[_Width, Mapping[str, list[str]]]
 ) -> Iterator[Grant]:
-    for (section, kind, days, rows, redaction, keep_days), by_purpose in allowed.items():
+    for width, by_purpose in allowed.items():
+        section, kind, days, rows, redaction, keep_days, texts, export, approval = width
         alike: dict[tuple[str, ...], list[str]] = {}
         for purpose, found in by_purpose.items():
             alike.setdefault(tuple(found), []).append(purpose)
         for searches, purposes in alike.items():
             yield Grant(
                 requester, agreement, section, kind, tuple(sorted(purposes)), searches, days, rows,
-                redaction, keep_days,
+                redaction, keep_days, texts, export, approval,
             )  # fmt: skip
 
 

@@ -25,6 +25,10 @@
     camera = "none"
     vehicle = "none"
     photo = "none"
+    confidence = "none"
+    hot_list_texts = ["category"]        # or list, source; or ["nothing"]: a hit alone is told
+    export = "case-number"               # or "never", "free"
+    approval = "supervisor"              # or "court": with each query, 30 days old at most
     [withhold]                           # never told apart from "nothing found"
     plates = []
     cameras = ["LOT-7"]
@@ -79,10 +83,11 @@ from accord.agreements.policy_file import (
     PolicyFile,
     WithholdEntry,
 )
+from accord.agreements.provisions import Export
 from accord.agreements.reading import Source
 from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Refused
-from accord.model import AreaBox, Kind
+from accord.model import ApprovalKind, AreaBox, Kind
 from accord.plates import normalise
 from accord.strict_toml import decode, parse_toml
 
@@ -118,6 +123,9 @@ class PartnerRule:
     plates_per_query: int | None = None
     redaction: Redaction = OPEN
     name: str = ""
+    hot_list_texts: frozenset[str] | None = None
+    export: Export = Export.FREE
+    approval: ApprovalKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +261,16 @@ def _partners(source: Source, file: PolicyFile) -> Mapping[str, PartnerRule]:
                 camera=entry.camera,
                 vehicle=entry.vehicle,
                 photo=entry.photo,
+                confidence=entry.confidence,
             ),
             name=entry.name or "",
+            hot_list_texts=None
+            if entry.hot_list_texts is None
+            else source.hot_list_texts([*key, "hot_list_texts"], entry.hot_list_texts),
+            export=source.choice([*key, "export"], entry.export or Export.FREE, Export, "a rule"),
+            approval=None
+            if entry.approval is None
+            else source.choice([*key, "approval"], entry.approval, ApprovalKind, "an approval"),
         )
     return MappingProxyType(rules)
 

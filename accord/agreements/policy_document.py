@@ -23,7 +23,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from accord.agreements.policy import Policy, RetentionDays, Texts
+from accord.agreements.policy import PartnerRule, Policy, RetentionDays, Texts
+from accord.agreements.provision_words import approval_words
+from accord.agreements.provisions import Export
 from accord.agreements.terms import OPEN
 from accord.agreements.words import seen_words
 from accord.errors import InputError
@@ -281,10 +283,7 @@ def _sharing(policy: Policy) -> Part:
         back = "as agreed" if rule.look_back_days is None else _days(rule.look_back_days)
         most = "as agreed" if rule.row_limit is None else f"{rule.row_limit:,}"
         name = f"{rule.name} ({rule.agency})" if rule.name else rule.agency
-        detail = "as agreed" if rule.redaction == OPEN else ", ".join(seen_words(rule.redaction))
-        if rule.plates_per_query is not None:
-            detail += f"; a search names {_plates_at_once(rule.plates_per_query)}"
-        rows.append((name, purposes, kinds, back, most, detail))
+        rows.append((name, purposes, kinds, back, most, _detail(rule)))
     columns = ("Agency", "Purposes", "Data", "Reach back, at most", "Reads at once", "Detail")
     return Part(
         "D",
@@ -298,6 +297,24 @@ def _sharing(policy: Policy) -> Part:
         columns if rows else (),
         tuple(rows),
     )
+
+
+def _detail(rule: PartnerRule) -> str:
+    """Return what the policy narrows of what is seen and of how it is asked, and no more."""
+    seen, open_words = seen_words(rule.redaction), seen_words(OPEN)
+    words = [word for word, wide in zip(seen, open_words, strict=True) if word != wide]
+    if rule.hot_list_texts is not None:
+        texts = " and ".join(sorted(rule.hot_list_texts))
+        words.append(f"of a hot list's entry the {texts}" if texts else "of hot lists a hit alone")
+    if rule.plates_per_query is not None:
+        words.append(f"a search names {_plates_at_once(rule.plates_per_query)}")
+    if rule.approval is not None:
+        words.append(f"only with {approval_words(rule.approval)} written approval")
+    if rule.export is not Export.FREE:
+        kept = "no answer may leave the asking program"
+        with_case = " without a case number" * (rule.export is Export.CASE_NUMBER)
+        words.append(kept + with_case)
+    return f"{', '.join(words)}; the rest as agreed" if words else "as agreed"
 
 
 def _withheld(policy: Policy) -> str:

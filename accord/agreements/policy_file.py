@@ -61,6 +61,10 @@ class PartnerEntry(StrictModel):
     camera: str = "exact"
     vehicle: str = "shared"
     photo: str = "shared"
+    confidence: str = "shared"
+    hot_list_texts: list[str] | None = Limit(default=None, min_length=1)
+    export: str | None = None
+    approval: str | None = None
 
 
 class AreaEntry(StrictModel):

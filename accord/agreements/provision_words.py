@@ -46,13 +46,17 @@ def officer_words(needs: Eligibility, open_keys: Collection[str] = ()) -> str:
     text = f"An officer {', '.join(words)}."
     rule = needs.approval
     if rule is not None and "eligibility.approval" not in open_keys:
-        whose = "a court's" if rule.kind is ApprovalKind.COURT else "a supervisor's or a court's"
-        text += f" With {whose} written approval"
+        text += f" With {approval_words(rule.kind)} written approval"
         if rule.beyond_days:
             text += f" where a search reaches back more than {rule.beyond_days} days, or a photo's "
             text += "read is older"
         text += f", no more than {rule.max_age_days} days old."
     return text
+
+
+def approval_words(kind: ApprovalKind) -> str:
+    """Return whose approval serves where that of ``kind`` is asked for."""
+    return "a court's" if kind is ApprovalKind.COURT else "a supervisor's or a court's"
 
 
 def limits_words(limits: Limits, open_keys: Collection[str] = ()) -> str:

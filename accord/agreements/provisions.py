@@ -85,6 +85,31 @@ class HotListRule:
     hits: frozenset[str] = frozenset()
 
 
+def narrower(one: HotListRule | None, other: HotListRule | None) -> HotListRule | None:
+    """Return the stricter of two rules, in each; None where neither says anything."""
+    if one is None or other is None:
+        return one or other
+    ages = [age for age in (one.max_age_s, other.max_age_s) if age is not None]
+    return HotListRule(
+        one.section,
+        _both(one.sources, other.sources),
+        min(ages, default=None),
+        Stale.WITHHELD if Stale.WITHHELD in (one.stale, other.stale) else Stale.MARKED,
+        list=one.list and other.list,
+        source=one.source and other.source,
+        category=one.category and other.category,
+        lists=_both(one.lists, other.lists),
+        hits=one.hits & other.hits,
+    )
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    """Return what both name; None names everything."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
 class Export(StrEnum):
     """May an answer leave the client, as a file or to another program?"""
 

@@ -94,8 +94,6 @@ NOT_HELD = "not held"
 CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_NOTHING = "nothing"
-_HOT_LIST_TEXTS = ("list", "source", "category")
 
 
 def read_provisions(source: Source, file: ManifestFile, parties: Sequence[str]) -> Provisions:
@@ -192,11 +190,7 @@ def _territory(source: Source, entry: TerritoryEntry) -> Territory:
 
 
 def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
-    key = ["hot_lists", "shared"]
-    source.unique(key, entry.shared)
-    if entry.shared != [_NOTHING]:
-        for text in entry.shared:
-            source.word(key, text, _HOT_LIST_TEXTS, "a text of an entry")
+    shared = source.hot_list_texts(["hot_lists", "shared"], entry.shared)
     for name in ("sources", "lists", "hits"):
         source.unique(["hot_lists", name], getattr(entry, name) or [])
     words = [*(member.value for member in Stale), UNDECIDED]
@@ -206,9 +200,9 @@ def _hot_lists(source: Source, entry: HotListsEntry) -> HotListRule:
         sources=None if entry.sources is None else frozenset(entry.sources),
         max_age_s=None if entry.max_age_hours is None else entry.max_age_hours * 3600,
         stale=Stale(decided(stale, Stale.WITHHELD)),
-        list="list" in entry.shared,
-        source="source" in entry.shared,
-        category="category" in entry.shared,
+        list="list" in shared,
+        source="source" in shared,
+        category="category" in shared,
         lists=None if entry.lists is None else frozenset(entry.lists),
         hits=frozenset(entry.hits or ()),
     )

@@ -32,6 +32,9 @@ TIME_STEPS: dict[str, int] = {
 }
 """How a time is rounded down, in milliseconds."""
 
+HOT_LIST_TEXTS, NO_TEXT = ("list", "source", "category"), "nothing"
+"""What an entry of a hot list says beside the plate, and the word for none of it."""
+
 MIN_METRES, MAX_METRES = 10, 50_000
 
 _METRES = re.compile(r"([1-9][0-9]{1,4}) m", re.ASCII)
@@ -92,6 +95,19 @@ class Source:
     def choice(self, keys: Keys, value: str, kind: type[Choice], noun: str) -> Choice:
         """Return the member of a closed list; raises as :meth:`word`."""
         return kind(self.word(keys, value, [member.value for member in kind], noun))
+
+    def hot_list_texts(self, keys: Keys, values: Sequence[str]) -> frozenset[str]:
+        """Return which texts of a hot list's entry are shared: none of them for ``nothing``.
+
+        Raises:
+            InputError: one that no entry has, or one twice.
+        """
+        self.unique(keys, values)
+        if list(values) == [NO_TEXT]:
+            return frozenset()
+        for value in values:
+            self.word(keys, value, HOT_LIST_TEXTS, "a text of an entry")
+        return frozenset(values)
 
     def unique(self, keys: Keys, values: Sequence[str]) -> None:
         """Check that no value is there twice.

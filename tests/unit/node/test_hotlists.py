@@ -240,7 +240,11 @@ def test_a_california_style_file(tmp_path: Path) -> None:
     [
         ('layout = "fixed"', 'layout = "wide"', "layout: holds 'wide'"),
         ('layout = "fixed"', 'layout = "csv"', "layout: a CSV has"),
-        ('layout = "fixed"', 'layout = "fixed"\ncolour = 1', "the file holds a key that does not belong"),
+        (
+            'layout = "fixed"',
+            'layout = "fixed"\ncolour = 1',
+            "the file holds a key that does not belong",
+        ),
         ('zone = "America/Los_Angeles"\n', "", "zone: is missing"),
         ('"America/Los_Angeles"', '"Los Angeles"', "zone: 'Los Angeles' is not a zone"),
         ("plate = [1, 8]", "plate = [8, 1]", "fields.plate: ends before it starts"),

@@ -11,6 +11,7 @@ from accord.agreements.differences import Effect
 from accord.agreements.effects import Flaw
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
+from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.permission_changes import shifts
 from accord.agreements.permissions import permissions
 from accord.agreements.policy import parse_policy
@@ -195,10 +196,18 @@ def test_the_day_on_which_a_term_ends_is_a_cause(world):
         ('purposes = ["amber-alert"]', "", Effect.GAINS, "may ask for reads (criminal-invest"),
         ("", 'kinds = ["reads"]', Effect.LOSES, "may no longer ask for hot-list"),
         ("", 'camera = "none"', Effect.LOSES, "sees without the camera"),
+        ("", 'hot_list_texts = ["list"]', Effect.LOSES, "no longer sees the source of a hot list"),
+        ('hot_list_texts = ["nothing"]', "", Effect.GAINS, "sees the category of a hot list"),
+        ("", 'export = "never"', Effect.LOSES, "an answer may no longer leave the client ("),
+        ('export = "case-number"', 'export = "free"', Effect.GAINS, "the client without a case"),
+        ("", 'approval = "court"', Effect.LOSES, "needs a written approval"),
+        ('approval = "supervisor"', "", Effect.GAINS, "needs no written approval any longer"),
     ],
 )
 def test_another_policy_shifts_and_is_named(world, old, new, effect, words):
-    agreement = world.agreement()
+    # Without a case number the text lets ask, so that the policy alone can ask for one.
+    text = world.text().replace(b'case_number = "required"', b'case_number = "optional"')
+    agreement = world.agreement(parse_manifest(text, "x"))
     before = found(world, agreement, narrowing=old)
     after = found(world, agreement, narrowing=new, policy_id="version 2")
     changed = effects(before, after)

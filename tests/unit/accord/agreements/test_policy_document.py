@@ -127,7 +127,7 @@ def test_partners_are_listed_as_the_policy_narrows_them_and_what_is_withheld_is_
     part = next(part for part in made.parts if part.letter == "D")
     city, county = part.rows
     assert city[:5] == ("Bay City Police (city)", "stolen vehicle", "as agreed", "90 days", "10")
-    assert "no place" in city[5]
+    assert city[5] == "no place; the rest as agreed"
     assert county == ("county", *["as agreed"] * 5)
     assert "Withheld from every other agency: 2 plates, 1 camera, 1 case." in part.facts
     for printed in (as_text(made), as_markdown(made)):
@@ -135,6 +135,30 @@ def test_partners_are_listed_as_the_policy_narrows_them_and_what_is_withheld_is_
     alone = next(part for part in document(complete(), "p").parts if part.letter == "D")
     assert alone.facts[0] == "Shared with no agency."
     assert not alone.rows
+
+
+@pytest.mark.parametrize(
+    ("key", "printed"),
+    [
+        ('photo = "none"', "no photo"),
+        ('confidence = "none"', "no confidence"),
+        ('time = "hour"', "the time to the hour"),
+        (
+            'hot_list_texts = ["source", "category"]',
+            "of a hot list's entry the category and source",
+        ),
+        ('hot_list_texts = ["nothing"]', "of hot lists a hit alone"),
+        ('export = "never"', "no answer may leave the asking program"),
+        ('export = "case-number"', "no answer may leave the asking program without a case number"),
+        ('approval = "court"', "only with a court's written approval"),
+    ],
+)
+def test_only_what_the_policy_narrows_is_printed(key, printed):
+    text = template_policy("harbor", "UTC", BLIND).decode()
+    partner = f'[[partner]]\nagency = "city"\n{key}\n[withhold]'
+    policy = parse_policy(text.replace("[withhold]", partner).encode(), "p")
+    part = next(p for p in document(replace(policy, texts=TEXTS), "p").parts if p.letter == "D")
+    assert part.rows[0][5] == f"{printed}; the rest as agreed"
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,47 @@ def test_a_photo_of_a_read_beyond_the_days_needs_the_approval_that_a_search_need
     assert decision(world, always, selector=photo).code is Code.APPROVAL_REQUIRED
 
 
+@pytest.mark.parametrize(
+    ("key", "refused", "allowed", "detail"),
+    [
+        ('export = "never"', {"export": True}, {}, "export"),
+        ('export = "case-number"', {"export": True, "case_number": " "}, {"export": True},
+         "export"),
+        ('approval = "supervisor"', {}, {"approval": approval("supervisor")}, "approval"),
+        ('approval = "supervisor"', {"approval": approval("supervisor", "2026-01-29")},
+         {"approval": approval("court")}, "approval"),
+        ('approval = "court"', {"approval": approval("supervisor")},
+         {"approval": approval("court")}, "approval"),
+    ],
+)  # fmt: skip
+def test_a_policy_narrows_export_and_approval_of_one_partner(world, key, refused, allowed, detail):
+    found = manifest(world, "", ('case_number = "required"', 'case_number = "optional"'))
+    assert decision(world, found, key, **allowed).allowed
+    assert decision(world, found, "", **refused).allowed
+    bad = decision(world, found, key, **refused)
+    assert (bad.code, bad.detail) == (Code.LOCAL_POLICY, detail)
+    assert detail not in bad.reason
+
+
+def test_a_policy_narrows_the_confidence_and_a_hot_lists_texts(world):
+    found = manifest(
+        world, HOT_LISTS, ('photo = "masked"', 'photo = "masked"\nconfidence = "shared"')
+    )
+    listed = {"selector": HotListPlate("7ABC123")}
+    wide, narrow = (
+        decision(world, found, key, **listed).terms
+        for key in ("", 'confidence = "none"\nhot_list_texts = ["category", "source"]')
+    )
+    assert (wide.redaction.confidence, narrow.redaction.confidence) == (True, False)
+    said = found.provisions.hot_lists
+    assert wide.hot_lists == said
+    assert narrow.hot_lists == replace(said, list=False, source=said.source)
+    bare = decision(world, manifest(world), 'hot_list_texts = ["nothing"]', **listed).terms
+    rule = bare.hot_lists
+    assert (rule.list, rule.source, rule.category) == (False, False, False)
+    assert (rule.sources, rule.max_age_s) == (None, None)
+
+
 def test_an_export_needs_a_case_number_where_the_text_says_so(world):
     optional = ('case_number = "required"', 'case_number = "optional"')
     found = manifest(world, EXPORT.format("case-number"), optional)

@@ -84,5 +84,7 @@ def test_words_that_expose_are_named_by_key_alone(draft):
 
 
 def test_a_template_needs_an_agency(tmp_path):
-    assert "ids are in lower case" in kit.fails("new", "--agency", "Harbor", "--out", tmp_path / "p")
+    assert "ids are in lower case" in kit.fails(
+        "new", "--agency", "Harbor", "--out", tmp_path / "p"
+    )
     assert not (tmp_path / "p").exists()
