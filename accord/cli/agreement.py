@@ -17,6 +17,7 @@ from accord.agreements.counterparts import sign_counterpart
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.lint import Severity, findings
 from accord.agreements.manifest import Manifest, Party
+from accord.agreements.signed import party_root
 from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
 from accord.cli.agreement_again import sign_anew
@@ -29,7 +30,7 @@ from accord.cli.agreement_replay import replay
 from accord.cli.agreement_status import print_undecided, status
 from accord.cli.cells import shown
 from accord.cli.files import section_texts, write_new
-from accord.cli.notice_kit import check_counsel, held
+from accord.cli.notice_kit import check_counsel
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
 from accord.clock import SystemClock
@@ -145,12 +146,22 @@ def sign(
     out: Annotated[
         Path | None, typer.Option(help="Where to write; counterparts/<party>.json if left out.")
     ] = None,
+    federation: Annotated[
+        Path | None,
+        typer.Option(help="The federation folder; if left out, the one that the file is in."),
+    ] = None,
 ) -> None:
-    """Sign the exact bytes of an agreement.toml as one party's counterpart."""
+    """Sign the exact bytes of an agreement.toml as one party's counterpart.
+
+    The key must be one of counsel's in the party's agency.toml, where that is held.
+    """
     manifest = read_manifest(file)
-    now_ms, counsel = SystemClock().now_ms(), PrivateKey.load(key)
-    data = sign_counterpart(manifest, party, signer, capacity, now_ms, counsel)
-    check_counsel(held(file.parent, manifest).agencies.get(party), counsel, key)
+    now_ms, private = SystemClock().now_ms(), PrivateKey.load(key)
+    data = sign_counterpart(manifest, party, signer, capacity, now_ms, private)
+    around = federation or _around(file)
+    if around is not None:
+        root = party_root(manifest, party)
+        check_counsel(load_agency(around / "agencies" / party, root=root), private, key)
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"
     write_new(path, data)
     screen = console()
@@ -160,6 +171,13 @@ def sign(
     screen.print(
         f"Counterpart: {path}. Where no node delivers it, send it to every party.", markup=False
     )
+
+
+def _around(file: Path) -> Path | None:
+    """Return the federation folder that a file is in: <federation>/agreements/<id>/<file>."""
+    agreements = file.resolve().parent.parent
+    found = agreements.parent
+    return found if agreements.name == "agreements" and (found / "agencies").is_dir() else None
 
 
 def _print_findings(manifest: Manifest) -> None:

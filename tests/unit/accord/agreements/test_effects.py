@@ -80,6 +80,14 @@ def test_a_termination_counts_thirty_days_from_receipt(world):
         ({"sent": {Channel.E_MAIL: SENT}}, "it was not sent by certified-mail and facsimile (V)"),
         ({"received_on": None}, "it does not say when it was received (V)"),
         ({"received_on": SENT - timedelta(days=1)}, "it was received before it was sent"),
+        # Of two sendings the later must have come before what was received.
+        (
+            {
+                "received_on": SENT,
+                "sent": {Channel.CERTIFIED_MAIL: SENT, Channel.FACSIMILE: SENT + timedelta(days=1)},
+            },
+            "it was received before it was sent",
+        ),
         ({"signed_on": SENT}, "names a day after its signature"),
         (
             {"sent": both(date(2001, 1, 1)), "received_on": date(2001, 1, 1)},

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from accord.agencies import KINDS
 from accord.agreements.decision import Decision
+from accord.agreements.law.check import earliest_ms
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.reading import fewest_days
 from accord.agreements.law.rules import (
@@ -335,3 +336,17 @@ def test_californian_data_never_leaves_california(world, extra, requester, owner
     if decision.allowed and owner.startswith("CA ") and owner != "CA federal":
         assert requester.startswith("CA ")
         assert requester.split()[1] not in ("federal", "operator", "tribal-police")
+
+
+def test_of_two_retentions_the_shorter_counts():
+    rules = [
+        rule
+        for rule in (rule for pack in built_in_law().packs for rule in pack.rules)
+        if isinstance(rule.demand, Retention)
+    ]
+    kept = sorted({rule.demand.keep_ms for rule in rules})
+    assert len(kept) > 1
+    both = [rule for rule in rules if rule.demand.keep_ms in (kept[0], kept[-1])]
+    assert earliest_ms(both, NOW_MS) == NOW_MS - kept[0]
+    assert earliest_ms(reversed(both), NOW_MS) == NOW_MS - kept[0]
+    assert earliest_ms((), NOW_MS) == 0

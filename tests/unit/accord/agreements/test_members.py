@@ -15,6 +15,7 @@ from accord.agreements.effective import Agreement, Standing, effective
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.partners import has_opted_in
 from accord.agreements.words import clauses
 from accord.clock import to_ms
 from accord.errors import Code, InputError
@@ -535,3 +536,12 @@ def test_a_pair_is_ordered_and_of_two(world):
     agreement = joined(world)
     assert effective(agreement, "county", "county", NOW_MS).standing is Standing.NOT_A_PARTY
     assert effective(agreement, "hub", "county", NOW_MS).standing is Standing.NOT_A_PARTY
+
+
+def test_an_opt_out_of_the_same_moment_counts():
+    def made(kind, at_ms):
+        return Instrument("harbor", 1, kind, "n", "c", at_ms, Details(partner="city"))
+
+    opted_in = made(InstrumentKind.OPT_IN, 5)
+    assert has_opted_in([opted_in, made(InstrumentKind.OPT_OUT, 4)], "harbor", "city", 9)
+    assert not has_opted_in([opted_in, made(InstrumentKind.OPT_OUT, 5)], "harbor", "city", 9)

@@ -1,6 +1,6 @@
 """An agreement that stands under another: never more than its parent allows."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest import Parent
-from accord.agreements.parents import MAX_DEPTH, common, with_parents
-from accord.agreements.provisions import Territory
+from accord.agreements.parents import MAX_DEPTH, common, stricter, with_parents
+from accord.agreements.provisions import HotListRule, RateLimits, Stale, Territory
 from accord.agreements.reasons import Held, steps
+from accord.agreements.terms import Terms, Withholding
 from accord.clock import to_ms
 from accord.errors import Code
 from accord.model import AreaBox, ExactPlate, PlateList, Purpose
@@ -23,6 +24,7 @@ from tests.unit.accord.agreements.test_properties import (
     moments,
     policy_of,
     queries,
+    redactions,
     rules,
 )
 
@@ -220,3 +222,90 @@ def test_a_child_lies_inside_its_parent(world, data):
             assert decision.terms.max_rows <= wide.max_rows
             assert decision.terms.earliest_ms >= wide.earliest_ms
             assert decision.terms.redaction.narrowed_by(wide.redaction) == decision.terms.redaction
+            assert inside(decision.terms, wide)
+
+
+numbers = st.none() | st.integers(1, 9)
+terms_of_any_kind = st.builds(
+    Terms,
+    redaction=redactions,
+    max_rows=st.integers(1, 9),
+    earliest_ms=st.integers(0, 9).map(lambda days: NOW_MS - days * DAY_MS),
+    withholding=st.builds(
+        Withholding, within=st.sampled_from([(), (AreaBox(0, 0, 9, 9),), (AreaBox(5, 5, 12, 12),)])
+    ),
+    keep_days=numbers,
+    keep_section=st.sampled_from("ab"),
+    from_capture=st.booleans(),
+    keep_until_ms=numbers,
+    hot_lists=st.none()
+    | st.builds(
+        HotListRule,
+        section=st.just("h"),
+        sources=st.none() | st.frozensets(st.sampled_from("xyz")),
+        max_age_s=numbers,
+        stale=st.sampled_from(Stale),
+        list=st.booleans(),
+        source=st.booleans(),
+        category=st.booleans(),
+    ),
+    rates=st.none() | st.builds(RateLimits, st.just("r"), numbers, numbers, numbers),
+    in_flight=st.booleans(),
+)
+
+
+def at_most(one: int | None, wide: int | None) -> bool:
+    return wide is None or (one is not None and one <= wide)
+
+
+def inside(one: Terms, wide: Terms) -> bool:
+    """Tell whether terms give no more than others, in every field."""
+    hot, wide_hot = one.hot_lists, wide.hot_lists
+    hot_inside = wide_hot is None or (
+        hot is not None
+        and (wide_hot.sources is None or (hot.sources or frozenset({"?"})) <= wide_hot.sources
+             or hot.sources == frozenset())
+        and at_most(hot.max_age_s, wide_hot.max_age_s)
+        and (hot.stale is Stale.WITHHELD or wide_hot.stale is Stale.MARKED)
+        and (hot.list, hot.source, hot.category)
+        == (hot.list and wide_hot.list, hot.source and wide_hot.source,
+            hot.category and wide_hot.category)
+    )  # fmt: skip
+    rates, wide_rates = one.rates, wide.rates
+    rates_inside = wide_rates is None or (
+        rates is not None
+        and at_most(rates.officer_per_day, wide_rates.officer_per_day)
+        and at_most(rates.agency_per_day, wide_rates.agency_per_day)
+        and at_most(rates.agency_per_minute, wide_rates.agency_per_minute)
+    )
+    places, wide_places = one.withholding.within, wide.withholding.within
+    return (
+        one.redaction.narrowed_by(wide.redaction) == one.redaction
+        and one.max_rows <= wide.max_rows
+        and one.earliest_ms >= wide.earliest_ms
+        and (not wide_places or (all(common((p,), wide_places) == (p,) for p in places) and places))
+        and at_most(one.keep_days, wide.keep_days)
+        and (one.from_capture or not wide.from_capture)
+        and at_most(one.keep_until_ms, wide.keep_until_ms)
+        and hot_inside
+        and rates_inside
+        and (wide.in_flight or not one.in_flight)
+    )
+
+
+@settings(max_examples=500, deadline=None)
+@given(one=terms_of_any_kind, parent=terms_of_any_kind)
+def test_the_stricter_of_two_terms_gives_no_more_than_either_in_any_field(one, parent):
+    both = stricter(one, parent, NOW_MS)
+    assert inside(both, one)
+    assert inside(both, parent)
+    if both.from_capture and both.keep_days is not None:
+        assert both.earliest_ms >= NOW_MS - both.keep_days * DAY_MS
+
+
+def test_every_field_of_the_terms_is_compared_above():
+    """A new field must come into inside() too: only the section says nothing of how much."""
+    assert {field.name for field in fields(Terms)} == {
+        "redaction", "max_rows", "earliest_ms", "withholding", "keep_days", "keep_section",
+        "from_capture", "keep_until_ms", "hot_lists", "rates", "in_flight",
+    }  # fmt: skip

@@ -234,6 +234,29 @@ def test_only_a_party_signs_and_only_with_a_key_nobody_else_reads(place):
     assert not (place / "federation/agreements/city-harbor/counterparts").exists()
 
 
+def test_only_the_partys_own_counsel_signs_for_it(place):
+    wrong = ("--key", place / "harbor.pem")
+    assert "is no counsel key that the agency.toml of city names" in fails(
+        *sign(place, "city", *wrong)
+    )
+    folder = place / "federation/agreements/city-harbor"
+    assert not (folder / "counterparts").exists()
+    # Of a draft elsewhere, the folder is named; without one nobody can tell whose key it is.
+    draft, out = place / "draft.toml", place / "city.json"
+    draft.write_bytes((folder / "agreement.toml").read_bytes())
+    elsewhere = ("sign", draft, *sign(place, "city", *wrong, "--out", out)[2:])
+    assert "is no counsel key" in fails(*elsewhere, "--federation", place / "federation")
+    assert not out.exists()
+    right = ("sign", draft, *sign(place, "city", "--out", out)[2:])
+    run(*right, "--federation", place / "federation")
+    assert out.is_file()
+    # An agency.toml that another root signed names nobody's counsel.
+    sig = place / "federation/agencies/city/agency.sig"
+    sig.write_bytes((place / "federation/agencies/harbor/agency.sig").read_bytes())
+    assert "agencies/city" in fails(*sign(place, "city"))
+    assert not (folder / "counterparts").exists()
+
+
 @pytest.mark.parametrize("root", ["city", "city=abc", "city=sha256:ABC", "City=sha256:" + "0" * 64])
 def test_a_wrong_root_says_how_to_write_it(place, root):
     assert fails(*status(place)[:-1], root).startswith("--root: ")
