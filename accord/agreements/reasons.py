@@ -7,11 +7,14 @@ the rule that refused did hold, what comes after it was not looked at.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from enum import Enum
 
-from accord.agreements.decide import SHARING_SECTION
+from accord.agreements.decide import OWN_SECTION, SHARING_SECTION
 from accord.agreements.decision import Decision
 from accord.agreements.effective import Effective
+from accord.agreements.officers import OfficerRule, rule_of
+from accord.agreements.policy import OwnRules
 from accord.agreements.reading import local_date
 from accord.errors import Code
 from accord.model import Query, kind_of
@@ -43,6 +46,7 @@ class _Rule:
     """``law`` is the key of a rule of law, which alone tells whether it refused.
 
     ``parent`` is the id of a parent agreement, where the rule is that it allows it too.
+    ``unseen``: nobody said what it is about, so it can't have held.
     """
 
     words: str
@@ -50,18 +54,27 @@ class _Rule:
     codes: frozenset[Code]
     law: str = ""
     parent: str = ""
+    unseen: bool = False
 
 
-def steps(query: Query, effective: Effective | None, decision: Decision) -> tuple[Step, ...]:
-    """Return the rules for a partner's query, and what became of each.
+def steps(
+    query: Query,
+    effective: Effective | None,
+    decision: Decision,
+    *,
+    via: str = "",
+    own: OwnRules | None = None,
+) -> tuple[Step, ...]:
+    """Return the rules for a query, and what became of each.
 
-    ``decision`` is what :func:`decide` said of the same query and agreement.
+    ``decision`` is what :func:`decide` said of the same query and agreement, ``via`` the
+    operator that it was told. ``own`` are the rules of an agency that asks its own node.
 
     Raises:
-        ValueError: the decision is that of an agency asking its own node, or
-            refuses with a code that no rule has; a mistake in our own code.
+        ValueError: it refuses with a code that no rule has; a mistake in our own code.
     """
-    rules = [*_law(decision), *_agreement(query, effective)]
+    asked = _agreement(query, effective, via) if own is None else _own(query, own)
+    rules = [*_law(decision), *asked]
     refusing = len(rules)
     if decision.code is not None:
         found = [n for n, rule in enumerate(rules) if _refuses(rule, decision)]
@@ -79,9 +92,9 @@ def _refuses(rule: _Rule, decision: Decision) -> bool:
 
 
 def _step(rule: _Rule, distance: int, decision: Decision) -> Step:
-    if distance < 0:
+    if distance < 0 and not rule.unseen:
         return Step(rule.words, rule.section, Held.YES)
-    if distance > 0:
+    if distance:
         return Step(rule.words, rule.section, Held.NOT_REACHED)
     return Step(rule.words, decision.section, Held.NO, decision.reason)
 
@@ -96,7 +109,48 @@ def _law(decision: Decision) -> Iterator[_Rule]:
         yield _Rule(rule.says, rule.citation, frozenset(), rule.key)
 
 
-def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
+def _own(query: Query, own: OwnRules) -> Iterator[_Rule]:
+    """Yield the rules of an agency's own policy for its own officers."""
+    section = OWN_SECTION
+    yield _rule(f"its own policy holds the purpose {query.purpose}", section, Code.LOCAL_POLICY)
+    if own.case_required:
+        yield _rule("there is a case number", section, Code.CASE_NUMBER_REQUIRED)
+    if own.reason_required:
+        yield _rule("there is a reason in words", section, Code.REASON_REQUIRED)
+    yield from _officer(OfficerRule(UTC, own.training_within_days, section, ""))
+    yield from _limits(section, own.look_back_days, own.row_limit, own.plates_per_query)
+
+
+def _officer(needs: OfficerRule) -> Iterator[_Rule]:
+    section = needs.section
+    yield _rule(
+        "the officer's credential is the agency's, and valid",
+        section, Code.OFFICER_UNKNOWN, Code.CREDENTIAL_EXPIRED,
+    )  # fmt: skip
+    yield _rule("the officer is in good standing", section, Code.OFFICER_NOT_IN_GOOD_STANDING)
+    yield _rule(
+        f"the officer is {' or '.join(sorted(needs.employment))}"
+        + f", in the role of {' or '.join(sorted(needs.roles))}" * bool(needs.roles)
+        + f", with the course {needs.course}" * bool(needs.course),
+        section, Code.OFFICER_NOT_ELIGIBLE,
+    )  # fmt: skip
+    yield _rule(
+        f"the officer was trained within the last {needs.within_days} days",
+        section, Code.TRAINING_LAPSED,
+    )  # fmt: skip
+    yield _rule("the officer is authorised for the purpose", section, Code.OFFICER_PURPOSE)
+
+
+def _limits(section: str, days: int, rows: int, plates: int) -> Iterator[_Rule]:
+    yield _rule(
+        f"the time window reaches back no more than {days} days", section, Code.LOOK_BACK_EXCEEDED
+    )
+    yield _rule(f"no more than {rows} rows are asked for", section, Code.ROW_LIMIT_EXCEEDED)
+    several = f"{plates} plates at most" if plates > 1 else "one plate"
+    yield _rule(f"one search names {several}", section, Code.PLATES_NOT_AGREED)
+
+
+def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[_Rule]:
     known = f"the agency.toml of {query.requesting_agency} is not over"
     held = f"an agreement between {query.requesting_agency} and {query.audience} is held here"
     if effective is not None:
@@ -124,9 +178,11 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
             f"it is activated at the node of {effective.agreement.inactive_at}",
             manifest.execution_section, Code.AGREEMENT_NOT_ACTIVATED,
         )  # fmt: skip
+    # Of a part that is suspended the decision comes later: after direction, kind and purpose.
+    whole = effective.stop is not None
     yield _rule(
-        "no party and no law has suspended it, or the part that is asked for",
-        manifest.scope.section, Code.AGREEMENT_SUSPENDED,
+        "no party and no law has suspended it as a whole",
+        manifest.scope.section, *[Code.AGREEMENT_SUSPENDED] * whole,
     )  # fmt: skip
     if manifest.heads is not None and effective.agreement.heads is not None:
         yield _rule(
@@ -136,12 +192,15 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
     operators, requesters = manifest.provisions.operators, manifest.provisions.requesters
     if operators:
         names = ", ".join(sorted(role.name for role in operators))
-        yield _rule(f"the broker is one of {names}", operators[0].section, Code.OPERATOR_NOT_AGREED)
-    if requesters:
-        yield _rule(
-            f"it admits agencies such as {query.requesting_agency}",
-            requesters.section, Code.AGENCY_NOT_ELIGIBLE,
+        yield _Rule(
+            f"the broker is one of {names}", operators[0].section,
+            frozenset({Code.OPERATOR_NOT_AGREED}), unseen=not via,
         )  # fmt: skip
+    admits = f"it admits agencies such as {query.requesting_agency}, " * bool(requesters)
+    yield _rule(
+        f"{admits}both are of the kind and state that counsel signed",
+        (requesters or manifest.scope).section, Code.AGENCY_NOT_ELIGIBLE,
+    )  # fmt: skip
     yield _rule(
         f"it lets {query.requesting_agency} ask {query.audience}",
         manifest.scope.section, Code.DIRECTION_NOT_AGREED,
@@ -149,9 +208,15 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
     yield _rule(
         f"it shares {kind_of(query.selector).value}", manifest.scope.section, Code.KIND_NOT_AGREED
     )
+    held_purpose = query.purpose in manifest.purposes.allowed
     yield _rule(
-        f"it holds the purpose {query.purpose}", manifest.purposes.section, Code.PURPOSE_NOT_AGREED
-    )
+        f"it holds the purpose {query.purpose}",
+        manifest.purposes.section, *[Code.PURPOSE_NOT_AGREED] * (not held_purpose),
+    )  # fmt: skip
+    yield _rule(
+        "nothing suspends or prohibits what is asked for between the two", manifest.scope.section,
+        *[Code.AGREEMENT_SUSPENDED] * (not whole), *[Code.PURPOSE_NOT_AGREED] * held_purpose,
+    )  # fmt: skip
     if eligibility.case_required:
         yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
     if eligibility.reason_required:
@@ -180,40 +245,9 @@ def _agreement(query: Query, effective: Effective | None) -> Iterator[_Rule]:
             "its answer stays in the client, or may leave it",
             export.section, Code.EXPORT_NOT_AGREED,
         )  # fmt: skip
-    yield _rule(
-        "the officer's credential is the agency's, and valid",
-        eligibility.section, Code.OFFICER_UNKNOWN, Code.CREDENTIAL_EXPIRED,
-    )  # fmt: skip
-    yield _rule(
-        "the officer is in good standing", eligibility.section, Code.OFFICER_NOT_IN_GOOD_STANDING
-    )
-    yield _rule(
-        f"the officer is {' or '.join(sorted(eligibility.employment))}"
-        + f", in the role of {' or '.join(sorted(eligibility.roles))}" * bool(eligibility.roles)
-        + f", with the course {eligibility.course}" * bool(eligibility.course),
-        eligibility.section, Code.OFFICER_NOT_ELIGIBLE,
-    )  # fmt: skip
-    yield _rule(
-        f"the officer was trained within the last {eligibility.training_within_days} days",
-        eligibility.section, Code.TRAINING_LAPSED,
-    )  # fmt: skip
-    yield _rule(
-        "the officer is authorised for the purpose", eligibility.section, Code.OFFICER_PURPOSE
-    )
-    yield _rule(
-        f"the time window reaches back no more than {limits.days_back(query.purpose)} days",
-        limits.section, Code.LOOK_BACK_EXCEEDED,
-    )  # fmt: skip
-    yield _rule(
-        f"no more than {limits.row_limit} rows are asked for", limits.section,
-        Code.ROW_LIMIT_EXCEEDED,
-    )  # fmt: skip
-    several = "one plate"
-    if limits.plates_per_query > 1:
-        several = f"{limits.plates_per_query} plates at most"
-    yield _rule(
-        f"one search names {several}", limits.section, Code.PLATES_NOT_AGREED,
-    )  # fmt: skip
+    yield from _officer(rule_of(effective.agreement, query.requesting_agency))
+    days = limits.days_back(query.purpose)
+    yield from _limits(limits.section, days, limits.row_limit, limits.plates_per_query)
     yield _rule(
         "the search uses only fields that are shared",
         manifest.fields.section, Code.FIELD_NOT_SHARED,

@@ -89,8 +89,12 @@ def ask(
         raise InputError(
             "--what", f"{plain(what)!r} is not known", f"use one of {', '.join(STAND_INS)}"
         )
-    if requester == owner:
-        raise InputError("--owner", "is the requester too", "own questions need no agreement")
+    known = _policy(policy)
+    if known is not None and known.agency != owner:
+        raise InputError("--policy", f"is that of {known.agency}", f"name the one of {owner}")
+    if requester == owner and known is None:
+        problem = "is the requester too: its own policy alone says what its officers may ask"
+        raise InputError("--owner", problem, "add --policy policy.toml")
     day_of("--trained-on", trained_on)
     loaded = load(federation, pinned(root))
     at_ms = parse_time(at, to_datetime(SystemClock().now_ms()).astimezone(UTC))
@@ -125,9 +129,8 @@ def ask(
         # Agencies publish their file anew each year; the question is about the agreement.
         notes.append(f"{requester}'s agency.toml runs out before that: taken as published anew.")
         asking = replace(asking, expires_at_ms=at_ms + 1)
-    known = _policy(policy)
     known_law = _law(law, asked)
-    held = _held(loaded, requester, owner)
+    held = _held(loaded, requester, owner) if requester != owner else ()
     # Whoever asks relies on an agreement without knowing the owner's policy and updates.
     query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=built_in_law())
     decision = decide(
@@ -136,12 +139,16 @@ def ask(
     if decision.code is not None and not decision.contact:
         whom = whom_to_ask(decision.code, home=asking, owner=asked, here=None)
         decision = replace(decision, contact=whom)
-    found = steps(query, folded, decision)
+    own = known.own if known is not None and requester == owner else None
+    found = steps(query, folded, decision, via=via, own=own)
     if known is None and folded is not None:
         found = found[:-1]
-    if decision.allowed:
+    if decision.allowed and folded is not None:
+        if not via and (operators := folded.agreement.manifest.provisions.operators):
+            names = ", ".join(sorted(role.name for role in operators))
+            notes.append(f"No broker was looked at: only {names} may forward (--via).")
         notes.append("Nodes were not looked at: that of the owner must have it activated.")
-        rule = folded.agreement.manifest.heads if folded is not None else None
+        rule = folded.agreement.manifest.heads
         if rule is not None:
             text = "Heads were not looked at: a node says no without one of the last "
             notes.append(f"{text}{rule.max_age_hours} h from both sides ({rule.section}).")
@@ -194,6 +201,7 @@ def _print(
             "policy_known": policy_known,
             "code": decision.code.value if decision.code else None,
             "contact": decision.contact or None,
+            "policy": decision.detail or None,
             "notes": notes,
             "rules": [
                 {"rule": s.rule, "section": s.section, "held": s.held.value, "reason": s.reason}
@@ -212,6 +220,8 @@ def _print(
     left = sum(step.held is Held.NOT_REACHED for step in found)
     if left:
         out.print(f"{left} more rules were not looked at.")
+    if decision.detail:
+        out.print(shown(f"What in the policy says so: {decision.detail}"))
     if decision.contact:
         out.print(shown(f"Whom to talk to: {decision.contact}"))
     if not policy_known and decision.allowed:

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from accord.agreements.effective import Agreement, effective
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.policy import parse_policy
 from accord.agreements.reasons import Held, steps
 from accord.clock import to_ms
 from accord.errors import Code
-from tests.unit.accord.agreements.conftest import World
+from tests.unit.accord.agreements.conftest import POLICY, World
 from tests.unit.accord.agreements.test_decide import ROWS
 
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -83,8 +85,91 @@ def test_each_rule_of_law_is_told_with_its_citation(world):
 
 
 def test_a_code_that_no_rule_has_is_our_own_mistake(world):
-    agreement = world.agreement()
-    query = world.query(agreement, audience="city", requesting_agency="city")
+    query = world.query(None, audience="city", requesting_agency="city")
     decision = world.ask(query, None, None)
     with pytest.raises(ValueError, match="no rule refuses with LOCAL_POLICY"):
         steps(query, None, decision)
+
+
+OPERATOR = """
+[[roles]]
+section = "I.C"
+role = "operator"
+name = "Hub"
+sees = "answers"
+agency = "hub"
+"""
+
+
+def test_a_broker_that_was_not_named_is_not_looked_at(world):
+    agreement = world.agreement(world.manifest(tables=OPERATOR))
+    query = world.query(agreement)
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    for via, held in (("", Held.NOT_REACHED), ("hub", Held.YES), ("other", Held.NO)):
+        decision = world.decide_as(query, agreement, world.agencies["city"], via)
+        found = steps(query, folded, decision, via=via)
+        assert [s.held for s in found if s.rule == "the broker is one of Hub"] == [held]
+        others = {s.held for s in found if s.rule != "the broker is one of Hub"}
+        assert others == ({Held.YES} if via != "other" else {Held.YES, Held.NOT_REACHED})
+
+
+@pytest.mark.parametrize("purposes", [{"stolen-vehicle"}, set()])
+def test_what_comes_before_a_suspended_purpose_is_told_as_held(world, purposes):
+    """And of the whole agreement suspended, nothing after it was looked at."""
+    said = Details(reason="x", purposes=frozenset(purposes))
+    stop = Instrument("harbor", 1, InstrumentKind.SUSPENSION, "n", "c", NOW_MS - 1, said)
+    if purposes:
+        cited = replace(said, citation="Act 7")
+        stop = replace(stop, kind=InstrumentKind.SUPERSEDED_BY_LAW, details=cited)
+    agreement = replace(world.agreement(), instruments=(stop,))
+    query = world.query(agreement)
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    decision = world.ask(query, agreement)
+    assert decision.code is Code.AGREEMENT_SUSPENDED
+    told = {step.rule: step.held for step in steps(query, folded, decision)}
+    part = "nothing suspends or prohibits what is asked for between the two"
+    whole = "no party and no law has suspended it as a whole"
+    before = "it holds the purpose stolen-vehicle", "it shares reads", "it lets city ask harbor"
+    if purposes:
+        assert (told[part], told[whole]) == (Held.NO, Held.YES)
+        assert {told[rule] for rule in before} == {Held.YES}
+    else:
+        assert (told[part], told[whole]) == (Held.NOT_REACHED, Held.NO)
+        assert {told[rule] for rule in before} == {Held.NOT_REACHED}
+
+
+def test_an_agency_that_is_of_another_kind_than_signed_is_told(world):
+    agreement = world.agreement()
+    decision = world.decide_as(
+        world.query(agreement), agreement, replace(world.agencies["city"], kind="sheriff"), ""
+    )
+    folded = effective(agreement, "city", "harbor", NOW_MS)
+    found = steps(world.query(agreement), folded, decision)
+    (refused,) = [step for step in found if step.held is Held.NO]
+    assert refused.rule == "both are of the kind and state that counsel signed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, ""),
+        ({"purpose": "amber-alert"}, "its own policy holds the purpose amber-alert"),
+        ({"officer": {"agency": "harbor", "standing": "left"}}, "the officer is in good standing"),
+        ({"row_limit": 1001}, "no more than 1000 rows are asked for"),
+        ({"purpose": "personal"}, "ALPR data may not be used for personal purposes."),
+    ],
+)
+def test_an_own_officers_question_is_told_by_the_own_policy(world, changes, rule):
+    officer = {"agency": "harbor"} | changes.get("officer", {})
+    asked = {"audience": "harbor", "requesting_agency": "harbor"} | changes | {"officer": officer}
+    query = world.query(None, **asked)
+    decision = world.ask(query, None)
+    own = parse_policy(POLICY.format(narrowing="").encode(), "p").own
+    found = steps(query, None, decision, own=own)
+    assert decision.allowed is (not rule)
+    refused = [step for step in found if step.held is Held.NO]
+    assert len(refused) == bool(rule)
+    if rule and not rule.startswith("ALPR"):
+        assert (refused[0].rule, refused[0].section) == (rule, "own policy (MOA II.B)")
+    if not rule:
+        assert {step.held for step in found} == {Held.YES}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
+from accord.agreements.policy_template import template_policy
 from accord.agreements.templates import MOA_ATTESTATIONS, MOA_QUESTIONS
 from accord.cli.agreement import app
 from accord.errors import InputError
@@ -310,6 +311,31 @@ def test_ask_looks_beyond_the_year_of_an_agencys_file(place):
     assert "The agreement has expired" in out
 
 
+def test_ask_says_which_key_of_the_policy_refused_and_answers_own_officers(place):
+    for party in ("city", "harbor"):
+        run(*sign(place, party))
+    policy = place / "policy.toml"
+    text = template_policy("harbor", "UTC", "ab" * 16).decode()
+    partner = '[[partner]]\nagency = "city"\nkinds = ["hot-list"]\n[withhold]'
+    policy.write_text(text.replace("[withhold]", partner))
+    asked = ("--purpose", "stolen-vehicle", "--policy", policy)
+    status, out, _ = ask(place, *asked)
+    assert status == 3
+    assert "What in the policy says so: kinds" in out
+    assert json.loads(ask(place, *asked, "--json")[1])["policy"] == "kinds"
+    status, out, _ = ask(place, *asked, "--what", "hotlist")
+    assert (status, "policy says so" in out) == (0, False)
+    own = ("--requester", "harbor", *asked)
+    status, out, _ = ask(place, *own)
+    assert status == 0, out
+    assert "its own policy holds the purpose stolen-vehicle" in out
+    status, out, _ = ask(place, *own, "--purpose", "hit-and-run")
+    assert status == 3
+    assert "own policy (MOA II.B)" in out
+    _, _, error = ask(place, "--owner", "city", "--requester", "harbor", *asked)
+    assert "name the one of city" in str(error)
+
+
 @pytest.mark.parametrize(
     ("more", "words", "section"),
     [
@@ -345,7 +371,7 @@ def test_ask_says_no_with_the_rule_and_its_section(place, more, words, section):
         (("--purpose", "stolen-vehicle", "--at", "9999-12-31T23:59:59-12:00"), "2200"),
         (("--purpose", "stolen-vehicle", "--at", "0001-01-01T00:00:00+12:00"), "between 1970"),
         (("--purpose", "stolen-vehicle", "--trained-on", "06/01/2026"), "is not a day"),
-        (("--purpose", "stolen-vehicle", "--owner", "city"), "own questions need no agreement"),
+        (("--purpose", "stolen-vehicle", "--owner", "city"), "add --policy policy.toml"),
         (("--purpose", "stolen-vehicle", "--requester", "nobody"), "no valid agency.toml of nob"),
     ],
 )
