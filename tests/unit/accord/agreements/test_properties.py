@@ -1,7 +1,7 @@
 """What must hold whatever agreement, policy and query come together."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
@@ -9,23 +9,44 @@ from hypothesis import strategies as st
 
 from accord.agreements.decide import decide
 from accord.agreements.effective import Agreement, Standing, effective
+from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import (
+    Eligibility,
     Ends,
     Extension,
     Fields,
     Limits,
+    OptIn,
+    Parent,
     Purposes,
     Scope,
     TermRule,
     Undecided,
 )
 from accord.agreements.policy import OwnRules, PartnerRule, Policy, Rates, RetentionDays
+from accord.agreements.provisions import (
+    ApprovalRule,
+    Export,
+    ExportRule,
+    HotListRule,
+    Provisions,
+    Requesters,
+    Role,
+    RoleKind,
+    Sees,
+    Stale,
+    Territory,
+)
+from accord.agreements.reading import HOT_LIST_TEXTS
+from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.agreements.term import period_end
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction, Withholding
 from accord.clock import to_ms
 from accord.model import (
     PROHIBITED,
+    Approval,
+    ApprovalKind,
     AreaBox,
     AreaCircle,
     ExactPlate,
@@ -87,25 +108,104 @@ rules = st.builds(
     st.none() | rows,
     st.none() | several,
     redactions,
+    hot_list_texts=st.none() | st.frozensets(st.sampled_from(HOT_LIST_TEXTS)),
+    export=st.sampled_from(Export),
+    approval=st.sampled_from([None, None, None, *ApprovalKind]),
 )
+
+
+def mostly(usual, *others):
+    """Draw what is usual three times in four: else nothing at all would be allowed."""
+    return st.sampled_from([usual] * 3 * max(1, len(others)) + list(others))
+
+
+eligibilities = st.builds(
+    Eligibility,
+    st.just("e"),
+    mostly(365, 1, 30),
+    st.booleans(),
+    st.booleans(),
+    mostly("", "ALPR"),
+    mostly(frozenset({"employee"}), frozenset({"reserve"})),
+    mostly(frozenset(), frozenset({"sergeant"})),
+    mostly(None, *(ApprovalRule(k, b, 30) for k in ApprovalKind for b in (0, 30))),
+)
+provisions = st.builds(
+    Provisions,
+    requesters=mostly(
+        None,
+        Requesters("q", frozenset({"police"}), frozenset(), frozenset()),
+        Requesters("q", frozenset({"sheriff"}), frozenset(), frozenset()),
+        Requesters("q", frozenset(), frozenset({"CA"}), frozenset({"recognised"})),
+    ),
+    territory=mostly(None, Territory("t", (AreaBox(0, 0, 9, 9),))),
+    hot_lists=mostly(
+        None,
+        HotListRule(
+            "h", frozenset({"x"}), 9, Stale.WITHHELD, list=True, source=False, category=True
+        ),
+    ),
+    export=mostly(None, *(ExportRule("x", one) for one in Export)),
+    roles=mostly((), (Role("o", RoleKind.OPERATOR, "Hub", Sees.ANSWERS, "hub"),)),
+)
+
+
+@st.composite
+def restrictions(draw, allowed):
+    """Draw (classes of offences, days of look-back) for some of the allowed purposes."""
+    some = draw(st.lists(st.sampled_from(sorted(allowed) or [""]), unique=True, max_size=2))
+    listed = sorted(set(some) & allowed)
+    offences = draw(mostly((), tuple((purpose, frozenset({"robbery"})) for purpose in listed)))
+    return offences, draw(mostly((), tuple((purpose, 1) for purpose in listed)))
+
+
+def _opted(party: str, partner: str, kind: InstrumentKind, at_ms: int) -> Instrument:
+    return Instrument(party, 1, kind, "n", "c", at_ms, Details(partner=partner))
+
+
+OPTED_IN = tuple(
+    _opted(one, other, InstrumentKind.OPT_IN, SIGNED_MS)
+    for one, other in (("harbor", "city"), ("city", "harbor"))
+)
+choices = st.sampled_from(
+    [OPTED_IN, OPTED_IN, OPTED_IN[:1], OPTED_IN[1:], (),
+     (*OPTED_IN, _opted("harbor", "city", InstrumentKind.OPT_OUT, NOW_MS))]
+)  # fmt: skip
 
 
 @st.composite
 def agreements(draw, world):
     base = world.manifest()
     pairs = draw(st.frozensets(st.sampled_from([("city", "harbor"), ("harbor", "city")])))
+    allowed = draw(some_purposes)
+    offences, by_purpose = draw(restrictions(allowed))
+    picked = draw(mostly(None, *OptIn))
     manifest = replace(
         base,
-        scope=Scope("s", draw(kinds), pairs),
-        purposes=Purposes("p", draw(some_purposes)),
-        limits=Limits("l", draw(days), draw(rows), plates_per_query=draw(several)),
+        scope=Scope("s", draw(kinds), pairs, picked),
+        purposes=Purposes("p", allowed, offences),
+        eligibility=draw(eligibilities),
+        limits=Limits("l", draw(days), draw(rows), by_purpose, plates_per_query=draw(several)),
+        provisions=draw(provisions),
         fields=Fields("f", draw(redactions).without_leaks()),
         term=draw(terms),
         undecided=draw(questions),
     )
     signers = draw(st.sampled_from([("city", "harbor"), ("city", "harbor"), ("city",)]))
     parts = tuple(world.counterpart(base, signer) for signer in signers)
-    return Agreement(manifest, parts)
+    return Agreement(manifest, parts, instruments=draw(choices))
+
+
+@st.composite
+def under_parents(draw, world):
+    """Draw an agreement that stands under another one in half of the cases."""
+    child = draw(agreements(world))
+    if draw(st.booleans()):
+        return child
+    above = draw(agreements(world))
+    above = replace(above, manifest=replace(above.manifest, digest=b"p" * 32))
+    named = Parent("a", above.manifest.id, above.manifest.digest)
+    return replace(child, manifest=replace(child.manifest, parent=named), parent=above)
 
 
 @st.composite
@@ -119,7 +219,16 @@ def queries(draw, world, agreement, at_ms):
         "issued_at_ms": at_ms - draw(st.sampled_from([0, 1000])),
         "not_after_ms": at_ms + draw(st.sampled_from([1, 1000])),
         "trained_on": datetime.fromtimestamp(at_ms / 1000 - 86_400, UTC).date().isoformat(),
+        "course": draw(mostly("", "ALPR")),
+        "employment": draw(mostly("employee", "reserve")),
+        "role": draw(st.sampled_from(["sergeant", "detective"])),
     }
+    today = datetime.fromtimestamp(at_ms / 1000 - 86_400, UTC).date()
+    given = [
+        Approval(kind, "a", "1", (today - timedelta(days=ago)).isoformat())
+        for kind in ApprovalKind
+        for ago in (0, 40)
+    ]
     return world.query(
         agreement,
         officer=officer,
@@ -129,6 +238,12 @@ def queries(draw, world, agreement, at_ms):
         selector=draw(selectors),
         window=Window(at_ms - back_days * DAY_MS - 1, at_ms),
         row_limit=draw(rows),
+        case_number=draw(mostly("1", "")),
+        reason=draw(mostly("x", "")),
+        offence=draw(st.sampled_from(["robbery", ""])),
+        approval=draw(st.sampled_from([None, *given])),
+        export=draw(mostly(False, True)),
+        attestations=draw(mostly(MOA_ATTESTATIONS, MOA_ATTESTATIONS[:1])),
     )
 
 
@@ -141,12 +256,13 @@ def policy_of(rule: PartnerRule | None) -> Policy:
     )
 
 
-def ask(world, query, agreement, policy, at_ms, law=None):
+def ask(world, query, agreement, policy, at_ms, law=None, via=""):
     folded = effective(agreement, query.requesting_agency, query.audience, at_ms)
     requester, owner = (world.agencies[name] for name in (query.requesting_agency, query.audience))
     return decide(
-        query, folded, policy, at_ms, requester=requester, owner=owner, law=law or built_in_law()
-    )
+        query, folded, policy, at_ms, requester=requester, owner=owner,
+        law=law or built_in_law(), via=via,
+    )  # fmt: skip
 
 
 def in_years(rule: TermRule, at_ms: int) -> bool:
@@ -173,52 +289,114 @@ def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
 many = settings(max_examples=300, deadline=None)
 
 
+vias = st.sampled_from(["", "hub", "other"])
+
+
+def holds_of_the_query(world, query, agreement, at_ms, via):
+    """Assert what every allowed query keeps of one text, read off the rules anew."""
+    manifest = agreement.manifest
+    needs, said = manifest.eligibility, manifest.provisions
+    officer, asks = query.credential, world.agencies[query.requesting_agency]
+    kind = Kind.HOT_LIST if isinstance(query.selector, HotListPlate) else Kind.READS
+    assert query.purpose in manifest.purposes.allowed - {p.value for p in PROHIBITED}
+    assert (query.requesting_agency, query.audience) in manifest.scope.pairs
+    assert kind in manifest.scope.kinds
+    opted = {
+        (one.party, one.details.partner, one.kind)
+        for one in agreement.instruments
+        if one.signed_at_ms <= at_ms
+    }
+    for one, other in (("harbor", "city"), ("city", "harbor")):
+        if manifest.scope.opt_in is OptIn.BOTH or (manifest.scope.opt_in and one == "harbor"):
+            assert (one, other, InstrumentKind.OPT_IN) in opted
+            assert (one, other, InstrumentKind.OPT_OUT) not in opted
+    assert query.case_number or not needs.case_required
+    assert query.reason or not needs.reason_required
+    assert officer.employment in needs.employment
+    assert not needs.roles or officer.role in needs.roles
+    assert needs.course in ("", officer.course)
+    assert {clause.id for clause in manifest.attested} <= set(query.attestations)
+    for purpose, classes in manifest.purposes.offences:
+        assert purpose != query.purpose or query.offence in classes
+    searches = isinstance(query.selector, ExactPlate | AreaBox)
+    back_days = (at_ms - query.window.from_ms) // DAY_MS
+    rule = needs.approval
+    if rule and (not rule.beyond_days or (searches and back_days > rule.beyond_days)):
+        assert query.approval is not None
+        assert rule.kind in (ApprovalKind.SUPERVISOR, query.approval.kind)
+        given = datetime.fromisoformat(query.approval.given_on).replace(tzinfo=UTC)
+        assert at_ms - to_ms(given) <= 32 * DAY_MS
+    if said.export and query.export:
+        assert said.export.allowed is not Export.NEVER
+        assert query.case_number or said.export.allowed is Export.FREE
+    assert not said.operators or via in ("", "hub")
+    if said.requesters:
+        assert not said.requesters.kinds or asks.kind in said.requesters.kinds
+        assert not said.requesters.certifications
+    assert query.row_limit <= manifest.limits.row_limit
+    days = dict(manifest.limits.by_purpose).get(query.purpose, manifest.limits.look_back_days)
+    assert not searches or back_days <= days
+    assert not manifest.undecided
+    assert agreement.term.commences_ms <= at_ms
+    assert in_years(manifest.term, at_ms)
+
+
 @many
 @given(data=st.data())
 def test_what_is_allowed_lies_inside_agreement_policy_and_law(world, data):
-    agreement, at_ms = data.draw(agreements(world)), data.draw(moments)
+    agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
-    rule = data.draw(rules)
-    decision = ask(world, query, agreement, policy_of(rule), at_ms)
+    rule, via = data.draw(rules), data.draw(vias)
+    decision = ask(world, query, agreement, policy_of(rule), at_ms, via=via)
     if not decision.allowed:
         assert decision.code is not None
         assert decision.terms is None
         return
-    manifest, terms, term = agreement.manifest, decision.terms, agreement.term
-    assert query.purpose in manifest.purposes.allowed - {p.value for p in PROHIBITED}
+    terms = decision.terms
     assert rule.purposes is None or query.purpose in rule.purposes
-    assert (query.requesting_agency, query.audience) in manifest.scope.pairs
-    assert not manifest.undecided
-    assert term.commences_ms <= at_ms
-    assert in_years(manifest.term, at_ms)
-    assert terms.max_rows <= manifest.limits.row_limit
     assert terms.max_rows <= (rule.row_limit or terms.max_rows)
+    assert not query.export or rule.export is not Export.NEVER
+    assert rule.approval is None or query.approval is not None
     asked = len(query.selector.plates) if isinstance(query.selector, PlateList) else 1
-    assert asked <= min(manifest.limits.plates_per_query, rule.plates_per_query or asked)
-    limit_days = min(manifest.limits.look_back_days, rule.look_back_days or 999_999)
-    assert terms.earliest_ms == at_ms - limit_days * DAY_MS
-    for limit in (manifest.fields.redaction, rule.redaction):
-        assert terms.redaction.narrowed_by(limit) == terms.redaction
+    assert asked <= (rule.plates_per_query or asked)
+    if rule.hot_list_texts is not None:
+        given = {name for name in HOT_LIST_TEXTS if getattr(terms.hot_lists, name)}
+        assert given <= rule.hot_list_texts
+    texts = [agreement] if agreement.parent is None else [agreement, agreement.parent]
+    for one in texts:
+        holds_of_the_query(world, query, one, at_ms, via)
+        limits = one.manifest.limits
+        days = dict(limits.by_purpose).get(query.purpose, limits.look_back_days)
+        assert terms.max_rows <= limits.row_limit
+        assert asked <= limits.plates_per_query
+        assert terms.earliest_ms >= at_ms - min(days, rule.look_back_days or days) * DAY_MS
+        territory = one.manifest.provisions.territory
+        assert territory is None or terms.withholding.within == territory.areas
+        for limit in (one.manifest.fields.redaction, rule.redaction):
+            assert terms.redaction.narrowed_by(limit) == terms.redaction
     assert terms.redaction == terms.redaction.without_leaks()
 
 
 @many
 @given(data=st.data())
 def test_what_the_broker_refuses_the_owner_refuses(world, data):
-    agreement, at_ms = data.draw(agreements(world)), data.draw(moments)
-    query = data.draw(queries(world, agreement, at_ms))
-    broker = ask(world, query, agreement, None, at_ms)
-    owner = ask(world, query, agreement, policy_of(data.draw(st.none() | rules)), at_ms)
+    agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
+    query, via = data.draw(queries(world, agreement, at_ms)), data.draw(vias)
+    broker = ask(world, query, agreement, None, at_ms, via=via)
+    policy = policy_of(data.draw(st.none() | rules))
+    owner = ask(world, query, agreement, policy, at_ms, via=via)
     if not broker.allowed:
         assert (owner.code, owner.section) == (broker.code, broker.section)
     if owner.allowed:
         assert broker.allowed
+        # And whoever does not know which broker it was refuses no more than who does.
+        assert ask(world, query, agreement, None, at_ms).allowed
 
 
 @many
 @given(data=st.data())
 def test_a_narrower_query_stays_allowed(world, data):
-    agreement, at_ms = data.draw(agreements(world)), data.draw(moments)
+    agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
     policy = policy_of(data.draw(rules))
     before = ask(world, query, agreement, policy, at_ms)
@@ -232,19 +410,25 @@ def test_a_narrower_query_stays_allowed(world, data):
 @many
 @given(data=st.data())
 def test_a_stricter_rule_never_allows_more(world, data):
-    agreement, at_ms = data.draw(agreements(world)), data.draw(moments)
+    agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
     rule, other = data.draw(rules), data.draw(rules)
+
+    def meet(one, two):
+        return two if one is None else one & (one if two is None else two)
+
+    both = {None: 0, ApprovalKind.SUPERVISOR: 1, ApprovalKind.COURT: 2}
     stricter = PartnerRule(
         "city",
-        other.purposes
-        if rule.purposes is None
-        else rule.purposes & (other.purposes or rule.purposes),
-        other.kinds if rule.kinds is None else rule.kinds & (other.kinds or rule.kinds),
+        meet(rule.purposes, other.purposes),
+        meet(rule.kinds, other.kinds),
         min(rule.look_back_days or 9999, other.look_back_days or 9999),
         min(rule.row_limit or 9999, other.row_limit or 9999),
         min(rule.plates_per_query or 9999, other.plates_per_query or 9999),
         rule.redaction.narrowed_by(other.redaction),
+        hot_list_texts=meet(rule.hot_list_texts, other.hot_list_texts),
+        export=max(rule.export, other.export, key=list(Export).index),
+        approval=max(rule.approval, other.approval, key=both.__getitem__),
     )
     strict = ask(world, query, agreement, policy_of(stricter), at_ms)
     if strict.allowed:
@@ -252,6 +436,9 @@ def test_a_stricter_rule_never_allows_more(world, data):
         assert wide.allowed
         assert strict.terms.max_rows <= wide.terms.max_rows
         assert strict.terms.earliest_ms >= wide.terms.earliest_ms
+        for name in HOT_LIST_TEXTS:
+            if wide.terms.hot_lists and not getattr(wide.terms.hot_lists, name):
+                assert not getattr(strict.terms.hot_lists, name)
 
 
 @many
