@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import structlog
 
-from accord.agreements.differences import Effect
 from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Permissions, permissions
+from accord.agreements.widths import Effect
 from accord.clock import Clock
 from node.permission_history import PermissionHistory
 from node.sources import Sources

@@ -8,9 +8,10 @@ instrument, the policy, an agency's file, or the day.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from accord.agreements.differences import Effect, field_changes
+from accord.agreements.differences import field_changes
 from accord.agreements.permissions import Grant, Ground, Permissions
 from accord.agreements.provisions import Export
+from accord.agreements.widths import Effect
 from accord.model import Kind
 
 _Key = tuple[str, str, Kind, str]

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agreements.chain import with_replacements
-from accord.agreements.differences import Effect
 from accord.agreements.effects import Flaw
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
 from accord.agreements.law.packs import built_in_law
@@ -16,6 +15,7 @@ from accord.agreements.permission_changes import shifts
 from accord.agreements.permissions import permissions
 from accord.agreements.policy import parse_policy
 from accord.agreements.stand_ins import STAND_INS, stand_in
+from accord.agreements.widths import Effect
 from accord.errors import Code
 from accord.model import Kind, Purpose
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, POLICY

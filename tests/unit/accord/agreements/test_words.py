@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.agreements.differences import Change, Effect, differences
+from accord.agreements.differences import Change, differences
 from accord.agreements.manifest import State
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.questions import QUESTIONS
 from accord.agreements.templates import MOA_QUESTIONS
+from accord.agreements.widths import Effect
 from accord.agreements.words import clauses
 
 
@@ -119,12 +120,31 @@ BOTH = "city, harbor"
          "own policy", "IV"),
         (("[eligibility]", 'prohibited = ["hit-and-run"]\n[eligibility]'), BOTH, Effect.LOSES,
          "under no agreement about hit-and-run", "II.A"),
-        (("length_years = 3", "length_years = 2"), "every party", Effect.CHANGES,
+        (("length_years = 3", "length_years = 2"), "every party", Effect.LOSES,
          "2 years from", "V"),
         (("revision = 1", f'revision = 2\nreplaces = "sha256:{"0" * 64}"'), "every party",
          Effect.CHANGES, "not the text compared here", "VIII"),
         (('time_zone = "America/Los_Angeles"', 'time_zone = "UTC"'), "every party",
          Effect.CHANGES, "time zone: UTC", ""),
+        (('approval = "none"', 'approval = "supervisor"'), BOTH, Effect.LOSES,
+         "a supervisor's or a court's written approval", "II.A"),
+        (('reason = "required"', 'reason = "required"\nroles = ["sergeant"]'), BOTH, Effect.LOSES,
+         "with the role sergeant", "II.A"),
+        (("[limits]", '[purposes.offences]\nstolen-vehicle = ["robbery"]\n[limits]'), BOTH,
+         Effect.LOSES, "classes of offences", "II.A"),
+        (("row_limit = 500", "row_limit = 500\nagency_per_day = 9"), BOTH, Effect.LOSES,
+         "9 queries of an agency a day", "II.B"),
+        (("[execution]", '[export]\nsection = "II.A"\nallowed = "never"\n[execution]'),
+         "every party", Effect.LOSES, "Export: No answer may leave", "II.A"),
+        (("[execution]", '[requesters]\nsection = "II.A"\nkinds = ["police"]\n[execution]'),
+         "every party", Effect.LOSES, "Only agencies of the kinds police", "II.A"),
+        (("[execution]", '[territory]\nsection = "II.A"\nareas = [{south = 1.0, west = 1.0, '
+          "north = 2.0, east = 2.0}]\n[execution]"), "every party", Effect.LOSES,
+         "Only reads made inside", "II.A"),
+        (('holidays = "US-CA"', 'holidays = "US"'), "every party", Effect.CHANGES,
+         "(holidays: US)", "VII.A"),
+        (('section = "II.B"\nlook_back', 'section = "II.A"\nlook_back'), "every party",
+         Effect.CHANGES, "the rule [limits] now comes from II.A, before: II.B", "II.A"),
         (('contact = "alpr@city.example"', 'contact = "x@city.example"'), "city",
          Effect.CHANGES, "contact: x@city.example", ""),
     ],
@@ -134,6 +154,45 @@ def test_each_change_says_who_gains_or_loses(world, change, who, effect, words, 
     (found,) = differences(world.manifest(), reworded(world, change))
     assert (found.who, found.effect, found.section) == (who, effect, section)
     assert words in found.text
+    turned = {Effect.GAINS: Effect.LOSES, Effect.LOSES: Effect.GAINS}
+    (back,) = differences(reworded(world, change), world.manifest())
+    assert back.effect is turned.get(effect, effect)
+
+
+BOX = (
+    '[territory]\nsection = "II.A"\n'
+    "areas = [{{south = 1.0, west = {}, north = 2.0, east = {}}}]\n[execution]"
+)
+LISTS = '[hot_lists]\nsection = "III"\nshared = ["{}"]\nmax_age_hours = {}\n[execution]'
+APPROVED = 'approval = "{}"\napproval_beyond_days = {}'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "form", "effect"),
+    [
+        ((1.0, 2.0), (1.0, 1.5), ("[execution]", BOX), Effect.LOSES),
+        ((1.0, 2.0), (1.5, 3.0), ("[execution]", BOX), Effect.CHANGES),
+        (("list", 9), ("list", 8), ("[execution]", LISTS), Effect.LOSES),
+        (("list", 9), ("source", 8), ("[execution]", LISTS), Effect.CHANGES),
+        (("supervisor", 9), ("court", 9), ('approval = "none"', APPROVED), Effect.LOSES),
+        (("supervisor", 9), ("court", 90), ('approval = "none"', APPROVED), Effect.CHANGES),
+        ((5,), (9,), ("row_limit = 500", "row_limit = 500\nagency_per_day = {}"), Effect.GAINS),
+        (("never",), ("case-number",),
+         ("[execution]", '[export]\nsection = "V"\nallowed = "{}"\n[execution]'), Effect.GAINS),
+        (("police",), ("sheriff",),
+         ("[execution]", '[requesters]\nsection = "V"\nkinds = ["{}"]\n[execution]'),
+         Effect.CHANGES),
+    ],
+)  # fmt: skip
+def test_a_rule_inside_another_is_a_loss_and_neither_inside_is_a_change(
+    world, old, new, form, effect
+):
+    before, after = (reworded(world, (form[0], form[1].format(*one))) for one in (old, new))
+    (found,) = differences(before, after)
+    assert found.effect is effect
+    turned = {Effect.GAINS: Effect.LOSES, Effect.LOSES: Effect.GAINS}
+    (back,) = differences(after, before)
+    assert back.effect is turned.get(effect, effect)
 
 
 @pytest.mark.parametrize(
