@@ -370,6 +370,31 @@ def test_what_is_allowed_lies_inside_agreement_policy_and_law(world, data):
     agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
     rule, via = data.draw(rules), data.draw(vias)
+    for one, by in ((query, via), *((spoiled, via) for spoiled in spoils(query)), (query, "other")):
+        holds_where_allowed(world, one, agreement, rule, at_ms, by)
+
+
+def spoils(query):
+    """Return the query without one thing that a text may ask for, each in its turn."""
+    officer = query.credential
+    old = Approval(ApprovalKind.COURT, "a", "1", "2020-01-01")
+    yield replace(query, offence="")
+    yield replace(query, approval=None)
+    yield replace(query, approval=Approval(ApprovalKind.SUPERVISOR, "a", "1", officer.trained_on))
+    yield replace(query, approval=old)
+    yield replace(query, export=True)
+    yield replace(query, export=True, case_number="")
+    yield replace(query, reason="")
+    yield replace(query, attestations=())
+    yield replace(query, purpose="wanted-person")
+    yield replace(query, selector=HotListPlate("7ABC123"))
+    yield replace(query, row_limit=1000)
+    yield replace(query, window=replace(query.window, from_ms=query.window.to_ms - 31 * DAY_MS))
+    for changes in ({"course": ""}, {"role": "x"}, {"employment": "contractor"}):
+        yield replace(query, credential=replace(officer, **changes))
+
+
+def holds_where_allowed(world, query, agreement, rule, at_ms, via):
     decision = ask(world, query, agreement, policy_of(rule), at_ms, via=via)
     if not decision.allowed:
         assert decision.code is not None
