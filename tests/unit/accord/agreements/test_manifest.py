@@ -61,6 +61,12 @@ def test_one_way_gives_one_pair(world):
 # What a hand may do to the file: (old, new, start of the line meant, what to say).
 SLIPS = [
     (
+        'id = "city-harbor"',
+        'id = "City Harbor"',
+        "id",
+        "use lower-case letters, digits and hyphens",
+    ),
+    (
         "revision = 1",
         'revision = "1"',
         "revision",
