@@ -297,7 +297,7 @@ async def test_a_broker_takes_files_of_the_callers_agency_only(tmp_path: Path) -
 
         name, own = "instruments/harbor-1.json", "heads/city.json"
         assert await carry("exchange", name, suspension(files)) == "PERMISSION_DENIED"
-        city_head = head(files, 5, party="city", named=(b"not delivered yet",))
+        city_head = head(files, 5, party="city", named=(suspension(files),))
         assert await carry("county", own, city_head) == "PERMISSION_DENIED"
         assert await carry("harbor", own, city_head) == "UNAVAILABLE"
         assert await carry("exchange", own, city_head) == "OK"
@@ -395,11 +395,11 @@ async def test_what_a_broker_lost_is_there_again_with_the_next_head(tmp_path: Pa
         await federation.start_broker()
         there, own = (folder(files, who) / "instruments" for who in ("exchange", "harbor"))
         put(own / "harbor-1.json", suspension(files))
-        await until((there / "harbor-1.json").exists, 40)
+        await until((there / "harbor-1.json").exists)
         (there / "harbor-1.json").unlink()
         put(own / "harbor-2.json", suspension(files, 2))
-        await until((there / "harbor-2.json").exists, 40)
-        await until((there / "harbor-1.json").exists, 40)
+        await until((there / "harbor-2.json").exists)
+        await until((there / "harbor-1.json").exists)
 
 
 class Freezing(LyingBroker):

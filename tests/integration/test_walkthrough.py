@@ -67,7 +67,7 @@ def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     assert out.count("\nYes.\n") == 2
     assert "\nNo: The agreement does not hold the purpose hit-and-run" in out
     assert "no signature was looked at" in (tmp_path / "to-read.html").read_text()
-    assert "leaves less than 30 days after" in leaving
+    assert "leaves less than 30 days of notice" in leaving
     for key in ("scope.opt_in", "joinder.admitted_by", "withdrawal.counted_from"):
         assert f"UNDECIDED: {key} (" in out
     assert "harbor has not opted in to county" in out

@@ -128,8 +128,9 @@ async def test_a_folder_that_can_not_be_read_lets_nobody_in(house: House) -> Non
         assert await status_of(warm) == "OK"
         (house.files.folder("city") / "federation").rename(house.files.base / "away")
         house.node.context.sources.refresh()
-        assert await status_of(warm) == "UNAUTHENTICATED"
-        assert await node.call(house.client()) == "UNAUTHENTICATED"
+        # Nobody is known while it lasts, and the caller is told that it is the node's own trouble.
+        assert await status_of(warm) == "UNAVAILABLE"
+        assert await node.call(house.client()) == "UNAVAILABLE"
         (house.files.base / "away").rename(house.files.folder("city") / "federation")
         house.node.context.sources.refresh()
         assert await status_of(warm) == "OK"
