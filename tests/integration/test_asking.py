@@ -50,7 +50,8 @@ async def test_more_agencies_than_one_call_takes(
     assert len(result.reads) == 8
     assert result.warnings == ()
     assert federation.broker is not None
-    kinds = [entry.kind for entry in federation.broker.audit.entries()]
+    # What the nodes deliver to each other meanwhile stands there too.
+    kinds = [e.kind for e in federation.broker.audit.entries() if e.kind != "delivery"]
     assert sorted(kinds) == ["forward", "forward", "outcome", "outcome", "start"]
 
 

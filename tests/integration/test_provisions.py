@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,8 @@ async def test_a_supervisor_approves_and_nobody_else(tmp_path: Path) -> None:
     files.add_agreement("city-harbor", ("city", "harbor"), approval="supervisor")
     files.build()
     async with running(files) as built:
-        good = Approval(ApprovalKind.SUPERVISOR, "O-9", "A-17", "2026-09-20")
+        lately = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
+        good = Approval(ApprovalKind.SUPERVISOR, "O-9", "A-17", lately)
         assert (await outcome(built, approval=good)).signed
         assert (await outcome(built)).code == Code.APPROVAL_REQUIRED
         for bad in (replace(good, by="O-1"), replace(good, by="nobody")):

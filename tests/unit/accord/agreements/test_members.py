@@ -538,10 +538,12 @@ def test_a_pair_is_ordered_and_of_two(world):
     assert effective(agreement, "hub", "county", NOW_MS).standing is Standing.NOT_A_PARTY
 
 
-def test_an_opt_out_of_the_same_moment_counts():
-    def made(kind, at_ms):
-        return Instrument("harbor", 1, kind, "n", "c", at_ms, Details(partner="city"))
+@pytest.mark.parametrize("at_ms", [4, 5, 6])
+def test_of_two_choices_the_later_number_counts_at_whatever_moment(at_ms):
+    def made(kind, number, at_ms):
+        return Instrument("harbor", number, kind, "n", "c", at_ms, Details(partner="city"))
 
-    opted_in = made(InstrumentKind.OPT_IN, 5)
-    assert has_opted_in([opted_in, made(InstrumentKind.OPT_OUT, 4)], "harbor", "city", 9)
-    assert not has_opted_in([opted_in, made(InstrumentKind.OPT_OUT, 5)], "harbor", "city", 9)
+    taken_back = [made(InstrumentKind.OPT_IN, 1, 5), made(InstrumentKind.OPT_OUT, 2, at_ms)]
+    assert not has_opted_in(taken_back, "harbor", "city", 9)
+    picked = [made(InstrumentKind.OPT_OUT, 1, at_ms), made(InstrumentKind.OPT_IN, 2, 5)]
+    assert has_opted_in(picked, "harbor", "city", 9)
