@@ -19,6 +19,7 @@ from accord.agencies import Agency, read_plain
 from accord.agreements import counterparts, heads, instrument_payload, instruments
 from accord.agreements.acknowledgements import Received
 from accord.agreements.effective import Agreement
+from accord.agreements.members import admitted_roots
 from accord.durable import create_file, replace_file
 from accord.envelope_json import from_json
 from accord.errors import AccordError, Code, InputError, Refused, Unverified
@@ -117,7 +118,9 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
     if agreement is None:
         raise Refused(Code.NO_AGREEMENT, text="This agreement is not held here.")
     agency = federation.agencies.get(party)
-    if party not in agreement.parties or agency is None:
+    # Who is admitted is a party only once it has acceded, which is such a file.
+    admitted = admitted_roots(agreement.manifest, agreement.instruments)
+    if agency is None or (party not in agreement.parties and admitted.get(party) != agency.root):
         raise Refused(Code.NODE_UNKNOWN, text="Not a file of a party that is known here.")
     if folder == "heads" and agreement.manifest.heads is None:
         raise Refused(Code.BAD_QUERY, text="This agreement demands no heads.")

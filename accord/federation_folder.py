@@ -118,6 +118,9 @@ class _Loader:
         self._serving = serving
         self._roots = roots
         self._pins = pins
+        self._seen: dict[bytes, set[str]] = {}
+        for digest, party in (*pins.instruments, *pins.heads):
+            self._seen.setdefault(digest, set()).add(party)
         self._problems: dict[Problem, None] = {}
         self._agencies: dict[str, Agency] = {}
         self._joining: dict[Path, Mapping[str, str]] = {}
@@ -265,7 +268,7 @@ class _Loader:
     def _load_joiners(
         self, present: set[str], counting: Mapping[Path, Manifest], named_by_texts: Set[str]
     ) -> set[str]:
-        """Apply rule 7: load the agencies that members admit, until there are no more.
+        """Apply rule 8: load the agencies that members admit, until there are no more.
 
         Returns their ids. No admission replaces a root that is pinned here, or
         that a text names.
@@ -366,6 +369,14 @@ class _Loader:
                 )
         if manifest.digest in self._twice:
             found.flaws += (Flaw("its text lies in two folders"),)
+        for party in sorted(self._seen.get(manifest.digest, set()) - found.last.keys()):
+            # A suspension of a member does not go with the admission by which it joined.
+            found.lacks(
+                party,
+                f"{path}: files of {party} were seen before, and what admitted it is gone, or "
+                "can't be verified, or is contradicted; put back what was there",
+                lost=True,
+            )
         heads = self._heads(path, manifest, admitted)
         for party in found.last:
             named = self._pins.named.get((manifest.digest, party), ())

@@ -210,14 +210,17 @@ class Outbox:
 
     async def _through(self, endpoint: Endpoint, parcel: Parcel) -> None:
         node, file = self._node, parcel.file
-        cas = node.federation.agencies[endpoint.spiffe.agency].cas
+        agencies = node.federation.agencies
+        receiver = agencies.get(parcel.to)
+        if receiver is None:
+            raise Unreachable(f"no valid agency.toml of {parcel.to} is held here")
+        cas = agencies[endpoint.spiffe.agency].cas
         stub = broker_pb2_grpc.BrokerStub(self._pool.get(endpoint, cas))
         request = delivery_pb2.DeliverRequest(to=parcel.to, file=file_to_wire(file))
         response = await stub.Deliver(request, timeout=DEADLINE_S)
         at_ms, signed = node.clock.now_ms(), None
         if not self._is_operator(parcel.to):
             signed = envelope_from_wire(response.acknowledgement)
-            receiver = node.federation.agencies[parcel.to]
             at_ms = verify_acknowledgement(signed, file.received, receiver)
         if not file.is_head:
             await node.record("acknowledged", delivery_fields(file, parcel.to, endpoint.spiffe))

@@ -50,6 +50,11 @@ class _WatchedFile(Generic[T]):
         with self._lock:
             return self._refresh()
 
+    def forget(self) -> None:
+        """Parse the file again at the next refresh: what it was verified with may have changed."""
+        with self._lock:
+            self._stamp = None
+
     def _refresh(self) -> bool:
         try:
             status = os.stat(self._path)
@@ -171,6 +176,9 @@ class Sources:
             self._told = True
             for problem in self._watch.current.problems:
                 log.warning("left out of the federation", problem=str(problem))
+        if changed:
+            # It is signed with a key of our agency.toml, which may be another now.
+            self._roster.forget()
         # What can't be used is tried again: it may only not have been read.
         if changed or self._law is None:
             self._read_law()

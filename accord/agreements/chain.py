@@ -184,11 +184,13 @@ def with_replacements(
 ) -> tuple[Agreement, ...]:
     """Return the agreements, each marked with when a later text, one of ``by``, replaced it.
 
-    The later one comes with those that it replaced. So an older, wider text that was
-    signed too is worth nothing (attack A5).
+    The later one comes with those that it replaced, whether these count or not. So an
+    older, wider text that was signed too is worth nothing (attack A5).
     """
+    agreements = tuple(agreements)
     links = {a.manifest.digest: link_of(a.manifest) for a in by}
-    texts = {a.manifest.digest: a for a in by}
+    texts = {a.manifest.digest: a for a in (*agreements, *by)}
+    every_link = {digest: link_of(a.manifest) for digest, a in texts.items()}
     replaced: dict[bytes, int] = {}
     for agreement in by:
         commences_ms = agreement.term.commences_ms
@@ -198,7 +200,7 @@ def with_replacements(
     marked = []
     for one in agreements:
         digest = one.manifest.digest
-        older = tuple(texts[old] for old in before(digest, links) if old in texts)
+        older = tuple(texts[old] for old in before(digest, every_link) if old in texts)
         if older or digest in replaced:
             one = replace(one, replaced_ms=replaced.get(digest, one.replaced_ms), before=older)
         marked.append(one)

@@ -299,7 +299,7 @@ def _not_in_force(standing: Standing, agreement: Agreement, contact: str) -> Dec
 
 
 def _policy(query: Query, effective: Effective, policy: Policy, at_ms: int) -> Decision:
-    """Step 6: the owner's policy narrows. What it says is the owner's own affair."""
+    """Step 7: the owner's policy narrows. What it says is the owner's own affair."""
     manifest = effective.agreement.manifest
     rule = policy.partners.get(query.requesting_agency)
     detail = policy_detail(query, manifest, policy)

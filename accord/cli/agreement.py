@@ -159,7 +159,7 @@ def sign(
     now_ms, private = SystemClock().now_ms(), PrivateKey.load(key)
     data = sign_counterpart(manifest, party, signer, capacity, now_ms, private)
     around = federation or _around(file)
-    if around is not None:
+    if around is not None and (around / "agencies" / party).exists():
         root = party_root(manifest, party)
         check_counsel(load_agency(around / "agencies" / party, root=root), private, key)
     path = out if out is not None else file.parent / "counterparts" / f"{party}.json"

@@ -410,6 +410,17 @@ def test_an_amended_text_goes_on_needing_heads_of_the_one_before(folder, pins, a
     assert between(new, watch.current) is Standing.SUSPENDED
 
 
+def test_a_text_before_needs_heads_though_it_counts_no_more(folder, pins, amended):
+    """Whoever takes a counterpart of the old text away does not take the demand away."""
+    old, new = amended
+    (old / "heads" / "harbor.json").unlink()
+    watch = FederationWatch(folder.path, OWN, Pins.open(pins))
+    assert between(new, watch.current) is Standing.HEAD_STALE
+    (old / "counterparts" / "city.json").unlink()
+    watch.refresh()
+    assert between(new, watch.current) is Standing.HEAD_STALE
+
+
 def test_a_text_that_gives_heads_up_or_another_root_needs_none_of_before(folder, pins):
     old = folder.agreement("one", "city", "harbor", id="ours", head_hours=24)
     without = folder.agreement(

@@ -15,7 +15,7 @@ from accord.testing import FederationSimulator
 from node.acknowledged import Acknowledged
 from node.config import load_config
 from node.head_keeper import HeadKeeper
-from node.outbox import Outbox
+from node.outbox import Outbox, Unreachable
 from node.sources import Sources
 
 NAMES = ("a", "b", "c", "d")
@@ -164,3 +164,13 @@ async def test_what_another_says_is_logged_in_part(place, capsys):
     assert "DEADLINE_EXCEEDED" in said
     assert "x" * 1000 not in said
     await box.close()
+
+
+async def test_a_receiver_that_is_not_known_now_is_tried_again_later(place):
+    """Its agency.toml may be damaged: nothing is sent, and no task dies of it."""
+    outbox = Outbox(place.node, None, Acknowledged(place.data))
+    place.agencies = {"city": place.sources.federation.agencies["city"]}
+    endpoint = next(iter(place.sources.federation.agencies["exchange"].endpoints))
+    parcel = outbox._packed(place.sources.federation)["harbor"][0]
+    with pytest.raises(Unreachable, match=r"no valid agency\.toml of harbor"):
+        await outbox._through(endpoint, parcel)

@@ -6,7 +6,10 @@ import threading
 import pytest
 
 from accord import pins
+from accord.agency_files import republish
 from accord.clock import SystemClock
+from accord.identity import KeyRole
+from accord.keys import PrivateKey
 from accord.testing import FederationSimulator
 from node import sources as module
 from node.config import load_config
@@ -14,14 +17,48 @@ from node.sources import Sources
 
 
 @pytest.fixture
-def place(tmp_path):
+def files(tmp_path):
     files = FederationSimulator(tmp_path, SystemClock())
     files.add_operator("exchange", "Exchange", "127.0.0.1:1")
     for name in ("city", "harbor"):
         files.add_agency(name, name.title(), "police", "127.0.0.1:1")
     files.add_agreement("city-harbor", ("city", "harbor"), head_hours=24)
     files.build()
+    return files
+
+
+@pytest.fixture
+def place(files):
     return load_config(files.folder("city") / "node.toml")
+
+
+def test_the_roster_is_believed_only_as_long_as_the_key_that_signed_it(place, files):
+    config = place
+    sources = Sources(
+        config.agency, config.federation, config.roots, config.policy, config.roster, config.data
+    )
+    sources.refresh()
+    assert sources.roster is not None
+    member = files.members["city"]
+    key = member.files.key(KeyRole.PERSONNEL)
+    key.unlink()
+    PrivateKey.generate().save(key)
+    republish(member.files, files.clock.now_ms())
+    files.distribute()
+    sources.refresh()
+    assert sources.roster is None
+    files.publish_roster("city", 2)
+    sources.refresh()
+    assert sources.roster is not None
+    own = config.federation / "agencies" / "city" / "agency.toml"
+    good = own.read_bytes()
+    own.write_bytes(b"x")
+    files.publish_roster("city", 3)
+    sources.refresh()
+    assert sources.roster is None
+    own.write_bytes(good)
+    sources.refresh()
+    assert sources.roster is not None
 
 
 class Held:
