@@ -65,7 +65,10 @@ def purge(
         report = purge_due(store, photos, days, SystemClock().now_ms(), dry_run=dry_run)
     said = "would go" if dry_run else "are gone"
     counts = f"{report.reads} reads, {report.photos} photos, {report.entries} hot-list entries"
-    typer.echo(f"{counts}, {report.hits} hits {said}.")
+    counts += f", {report.hits} hits"
+    if report.letters:
+        counts += f", {report.letters} dead letters"
+    typer.echo(f"{counts} {said}.")
     if report.oldest is not None and report.newest is not None:
         typer.echo(f"Reads from {iso(report.oldest)} to {iso(report.newest)}.")
 

@@ -3,6 +3,8 @@
     accord-node ingest reads.csv --mapping mapping.toml     the same as: ingest file reads.csv
     zcat week.csv.gz | accord-node ingest - --format csv --mapping mapping.toml
     accord-node ingest formats
+    accord-node ingest dead                                 what was not taken: counts, reasons
+    accord-node ingest retry --source gate                  try that again
 
 A file that is named like one of the commands is written with its folder, such
 as ``./formats``.
@@ -21,12 +23,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from accord.agreements.policy import parse_policy
-from accord.clock import to_ms
+from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
 from accord.hot_lists import HIT_NOTICE
 from node.config import NodeConfig, load_config
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
+from node.ingest.dead import DeadLetters, retry
 from node.ingest.formats import choose, formats, records
 from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport
@@ -66,22 +69,18 @@ def take_file(
         Path | None, typer.Option(help="Where photos' paths start; else beside the file.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write rows not taken here.")] = None,
+    origin: Annotated[
+        str, typer.Option("--source", help="What dead letters call this source.")
+    ] = "file",
 ) -> None:
     """Take reads in; every row is taken or has its reason in the report."""
     node = load_config(config)
-    settings = Settings(
-        mapping=load_mapping(mapping) if mapping else None,
-        photo_folder=photos or (None if source == "-" else Path(source).parent),
-        cameras=load_cameras(cameras) if cameras else MappingProxyType({}),
-        camera=camera,
-        at_ms=_moment(at) if at else None,
-        zone=zone_of(zone, "zone") if zone else None,
-        state=state_of(state, "state"),
-        keep_photos=keeps_photos(node),
-    )
+    folder = photos or (None if source == "-" else Path(source).parent)
+    settings = _settings(node, mapping, cameras, camera, zone, state, at, folder)
     with ExitStack() as stack:
         chosen, stream = choose(form, _open_source(source, stack))
         store, kept = stack.enter_context(opened(node))
+        letters = DeadLetters(store, origin, chosen.name, SystemClock())
         columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
         console = Console(stderr=True)
         with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -91,8 +90,12 @@ def take_file(
                 store,
                 kept,
                 lambda seen: bar.update(task, completed=seen),
+                refused=letters.keep,
             )
+        letters.flush()
     print_report(account)
+    if letters.lost:
+        typer.echo(f"  noted: no room among the dead letters: {letters.lost}")
     if report is not None:
         account.write_rejected(report)
 
@@ -117,6 +120,66 @@ def keeps_photos(node: NodeConfig) -> bool:
     except OSError as error:
         raise InputError(node.policy, f"can't be read ({error.strerror})") from None
     return policy.retention.photos_days > 0
+
+
+@app.command("dead")
+def list_dead(config: Config = DEFAULT) -> None:
+    """Count the records that were not taken, by source, format and reason."""
+    with opened(load_config(config)) as (store, _):
+        found = store.dead_counts()
+    if not found:
+        typer.echo("No dead letters.")
+    for one in found:
+        since = iso(one.oldest_ms)
+        typer.echo(f"{one.letters} of {one.source} ({one.format}) since {since}: {one.reason}")
+
+
+@app.command("retry")
+def retry_dead(
+    config: Config = DEFAULT,
+    origin: Annotated[str, typer.Option("--source", help="Only of this source.")] = "",
+    form: Annotated[str, typer.Option("--format", help="Only of this format.")] = "",
+    mapping: Annotated[Path | None, typer.Option(help="What each field is (TOML).")] = None,
+    cameras: Annotated[Path | None, typer.Option(help="The camera table (TOML).")] = None,
+    camera: Annotated[str, typer.Option(help="Camera of records that name none.")] = "",
+    zone: Annotated[str, typer.Option(help="Zone of local times, if no other is set.")] = "",
+    state: Annotated[str, typer.Option(help="State of reads that tell none.")] = "",
+    at: Annotated[str, typer.Option(help="Time, with zone, of records without one.")] = "",
+    photos: Annotated[Path | None, typer.Option(help="Where photos' paths start.")] = None,
+) -> None:
+    """Try dead letters again; what is taken now leaves them.
+
+    The options count for letters of ingest file: a source of node.toml has its own.
+    """
+    node = load_config(config)
+    given = _settings(node, mapping, cameras, camera, zone, state, at, photos)
+    with opened(node) as (store, kept):
+        done = retry(store, kept, lambda _: given, source=origin, form=form)
+    stay = done.letters - done.gone
+    typer.echo(f"{done.letters} dead letters: {done.gone} gone, {stay} stay.")
+    print_report(done.report)
+
+
+def _settings(
+    node: NodeConfig,
+    mapping: Path | None,
+    cameras: Path | None,
+    camera: str,
+    zone: str,
+    state: str,
+    at: str,
+    photos: Path | None,
+) -> Settings:
+    return Settings(
+        mapping=load_mapping(mapping) if mapping else None,
+        photo_folder=photos,
+        cameras=load_cameras(cameras) if cameras else MappingProxyType({}),
+        camera=camera,
+        at_ms=_moment(at) if at else None,
+        zone=zone_of(zone, "zone") if zone else None,
+        state=state_of(state, "state"),
+        keep_photos=keeps_photos(node),
+    )
 
 
 def _moment(text: str) -> int:

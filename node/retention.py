@@ -5,7 +5,8 @@ that moment no query sees it; the purge that follows removes its bytes: rows
 are overwritten with zeros (``secure_delete``), the database is written anew
 and its journal emptied, a plate that no read has any longer leaves the list of
 plates, and photos are unlinked. A hit on a hot list goes with its read, or
-before it where the policy says so.
+before it where the policy says so. A record that was not taken goes as a read
+that was captured when it arrived.
 """
 
 from collections.abc import Callable
@@ -62,6 +63,7 @@ class PurgeReport:
     hits: int
     oldest: int | None
     newest: int | None
+    letters: int
 
 
 def due(kind: DataKind, captured_ms: int, days: RetentionDays) -> int:
@@ -93,7 +95,8 @@ def purge(
     hits_ms = earliest(DataKind.HITS, days, now_ms)
     found = store.due(reads_ms, photos_ms, entries_ms, hits_ms)
     report = PurgeReport(
-        found.reads, found.photos, found.entries, found.hits, found.oldest_ms, found.newest_ms
+        found.reads, found.photos, found.entries, found.hits, found.oldest_ms, found.newest_ms,
+        found.letters,
     )
     if dry_run:
         return report
@@ -101,6 +104,7 @@ def purge(
     _repeat(lambda: store.delete_reads(reads_ms, _BATCH, photos.unlink))
     store.hot_lists.delete_hits(hits_ms)
     store.hot_lists.delete_published(entries_ms)
+    store.delete_dead(reads_ms)
     _unlink_orphans(store, photos, now_ms - DAY_MS)
     store.settle(now_ms)
     return report

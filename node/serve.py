@@ -258,12 +258,13 @@ async def purge_and_record(context: Context) -> None:
     report = await asyncio.to_thread(
         purge, context.store, context.photos, days, now_ms, dry_run=False
     )
-    if report.reads or report.photos or report.entries or report.hits:
+    if report.reads or report.photos or report.entries or report.hits or report.letters:
         counts = {
             "reads": str(report.reads),
             "photos": str(report.photos),
             "entries": str(report.entries),
             "hits": str(report.hits),
+            "letters": str(report.letters),
         }
         await context.audit.append(Record("purge", {"agency": context.agency, **counts}))
         log.info("purged", **counts)

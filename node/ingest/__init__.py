@@ -19,12 +19,14 @@ def ingest(
     progress: Callable[[int], None] = lambda _: None,
     *,
     bands: Mapping[str, Bands] | None = None,
+    refused: Callable[[Rejected], None] = lambda _: None,
 ) -> IngestReport:
     """Store reads in batches; account for every record. Idempotent.
 
     ``progress`` is told how many records were seen so far. With ``bands``
     (camera to overlay bands, "*" for the rest) the masked copy of each photo
-    is made now, so that no query has to wait for it.
+    is made now, so that no query has to wait for it. ``refused`` is given each
+    record that is not taken, with its content, which the report has not.
 
     Raises:
         Refused: the store can't be written; what was stored stays stored.
@@ -34,6 +36,7 @@ def ingest(
     for record in records:
         match record:
             case Rejected():
+                refused(record)
                 report.rejected.append(replace(record, content=b""))
             case Passed():
                 report.passed[record.what] += 1

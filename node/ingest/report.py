@@ -79,6 +79,14 @@ class IngestReport:
         """Rows of the input."""
         return self.taken + self.duplicates + len(self.rejected) + self.passed.total()
 
+    def add(self, other: "IngestReport") -> None:
+        """Count another account's records in this one."""
+        self.taken += other.taken
+        self.duplicates += other.duplicates
+        self.passed.update(other.passed)
+        self.notes.update(other.notes)
+        self.rejected += other.rejected
+
     def write_rejected(self, path: Path) -> None:
         """Write row and reason of what was not taken to a new file, mode 0600.
 

@@ -17,7 +17,7 @@ The rules that every store keeps:
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from accord.agreements.provisions import HotListRule
@@ -120,6 +120,33 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was not taken. ``reason`` holds no plate, ``content`` does.
+
+    ``content`` is a document of ``format`` by itself; ``arrived_ms`` is UTC;
+    ``letter_id`` is the store's own number, 0 before it is kept.
+    """
+
+    source: str
+    format: str
+    reason: str
+    arrived_ms: int
+    content: bytes = field(repr=False)
+    letter_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCount:
+    """How many dead letters there are of one source, format and reason."""
+
+    source: str
+    format: str
+    reason: str
+    letters: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What is due for deletion; times in ms UTC of the reads, None without any."""
 
@@ -129,6 +156,7 @@ class Due:
     hits: int
     oldest_ms: int | None
     newest_ms: int | None
+    letters: int = 0
 
 
 class Listed(NamedTuple):
@@ -307,6 +335,27 @@ class ReadStore(Protocol):
 
     def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """Take the photos from up to ``batch`` reads captured before; return how many."""
+
+    def add_dead(self, letters: Sequence[DeadLetter]) -> int:
+        """Keep records that were not taken, each once; return how many found no room."""
+
+    def dead(self, after: int, source: str, form: str, limit: int) -> list[DeadLetter]:
+        """Return dead letters with numbers above ``after``; "" is any source or format."""
+
+    def dead_counts(self) -> tuple[DeadCount, ...]:
+        """Count dead letters by source, format and reason."""
+
+    def remove_dead(self, letter_ids: Sequence[int]) -> None:
+        """Remove dead letters by number."""
+
+    def delete_dead(self, before_ms: int) -> int:
+        """Delete dead letters that arrived before; return how many."""
+
+    def mark(self, source: str) -> str:
+        """Return how far a followed source was read, as :meth:`set_mark` kept it; "" at first."""
+
+    def set_mark(self, source: str, mark: str) -> None:
+        """Keep how far a followed source was read."""
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""

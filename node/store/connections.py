@@ -55,7 +55,8 @@ class Bounded:
         try:
             for pragma in (
                 "journal_mode=WAL",
-                "synchronous=NORMAL",
+                # A source is told that its reads are kept, and forgets them.
+                "synchronous=FULL",
                 "secure_delete=ON",
                 "foreign_keys=ON",
                 # Sorting must not spill plates into the system's temp folder.

@@ -179,3 +179,27 @@ def _hits(db: Database) -> None:
     )
     db.execute("CREATE INDEX hits_by_plate ON hits (listed_plate, captured_ms)")
     db.execute("CREATE INDEX hits_by_time ON hits (captured_ms)")
+
+
+@MIGRATIONS(name="006-dead-letters")
+def _dead_letters(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE dead_letters (
+            letter_id INTEGER PRIMARY KEY AUTOINCREMENT,
+            digest BLOB NOT NULL UNIQUE,
+            source TEXT NOT NULL,
+            format TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            arrived_ms INTEGER NOT NULL,
+            content BLOB NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX dead_letters_by_source ON dead_letters (source)")
+    db.execute("CREATE INDEX dead_letters_by_time ON dead_letters (arrived_ms)")
+    # How far each followed source was read.
+    db.execute(
+        "CREATE TABLE source_marks (source TEXT PRIMARY KEY, mark TEXT NOT NULL) "
+        "STRICT, WITHOUT ROWID"
+    )

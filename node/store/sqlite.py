@@ -14,12 +14,15 @@ from accord.clock import Clock, SystemClock
 from accord.errors import Code, InputError, Refused
 from accord.model import ExactPlate, Read, WildcardPlate
 from node import grid
+from node.store import dead
 from node.store.base import (
     MAX_WITHHELD_COUNT,
     Added,
     Cancelled,
     Counts,
     Cursor,
+    DeadCount,
+    DeadLetter,
     Due,
     Page,
     Search,
@@ -182,7 +185,8 @@ class SqliteStore:
         (hits,) = self._first(
             "SELECT count(*) FROM hits WHERE captured_ms < ?", max(hits_ms, reads_ms)
         )
-        return Due(reads, photos, entries, hits, oldest, newest)
+        (letters,) = self._first("SELECT count(*) FROM dead_letters WHERE arrived_ms < ?", reads_ms)
+        return Due(reads, photos, entries, hits, oldest, newest, letters)
 
     def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_reads`."""
@@ -218,6 +222,47 @@ class SqliteStore:
             )
             _unlink_unused(sql, (photo for _, photo in found), unlink)
         return len(found)
+
+    def add_dead(self, letters: Sequence[DeadLetter]) -> int:
+        """See :meth:`node.store.base.ReadStore.add_dead`."""
+        with self._connections.mine().writing() as sql:
+            return dead.add(sql, letters)
+
+    def dead(self, after: int, source: str, form: str, limit: int) -> list[DeadLetter]:
+        """See :meth:`node.store.base.ReadStore.dead`."""
+        with self._connections.mine().unbounded() as sql:
+            return dead.after(sql, after, source, form, limit)
+
+    def dead_counts(self) -> tuple[DeadCount, ...]:
+        """See :meth:`node.store.base.ReadStore.dead_counts`."""
+        with self._connections.mine().unbounded() as sql:
+            return dead.counts(sql)
+
+    def remove_dead(self, letter_ids: Sequence[int]) -> None:
+        """See :meth:`node.store.base.ReadStore.remove_dead`."""
+        with self._connections.mine().writing() as sql:
+            if dead.remove(sql, letter_ids):
+                sql.execute(_DELETED)
+
+    def delete_dead(self, before_ms: int) -> int:
+        """See :meth:`node.store.base.ReadStore.delete_dead`."""
+        with self._connections.mine().writing() as sql:
+            gone = dead.remove_before(sql, before_ms)
+            if gone:
+                sql.execute(_DELETED)
+        return gone
+
+    def mark(self, source: str) -> str:
+        """See :meth:`node.store.base.ReadStore.mark`."""
+        with self._connections.mine().unbounded() as sql:
+            text = "SELECT mark FROM source_marks WHERE source = ?"
+            row = sql.execute(text, (source,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def set_mark(self, source: str, mark: str) -> None:
+        """See :meth:`node.store.base.ReadStore.set_mark`."""
+        with self._connections.mine().writing() as sql:
+            sql.execute("INSERT OR REPLACE INTO source_marks VALUES (?, ?)", (source, mark))
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """See :meth:`node.store.base.ReadStore.in_use`."""

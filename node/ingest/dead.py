@@ -1,0 +1,124 @@
+"""Dead letters: records that were not taken wait in the store, and are tried again.
+
+A letter holds the record as it came, a plate in it, so it is shown and logged
+nowhere, and goes with the reads by the agency's retention. What is tried again
+goes through the same format; a letter leaves only after its reads are kept.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from accord.clock import Clock
+from accord.errors import InputError
+from node.ingest import ingest
+from node.ingest.formats import choose, records
+from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected
+from node.ingest.settings import Settings
+from node.photos import Photos
+from node.store.base import DeadLetter, ReadStore
+
+_BATCH = 100
+_BATCH_BYTES = 1 << 20
+
+
+class DeadLetters:
+    """Keeps what one ingest does not take. ``lost`` counts what found no room."""
+
+    def __init__(self, store: ReadStore, source: str, form: str, clock: Clock) -> None:
+        self._store = store
+        self._source = source
+        self._form = form
+        self._clock = clock
+        self._waiting: list[DeadLetter] = []
+        self._bytes = 0
+        self.lost = 0
+
+    def keep(self, rejected: Rejected) -> None:
+        """Keep one record that was not taken, now or with the next ones.
+
+        Raises:
+            Refused: the store can't be written.
+        """
+        letter = DeadLetter(
+            self._source, self._form, rejected.reason, self._clock.now_ms(), rejected.content
+        )
+        self._waiting.append(letter)
+        self._bytes += len(letter.content)
+        if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep what waits.
+
+        Raises:
+            Refused: the store can't be written.
+        """
+        if self._waiting:
+            self.lost += self._store.add_dead(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
+
+
+@dataclass
+class Retried:
+    """What became of the letters that were tried again, and the account of their records."""
+
+    letters: int
+    gone: int
+    report: IngestReport
+
+
+def retry(
+    store: ReadStore,
+    photos: Photos,
+    settings_of: Callable[[str], Settings],
+    *,
+    source: str = "",
+    form: str = "",
+) -> Retried:
+    """Try dead letters again; those that are taken now, or are no reads, leave.
+
+    ``settings_of`` gives the settings by the name of the letter's source; ""
+    for ``source`` or ``form`` is any.
+
+    Raises:
+        Refused: the store can't be written; what was taken until then is.
+    """
+    done = Retried(0, 0, IngestReport())
+    last = 0
+    while letters := store.dead(last, source, form, _BATCH):
+        for letter in letters:
+            last = letter.letter_id
+            done.letters += 1
+            done.gone += _retried(letter, store, photos, settings_of(letter.source), done.report)
+    return done
+
+
+def _retried(
+    letter: DeadLetter, store: ReadStore, photos: Photos, settings: Settings, report: IngestReport
+) -> bool:
+    found: list[Record] = []
+    try:
+        if letter.content:
+            form, stream = choose(letter.format, io.BytesIO(letter.content))
+            found += records(form, stream, settings)
+    except InputError as error:
+        found.append(Rejected(1, unreadable(error)))
+    refused = [record.reason for record in found if isinstance(record, Rejected)]
+    report.add(ingest((r for r in found if isinstance(r, Parsed | Passed)), store, photos))
+    if refused or not found:
+        reason = refused[0] if refused else letter.reason
+        report.rejected.append(Rejected(letter.letter_id, reason))
+        changed = DeadLetter(
+            letter.source, letter.format, reason, letter.arrived_ms, letter.content
+        )
+        store.add_dead([changed])
+        return False
+    store.remove_dead([letter.letter_id])
+    return True
+
+
+def unreadable(error: InputError) -> str:
+    """Return the reason why a whole document was not taken; the error's words hold no plate."""
+    return f"{error.where}: {error.problem}"

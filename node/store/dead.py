@@ -1,0 +1,85 @@
+"""Dead letters in SQLite: records that were not taken, kept until they are, or are due.
+
+A record stands once, however often its source sends it: its key is a digest of
+source, format and content. Of one source at most :data:`MAX_LETTERS` are kept,
+so that a source gone mad does not fill the disk.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+
+from node.store.base import DeadCount, DeadLetter
+
+MAX_LETTERS = 20_000
+_COLUMNS = "letter_id, source, format, reason, arrived_ms, content"
+
+
+def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
+    """Keep the letters that are not there yet; return how many found no room.
+
+    A letter that is there already takes the reason of the new one.
+    """
+    left: dict[str, int] = {}
+    for letter in letters:
+        if letter.source not in left:
+            text = "SELECT count(*) FROM dead_letters WHERE source = ?"
+            left[letter.source] = MAX_LETTERS - sql.execute(text, (letter.source,)).fetchone()[0]
+    lost = 0
+    for letter in letters:
+        digest = _digest(letter)
+        text = "UPDATE dead_letters SET reason = ? WHERE digest = ?"
+        if sql.execute(text, (letter.reason, digest)).rowcount:
+            continue
+        if left[letter.source] <= 0:
+            lost += 1
+            continue
+        left[letter.source] -= 1
+        sql.execute(
+            "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (digest, letter.source, letter.format, letter.reason, letter.arrived_ms,
+             letter.content),
+        )  # fmt: skip
+    return lost
+
+
+def after(
+    sql: sqlite3.Connection, letter_id: int, source: str, form: str, limit: int
+) -> list[DeadLetter]:
+    """Return the letters that follow one, in order; "" stands for any source or format."""
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM dead_letters WHERE letter_id > ? "  # noqa: S608 - constants
+        "AND (? = '' OR source = ?) AND (? = '' OR format = ?) ORDER BY letter_id LIMIT ?",
+        (letter_id, source, source, form, form, limit),
+    )
+    return [
+        DeadLetter(source, form, reason, arrived_ms, content, letter_id)
+        for letter_id, source, form, reason, arrived_ms, content in rows
+    ]
+
+
+def counts(sql: sqlite3.Connection) -> tuple[DeadCount, ...]:
+    """Return how many there are by source, format and reason, the most first."""
+    rows = sql.execute(
+        "SELECT source, format, reason, count(*) AS letters, min(arrived_ms) FROM dead_letters "
+        "GROUP BY source, format, reason ORDER BY letters DESC, source, format, reason"
+    )
+    return tuple(DeadCount(*row) for row in rows)
+
+
+def remove(sql: sqlite3.Connection, letter_ids: Sequence[int]) -> int:
+    """Remove letters by number."""
+    text = "DELETE FROM dead_letters WHERE letter_id = ?"
+    return sql.executemany(text, ((letter_id,) for letter_id in letter_ids)).rowcount
+
+
+def remove_before(sql: sqlite3.Connection, before_ms: int) -> int:
+    """Remove the letters that arrived before."""
+    return sql.execute("DELETE FROM dead_letters WHERE arrived_ms < ?", (before_ms,)).rowcount
+
+
+def _digest(letter: DeadLetter) -> bytes:
+    # Without content only the reason tells two letters apart.
+    names = f"{letter.source}\0{letter.format}\0{'' if letter.content else letter.reason}\0"
+    return hashlib.sha256(names.encode() + letter.content).digest()
