@@ -12,6 +12,7 @@ as ``./formats``.
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +36,7 @@ from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport
 from node.ingest.settings import Settings, load_cameras
 from node.opened import opened
+from node.ways.intake import settings_of
 
 
 class _FileIfNoCommand(TyperGroup):
@@ -154,7 +156,11 @@ def retry_dead(
     node = load_config(config)
     given = _settings(node, mapping, cameras, camera, zone, state, at, photos)
     with opened(node) as (store, kept):
-        done = retry(store, kept, lambda _: given, source=origin, form=form)
+        own = {
+            source.name: replace(settings_of(source, node.base), keep_photos=given.keep_photos)
+            for source in node.sources
+        }
+        done = retry(store, kept, lambda of: own.get(of, given), source=origin, form=form)
     stay = done.letters - done.gone
     typer.echo(f"{done.letters} dead letters: {done.gone} gone, {stay} stay.")
     print_report(done.report)

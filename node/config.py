@@ -25,6 +25,10 @@ root = "sha256:<64 hex>"
 camera = "*"
 top = 0.1
 bottom = 0.0
+[[sources]]                          # where reads come from: node/ways/config.py
+name = "pier"
+way = "folder"
+folder = "in"
 """
 
 from collections.abc import Mapping
@@ -40,6 +44,7 @@ from accord.keys import PrivateKey
 from accord.model import check_agency
 from accord.pki import TlsMaterial
 from accord.strict_toml import Fingerprint, StrictModel, fingerprint, read_toml
+from node.ways.config import Source
 
 METRICS = "metrics.prom"
 
@@ -77,6 +82,7 @@ class _File(StrictModel):
     keys: _Keys
     brokers: list[_Broker] = Field(default_factory=list)
     overlays: list[_Overlay] = Field(default_factory=list)
+    sources: list[Source] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,12 @@ class NodeConfig:
     names_secret: Path
     brokers: frozenset[str]
     bands: Mapping[str, tuple[float, float]]
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths in the file start from."""
+        return self.path.resolve().parent
 
     @property
     def own_id(self) -> SpiffeId:
@@ -137,6 +149,10 @@ def load_config(path: Path) -> NodeConfig:
             raise InputError(f"{path}: brokers.id", f"{broker.id} is not a broker's identity")
         if roots.setdefault(operator.agency, fingerprint(broker.root)) != fingerprint(broker.root):
             raise InputError(f"{path}: brokers.root", "two roots for one agency", "keep one")
+    names = [source.name for source in file.sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: sources.name", f"{name!r} is there twice", "rename one")
     return NodeConfig(
         path=path,
         agency=agency,
@@ -157,4 +173,5 @@ def load_config(path: Path) -> NodeConfig:
         names_secret=base / file.keys.names_secret,
         brokers=frozenset(broker.id for broker in file.brokers),
         bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
+        sources=tuple(file.sources),
     )

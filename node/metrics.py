@@ -12,13 +12,21 @@ the node serves::
     accord_policy_usable 1
     accord_roster_usable 1
     accord_roster_age_seconds 42
+    accord_source_up{source="pier",way="folder"} 1
+    accord_source_documents{source="pier"} 7
+    accord_source_unreadable{source="pier"} 0
+    accord_source_turned_away{source="pier"} 0
+    accord_source_records{source="pier",outcome="taken"} 1200
+    accord_source_last_timestamp_seconds{source="pier"} 1.7e+09
+    accord_dead_letters{source="pier"} 3
 
-Names of agreements and agencies and words of ours, nothing else: no plate, no
+Names of agreements, agencies and sources, and words of ours, nothing else: no plate, no
 officer, no case. A figure that can't be told is left out. That the file itself
 is old tells that no node serves.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -28,13 +36,14 @@ from accord.agreements.effective import Standing
 from accord.durable import replace_file
 from node.ahead import days_ahead
 from node.context import Context
+from node.ways.intake import Account
 
 EVERY_S = 30.0
 # The collector runs as another user, and nothing in it is anybody's secret.
 READABLE = 0o644
 
 
-def exposition(context: Context, node: str) -> bytes:
+def exposition(context: Context, node: str, accounts: Sequence[Account] = ()) -> bytes:
     """Return the figures of this moment as Prometheus' text."""
     federation, sources = context.federation, context.sources
     now_ms = context.clock.now_ms()
@@ -67,13 +76,41 @@ def exposition(context: Context, node: str) -> bytes:
     if roster is not None:
         age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
         age.set((now_ms - roster.as_of_ms) / 1000)
+    _of_sources(registry, context, accounts)
     return generate_latest(registry)
 
 
-def write(context: Context, node: str, path: Path) -> None:
+def _of_sources(registry: CollectorRegistry, context: Context, accounts: Sequence[Account]) -> None:
+    def gauge(name: str, help: str, *labels: str) -> Gauge:
+        return Gauge(f"accord_{name}", help, ["source", *labels], registry=registry)
+
+    up = gauge("source_up", "1 while the source is taken from.", "way")
+    documents = gauge("source_documents", "Documents since the node started.")
+    bad = gauge("source_unreadable", "Documents that were none, since the start.")
+    away = gauge("source_turned_away", "Documents told to come again later, since the start.")
+    records = gauge("source_records", "Records since the node started.", "outcome")
+    last = gauge("source_last_timestamp_seconds", "When the last document was taken, Unix time.")
+    for one in accounts:
+        up.labels(source=one.name, way=one.way).set(one.up)
+        documents.labels(source=one.name).set(one.documents)
+        bad.labels(source=one.name).set(one.unreadable)
+        away.labels(source=one.name).set(one.turned_away)
+        for outcome, count in one.records.items():
+            records.labels(source=one.name, outcome=outcome).set(count)
+        if one.last_ms:
+            last.labels(source=one.name).set(one.last_ms / 1000)
+    letters = gauge("dead_letters", "Records not taken that wait to be tried again.")
+    waiting: Counter[str] = Counter()
+    for dead in context.store.dead_counts():
+        waiting[dead.source] += dead.letters
+    for source, count in waiting.items():
+        letters.labels(source=source).set(count)
+
+
+def write(context: Context, node: str, path: Path, accounts: Sequence[Account] = ()) -> None:
     """Put the figures of this moment in the place of the last ones.
 
     Raises:
         InputError: the file can't be written.
     """
-    replace_file(path, exposition(context, node), READABLE)
+    replace_file(path, exposition(context, node, accounts), READABLE)

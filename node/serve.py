@@ -43,17 +43,20 @@ from node.retention import RetentionDays, purge
 from node.service import NodeService
 from node.sources import Sources
 from node.store.sqlite import SqliteStore
+from node.ways.intake import Account
+from node.ways.running import accounts_logged, taking
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
-    """A node that serves: its parts, and the port it listens on."""
+    """A node that serves: its parts, the port it listens on, its sources' accounts."""
 
     context: Context
     server: aio.Server
     port: int
+    accounts: Sequence[Account]
 
 
 @asynccontextmanager
@@ -126,8 +129,12 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 await records.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
             recorded = (activated, head_records)
-            async with _periodic(context, config, recorded, keeper), _sending(outbox, pool, tls):
-                yield RunningNode(context, server, port)
+            async with (
+                taking(context, config) as accounts,
+                _periodic(context, config, recorded, keeper, accounts),
+                _sending(outbox, pool, tls),
+            ):
+                yield RunningNode(context, server, port, accounts)
         finally:
             await server.stop(grace=5)
 
@@ -160,6 +167,7 @@ async def _periodic(
     config: NodeConfig,
     recorded: tuple[ActivationRecords, HeadRecords],
     keeper: HeadKeeper,
+    accounts: Sequence[Account],
 ) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
     changed = asyncio.Event()
@@ -203,7 +211,7 @@ async def _periodic(
 
     async def write_metrics() -> None:
         try:
-            await asyncio.to_thread(metrics.write, context, config.name, config.metrics)
+            await asyncio.to_thread(metrics.write, context, config.name, config.metrics, accounts)
         except InputError as error:
             # Figures are no reason to stop answering.
             log.warning("metrics not written", problem=str(error))
@@ -212,6 +220,7 @@ async def _periodic(
     await write_metrics()
     tasks = [
         asyncio.create_task(every(metrics.EVERY_S, write_metrics)),
+        asyncio.create_task(accounts_logged(accounts)),
         asyncio.create_task(every(1.0, refresh)),
         asyncio.create_task(every(0.0, look)),
         asyncio.create_task(every(3600.0, tell_ahead)),

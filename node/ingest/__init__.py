@@ -33,20 +33,25 @@ def ingest(
     """
     report = IngestReport()
     batch: list[Read] = []
-    for record in records:
-        match record:
-            case Rejected():
-                refused(record)
-                report.rejected.append(replace(record, content=b""))
-            case Passed():
-                report.passed[record.what] += 1
-            case Parsed():
-                report.notes.update(record.notes)
-                # At once: a batch of pictures would not fit into memory.
-                batch.append(_with_photo(record, photos, bands or {}, report))
-                if len(batch) >= BATCH:
-                    _store(batch, store, report)
-                    progress(report.seen)
+    try:
+        for record in records:
+            match record:
+                case Rejected():
+                    refused(record)
+                    report.rejected.append(replace(record, content=b""))
+                case Passed():
+                    report.passed[record.what] += 1
+                case Parsed():
+                    report.notes.update(record.notes)
+                    # At once: a batch of pictures would not fit into memory.
+                    batch.append(_with_photo(record, photos, bands or {}, report))
+                    if len(batch) >= BATCH:
+                        _store(batch, store, report)
+                        progress(report.seen)
+    except InputError:
+        # What stands before the place where nothing can be read any longer is in.
+        _store(batch, store, report)
+        raise
     _store(batch, store, report)
     progress(report.seen)
     return report

@@ -29,6 +29,7 @@ from node.ingest.openalpr import OpenAlpr, OpenAlprGroups
 from node.ingest.platerecognizer import PlateRecognizer
 from node.ingest.report import Record
 from node.ingest.settings import Settings
+from node.ingest.sql_rows import SqlRows
 from node.ingest.streams import rejoined
 
 GROUP = "accord.formats"
@@ -67,7 +68,7 @@ class Format(Protocol):
 
 _BUILT_IN: tuple[Format, ...] = (
     CsvReads(), JsonReads(), OpenAlpr(), OpenAlprGroups(), PlateRecognizer(), Hikvision(),
-    Axis(), Frigate(), AutoVu(),
+    Axis(), Frigate(), AutoVu(), SqlRows(),
 )  # fmt: skip
 
 

@@ -1,0 +1,85 @@
+"""Rows of a database, by a mapping of its columns (:mod:`node.ingest.mapping`).
+
+They come from a followed table, not from a file. As a document, which a dead
+letter is, a row is a line of JSON, with times marked as such::
+
+    {"plate": "TEST001", "seen": {"time": "2026-03-01T08:30:00-08:00"}, "camera": "PIER-1"}
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from node.ingest.fields import Found, account
+from node.ingest.mapped import mapped, need_mapping
+from node.ingest.report import MAX_CONTENT, NotTaken, Record
+from node.ingest.settings import Settings
+
+Row = dict[str, object]
+
+
+class SqlRows:
+    """Rows as the dead letters of a followed table keep them."""
+
+    name = "sql"
+    about = "rows of a table that the node follows, as dead letters keep them"
+
+    def recognises(self, head: bytes) -> bool:
+        """Never: such rows come from our own store."""
+        return False
+
+    def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
+        """Yield each line's row as a read or with the reason why not.
+
+        Raises:
+            InputError: no mapping.
+        """
+        lines = iter(lambda: stream.readline(MAX_CONTENT + 1), b"")
+        return self.rows((_row(line) for line in lines), settings)
+
+    def rows(self, rows: Iterable[Row | bytes], settings: Settings) -> Iterator[Record]:
+        """Yield rows as reads; bytes are a line that is no row.
+
+        Raises:
+            InputError: no mapping.
+        """
+        mapping = need_mapping(settings, "SQL")
+
+        def take(row: Row | bytes) -> Iterator[Found | str]:
+            if isinstance(row, bytes):
+                raise NotTaken("the line is no row of a database")
+            yield mapped(row.get, mapping, settings, self.name)
+
+        return account(rows, take, settings, _line)
+
+
+def plain(value: object) -> object:
+    """Return a database's value as text, number or time; None for anything else."""
+    if value is None or isinstance(value, str | bool | int | float | datetime):
+        return value
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, date | time) else None
+
+
+def _line(row: Row | bytes) -> bytes:
+    if isinstance(row, bytes):
+        return row
+    return json.dumps(row, default=lambda value: {"time": value.isoformat()}).encode()
+
+
+def _row(line: bytes) -> Row | bytes:
+    try:
+        found = json.loads(line, object_hook=_time)
+    except (ValueError, RecursionError):
+        return line
+    return found if isinstance(found, dict) else line
+
+
+def _time(found: dict[str, Any]) -> object:
+    if list(found) == ["time"] and isinstance(found["time"], str):
+        return datetime.fromisoformat(found["time"])
+    return found

@@ -1,0 +1,1 @@
+"""Ways that reads come in while the node serves: folder, webhook, MQTT, SQL."""

@@ -1,0 +1,185 @@
+"""What every source hands its documents to: one thread, one account, one set of settings.
+
+A document is taken when :meth:`Intake.document` returns: its reads and what is
+not taken of it are on the disk by then, so that the sender may forget it. Where
+it raises, nothing is promised, and the same document may come again: reads are
+known by their ids.
+"""
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, TypeVar
+
+from accord.agreements.policy import Policy
+from accord.clock import Clock
+from accord.errors import AccordError, InputError
+from node.ingest import ingest
+from node.ingest.checks import state_of, zone_of
+from node.ingest.dead import DeadLetters, unreadable
+from node.ingest.formats import choose, named, records
+from node.ingest.mapping import load_mapping
+from node.ingest.report import IngestReport, Record, Rejected
+from node.ingest.settings import Settings, load_cameras
+from node.photos import Bands, Photos
+from node.store.base import ReadStore
+from node.ways.config import Source
+
+T = TypeVar("T")
+
+
+class Stopped(AccordError):
+    """The node stops; what was under way is not acknowledged."""
+
+
+@dataclass
+class Account:
+    """Counts of one source since the node started. ``last_ms`` is UTC; 0 for never."""
+
+    name: str
+    way: str
+    up: bool = False
+    documents: int = 0
+    unreadable: int = 0
+    turned_away: int = 0
+    last_ms: int = 0
+    records: dict[str, int] = field(
+        default_factory=lambda: {"taken": 0, "known": 0, "refused": 0, "no read": 0}
+    )
+
+    def count(self, report: IngestReport) -> None:
+        """Add the account of one document."""
+        self.records["taken"] += report.taken
+        self.records["known"] += report.duplicates
+        self.records["refused"] += len(report.rejected)
+        self.records["no read"] += report.passed.total()
+
+
+def settings_of(source: Source, base: Path) -> Settings:
+    """Return what the source's section of node.toml says of its records.
+
+    Raises:
+        InputError: naming the file or key to mend.
+    """
+    where = f"source {source.name}"
+    if source.format:
+        named(source.format)
+    return Settings(
+        mapping=load_mapping(base / source.mapping) if source.mapping else None,
+        # Only what stands in a folder of ours may name files of ours.
+        photo_folder=base / source.folder if source.way == "folder" else None,
+        cameras=load_cameras(base / source.cameras) if source.cameras else MappingProxyType({}),
+        camera=source.camera,
+        zone=zone_of(source.zone, f"{where}: zone") if source.zone else None,
+        state=state_of(source.state, f"{where}: state"),
+        keep_photos=False,
+    )
+
+
+class Intake:
+    """Takes the documents of one source, one after the other."""
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        store: ReadStore,
+        photos: Photos,
+        clock: Clock,
+        *,
+        bands: Mapping[str, Bands],
+        policy: Callable[[], Policy | None],
+    ) -> None:
+        self.source = source
+        self.account = Account(source.name, source.way)
+        self.store = store
+        self.clock = clock
+        self.policy = policy
+        self._settings = settings
+        self._photos = photos
+        self._bands = bands
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"source-{source.name}")
+        self.stopping = threading.Event()
+
+    @property
+    def settings(self) -> Settings:
+        """The source's settings, with what the policy says of photos now."""
+        policy = self.policy()
+        keeps = policy is not None and policy.retention.photos_days > 0
+        return replace(self._settings, keep_photos=keeps)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run work in the source's own thread; SQLite's writes wait there, not in the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def document(self, content: bytes) -> None:
+        """Take one document, in the calling thread.
+
+        One that is in no format, or not in the one configured, becomes a dead letter.
+
+        Raises:
+            InputError: it is such a one; it is kept all the same.
+            Refused: the store can't be written.
+            Stopped: the node stops.
+        """
+        try:
+            self.stream(io.BytesIO(content))
+        except InputError as error:
+            letters = DeadLetters(self.store, self.source.name, self.source.format, self.clock)
+            letters.keep(Rejected(1, unreadable(error), content))
+            letters.flush()
+            raise
+
+    def stream(self, stream: BinaryIO) -> None:
+        """Take one document from a stream; what can't be read at all is kept nowhere.
+
+        Raises:
+            InputError, Refused, Stopped: as :meth:`document`.
+        """
+        try:
+            form, whole = choose(self.source.format, stream)
+            self.records(form.name, records(form, whole, self.settings))
+        except InputError:
+            self.account.unreadable += 1
+            raise
+        finally:
+            self.account.documents += 1
+
+    def records(self, form: str, found: Iterable[Record]) -> IngestReport:
+        """Store records; they are durable when this returns.
+
+        Raises:
+            Refused, Stopped: as :meth:`document`.
+        """
+        letters = DeadLetters(self.store, self.source.name, form, self.clock)
+        try:
+            report = ingest(
+                self._until_stopped(found),
+                self.store,
+                self._photos,
+                bands=self._bands,
+                refused=letters.keep,
+            )
+        except InputError:
+            letters.flush()
+            raise
+        letters.flush()
+        self.account.count(report)
+        self.account.last_ms = self.clock.now_ms()
+        return report
+
+    def _until_stopped(self, found: Iterable[Record]) -> Iterator[Record]:
+        for record in found:
+            if self.stopping.is_set():
+                raise Stopped("the node stops")
+            yield record
+
+    async def close(self) -> None:
+        """Wait for the thread to end: the store is closed after it."""
+        self.stopping.set()
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)

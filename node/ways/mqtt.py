@@ -1,0 +1,147 @@
+"""Topics of an MQTT 5 server: a message is acknowledged once its reads are on the disk.
+
+TLS always; quality of service 1; the server keeps the session for a week while
+we are away, and sends again what was not acknowledged. paho-mqtt itself and not
+a wrapper of it: only there can an acknowledgement wait. Its loop runs in the
+source's one thread, so while a document is stored nothing more is read, and the
+server holds the rest back.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from accord.errors import InputError
+from node.ingest.dead import unreadable
+from node.ways.config import MqttSource
+from node.ways.intake import Intake
+
+log = structlog.get_logger()
+_WEEK_S = 7 * 86_400
+_IN_FLIGHT = 20
+_KEEPALIVE_S = 60
+
+
+class MqttWay:
+    """One client of one server; ``client_id`` names its session there for good."""
+
+    def __init__(self, intake: Intake, source: MqttSource, base: Path, client_id: str) -> None:
+        self._intake = intake
+        self._source = source
+        self._base = base
+        self._client_id = client_id
+        self._where = f"source {source.name}"
+        self._context()
+        self._password()
+
+    async def run(self) -> None:
+        """See :class:`node.ways.running.Way`."""
+        await self._intake.run(self._loop)
+
+    def _loop(self) -> None:
+        """Take messages until the node stops.
+
+        Raises:
+            InputError: the server can't be reached, or lets us not in.
+            Refused: the store can't be written; the message comes again.
+        """
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.tls_set_context(self._context())
+        if self._source.user:
+            client.username_pw_set(self._source.user, self._password())
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._message
+        client.on_disconnect = self._disconnected
+        wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # as paho has it
+        wanted.SessionExpiryInterval = _WEEK_S
+        wanted.ReceiveMaximum = _IN_FLIGHT
+        wanted.MaximumPacketSize = self._source.max_message_kib << 10
+        try:
+            client.connect(
+                self._source.host,
+                self._source.port,
+                keepalive=_KEEPALIVE_S,
+                clean_start=False,
+                properties=wanted,
+            )
+        except (OSError, ValueError) as error:
+            # An SSL error says which check failed, and nothing that was received.
+            problem = f"can't be reached ({getattr(error, 'reason', '') or type(error).__name__})"
+            remedy = "check host, port, ca, and that the server is up"
+            raise InputError(self._where, problem, remedy) from None
+        try:
+            while not self._intake.stopping.is_set():
+                result = client.loop(timeout=0.5)
+                if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    raise InputError(self._where, f"the connection ended ({result.name})")
+        finally:
+            # No word of it to the server where that fails: it keeps the session.
+            client.disconnect()
+
+    def _connected(
+        self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            remedy = "check user, password and certificate"
+            raise InputError(self._where, f"the server says {reason.getName()}", remedy)
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._source.topics])
+
+    def _subscribed(
+        self, client: Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Any
+    ) -> None:
+        for topic, reason in zip(self._source.topics, reasons, strict=False):
+            if reason.is_failure:
+                problem = f"topic {topic!r}: the server says {reason.getName()}"
+                raise InputError(self._where, problem, "check its access list")
+        self._intake.account.up = True
+
+    def _message(self, client: Client, _: Any, message: MQTTMessage) -> None:
+        try:
+            self._intake.document(bytes(message.payload))
+        except InputError as error:
+            # Kept as a dead letter: sent again it would be no better.
+            log.warning("message not taken", source=self._source.name, problem=unreadable(error))
+        client.ack(message.mid, message.qos)
+
+    def _disconnected(
+        self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Any
+    ) -> None:
+        self._intake.account.up = False
+
+    def _context(self) -> ssl.SSLContext:
+        source, base = self._source, self._base
+        try:
+            context = ssl.create_default_context(cafile=base / source.ca if source.ca else None)
+            if source.certificate:
+                files = (base / source.certificate, base / source.key)
+                context.load_cert_chain(*files, password=lambda: b"")
+        except (OSError, ssl.SSLError):
+            problem = "ca, certificate or key can't be used"
+            raise InputError(
+                self._where, problem, "name PEM files, the key without a password"
+            ) from None
+        return context
+
+    def _password(self) -> str:
+        if not self._source.password:
+            return ""
+        path = self._base / self._source.password
+        try:
+            return path.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            raise InputError(path, "can't be read as a password", "check the path") from None

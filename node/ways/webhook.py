@@ -1,0 +1,306 @@
+"""A webhook: documents are sent by ``POST /reads`` to a port of its own, over TLS 1.3.
+
+The sender shows a token (``Authorization: Bearer <token>``, or as the password
+of Basic), or a certificate of the CA that is configured, or both. The answer
+says as little as it can, since a source adds reads and never reads any:
+
+    204   reads, and what is not taken, are on the disk
+    400   no document of the format; it is kept as a dead letter: don't send it again
+    401   no token, or another one
+    408   the body did not come in time
+    413   the body is too large
+    415   the body is compressed
+    429   too many in this minute                     } with Retry-After: nothing was
+    503   the node is busy, stops, or can't write     } taken, send it again
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from accord.errors import InputError, Refused
+from node.rates import MINUTE_MS, Bound, Throttle
+from node.ways.config import WebhookSource
+from node.ways.intake import Intake, Stopped
+
+log = structlog.get_logger()
+WAITING = 8
+"""Bodies in memory at once, being read or stored; the next sender is told to wait."""
+BODY_S = 30.0
+HEAD_S = 10.0
+_HANDSHAKE_S = 5.0
+_CONNECTIONS = 64
+_RENEW_S = 60.0
+MIN_TOKEN = 32
+
+
+class WebhookWay:
+    """The ASGI application and the server that it runs on."""
+
+    def __init__(self, intake: Intake, source: WebhookSource, base: Path) -> None:
+        self._intake = intake
+        self._source = source
+        self._address = _address(source)
+        self._token = _token(base / source.token) if source.token else None
+        self._files = [base / name for name in (source.certificate, source.key)]
+        self._ca = base / source.ca if source.ca else None
+        self._throttle = Throttle(intake.clock)
+        self._waiting = 0
+        self._context()  # what must be mended is told at the start
+
+    async def run(self) -> None:
+        """See :class:`node.ways.running.Way`."""
+        _silence()
+        context = self._context()
+        config = uvicorn.Config(
+            Starlette(routes=[Route("/reads", self._post, methods=["POST"])]),
+            http=_Prompt,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=16_384,
+            ssl_context_factory=lambda _config, _default: context,
+        )
+        with _bound(self._address, self._source.name) as listening:
+            server = _Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            renewing = asyncio.create_task(self._renewed(context))
+            try:
+                self._intake.account.up = True
+                await asyncio.shield(serving)
+            finally:
+                renewing.cancel()
+                server.should_exit = True
+                await asyncio.gather(serving, renewing, return_exceptions=True)
+
+    async def _post(self, request: Request) -> Response:
+        try:
+            return Response(status_code=await self._answer(request))
+        except _Later as later:
+            self._intake.account.turned_away += 1
+            return Response(status_code=later.status, headers={"Retry-After": later.after_s})
+        except Exception as error:
+            # Here, since the server would log it with its text, which may hold a plate.
+            log.warning("document failed", source=self._source.name, problem=type(error).__name__)
+            return Response(status_code=503, headers={"Retry-After": "30"})
+
+    async def _answer(self, request: Request) -> int:
+        """Return the status for one request; see the module."""
+        if not self._admitted(request):
+            return 401
+        try:
+            bound = Bound(("webhook",), MINUTE_MS, self._source.per_minute)
+            self._throttle.admit([bound])
+        except Refused:
+            raise _Later(429, "60") from None
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return 415
+        most = self._source.max_body_kib << 10
+        length = request.headers.get("content-length", "0")
+        if len(length) > 12 or int(length) > most:
+            return 413
+        if self._waiting >= WAITING:
+            raise _Later(503, "5")
+        self._waiting += 1
+        try:
+            body = bytearray()
+            async with asyncio.timeout(BODY_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > most:
+                        return 413
+            content = bytes(body)
+            await self._intake.run(lambda: self._intake.document(content))
+        except TimeoutError:
+            return 408
+        except InputError:
+            return 400
+        except (Refused, Stopped):
+            raise _Later(503, "30") from None
+        finally:
+            self._waiting -= 1
+        return 204
+
+    def _admitted(self, request: Request) -> bool:
+        """Tell whether the token is ours; where none is asked for, the certificate was."""
+        if self._token is None:
+            return True
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            try:
+                given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                given = ""
+        elif kind.lower() != "bearer":
+            given = ""
+        digest = hashlib.sha256(given.strip().encode("utf-8", "replace")).digest()
+        return hmac.compare_digest(digest, self._token)
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._load(context)
+        if self._ca is not None:
+            try:
+                context.load_verify_locations(self._ca)
+            except (OSError, ssl.SSLError):
+                problem = "is no file of CA certificates"
+                raise InputError(self._ca, problem, "name a PEM file") from None
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        try:
+            # Never asks for a password: it would ask on the terminal.
+            certificate, key = self._files
+            context.load_cert_chain(certificate, key, password=lambda: b"")
+        except (OSError, ssl.SSLError):
+            problem = "and its key can't be used"
+            remedy = "name a PEM certificate and its key, without a password"
+            raise InputError(self._files[0], problem, remedy) from None
+
+    async def _renewed(self, context: ssl.SSLContext) -> None:
+        """Load a renewed certificate; connections from then on see it."""
+        stamps = self._stamps()
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            now = self._stamps()
+            if now != stamps:
+                try:
+                    self._load(context)
+                    stamps = now
+                except InputError as error:
+                    log.warning("certificate", source=self._source.name, problem=str(error))
+
+    def _stamps(self) -> list[int]:
+        with contextlib.suppress(OSError):
+            return [os.stat(path).st_mtime_ns for path in self._files]
+        return []
+
+
+class _Later(Exception):
+    """The sender is told to come again."""
+
+    def __init__(self, status: int, after_s: str) -> None:
+        self.status = status
+        self.after_s = after_s
+
+
+class _Prompt(H11Protocol):
+    """A connection that sends no whole head of a request in time is closed."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as there
+        super().connection_made(transport)
+        self._expect()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._late = self.loop.call_later(HEAD_S, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Signals are the node's; a TLS handshake has few seconds."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config = self.config
+
+        def protocol() -> _Prompt:
+            state: dict[str, Any] = {}
+            return _Prompt(config=config, server_state=self.server_state, app_state=state)
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=one, ssl=config.ssl, ssl_handshake_timeout=_HANDSHAKE_S
+            )
+            for one in sockets or []
+        ]
+        self.started = True
+
+
+def _silence() -> None:
+    # The server's own log has texts of exceptions and addresses.
+    logger = logging.getLogger("uvicorn")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def _address(source: WebhookSource) -> tuple[str, int]:
+    host, _, port = source.listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        where = f"source {source.name}: listen"
+        raise InputError(where, "is not an address", 'write it as "0.0.0.0:8443"')
+    return host.strip("[]"), int(port)
+
+
+@contextlib.contextmanager
+def _bound(address: tuple[str, int], name: str) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        made = socket.create_server(address, family=family, backlog=_CONNECTIONS)
+    except OSError as error:
+        where = f"source {name}: listen"
+        raise InputError(where, f"can't be used ({error.strerror})", "check the port") from None
+    with made:
+        yield made
+
+
+def _token(path: Path) -> bytes:
+    """Return the digest of the token in a file.
+
+    Raises:
+        InputError: there is none, or it is short enough to be guessed.
+    """
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(path, "can't be read as a token", "openssl rand -hex 32") from None
+    if len(token) < MIN_TOKEN or not token.isascii() or " " in token:
+        problem = f"is no token of at least {MIN_TOKEN} characters"
+        raise InputError(path, problem, "openssl rand -hex 32")
+    return hashlib.sha256(token.encode()).digest()
