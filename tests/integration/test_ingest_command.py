@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,10 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from accord.clock import SystemClock
-from accord.testing import FederationSimulator
 from node.ingest.formats import formats
-from tests.conftest import make_files
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 EVENT = {
@@ -36,20 +32,6 @@ name = "PIER-1"
 latitude = 33.7361
 longitude = -118.2922
 """
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> FederationSimulator:
-    files = make_files(tmp_path_factory.mktemp("federation"), SystemClock())
-    files.build()
-    return files
-
-
-@pytest.fixture
-def city(built: FederationSimulator, tmp_path: Path) -> Path:
-    folder = tmp_path / "city"
-    shutil.copytree(built.folder("city"), folder)
-    return folder
 
 
 def ingest(city: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -1,0 +1,263 @@
+"""A table of a PostgreSQL that we did not write, followed by a node that serves."""
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from accord.demo.processes import free_port
+from accord.errors import InputError
+from node.ways import sql
+from tests.integration.ways import command, needs, plates, taking_node, until
+
+MAPPING = """
+format = "accord-mapping/1"
+plate = "plate"
+time = "seen"
+time_format = "iso"
+zone = "America/Los_Angeles"
+camera = "camera"
+latitude = "lat"
+longitude = "lon"
+id = "n"
+"""
+TABLE = (
+    "CREATE TABLE reads (n integer, at timestamptz, plate text, seen timestamp, camera text, "
+    "lat numeric, lon numeric)"
+)
+
+
+class Database:
+    """PostgreSQL in a folder of its own."""
+
+    def __init__(self, base: Path) -> None:
+        # It refuses to run as root.
+        self.account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        self.base = base
+        self.port = free_port()
+        base.mkdir()
+        if os.getuid() == 0:
+            for folder in (base, *base.parents):
+                if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in str(folder):
+                    folder.chmod(folder.stat().st_mode | 0o011)
+            os.chown(base, self.account.pw_uid, self.account.pw_gid)
+        self.password = "not-a-secret-0"
+        (base / "pw").write_text(self.password)
+        (base / "pw").chmod(0o644)
+        self._run("initdb", "-U", "accord", "--pwfile", str(base / "pw"), "-A", "scram-sha-256",
+                  "-D", str(base / "db"), "-N")  # fmt: skip
+        self.process = subprocess.Popen(
+            [needs("postgres"), "-D", str(base / "db"), "-p", str(self.port), "-k", str(base),
+             "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+            **self._as(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def _as(self) -> dict[str, object]:
+        if os.getuid():
+            return {}
+        return {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [needs(program), *arguments], check=True, capture_output=True, cwd="/", **self._as()
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://accord:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
+
+    def ready(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    needs("postgres")
+    needs("initdb")
+    database = Database(tmp_path_factory.mktemp("postgres") / "it")
+    try:
+        for _ in range(600):
+            if database.ready():
+                break
+        yield database
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def rows(server: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with server.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS reads")
+        connection.execute(TABLE)
+        yield connection
+
+
+def insert(connection: psycopg.Connection[tuple[object, ...]], n: int, at: str, plate: str) -> None:
+    connection.execute(
+        "INSERT INTO reads VALUES (%s, %s, %s, '2026-03-01 00:30', 'PIER-1', 33.7361, -118.2922)",
+        (n, at, plate),
+    )
+
+
+def section(city: Path, server: Database, more: str) -> str:
+    (city / "mapping.toml").write_text(MAPPING)
+    (city / "keys" / "records.url").write_text(server.url + "\n")
+    return (
+        '\n[[sources]]\nname = "records"\nway = "sql"\nurl = "keys/records.url"\n'
+        f'mapping = "mapping.toml"\nevery_s = 1\n{more}\n'
+    )
+
+
+BY_NUMBER = 'table = "public.reads"\nwatermark = "n"\noverlap = 3'
+BY_TIME = 'query = "SELECT * FROM reads WHERE n < 1000000"\nwatermark = "at"\noverlap = 60'
+
+
+@pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
+async def test_rows_come_in_and_those_of_the_marks_own_value_too(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    by: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sql, "BATCH", 2)
+    # A clock of the other machine that is a century off changes nothing.
+    for n in range(5):
+        insert(rows, n, "2126-01-01 00:00:00Z", f"TEST00{n}")
+    async with taking_node(city, section(city, server, by)):
+        await until(lambda: len(plates(city)) == 5)
+        # A tie by time, a row that was committed late, and a new one.
+        insert(rows, 40, "2126-01-01 00:00:00Z", "TEST006")
+        insert(rows, 37, "2125-12-31 23:59:10Z", "TEST007")
+        insert(rows, 41, "2126-01-01 00:00:01Z", "TEST008")
+        await until(lambda: len(plates(city)) == 8)
+    assert sorted(plates(city)) == [f"TEST00{n}" for n in range(9) if n != 5]
+    # From where it was, and nothing twice.
+    insert(rows, 42, "2126-01-01 00:00:02Z", "TEST009")
+    async with taking_node(city, ""):
+        await until(lambda: "TEST009" in plates(city))
+    assert len(plates(city)) == 9
+    said = "".join(capfd.readouterr())
+    assert "TEST00" not in said
+    assert server.password not in said
+
+
+async def test_many_rows_of_one_value_are_all_taken(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    rows.execute(
+        "INSERT INTO reads SELECT n, '2026-03-01Z', 'T' || n, '2026-03-01 00:30', 'PIER-1', 1, 1 "
+        "FROM generate_series(1, 1700) n"
+    )
+    by = BY_TIME.replace("60", "0")
+    async with taking_node(city, section(city, server, by)):
+        await until(lambda: len(plates(city)) == 1700)
+        insert(rows, 1701, "2026-03-01Z", "T1701")
+        await until(lambda: len(plates(city)) == 1701)
+
+
+async def test_rows_that_are_no_reads_are_dead_letters_and_retried(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    rows.execute("INSERT INTO reads VALUES (2, '2026-03-01Z', 'TEST002', NULL, 'PIER-1', 1, 1)")
+    rows.execute("INSERT INTO reads VALUES (3, '2026-03-01Z', '', '2026-03-01 00:30', 'P', 1, 1)")
+    rows.execute("INSERT INTO reads (plate) VALUES ('TEST004')")  # without a watermark
+    async with taking_node(city, section(city, server, BY_TIME)) as node:
+        await until(lambda: sum(one.letters for one in node.context.store.dead_counts()) == 2)
+        assert plates(city) == ["TEST001"]
+        reasons = " ".join(one.reason for one in node.context.store.dead_counts())
+        assert "TEST" not in reasons
+    assert "no plate" in reasons
+    (city / "mapping.toml").write_text(MAPPING.replace('time = "seen"', 'time = "at"'))
+    again = command(city, "ingest", "retry", "--source", "records")
+    assert again.startswith("2 dead letters: 1 gone, 1 stay.")
+    assert plates(city) == ["TEST001", "TEST002"]
+    assert "1 of records (sql)" in command(city, "ingest", "dead")
+    assert "TEST" not in again
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('table = "public.reads"', ""), "either table or query"),
+        (('mapping = "mapping.toml"', ""), "needs mapping"),
+        (("keys/records.url", "keys/none.url"), "can't be read"),
+        (('way = "sql"', 'way = "oracle"'), "does not match any of the expected"),
+    ],
+)
+async def test_what_can_not_work_stops_the_start(
+    city: Path, server: Database, change: tuple[str, str], words: str
+) -> None:
+    text = section(city, server, BY_NUMBER).replace(*change)
+    with pytest.raises(InputError, match=words):
+        async with taking_node(city, text):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("no url, pass=hush", "is not a URL of a database"),
+        ("oracle://user:hush@host/x", "a driver that is not installed"),
+    ],
+)
+async def test_a_url_that_is_none_is_not_shown(
+    city: Path, server: Database, url: str, words: str
+) -> None:
+    text = section(city, server, BY_NUMBER)
+    (city / "keys" / "records.url").write_text(url)
+    with pytest.raises(InputError, match=words) as raised:
+        async with taking_node(city, text):
+            pass
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (BY_NUMBER.replace('"n"', '"nothing"'), "UndefinedColumn"),
+        (BY_NUMBER.replace("public.reads", "public.none"), "UndefinedTable"),
+    ],
+)
+async def test_what_the_database_refuses_is_logged_and_tried_again(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    by: str,
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    said: list[str] = []
+
+    def told() -> bool:
+        said.append("".join(capfd.readouterr()))
+        return words in "".join(said)
+
+    async with taking_node(city, section(city, server, by)):
+        await until(told)
+        rows.execute("ALTER TABLE reads ADD COLUMN nothing integer")
+        rows.execute("UPDATE reads SET nothing = 1")
+        rows.execute("CREATE OR REPLACE VIEW none AS SELECT * FROM reads")
+        try:
+            await until(lambda: plates(city) == ["TEST001"])
+        finally:
+            rows.execute("DROP VIEW none")
+    assert "TEST001" not in "".join(said)

@@ -1,0 +1,177 @@
+"""Topics of a Mosquitto that we did not write, at a node that serves."""
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from accord.demo.processes import free_port
+from accord.errors import Code, Refused
+from node.store.sqlite import SqliteStore
+from tests.integration.ways import event, needs, plates, taking_node, until, write_tls
+
+PASSWORD = "not-a-secret-0"
+
+
+class Server:
+    """Mosquitto on TLS with a password; started again, it knows its sessions."""
+
+    def __init__(self, base: Path) -> None:
+        self.program = needs("mosquitto")
+        self.publisher = needs("mosquitto_pub")
+        self.port = free_port()
+        self.base = base
+        self.tls = write_tls(base / "tls")
+        (base / "sessions").mkdir()
+        (base / "password").write_text(PASSWORD + "\n")
+        subprocess.run(
+            [needs("mosquitto_passwd"), "-b", "-c", str(base / "users"), "accord", PASSWORD],
+            check=True,
+        )
+        (base / "mosquitto.conf").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous false\n"
+            f"password_file {base}/users\ncafile {self.tls}/ca.crt\n"
+            f"certfile {self.tls}/server.crt\nkeyfile {self.tls}/server.pem\n"
+            f"persistence true\npersistence_location {base}/sessions/\n"
+            f"user root\nlog_dest file {base}/log\nlog_type all\n"
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        process = await asyncio.create_subprocess_exec(
+            self.program, "-c", str(self.base / "mosquitto.conf")
+        )
+        try:
+            looks: list[bool] = []
+
+            async def look() -> None:
+                looks.append(await self._listens())
+
+            await until(lambda: True in looks, works=look)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def publish(self, body: bytes, topic: str = "cameras/lpr") -> None:
+        process = await asyncio.create_subprocess_exec(
+            self.publisher, "-h", "127.0.0.1", "-p", str(self.port), "--cafile",
+            str(self.tls / "ca.crt"), "-u", "accord", "-P", PASSWORD, "-q", "1", "-t", topic, "-s",
+            stdin=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await process.communicate(body)
+        assert process.returncode == 0
+
+    def section(self, more: str = "") -> str:
+        return (
+            f'\n[[sources]]\nname = "yard"\nway = "mqtt"\nhost = "127.0.0.1"\nport = {self.port}\n'
+            f'topics = ["cameras/#"]\nca = "{self.tls}/ca.crt"\nuser = "accord"\n'
+            f'password = "{self.base}/password"\nformat = "frigate"\n{more}\n'
+        )
+
+    def log(self) -> str:
+        path = self.base / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    (tmp_path / "mqtt").mkdir()
+    return Server(tmp_path / "mqtt")
+
+
+async def test_messages_are_taken_and_then_acknowledged(
+    city: Path, server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with server.running(), taking_node(city, server.section()):
+        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await server.publish(event("TEST001"))
+        await until(lambda: plates(city) == ["TEST001"])
+        # No message ends the task, whatever is in it.
+        for bad in (b"TEST009", b"\0" * 9_000, b"[" * 9_000):
+            await server.publish(bad)
+        await server.publish(event("TEST002"))
+        await until(lambda: plates(city) == ["TEST001", "TEST002"])
+        await until(lambda: server.log().count("Received PUBACK from accord-city-yard") == 5)
+    said = "".join(capfd.readouterr())
+    assert "TEST00" not in said
+    assert PASSWORD not in said
+
+
+async def test_what_was_sent_while_we_were_away_comes_later(city: Path, server: Server) -> None:
+    async with server.running():
+        async with taking_node(city, server.section()):
+            await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await server.publish(event("TEST001"))
+        assert plates(city) == []
+        async with taking_node(city, ""):
+            await until(lambda: plates(city) == ["TEST001"])
+    # The server itself goes, and comes again.
+    async with taking_node(city, ""):
+        await asyncio.sleep(0.3)
+        async with server.running():
+            await until(lambda: server.log().count("Sending SUBACK to accord-city-yard") == 3)
+            await server.publish(event("TEST002"))
+            await until(lambda: "TEST002" in plates(city))
+
+
+async def test_a_message_that_can_not_be_stored_is_not_acknowledged_and_comes_again(
+    city: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def full(*_: object) -> None:
+        tries.append(1)
+        raise Refused(Code.STORE_UNAVAILABLE, detail="the disk is full")
+
+    async with server.running(), taking_node(city, server.section()):
+        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        with monkeypatch.context() as broken:
+            broken.setattr(SqliteStore, "add", full)
+            await server.publish(event("TEST001"))
+            await until(lambda: len(tries) == 2)
+        assert "Received PUBACK from accord-city-yard" not in server.log()
+        await until(lambda: plates(city) == ["TEST001"])
+        await until(lambda: "Received PUBACK from accord-city-yard" in server.log())
+
+
+# paho leaves the socket of a failed handshake for the interpreter to close, which it does.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "change", [("tls/ca.crt", "tls/other-ca.crt"), ('user = "accord"', 'user = "nobody"')]
+)
+async def test_a_server_or_user_that_is_not_ours_gives_nothing(
+    city: Path, server: Server, change: tuple[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with server.running(), taking_node(city, server.section().replace(*change)):
+        said: list[str] = []
+
+        def stopped() -> bool:
+            said.append("".join(capfd.readouterr()))
+            return "source stopped" in "".join(said)
+
+        await until(stopped)
+        assert "SUBACK" not in server.log()
+        assert plates(city) == []
+    assert "yard" in "".join(said)
+
+
+async def test_a_message_too_large_is_never_sent_to_us(city: Path, server: Server) -> None:
+    async with server.running(), taking_node(city, server.section("max_message_kib = 1")):
+        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await server.publish(event("TEST001") + b" " * 2_000)
+        await server.publish(event("TEST002"))
+        await until(lambda: plates(city) == ["TEST002"])
