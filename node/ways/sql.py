@@ -4,7 +4,8 @@ The watermark is a column that only ever grows: a serial number, or the time of
 the row's last change. Where we are is kept in the store, after the reads that
 it speaks of. Each look reads again what lies from ``overlap`` below the mark on:
 rows with the mark's own value, and rows whose transaction ended after those of
-greater ones. Only the database's values are compared, no clock of ours. Rows
+greater ones. Where all rows are below that, the table was put back, and is read
+anew. Only the database's values are compared, no clock of ours. Rows
 without a value are not read. The node needs no right but SELECT.
 """
 
@@ -79,6 +80,9 @@ class SqlWay:
     def _follow(self, connection: sa.Connection) -> None:
         name, source = self._source.name, self._source
         mark = load_mark(self._intake.store.mark(name))
+        if mark is not None and self._went_back(connection, mark):
+            log.warning("the watermark went back: all rows are read again", source=name)
+            mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
         statement = self._statement(mark)
         options = {"stream_results": True, "yield_per": BATCH}
@@ -101,18 +105,33 @@ class SqlWay:
                 self._intake.store.set_mark(name, dump_mark(mark))
         self._recent = set(seen)
 
+    def _went_back(self, connection: sa.Connection, mark: Mark) -> bool:
+        """Tell whether the table ends below what is read again, as after a restore."""
+        watermark: sa.ColumnClause[Any] = sa.column(self._source.watermark)
+        statement: sa.Select[Any] = sa.select(sa.func.max(watermark)).select_from(self._rows())
+        value = connection.execute(statement).scalar()
+        if value is None:
+            return False
+        greatest, low = _mark_of(value, self._where), below(mark, self._source.overlap)
+        # Two texts are in the database's order, which we don't know.
+        kinds = (datetime,) if isinstance(low, datetime) else (int, Decimal)
+        return isinstance(greatest, kinds) and not isinstance(low, str) and greatest < low  # type: ignore[operator] # of one kind
+
+    def _rows(self) -> Any:
+        if self._source.table:
+            schema, _, table = self._source.table.rpartition(".")
+            return sa.table(table, schema=schema or None)
+        # The query is the site's own, written in its node.toml.
+        return sa.text(f"({self._source.query}) AS accord_rows")
+
     def _statement(self, mark: Mark | None) -> sa.Select[Any]:
         source = self._source
-        if source.table:
-            schema, _, table = source.table.rpartition(".")
-            rows: Any = sa.table(table, schema=schema or None)
-        else:
-            # The query is the site's own, written in its node.toml.
-            rows = sa.text(f"({source.query}) AS accord_rows")
         watermark: sa.ColumnClause[Any] = sa.column(source.watermark)
         columns: list[Any] = [sa.column(name) for name in self._columns]
         statement: sa.Select[Any] = sa.select(*columns)
-        statement = statement.select_from(rows).where(watermark.is_not(None)).order_by(watermark)
+        statement = (
+            statement.select_from(self._rows()).where(watermark.is_not(None)).order_by(watermark)
+        )
         if mark is not None:
             statement = statement.where(watermark >= below(mark, source.overlap))
         return statement

@@ -172,6 +172,20 @@ async def test_many_rows_of_one_value_are_all_taken(
         await until(lambda: len(plates(city)) == 1701)
 
 
+@pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
+async def test_a_table_that_was_put_back_is_read_anew(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]], by: str
+) -> None:
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    insert(rows, 900, "2026-03-09Z", "TEST002")
+    async with taking_node(city, section(city, server, by)):
+        await until(lambda: len(plates(city)) == 2)
+        rows.execute("DELETE FROM reads WHERE n = 900")
+        insert(rows, 2, "2026-03-01 00:00:01Z", "TEST003")
+        await until(lambda: len(plates(city)) == 3)
+    assert plates(city) == ["TEST001", "TEST002", "TEST003"]
+
+
 async def test_rows_that_are_no_reads_are_dead_letters_and_retried(
     city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
