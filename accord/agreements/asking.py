@@ -35,6 +35,8 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
     manifest = effective.agreement.manifest
     scope, purposes, eligibility = manifest.scope, manifest.purposes, manifest.eligibility
     contact = effective.agreement.contact_of(query.audience)
+    # What the query itself lacks, the officer's own agency can help with: see accord.contacts.
+    home = effective.agreement.contact_of(query.requesting_agency)
     if not effective.may_ask:
         reason = f"The agreement lets {query.audience} ask {query.requesting_agency} only, "
         reason += "not the other way round."
@@ -69,11 +71,11 @@ def request_refusal(query: Query, effective: Effective, at_ms: int) -> Decision 
             case_required=eligibility.case_required,
             reason_required=eligibility.reason_required,
             section=eligibility.section,
-            contact=contact,
+            contact=home,
         )
         or _offence(query, manifest, contact)
-        or _attested(query, manifest, contact)
-        or _approval(query, manifest, at_ms, contact)
+        or _attested(query, manifest, home)
+        or _approval(query, manifest, at_ms, home)
         or _export(query, manifest, contact)
     )
 

@@ -275,6 +275,10 @@ def test_a_refusal_names_whom_to_talk_to(world):
     assert owner.contact == "alpr@harbor.example"
     own = world.ask(world.query(agreement, officer={"standing": "left"}), agreement)
     assert own.contact == "alpr@city.example"
+    # What the query itself lacks, the officer's own agency can help with.
+    for lacking in ({"case_number": ""}, {"reason": ""}, {"attestations": ()}):
+        told = world.ask(world.query(agreement, **lacking), agreement)
+        assert (told.allowed, told.contact) == (False, "alpr@city.example")
 
 
 def test_the_policys_reason_is_generic_and_its_detail_is_not(world):

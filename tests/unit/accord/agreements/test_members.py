@@ -111,10 +111,14 @@ def test_a_refusal_names_whom_of_a_joiner_to_talk_to(world):
         query = world.query(agreement, officer=officer, requesting_agency=requester, audience=owner)
         query = replace(query, window=replace(query.window, from_ms=at_ms - 1, to_ms=at_ms))
         assert world.ask(query, agreement, None, at_ms=at_ms).allowed
-        for change in ({"case_number": ""}, {"row_limit": 1001}, {"purpose": "hit-and-run"}):
+        for change, whose in (
+            ({"case_number": ""}, requester),
+            ({"row_limit": 1001}, owner),
+            ({"purpose": "hit-and-run"}, owner),
+        ):
             refused = world.ask(replace(query, **change), agreement, None, at_ms=at_ms)
             assert not refused.allowed
-            contacts.add((owner, refused.contact))
+            contacts.add((whose, refused.contact))
         lapsed = replace(query, credential=replace(query.credential, trained_on="2020-01-01"))
         refused = world.ask(lapsed, agreement, None, at_ms=at_ms)
         assert refused.code is Code.TRAINING_LAPSED
