@@ -30,7 +30,11 @@ def merge_pages(answers: Sequence[Sequence[AnswerBody]]) -> tuple[list[SharedRea
 
 
 class Paging:
-    """What came so far. ``cursors`` says whom to ask for more; empty when all is said."""
+    """What came so far. ``cursors`` says whom to ask for more; empty when all is said.
+
+    An agency's outcome is that of its last page, with the rows of all its pages and the
+    duty of the last that gave any.
+    """
 
     def __init__(self) -> None:
         self.cursors: dict[str, bytes] = {}
@@ -45,7 +49,7 @@ class Paging:
         self._taken += 1
         asked, self.cursors = self.cursors, {}
         for outcome in result.outcomes:
-            self._outcomes[outcome.agency] = outcome
+            self._outcomes[outcome.agency] = self._with_earlier(outcome)
         for answer in answers:
             self._take_one(answer)
         for name in asked.keys() - {answer.agency for answer in answers}:
@@ -65,6 +69,14 @@ class Paging:
             outcomes=tuple(self._outcomes.values()),
             warnings=(*result.warnings, *self._warnings),
         )
+
+    def _with_earlier(self, outcome: AgencyOutcome) -> AgencyOutcome:
+        earlier = self._outcomes.get(outcome.agency)
+        if earlier is None:
+            return outcome
+        # What an earlier page gave must be deleted although this one failed.
+        duty = outcome.duty or earlier.duty
+        return replace(outcome, rows=earlier.rows + outcome.rows, duty=duty)
 
     def _take_one(self, answer: AnswerBody) -> None:
         name = answer.agency

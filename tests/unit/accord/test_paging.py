@@ -6,7 +6,7 @@ import pytest
 
 from accord import paging
 from accord.errors import Code, Unverified
-from accord.model import AnswerBody, OutcomeKind, SharedRead
+from accord.model import AnswerBody, Duty, OutcomeKind, SharedRead
 from accord.outcomes import places
 from accord.paging import Paging
 from accord.results import AgencyOutcome, Result
@@ -57,6 +57,20 @@ def test_rows_wait_until_every_agency_has_come_as_far() -> None:
     last = take(taking, page("city", 7, more=False))
     assert ages(last) == [("city", 5), ("city", 7), ("county", 9)]
     assert (last.waiting, last.complete, last.warnings, taking.cursors) == (0, True, (), {})
+
+
+def test_an_outcome_counts_all_pages_and_keeps_their_duty() -> None:
+    duty = Duty(T + 1, "IV")
+    taking = Paging()
+    kinds = (OutcomeKind.TRUNCATED, OutcomeKind.TRUNCATED, OutcomeKind.UNREACHABLE)
+    pages = ([page("city", 1, 5, more=True)], [page("city", 7, more=True)], [])
+    for kind, answers in zip(kinds, pages, strict=True):
+        rows = sum(len(one.reads) for one in answers)
+        outcome = AgencyOutcome("city", kind, True, rows, duty=duty if rows else None)
+        last = taking.take(Result("id", (outcome,)), answers)
+    (told,) = last.outcomes
+    assert (told.kind, told.rows, told.duty) == (OutcomeKind.UNREACHABLE, 3, duty)
+    assert last.delete_by_ms(last.reads[0]) == T + 1
 
 
 def test_an_agency_that_fails_later_holds_nobody_back() -> None:
