@@ -138,19 +138,26 @@ def _published(of_file: int | None, said: str, now_ms: int) -> int:
     return moment
 
 
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
 def _told(new: HotList, found: HotListFile, now_ms: int) -> None:
     out = console()
+    entries = _counted(new.entries, "entry", "entries")
     out.print(
-        shown(f"{new.name} of {new.source}: {new.entries} entries, published "
+        shown(f"{new.name} of {new.source}: {entries}, published "
               f"{_day(new.published_ms)}, {_state(new, now_ms)}.")
     )  # fmt: skip
     if found.cancelled or found.not_listed:
         more = f", {found.not_listed} of them not listed" * bool(found.not_listed)
-        out.print(f"  {found.cancelled + found.not_listed} cancellations{more}.")
+        cancelled = _counted(found.cancelled + found.not_listed, "cancellation", "cancellations")
+        out.print(f"  {cancelled}{more}.")
     if found.no_plate:
-        out.print(f"  {found.no_plate} records without a plate passed over.")
+        out.print(f"  {_counted(found.no_plate, 'record', 'records')} without a plate passed over.")
     for text, count in sorted(found.left_out.items()):
-        out.print(shown(f"  {count} records of category {text!r} left out, as the mapping says."))
+        records = _counted(count, "record", "records")
+        out.print(shown(f"  {records} of category {text!r} left out, as the mapping says."))
 
 
 def _day(ms: int) -> str:

@@ -198,9 +198,9 @@ def _csv(result: Result) -> None:
         writer.writerow({name: cell(value) for name, value in flat.items()})
     for outcome in result.outcomes:
         section = f" ({outcome.section})" if outcome.section else ""
-        whom = f" Contact: {outcome.contact}" if outcome.contact else ""
-        said = f"{outcome.agency}: {outcome_text(outcome)}{section} {outcome.text}{whom}"
-        sys.stderr.write(plain(said) + "\n")
+        counted = f", rows: {_rows(outcome)}" if _rows(outcome) else ""
+        said = "; ".join(filter(None, (outcome_text(outcome) + section + counted, _said(outcome))))
+        sys.stderr.write(plain(f"{outcome.agency}: {said}") + "\n")
     for warning in (*result.warnings, *_list_warnings(result)):
         sys.stderr.write(plain(f"Warning: {warning}") + "\n")
     sys.stderr.write(READ_NOTICE + "\n")
@@ -216,7 +216,16 @@ def _where(read: SharedRead) -> str:
 def _when(read: SharedRead) -> str:
     text = iso(read.captured_ms)[:19].replace("T", " ")
     step = read.time_step_ms // 1000
-    return text + (f" (to {step // 60} min)" if step >= 60 else "")
+    # No seconds where none are shared.
+    return f"{text[:16]} (to {step // 60} min)" if step >= 60 else text
+
+
+def _minute(ms: int) -> str:
+    return iso(ms)[:16].replace("T", " ") + " UTC"
+
+
+def _named(plate: str, state: str) -> str:
+    return f"{plate} {state or '(no state)'}"
 
 
 def _plate(read: SharedRead) -> str:
@@ -224,12 +233,44 @@ def _plate(read: SharedRead) -> str:
     return f"{text} (loose: {read.substitutions})" if read.substitutions else text
 
 
+def _table(*names: str) -> Table:
+    """Return a table that cuts nothing off: half a plate or camera is worse than two lines."""
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _kept(entry: HotListEntry) -> str:
+    """Return a list's name and who keeps it, as far as they are shared."""
+    return f"{entry.list or 'not named'} of {entry.source or 'a source not named'}"
+
+
+def _category(entry: HotListEntry) -> str:
+    return entry.category or "category not named"
+
+
+def _rows(outcome: AgencyOutcome) -> str:
+    return str(outcome.rows) if outcome.final or outcome.rows else ""
+
+
+def _said(outcome: AgencyOutcome) -> str:
+    """Return what an agency says, whom to talk to, and the duty that its rows bring."""
+    said = outcome.text
+    if outcome.claimed:
+        said = f"broker's claim, unsigned by the node: {said}"
+    if outcome.contact:
+        said = f"{said} Contact: {outcome.contact}"
+    duty = f"delete by {iso(outcome.duty.delete_by_ms)[:10]}" if outcome.duty else ""
+    return said or duty
+
+
 def people(result: Result, out: Console) -> None:
     """Print tables: reads, entries, hits, the outcome of every agency, the notice."""
     if result.hits:
         _people_hits(result.hits, out)
     elif result.reads:
-        table = Table("Time (UTC)", "Plate", "Agency", "Place", "Camera", "Vehicle", "Photo")
+        table = _table("Time (UTC)", "Plate", "Agency", "Place", "Camera", "Vehicle", "Photo")
         for read in result.reads:
             vehicle = read.vehicle
             seen = " ".join(filter(None, (vehicle.colour, vehicle.make))) if vehicle else ""
@@ -249,28 +290,30 @@ def people(result: Result, out: Console) -> None:
     for entry in result.entries:
         age = "STALE: the list is older than it may be" if entry.stale else "current"
         text = (
-            f"Hot list {entry.entry.list} of {entry.entry.source}, held by {entry.agency}: "
-            f"{entry.entry.category}, published {iso(entry.entry.published_ms)}, {age}"
+            f"{_named(entry.entry.plate, entry.entry.state)} is on the hot list "
+            f"{_kept(entry.entry)}, held by {entry.agency}: {_category(entry.entry)}, "
+            f"published {_minute(entry.entry.published_ms)}, {age}"
         )
         out.print(shown(text))
     for line in _list_warnings(result):
         out.print(shown(line))
     if result.entries:
         out.print(HIT_NOTICE)
-    outcomes = Table("Agency", "Outcome", "Rows", "Section", "What it says")
+    outcomes = _table("Agency", "Outcome", "Rows", "Section", "What it says")
     for outcome in result.outcomes:
-        said = outcome.text
-        if outcome.claimed:
-            said = f"broker's claim, unsigned by the node: {said}"
-        if outcome.contact:
-            said = f"{said} Contact: {outcome.contact}"
-        duty = f"delete by {iso(outcome.duty.delete_by_ms)[:10]}" if outcome.duty else ""
-        rows = str(outcome.rows) if outcome.final or outcome.rows else ""
-        cells = (outcome.agency, outcome_text(outcome), rows, outcome.section, said or duty)
+        cells = (
+            outcome.agency,
+            outcome_text(outcome),
+            _rows(outcome),
+            outcome.section,
+            _said(outcome),
+        )
         outcomes.add_row(*map(shown, cells))
     out.print(outcomes)
     if result.waiting:
-        out.print(f"{result.waiting} more rows wait for an agency's next page: ask with --all.")
+        # An agency's last row waits too: others of the same minute may be on its next page.
+        rows = "1 more row waits" if result.waiting == 1 else f"{result.waiting} more rows wait"
+        out.print(f"{rows} for an agency's next page: ask with --all.")
     for warning in result.warnings:
         out.print(shown(f"Warning: {warning}"))
     out.print(READ_NOTICE)
@@ -282,28 +325,26 @@ def _list_warnings(result: Result) -> Iterator[str]:
         state = one.state
         name = f"The hot list {state.list or '(not named)'} of {one.agency}"
         if state.not_matched:
-            since = iso(state.published_ms)
+            since = _minute(state.published_ms)
             yield f"{name} is NOT MATCHED: it was published {since} and is past its limit."
         elif state.stale:
-            yield f"{name} is STALE: it was published {iso(state.published_ms)}."
+            yield f"{name} is STALE: it was published {_minute(state.published_ms)}."
 
 
 def _people_hits(hits: Sequence[Hit], out: Console) -> None:
-    table = Table("Time (UTC)", "Read", "Match", "Listed", "Category", "List", "Its age then",
-                  "Agency", "Place", "Camera")  # fmt: skip
+    table = _table("Time (UTC)", "Read", "Match", "Listed", "On the list", "Its age then",
+                   "Agency", "Place", "Camera")  # fmt: skip
     for hit in hits:
         read, shared = hit.read, hit.shared
         entry = shared.entry
         age = f"up to {hit.age_ms // 3_600_000 + 1} h" + ", STALE" * shared.stale
-        listed = f"{entry.plate} {entry.state or '(no state)'}"
-        named = f"{entry.list or 'not named'} of {entry.source or 'a source not named'}"
+        listed = _named(entry.plate, entry.state)
         row = (
             _when(read),
-            f"{read.plate} {read.state or '(no state)'}",
+            _named(read.plate, read.state),
             "POSSIBLE" if shared.possible else "exact",
             listed + ", LISTED NO LONGER" * (not shared.still_listed),
-            entry.category or "not named",
-            named,
+            f"{_kept(entry)}: {_category(entry)}",
             age,
             read.originator,
             _where(read),
