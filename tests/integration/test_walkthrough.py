@@ -1,6 +1,7 @@
 """The pages that show commands run as they stand: every command, in order, in one shell."""
 
 import contextlib
+import csv
 import os
 import re
 import signal
@@ -13,10 +14,19 @@ from accord.demo.processes import free_port
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def run_page(name: str, blocks: int, folder: Path) -> tuple[str, str]:
-    """Run every command of a page; return what it printed and its errors."""
-    found = re.findall(r"^```sh\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
-    assert len(found) == blocks
+def blocks(name: str, kind: str) -> list[str]:
+    """Return the blocks of one kind on a page, in order."""
+    text = (DOCS / name).read_text()
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run_pages(pages: dict[str, int], folder: Path) -> tuple[str, str]:
+    """Run every command of the pages, so many blocks of each; return output and errors."""
+    found: list[str] = []
+    for name, count in pages.items():
+        commands = blocks(name, "sh")
+        assert len(commands) == count
+        found += commands
     script = "set -euo pipefail\n" + "\n".join(found)
     for port in ("7440", "7441", "7442"):
         script = script.replace(port, str(free_port()))
@@ -43,7 +53,7 @@ def run_page(name: str, blocks: int, folder: Path) -> tuple[str, str]:
 
 
 def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
-    out, _ = run_page("walkthrough.md", 12, tmp_path)
+    out, _ = run_pages({"walkthrough.md": 12}, tmp_path)
     assert "In force now: yes" in out
     assert "Activated at the node of harbor: city-harbor, revision 1" in out
     assert (tmp_path / "not-taken.csv").read_text().count("\n") == 2
@@ -53,7 +63,7 @@ def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
 
 
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
-    out, err = run_page("for-counsel.md", 23, tmp_path)
+    out, err = run_pages({"for-counsel.md": 23}, tmp_path)
     told = [line for line in err.splitlines() if line.startswith("error: ")]
     slip, notice, policy, leaving = told
     assert "this notice: would have no effect: it was not sent by facsimile (V)" in notice
@@ -74,3 +84,34 @@ def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     assert "It stands under the agreement region" in out
     assert re.search(r"region.*the last day of county as a member", out)
     assert (tmp_path / "in-force.html").read_text().count("signature verified") == 2
+
+
+def same(text: str) -> str:
+    """Return the text without what differs from one run to the next: days, times, pseudonyms."""
+    text = re.sub(r"\d{4}-\d\d-\d\d", "0000-00-00", text)
+    text = re.sub(r"0000-00-00 \d\d:\d\d", "0000-00-00 00:00", text)
+    return re.sub(r"camera-[0-9a-f]{8}", "camera-00000000", text)
+
+
+def test_an_investigators_day(tmp_path: Path) -> None:
+    page = "for-investigators.md"
+    out, err = run_pages({"walkthrough.md": 12, page: 14}, tmp_path)
+    day = same(out[out.index("Stolen vehicles of State bureau: 1 entry") :])
+    shown = blocks(page, "text")
+    assert len(shown) == 9
+    for block in shown:
+        assert same(block) in day
+    # What the owner knows better than it says: places, seconds and names of cameras.
+    answers = day[: day.index("read_id,agency")]
+    assert not re.search(r"PIER-|QUAY-|33\.90(03|41)|33\.75(02|04|41)|\d\d:\d\d:\d\d \(to", answers)
+    assert answers.count("52HBN44 CA") == 3
+    assert "31VDC08" not in answers
+    # A page of two, then all of them: the outcome counts what all pages gave.
+    assert re.search(r"truncated │ 2 .*answered │ 3 ", answers, re.DOTALL)
+    rows = list(csv.DictReader((tmp_path / "case-26-004711.csv").read_text().splitlines()))
+    assert [(row["agency"], row["recipient"], bool(row["delete_by"])) for row in rows] == [
+        ("city", "harbor", True)
+    ] * 3
+    assert re.search(r"city: answered, rows: 3; delete by \d{4}-\d\d-\d\d\n", err)
+    for code in ("CASE_NUMBER_REQUIRED", "PURPOSE_NOT_AGREED", "PLATES_NOT_AGREED"):
+        assert f"refused: {code} (II." in day[day.index("┃ Decision") :]
