@@ -95,7 +95,12 @@ def purge(
     hits_ms = earliest(DataKind.HITS, days, now_ms)
     found = store.due(reads_ms, photos_ms, entries_ms, hits_ms)
     report = PurgeReport(
-        found.reads, found.photos, found.entries, found.hits, found.oldest_ms, found.newest_ms,
+        found.reads,
+        found.photos,
+        found.entries,
+        found.hits,
+        found.oldest_ms,
+        found.newest_ms,
         found.letters,
     )
     if dry_run:

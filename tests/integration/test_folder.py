@@ -172,7 +172,7 @@ async def test_every_source_has_its_figures_and_no_plate_is_in_them(
         (folder / "a.json").write_bytes(event("TEST001") + b'\n{"type": "lpr", "plate": "TEST8"}')
         (folder / "b.json").write_bytes(event("TEST001"))
         (folder / "c.txt").write_bytes(b"TEST009")
-        path = city / "data" / metrics.NAME
+        path = city / "data" / "metrics.prom"
         await until(lambda: names(folder) == [])
         metrics.write(node.context, "main", path, node.accounts)
         data = samples(path.read_bytes())

@@ -193,7 +193,7 @@ async def test_who_connects_and_says_nothing_is_let_go(
         (("/server.pem", "/client.pem"), "can't be used"),
         (("/server.crt", "/none.crt"), "can't be used"),
         (('"127.0.0.1:', '"'), "is not an address"),
-        (("max_body_kib", "max_body"), "sources.0.webhook.max_body is not a key"),
+        (("max_body_kib", "max_body"), "sources.0.webhook holds a key that does not belong there"),
     ],
 )
 async def test_what_can_not_work_stops_the_start(
