@@ -237,6 +237,7 @@ class AccordClient:
             requester=self._calls.agency(self.agency),
             owner=self._federation.agencies.get(audience),
             law=built_in_law(),
+            via=self._config.broker.agency,
         )
         payload = encode_query(query, envelope_to_bytes(self._credential_envelope))
         envelope = sign(QUERY, payload, self._officer)

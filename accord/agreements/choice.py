@@ -2,7 +2,9 @@
 
 A query relies on one agreement (MOA II.A: what its own text does not allow no
 other text adds). Where two agencies have several, it is the first that allows
-the query, the current one first; where none does, the current one refuses.
+the query, the current one first. Where none does, it is the one under which the
+most checks held, so that the reason told is what lacks there, and not what an
+unrelated text says; of several alike, the current one.
 """
 
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from dataclasses import replace
 from accord.agreements.decide import decide
 from accord.agreements.effective import Agreement, Effective, effective
 from accord.agreements.law.rules import Law, Owner, Requester
+from accord.agreements.reasons import reached
 from accord.model import Query
 
 
@@ -22,16 +25,24 @@ def relying(
     requester: Requester,
     owner: Owner | None,
     law: Law,
+    via: str = "",
 ) -> tuple[Query, Effective | None]:
     """Return the query with the agreement that it relies on, and that agreement folded.
 
-    The query is as it was, and None beside it, where there is no agreement.
+    ``via`` is the operator whose broker will carry it: a text that names another
+    does not allow it. The query is as it was, and None beside it, where there is no agreement.
     """
-    folded = [effective(a, query.requesting_agency, query.audience, at_ms) for a in agreements]
-    candidates = [replace(query, agreement_digest=a.manifest.digest) for a in agreements]
-    pairs = list(zip(candidates, folded, strict=True))
-    for candidate, one in pairs:
-        decision = decide(candidate, one, None, at_ms, requester=requester, owner=owner, law=law)
+    furthest: tuple[Query, Effective] | None = None
+    furthest_place = 0
+    for agreement in agreements:
+        candidate = replace(query, agreement_digest=agreement.manifest.digest)
+        one = effective(agreement, query.requesting_agency, query.audience, at_ms)
+        decision = decide(
+            candidate, one, None, at_ms, requester=requester, owner=owner, law=law, via=via
+        )
         if decision.allowed:
             return candidate, one
-    return pairs[0] if pairs else (query, None)
+        place = reached(candidate, one, decision, via=via)
+        if furthest is None or place > furthest_place:
+            furthest, furthest_place = (candidate, one), place
+    return furthest or (query, None)

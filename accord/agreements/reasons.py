@@ -15,6 +15,7 @@ from accord.agreements.decision import Decision
 from accord.agreements.effective import Effective
 from accord.agreements.officers import OfficerRule, rule_of
 from accord.agreements.policy import OwnRules
+from accord.agreements.provisions import ApprovalRule
 from accord.agreements.reading import local_date
 from accord.errors import Code
 from accord.model import Query, kind_of
@@ -74,7 +75,7 @@ def steps(
         ValueError: it refuses with a code that no rule has; a mistake in our own code.
     """
     asked = _agreement(query, effective, via) if own is None else _own(query, own)
-    rules = [*_law(decision), *asked]
+    rules = [*_law(decision), *(rule for rule in asked if rule is not None)]
     refusing = len(rules)
     if decision.code is not None:
         found = [n for n, rule in enumerate(rules) if _refuses(rule, decision)]
@@ -82,6 +83,26 @@ def steps(
             raise ValueError(f"no rule refuses with {decision.code}")
         refusing = found[0]
     return tuple(_step(rule, n - refusing, decision) for n, rule in enumerate(rules))
+
+
+def reached(query: Query, effective: Effective, decision: Decision, *, via: str = "") -> int:
+    """Return the place of the rule that refused in the order of the checks; -1 for the law's.
+
+    A place is the same under every text, whichever of the rules it has: of two texts
+    the one with the higher place got further. ``via`` is as for :func:`steps`.
+
+    Raises:
+        ValueError: the decision allows.
+    """
+    if decision.code is None:
+        raise ValueError("nothing refused an allowed query")
+    if decision.rule:
+        return -1
+    return next(
+        place
+        for place, rule in enumerate(_agreement(query, effective, via))
+        if rule is not None and _refuses(rule, decision)
+    )
 
 
 def _refuses(rule: _Rule, decision: Decision) -> bool:
@@ -150,7 +171,8 @@ def _limits(section: str, days: int, rows: int, plates: int) -> Iterator[_Rule]:
     yield _rule(f"one search names {several}", section, Code.PLATES_NOT_AGREED)
 
 
-def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[_Rule]:
+def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[_Rule | None]:
+    """Yield the rules of an agreement, and None for each that this text does not have."""
     known = f"the agency.toml of {query.requesting_agency} is not over"
     held = f"an agreement between {query.requesting_agency} and {query.audience} is held here"
     if effective is not None:
@@ -173,29 +195,27 @@ def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[
         manifest.term.section, Code.AGREEMENT_NOT_COMMENCED,
     )  # fmt: skip
     yield _rule(_not_over(effective), manifest.term.section, Code.AGREEMENT_EXPIRED)
-    if effective.agreement.inactive_at:
-        yield _rule(
-            f"it is activated at the node of {effective.agreement.inactive_at}",
-            manifest.execution_section, Code.AGREEMENT_NOT_ACTIVATED,
-        )  # fmt: skip
+    yield _rule(
+        f"it is activated at the node of {effective.agreement.inactive_at}",
+        manifest.execution_section, Code.AGREEMENT_NOT_ACTIVATED,
+    ) if effective.agreement.inactive_at else None  # fmt: skip
     # Of a part that is suspended the decision comes later: after direction, kind and purpose.
     whole = effective.stop is not None
     yield _rule(
         "no party and no law has suspended it as a whole",
         manifest.scope.section, *[Code.AGREEMENT_SUSPENDED] * whole,
     )  # fmt: skip
-    if manifest.heads is not None and effective.agreement.heads is not None:
-        yield _rule(
-            f"both nodes said within {manifest.heads.max_age_hours} h which notices there are",
-            manifest.heads.section, Code.HEAD_STALE,
-        )  # fmt: skip
+    heads = manifest.heads if effective.agreement.heads is not None else None
+    yield _rule(
+        f"both nodes said within {heads.max_age_hours} h which notices there are",
+        heads.section, Code.HEAD_STALE,
+    ) if heads is not None else None  # fmt: skip
     operators, requesters = manifest.provisions.operators, manifest.provisions.requesters
-    if operators:
-        names = ", ".join(sorted(role.name for role in operators))
-        yield _Rule(
-            f"the broker is one of {names}", operators[0].section,
-            frozenset({Code.OPERATOR_NOT_AGREED}), unseen=not via,
-        )  # fmt: skip
+    names = ", ".join(sorted(role.name for role in operators))
+    yield _Rule(
+        f"the broker is one of {names}", operators[0].section,
+        frozenset({Code.OPERATOR_NOT_AGREED}), unseen=not via,
+    ) if operators else None  # fmt: skip
     admits = f"it admits agencies such as {query.requesting_agency}, " * bool(requesters)
     yield _rule(
         f"{admits}both are of the kind and state that counsel signed",
@@ -217,34 +237,31 @@ def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[
         "nothing suspends or prohibits what is asked for between the two", manifest.scope.section,
         *[Code.AGREEMENT_SUSPENDED] * (not whole), *[Code.PURPOSE_NOT_AGREED] * held_purpose,
     )  # fmt: skip
-    if eligibility.case_required:
-        yield _rule("there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED)
-    if eligibility.reason_required:
-        yield _rule("there is a reason in words", eligibility.section, Code.REASON_REQUIRED)
+    yield _rule(
+        "there is a case number", eligibility.section, Code.CASE_NUMBER_REQUIRED,
+    ) if eligibility.case_required else None  # fmt: skip
+    yield _rule(
+        "there is a reason in words", eligibility.section, Code.REASON_REQUIRED,
+    ) if eligibility.reason_required else None  # fmt: skip
     classes = manifest.purposes.offences_of(query.purpose)
-    if classes is not None:
-        yield _rule(
-            f"it names one of the classes of offences {', '.join(sorted(classes))}",
-            manifest.purposes.section, Code.OFFENCE_NOT_AGREED,
-        )  # fmt: skip
-    if manifest.attested:
-        ids = ", ".join(clause.id for clause in manifest.attested)
-        yield _rule(
-            f"the officer declares {ids}", manifest.attested[0].section, Code.ATTESTATION_REQUIRED
-        )
+    yield _rule(
+        f"it names one of the classes of offences {', '.join(sorted(classes))}",
+        manifest.purposes.section, Code.OFFENCE_NOT_AGREED,
+    ) if classes is not None else None  # fmt: skip
+    ids = ", ".join(clause.id for clause in manifest.attested)
+    yield _rule(
+        f"the officer declares {ids}", manifest.attested[0].section, Code.ATTESTATION_REQUIRED,
+    ) if manifest.attested else None  # fmt: skip
     approval, export = eligibility.approval, manifest.provisions.export
-    if approval is not None:
-        beyond = f", if it reaches back more than {approval.beyond_days} days"
-        yield _rule(
-            f"it has the written approval of a {approval.kind}, no more than "
-            f"{approval.max_age_days} days old{beyond if approval.beyond_days else ''}",
-            eligibility.section, Code.APPROVAL_REQUIRED,
-        )  # fmt: skip
-    if export is not None:
-        yield _rule(
-            "its answer stays in the client, or may leave it",
-            export.section, Code.EXPORT_NOT_AGREED,
-        )  # fmt: skip
+    yield _rule(
+        f"it has the written approval of a {approval.kind}, no more than "
+        f"{approval.max_age_days} days old{_beyond(approval)}",
+        eligibility.section, Code.APPROVAL_REQUIRED,
+    ) if approval is not None else None  # fmt: skip
+    yield _rule(
+        "its answer stays in the client, or may leave it",
+        export.section, Code.EXPORT_NOT_AGREED,
+    ) if export is not None else None  # fmt: skip
     yield from _officer(rule_of(effective.agreement, query.requesting_agency))
     days = limits.days_back(query.purpose)
     yield from _limits(limits.section, days, limits.row_limit, limits.plates_per_query)
@@ -252,13 +269,19 @@ def _agreement(query: Query, effective: Effective | None, via: str) -> Iterator[
         "the search uses only fields that are shared",
         manifest.fields.section, Code.FIELD_NOT_SHARED,
     )  # fmt: skip
-    if manifest.parent is not None:
-        words = f"its parent agreement, {manifest.parent.id}, allows it too"
-        yield _Rule(words, manifest.parent.section, frozenset(), parent=manifest.parent.id)
+    above = manifest.parent
+    yield _Rule(
+        f"its parent agreement, {above.id}, allows it too",
+        above.section, frozenset(), parent=above.id,
+    ) if above is not None else None  # fmt: skip
     yield _rule(
         f"{query.audience}'s own policy does not narrow it away",
         manifest.policy_section, Code.LOCAL_POLICY,
     )  # fmt: skip
+
+
+def _beyond(rule: ApprovalRule) -> str:
+    return f", if it reaches back more than {rule.beyond_days} days" if rule.beyond_days else ""
 
 
 def _not_over(effective: Effective) -> str:

@@ -132,7 +132,9 @@ def ask(
     known_law = _law(law, asked)
     held = _held(loaded, requester, owner) if requester != owner else ()
     # Whoever asks relies on an agreement without knowing the owner's policy and updates.
-    query, folded = relying(query, held, at_ms, requester=asking, owner=asked, law=built_in_law())
+    query, folded = relying(
+        query, held, at_ms, requester=asking, owner=asked, law=built_in_law(), via=via
+    )
     decision = decide(
         query, folded, known, at_ms, requester=asking, owner=asked, law=known_law, via=via
     )

@@ -32,10 +32,13 @@ async def test_a_newer_narrower_agreement_hides_no_older_one(tmp_path: Path) -> 
         assert owners["city"][0].manifest.id == narrow.name
         found = await client.ask(federation.question(agencies=("city",)))
         neither = await client.ask(federation.question(agencies=("city",), purpose="hit-and-run"))
+        too_many = await client.ask(federation.question(agencies=("city",), row_limit=501))
     assert (found.complete, len(found.reads)) == (True, 1)
-    # The newest one's refusal is the one that is told.
+    # Neither gets further than the other: the newest one's refusal is told.
     assert [o.code for o in neither.outcomes] == ["PURPOSE_NOT_AGREED"]
     assert "it holds amber-alert." in neither.outcomes[0].text
+    # Unless an older one's got further: what lacks there is what the officer can mend.
+    assert [o.code for o in too_many.outcomes] == ["ROW_LIMIT_EXCEEDED"]
 
 
 async def test_more_agencies_than_one_call_takes(

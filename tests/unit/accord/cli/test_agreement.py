@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -293,6 +294,30 @@ def test_ask_says_yes_with_every_rule(place):
     content = json.loads(out)
     assert (status, content["allowed"], content["policy_known"]) == (0, True, False)
     assert {rule["held"] for rule in content["rules"]} == {"yes"}
+
+
+def test_ask_tells_the_reason_of_the_text_that_got_furthest(place):
+    """And not of the newest one, if that was for other purposes to begin with."""
+    agreements = place / "federation" / "agreements"
+    text = (agreements / "city-harbor" / "agreement.toml").read_bytes()
+    only = re.sub(rb"(?s)\nallowed = \[.*?\]", b'\nallowed = ["amber-alert"]', text, count=1)
+    only = only.replace(b"city-harbor", b"amber")
+    (agreements / "amber").mkdir()
+    (agreements / "amber" / "agreement.toml").write_bytes(only)
+    for party in ("city", "harbor"):
+        run(*sign(place, party))
+        words = [agreements / "amber" / "agreement.toml" if n == 1 else word
+                 for n, word in enumerate(sign(place, party))]  # fmt: skip
+        run(*words)
+    told = []
+    for purpose, rows in (("stolen-vehicle", 501), ("stolen-vehicle", 5), ("hit-and-run", 5)):
+        status, out, _ = ask(place, "--purpose", purpose, "--rows", rows)
+        told.append((status, " ".join(out.split())))
+    assert told[0][0] == 3
+    assert told[0][1].startswith("No: At most 500 rows may be asked for at once")
+    assert told[1][0] == 0
+    # Under both it is the purpose: then the newest is told.
+    assert "it holds amber-alert." in told[2][1]
 
 
 def test_ask_looks_beyond_the_year_of_an_agencys_file(place):
