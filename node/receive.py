@@ -1,12 +1,13 @@
 """A signed file of another party comes in: verify, keep, take effect, record, acknowledge."""
 
 import asyncio
+from pathlib import Path
 
 from accord.agreements.acknowledgements import acknowledge
 from accord.audit.once import Once
 from accord.codec import envelope_to_wire
 from accord.deliveries import DELIVERY, AgreementFile, keep, missing
-from accord.errors import Code, Refused
+from accord.errors import Code, InputError, Refused
 from accord.identity import SpiffeId
 from accord.wire.v1 import delivery_pb2
 from node.context import Context
@@ -42,12 +43,23 @@ class Receiver:
             last = node.sources.last_head(file.digest, file.party)
             now_ms = node.clock.now_ms()
             if await asyncio.to_thread(keep, file, federation, last_head=last, now_ms=now_ms):
-                await asyncio.to_thread(node.sources.refresh, federation.folders[file.digest])
+                await asyncio.to_thread(self._refresh, federation.folders[file.digest])
         if not file.is_head:
             await self._records.record(delivery_fields(file, file.party, peer))
         lacks = await asyncio.to_thread(missing, file, node.federation)
         signed = acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
         return delivery_pb2.DeliverResponse(acknowledgement=envelope_to_wire(signed), missing=lacks)
+
+    def _refresh(self, written: Path) -> None:
+        """Let a file that was kept take effect.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``: what was seen can't be written, on a full disk say.
+        """
+        try:
+            self._node.sources.refresh(written)
+        except InputError as problem:
+            raise Refused(Code.STORE_UNAVAILABLE, detail=str(problem)) from None
 
 
 def delivery_fields(file: AgreementFile, agency: str, peer: SpiffeId | None) -> dict[str, str]:

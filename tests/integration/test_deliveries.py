@@ -343,7 +343,7 @@ async def test_while_what_was_seen_can_not_be_kept_callers_are_told_to_try_again
             raise InputError(path, "can't be written (No space left on device)")
 
         monkeypatch.setattr(pins, "replace_file", full)
-        assert await deliver(files, "city", name, data) != "OK"
+        assert await deliver(files, "city", name, data) == "UNAVAILABLE"
         assert await deliver(files, "city", name, data) == "UNAVAILABLE"
         assert not node.context.federation.agreements
         await until(lambda: len(tries) > 3)
