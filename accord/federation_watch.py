@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -102,8 +103,9 @@ class FederationWatch:
         return True
 
     def _look(self, written: Path | None = None) -> dict[str, Stamps]:
-        if written is not None and written.is_dir():
-            return self._stamps | look(self._folder, str(written))
+        if written is not None:
+            with suppress(FileNotFoundError):
+                return self._stamps | look(self._folder, str(written))
         found = look(self._folder)
         if self._activations is not None:
             found[""] = found.get("", frozenset()) | {self._activations.stamp()}
@@ -160,6 +162,9 @@ def look(folder: Path, part: str = "") -> dict[str, Stamps]:
 
     What lies beside those is under "". With ``part``, one of those folders, it
     is the only one looked at. Links are not followed.
+
+    Raises:
+        FileNotFoundError: the ``part`` is gone.
     """
     tops = {str(folder / name) for name in _PARTS}
     found: dict[str, set[Stamp]] = {}

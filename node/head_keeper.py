@@ -46,9 +46,11 @@ class HeadKeeper:
         """
         told, self._told = self._told, {}
         written = False
-        for digest, agreement in self._sources.federation.agreements.items():
+        # Once: another one may take its place meanwhile.
+        federation = self._sources.federation
+        for digest, agreement in federation.agreements.items():
             try:
-                written = self._kept(agreement) or written
+                written = self._kept(agreement, federation.folders[digest]) or written
             except InputError as problem:
                 self._told[digest] = str(problem)
                 if told.get(digest) != str(problem):
@@ -58,14 +60,13 @@ class HeadKeeper:
             self._sources.refresh()
         return written
 
-    def _kept(self, agreement: Agreement) -> bool:
+    def _kept(self, agreement: Agreement, folder: Path) -> bool:
         rule, now_ms = agreement.manifest.heads, self._clock.now_ms()
         if rule is None or self._agency not in agreement.parties:
             return False
         # What was given under a text that another replaced binds still, and must show.
         if agreement.standing_at(now_ms) not in _ALIVE and agreement.replaced_ms is None:
             return False
-        folder = self._sources.federation.folders[agreement.manifest.digest]
         digests = self._own(agreement, folder)
         last = agreement.head_of(self._agency)
         life_ms = rule.max_age_hours * HOUR_MS

@@ -72,6 +72,9 @@ RECORDED_KINDS = frozenset({"query", "countersign", "refusal"})
 """Kinds of audit records that hold a query and its decision; once per query and log."""
 
 
+_OF_A_QUERY = ("query_id", "from", "to", "row_limit")
+
+
 class Outcome(Enum):
     """What the draft does to a recorded query."""
 
@@ -144,7 +147,7 @@ def replayed(fields: Mapping[str, str], draft: Agreement, at_ms: int, law: Law) 
     requester, owner = fields.get("agency", ""), fields.get("audience", "")
     if fields.get("kind") not in RECORDED_KINDS or requester == owner:
         return None
-    if not {requester, owner} <= draft.parties or not fields.get("query_id"):
+    if not {requester, owner} <= draft.parties or not all(map(fields.get, _OF_A_QUERY)):
         return None
     allowed = fields.get("decision") == "allowed"
     decision = _decide(fields, draft, at_ms, law)

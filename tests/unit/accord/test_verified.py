@@ -143,3 +143,12 @@ def test_a_file_edited_in_place_with_its_size_and_time_put_back_is_noticed(paths
     assert file.stat().st_mtime_ns == status.st_mtime_ns
     assert watch.refresh()
     assert held(paths[0], watch).head_of("harbor") is None
+
+
+def test_a_written_folder_that_is_gone_by_then_is_looked_for_with_all_the_rest(folder):
+    path = folder.agreement("one", "city", "harbor")
+    watch = FederationWatch(folder.path, OWN)
+    assert not watch.refresh(folder.path / "agreements" / "gone")
+    path.rename(folder.path / "away")
+    assert watch.refresh(path)
+    assert not watch.current.agreements

@@ -1,6 +1,7 @@
 """The node signs its own heads in time, numbers them upward, and never hides a notice."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -192,4 +193,26 @@ def test_a_replaced_text_needs_heads_as_long_as_what_was_given_under_it_binds(pl
     assert place.head().as_of_ms == place.clock.ms
     place.clock.ms += 4 * 365 * 24 * HOUR_MS
     assert place.keep()
+    assert place.head().as_of_ms == place.clock.ms
+
+
+def test_a_folder_that_is_read_again_meanwhile_ends_no_keeper(place):
+    """The next snapshot may lack an agreement of the one that is being looked at."""
+    place.clock.ms += 6 * HOUR_MS
+    place.sources.refresh()
+    first, empty = place.sources.federation, replace(place.sources.federation, folders={})
+
+    class Swapped:
+        """Sources that are read again after the first look."""
+
+        looks = iter([first])
+        last_head, last_instrument = place.sources.last_head, place.sources.last_instrument
+        refresh = place.sources.refresh
+
+        @property
+        def federation(self):
+            return next(self.looks, empty)
+
+    signer = load_config(place.files.folder("city") / "node.toml").load_signer()
+    assert HeadKeeper("city", Swapped(), signer, place.clock).keep()
     assert place.head().as_of_ms == place.clock.ms

@@ -68,3 +68,11 @@ def test_a_parent_partners_and_open_questions_are_told_and_not_guessed(world):
     open_one = world.manifest(undecided=["eligibility.reason"])
     assert any("eligibility.reason" in note for note in caveats(open_one))
     assert len(caveats(plain)) == 2
+
+
+@pytest.mark.parametrize("lacks", ["from", "to", "row_limit"])
+def test_a_record_without_what_was_asked_holds_no_query(world, lacks):
+    fields, draft = record(), hypothetical(world.manifest())
+    assert replayed(fields, draft, NOW_MS, built_in_law()) is not None
+    del fields[lacks]
+    assert replayed(fields, draft, NOW_MS, built_in_law()) is None
