@@ -130,6 +130,8 @@ def make_agency(
     check_agency(agency, "agency")
     if kind not in KINDS:
         raise InputError("kind", "is not a known kind", f"use one of {', '.join(KINDS)}")
+    if not re.fullmatch(r"[A-Z]{2}", state, re.ASCII):
+        raise InputError("state", f"{state!r} is no state", 'write two capital letters, as "CA"')
     files = AgencyFiles(agency, folder)
     root = PrivateKey.generate()
     root.save(files.root)

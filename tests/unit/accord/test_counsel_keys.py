@@ -203,3 +203,12 @@ def test_counsel_signs_its_own_files_anew(folder, tmp_path):
     assert sorted(kinds) == [InstrumentKind.DISPUTE, InstrumentKind.SUSPENSION]
     assert between(folder, path) is Standing.SUSPENDED
     assert loaded.problems == ()
+
+
+@pytest.mark.parametrize("state", ["", "ca", "California"])
+def test_no_agency_is_made_in_a_state_that_is_none(tmp_path, state):
+    me = ("--agency", "city", "--dir", tmp_path / "own", "--name", "City", "--kind", "police")
+    said = fails(certs_app, "init", *me, "--contact", "x", "--state", state)
+    assert said == f'state: {state!r} is no state; write two capital letters, as "CA"'
+    assert not (tmp_path / "own").exists()
+    run(certs_app, "init", *me, "--contact", "x", "--state", "CA")
