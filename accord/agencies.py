@@ -294,6 +294,17 @@ def verify_agency(data: bytes, signature: bytes, root: str, where: object) -> Ag
     return parse_agency(dsse.verify(envelope, dsse.AGENCY, requirement), where, root)
 
 
+def claimed_root(signature: bytes, where: object) -> str:
+    """Return the root that a content of ``agency.sig`` names itself, 64 hex digits: no pin.
+
+    Raises:
+        InputError: a file that can't be read as what it should be.
+    """
+    content = load_json(signature, where)
+    named = content.get("root") if isinstance(content, dict) else None
+    return PublicKey.from_der(_unbase64(str(named), where), where).keyid
+
+
 def load_agency(folder: Path, *, root: str) -> Agency:
     """Read and verify the folder of one agency.
 

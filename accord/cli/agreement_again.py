@@ -5,6 +5,9 @@ the agreement is not executed until the counterpart bears a signature that
 counts. Signed anew is the same content, to the letter: the party, its number, the day
 on which it signed. So the agreement commences when it did, and nothing is prolonged.
 
+So it is once the agency has another root: instruments of before count again signed
+anew, as soon as all parties have signed a text that names it.
+
 What the thief signed and counsel did not is not signed anew: ``--not-ours``
 puts a note of that in its place. Each other party must put that file in by hand:
 no node takes other content for what it holds.
@@ -21,7 +24,7 @@ from accord.agreements.counterparts import verify_counterpart
 from accord.agreements.instrument_payload import sign_instrument, verify_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, named
 from accord.agreements.manifest import Manifest
-from accord.cli.notice_kit import For, Key, check_counsel, held, read
+from accord.cli.notice_kit import For, Key, check_counsel, own_agency, read
 from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.durable import replace_file
@@ -44,9 +47,7 @@ def sign_anew(
     """Sign what a stolen key of your counsel signed anew: the same content, with the new key."""
     folder = file.resolve().parent.parent
     manifest, counsel = read(folder), PrivateKey.load(key)
-    agency = held(folder, manifest).agencies.get(party)
-    if agency is None:
-        raise InputError(folder, f"has no valid agency.toml of {party} beside it", "get it first")
+    agency = own_agency(folder, party)
     check_counsel(agency, counsel, key)
     data = read_plain(file)
     try:

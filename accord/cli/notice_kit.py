@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from accord.agencies import Agency, read_plain
+from accord.agencies import Agency, claimed_root, load_agency, read_plain
 from accord.agreements.effective import Agreement
-from accord.agreements.instrument_payload import sign_instrument
+from accord.agreements.instrument_payload import sign_instrument, verify_instrument
 from accord.agreements.instruments import (
     Details,
     Instrument,
@@ -22,15 +22,16 @@ from accord.agreements.instruments import (
 from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
+from accord.agreements.signed import party_root
 from accord.cli.files import write_new
 from accord.cli.show import console
 from accord.clock import SystemClock
-from accord.errors import InputError
+from accord.errors import AccordError, InputError
 from accord.federation import Federation
 from accord.federation_folder import load
 from accord.identity import KeyRole
 from accord.keys import PrivateKey
-from accord.model import Kind, Purpose
+from accord.model import Kind, Purpose, check_agency
 
 Folder = Annotated[Path, typer.Argument(help="The agreement's folder.")]
 For = Annotated[str, typer.Option("--party", help="The party you sign for, by its id.")]
@@ -78,12 +79,15 @@ def sign_and_write(
         InputError: it would have no effect, or the key is none of its party's counsel.
     """
     instruments = folder / "instruments"
-    number = _next_number(instruments, who.party)
     now_ms, key = SystemClock().now_ms(), PrivateKey.load(who.key)
+    if manifest.joinder is None:
+        party_root(manifest, who.party)
+    own = own_agency(folder, who.party)
+    check_counsel(own, key, who.key)
+    number = _next_number(instruments, manifest, own)
     one = Instrument(who.party, number, kind, who.name, who.capacity, now_ms, said)
     data = sign_instrument(manifest, one, key)
     around = held(folder, manifest)
-    check_counsel(around.agencies.get(who.party), key, who.key)
     _check_effect(around.agreements.get(manifest.digest) or Agreement(manifest, ()), one)
     path = instruments / file_name(who.party, number)
     write_new(path, data)
@@ -101,13 +105,29 @@ def held(folder: Path, manifest: Manifest) -> Federation:
     return load(folder.resolve().parent.parent, {one.id: one.root for one in manifest.parties})
 
 
-def check_counsel(agency: Agency | None, key: PrivateKey, path: Path) -> None:
-    """Refuse a key that is none of the party's counsel, as far as its agency.toml is held.
+def own_agency(folder: Path, party: str) -> Agency:
+    """Return the agency that counsel signs for, as its agency.toml beside the text says.
+
+    It is taken by the root that signed it, whichever that is: of a joiner no text names
+    one yet, and of a root that changed the old texts name another. Whoever has the
+    counsel key that it names is who it is about; the others look at the root.
+
+    Raises:
+        InputError, Unverified: none that can be read, or that is signed.
+    """
+    check_agency(party, "--party")
+    path = folder.resolve().parent.parent / "agencies" / party
+    root = claimed_root(read_plain(path / "agency.sig"), path / "agency.sig")
+    return load_agency(path, root=root)
+
+
+def check_counsel(agency: Agency, key: PrivateKey, path: Path) -> None:
+    """Refuse a key that is none of the party's counsel.
 
     Raises:
         InputError: what such a key signs would stop the agreement, since nobody can verify it.
     """
-    if agency is None or key.public in agency.keys_for(KeyRole.COUNSEL):
+    if key.public in agency.keys_for(KeyRole.COUNSEL):
         return
     raise InputError(
         path, f"is no counsel key that the agency.toml of {agency.id} names",
@@ -129,9 +149,29 @@ def _check_effect(agreement: Agreement, one: Instrument) -> None:
             raise InputError("this notice", f"would have no effect: {why}", "see: explain")
 
 
-def _next_number(instruments: Path, party: str) -> int:
-    names = [named(path.name) for path in instruments.glob("*.json")]
-    return max((name[1] for name in names if name and name[0] == party), default=0) + 1
+def _next_number(instruments: Path, manifest: Manifest, own: Agency) -> int:
+    """Return the number after the last that counsel of the party has signed; names prove nothing.
+
+    Raises:
+        InputError: a file that it did not sign, or whose signature counts no more, is in the way.
+    """
+    last = 0
+    for path in sorted(instruments.glob("*.json")):
+        name = named(path.name)
+        if name is None or name[0] != own.id:
+            continue
+        try:
+            verify_instrument(read_plain(path), manifest, own, name[1], path, root=own.root)
+        except AccordError:
+            continue
+        last = max(last, name[1])
+    following = instruments / file_name(own.id, last + 1)
+    if following.exists():
+        raise InputError(
+            following, f"bears no signature of {own.id}'s counsel that counts",
+            "sign it anew if it is yours (accord agreement sign-anew), or move it away",
+        )  # fmt: skip
+    return last + 1
 
 
 def sent_on(texts: list[str]) -> dict[Channel, date]:

@@ -1,10 +1,14 @@
 """Joining, leaving and choosing, as counsel does it on the command line."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
 
+from accord.agency_files import make_agency
 from accord.agreements.manifest_reading import parse_manifest
+from accord.clock import SystemClock
+from accord.identity import KeyRole
 from tests.unit.accord.cli.kit import fails, run, sign, status
 from tests.unit.accord.cli.test_agreement_notice import TODAY, notice
 
@@ -35,11 +39,44 @@ def in_force(place):
     return place
 
 
-def test_admitted_acceded_chosen_and_left(in_force):
+@pytest.fixture
+def county(in_force, tmp_path):
+    """The county's own files, its public ones in the folder."""
+    files = make_agency(
+        tmp_path / "county", agency="county", name="County", kind="police", state="CA",
+        contact="x", now_ms=SystemClock().now_ms(),
+    )  # fmt: skip
+    shutil.copytree(files.public, in_force / "federation/agencies/county")
+    shutil.copy(files.key(KeyRole.COUNSEL), in_force / "county.pem")
+    return files
+
+
+def test_a_joiner_accedes_with_its_counsels_key_alone(in_force, county):
+    """Nobody has admitted it yet, so no text names its root."""
+    own = (in_force / "county.pem").read_bytes()
     (in_force / "county.pem").write_bytes((in_force / "city.pem").read_bytes())
-    (in_force / "county.pem").chmod(0o600)
+    said = fails(*notice(in_force, "accede", party="county"))
+    assert "is no counsel key that the agency.toml of county names" in said
+    (in_force / "county.pem").write_bytes(own)
+    assert "county-1.json" in run(*notice(in_force, "accede", party="county"))
+
+
+def test_the_next_number_follows_what_counsel_signed_and_no_name(in_force):
+    run(*notice(in_force, "dispute", "--reason", "a count"))
+    folder = in_force / "federation/agreements/city-harbor/instruments"
+    (folder / "city-7.json").write_bytes(b"{}")
+    run(*notice(in_force, "dispute", "--reason", "another"))
+    assert (folder / "city-2.json").exists()
+    (folder / "city-3.json").write_bytes(b"{}")
+    said = fails(*notice(in_force, "dispute", "--reason", "a third"))
+    assert "city-3.json: bears no signature of city's counsel that counts" in said
+    assert (folder / "city-3.json").read_bytes() == b"{}"
+
+
+def test_admitted_acceded_chosen_and_left(in_force, county):
     run(*notice(in_force, "admit", *JOINER))
     assert "county-1.json" in run(*notice(in_force, "accede", party="county"))
+    shutil.rmtree(in_force / "federation/agencies/county")
     # It is no agency that this folder holds: the others go on, and it is told.
     out = " ".join(run(*status(in_force)).split())
     assert "no valid agency.toml of county" in out
