@@ -120,12 +120,13 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
     agency = federation.agencies.get(party)
     # Who is admitted is a party only once it has acceded, which is such a file.
     admitted = admitted_roots(agreement.manifest, agreement.instruments)
-    if agency is None or (party not in agreement.parties and admitted.get(party) != agency.root):
+    root = federation.roots.get(file.digest, {}).get(party, admitted.get(party))
+    if agency is None or (party not in agreement.parties and root != agency.root):
         raise Refused(Code.NODE_UNKNOWN, text="Not a file of a party that is known here.")
     if folder == "heads" and agreement.manifest.heads is None:
         raise Refused(Code.BAD_QUERY, text="This agreement demands no heads.")
     try:
-        return agreement, _verified(file, agreement, agency, folder, number)
+        return agreement, _verified(file, agreement, agency, folder, number, root or "")
     except Unverified as problem:
         raise Refused(problem.code, detail=problem.problem) from None
     except InputError as problem:
@@ -133,11 +134,16 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
 
 
 def _verified(
-    file: AgreementFile, agreement: Agreement, agency: Agency, folder: str, number: int
+    file: AgreementFile,
+    agreement: Agreement,
+    agency: Agency,
+    folder: str,
+    number: int,
+    root: str,
 ) -> heads.Head | None:
     manifest = agreement.manifest
-    # An agency that joined is known by the root that admissions name: this one's.
-    root = "" if manifest.party(agency.id) else agency.root
+    # One that joined is known by the root that its admissions named when it did.
+    root = root or ("" if manifest.party(agency.id) else agency.root)
     if folder == "counterparts":
         counterparts.verify_counterpart(file.content, manifest, agency, file.name)
     elif folder == "instruments":

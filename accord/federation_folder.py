@@ -10,10 +10,12 @@ Whom it trusts, and why:
    operators). Nothing in the folder can replace them.
 2. An agreement counts when counsel of a locally pinned law-enforcement agency
    has signed it, or when every party is pinned locally (brokers). One that
-   names another root for a pinned agency never counts.
+   names another root for a pinned agency counts only where a signed text has put
+   the pinned one in its place since: it allows nothing, and what it stops holds.
 3. An agreement that counts pins the roots of its other parties. If two of
    them name different roots for one agency, both are left out, unless the one
-   replaces the other: then the later root is tried first.
+   replaces the other: then the later root is tried first, and once all have signed
+   it, instruments under the older one count signed anew (``agreements.root_changes``).
 4. An agency counts when its ``agency.toml`` is signed by its pinned root, an
    agreement is executed when each party's counsel has signed its exact bytes.
 5. Of one agreement, an executed text replaces those of its chain that came
@@ -43,12 +45,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from accord.agencies import Agency
-from accord.agreements.chain import (
-    in_chains,
-    link_of,
-    newest_first,
-    with_replacements,
-)
+from accord.agreements.chain import in_chains, link_of, with_replacements
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, with_limits_beside
 from accord.agreements.effects import Flaw, Stop
@@ -56,10 +53,11 @@ from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.parents import with_parents
+from accord.agreements.root_changes import RootChanges, root_changes, roots_named
 from accord.errors import AccordError, InputError
 from accord.federation import Federation, Problem
 from accord.head_files import FOLDER, HeadFiles
-from accord.instrument_files import WITHHELD, InstrumentFiles
+from accord.instrument_files import WITHHELD, InstrumentFiles, any_signed
 from accord.joiners import accedes, joiners
 from accord.lost_texts import lost_texts
 from accord.model import check_agency
@@ -125,6 +123,8 @@ class _Loader:
         self._agencies: dict[str, Agency] = {}
         self._joining: dict[Path, Mapping[str, str]] = {}
         self._twice: set[bytes] = set()
+        self._changes = RootChanges()
+        self._later: dict[bytes, Mapping[str, str]] = {}
 
     def load(self) -> Federation:
         """Return the snapshot."""
@@ -136,6 +136,7 @@ class _Loader:
         present = {path.name for path in self._folders(self._folder / "agencies")}
         self._load_agencies(present, {name: [root] for name, root in self._roots.items()})
         counting: dict[Path, Manifest] = {}
+        older: dict[Path, Manifest] = {}
         counted: set[bytes] = set()
         for path, manifest in read:
             first = folders[manifest.digest][0]
@@ -144,11 +145,19 @@ class _Loader:
                     f"{path}: is the same text as in {first}; put all of its files into one folder "
                     "and move the other away (until then its parties are suspended)"
                 )
-            if manifest.digest not in counted and self._counts(path, manifest):
+            if any(self._roots.get(one.id, one.root) != one.root for one in manifest.parties):
+                older[path] = manifest
+            elif manifest.digest not in counted and self._counts(path, manifest):
                 counting[path] = manifest
                 counted.add(manifest.digest)
-        pinned = self._roots_named(counting)
+        pinned = self._pinned_by(counting)
         self._load_agencies(present, pinned)
+        signed = [one for path, one in counting.items() if one.replaces and self._all(path, one)]
+        self._changes = root_changes(signed, [manifest for _, manifest in read])
+        for path, manifest in older.items():
+            if manifest.digest not in counted and self._is_old(path, manifest):
+                counting[path] = manifest
+                counted.add(manifest.digest)
         pinned |= {name: [] for name in self._load_joiners(present, counting, pinned.keys())}
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
@@ -174,6 +183,7 @@ class _Loader:
             MappingProxyType({a.manifest.digest: a for a in kept}),
             tuple(self._problems),
             MappingProxyType({manifest.digest: path for path, manifest in counting.items()}),
+            roots=MappingProxyType(self._later),
         )
 
     def _problem(self, text: object) -> None:
@@ -239,13 +249,6 @@ class _Loader:
 
     def _counts(self, path: Path, manifest: Manifest) -> bool:
         """Apply rule 2."""
-        for party in manifest.parties:
-            if self._roots.get(party.id, party.root) != party.root:
-                self._problem(
-                    f"{path}: names another root key for {party.id} than the one pinned here; "
-                    "have both counsels compare the fingerprints"
-                )
-                return False
         if all(party.id in self._roots for party in manifest.parties):
             return True
         eligible = built_in_law().eligible_kinds
@@ -260,6 +263,42 @@ class _Loader:
             return True
         self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
         return False
+
+    def _all(self, path: Path, manifest: Manifest) -> bool:
+        """Tell whether all parties have signed a text."""
+        return len(self._counterparts(path, manifest)) == len(manifest.parties)
+
+    def _is_old(self, path: Path, manifest: Manifest) -> bool:
+        """Apply rule 2 to a text that names another root for an agency than the one pinned here."""
+        for party in manifest.parties:
+            root = self._roots.get(party.id, party.root)
+            if root != party.root and not self._changes.took_over(
+                manifest.digest, party.id, party.root, root
+            ):
+                self._problem(
+                    f"{path}: names another root key for {party.id} than the one pinned here; "
+                    "have both counsels compare the fingerprints"
+                )
+                return False
+        own = (self._agencies[name] for name in self._roots_held())
+        memory = self._verified.of(path)
+        if manifest.digest in self._changes.latest:
+            return True
+        return any(any_signed(path / "instruments", manifest, one, memory) for one in own)
+
+    def _root_now(self, manifest: Manifest, agency: str, named: str) -> str:
+        """Return the root that an agency's files under a text are verified by."""
+        known = self._agencies.get(agency)
+        if known is not None and self._changes.took_over(
+            manifest.digest, agency, named, known.root
+        ):
+            return known.root
+        return named
+
+    def _later_roots(self, manifest: Manifest) -> dict[str, str]:
+        """Return the roots that took the place of those which a text names."""
+        now = {one.id: self._root_now(manifest, one.id, one.root) for one in manifest.parties}
+        return {one.id: now[one.id] for one in manifest.parties if now[one.id] != one.root}
 
     def _roots_held(self) -> list[str]:
         """Return the locally pinned agencies whose file is held."""
@@ -279,7 +318,10 @@ class _Loader:
             named: dict[str, set[str]] = {}
             for path, manifest in counting.items():
                 if manifest.joinder is not None:
-                    found = joiners(path, manifest, self._agencies, self._verified.of(path))
+                    found = joiners(
+                        path, manifest, self._agencies, self._verified.of(path),
+                        partial(self._root_now, manifest), self._later_roots(manifest),
+                    )  # fmt: skip
                     self._joining[path] = found
                     for joiner, root in found.items():
                         named.setdefault(joiner, set()).add(root)
@@ -293,34 +335,17 @@ class _Loader:
                 else:
                     self._load_agencies(present, {joiner: sorted(named[joiner])})
 
-    def _roots_named(self, manifests: dict[Path, Manifest]) -> dict[str, list[str]]:
-        """Apply rule 3: return the roots of the other parties, the newest of a chain first.
-
-        What names different roots is removed from ``manifests``.
-        """
-        links = {manifest.digest: link_of(manifest) for manifest in manifests.values()}
-        named: dict[str, dict[str, dict[bytes, Path]]] = {}
-        for path, manifest in manifests.items():
-            for party in manifest.parties:
-                by_root = named.setdefault(party.id, {})
-                by_root.setdefault(party.root, {})[manifest.digest] = path
-        ordered: dict[str, list[str]] = {}
-        for agency, by_root in named.items():
-            ordered[agency] = newest_first(by_root, links)
-            if ordered[agency]:
-                continue
-            for path in sorted(path for found in by_root.values() for path in found.values()):
-                manifests.pop(path, None)
-                self._problem(
-                    f"{path}: agreements name different root keys for {agency}; "
-                    "keep those that name its true one"
-                )
-        left = {(party.id, party.root) for m in manifests.values() for party in m.parties}
-        return {
-            agency: [root for root in roots if (agency, root) in left]
-            for agency, roots in ordered.items()
-            if agency not in self._roots and any((agency, root) in left for root in roots)
-        }
+    def _pinned_by(self, counting: dict[Path, Manifest]) -> dict[str, list[str]]:
+        """Apply rule 3: return the roots of the other parties; what names different ones goes."""
+        roots, conflicts = roots_named(counting.values())
+        paths = {manifest.digest: path for path, manifest in counting.items()}
+        for path, agency in sorted((paths[digest], agency) for digest, agency in conflicts):
+            counting.pop(path, None)
+            self._problem(
+                f"{path}: agreements name different root keys for {agency}; "
+                "keep those that name its true one"
+            )
+        return {agency: some for agency, some in roots.items() if agency not in self._roots}
 
     def _counterpart(self, path: Path, manifest: Manifest, agency: Agency) -> Counterpart | None:
         memory = self._verified.of(path)
@@ -353,7 +378,8 @@ class _Loader:
         return tuple(found)
 
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
-        admitted = self._joining.get(path, {})
+        admitted = self._later_roots(manifest) | dict(self._joining.get(path, {}))
+        self._later[manifest.digest] = admitted
         found = self._instruments(path, manifest, admitted).again()
         for party, last in found.last.items():
             key = (manifest.digest, party)

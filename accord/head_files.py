@@ -15,7 +15,7 @@ FOLDER = "heads"
 class HeadFiles:
     """What the folder ``heads`` of one agreement holds; ``problems`` name the bad files.
 
-    ``joiners`` are the roots that admissions name, by agency; ``memory`` is what
+    ``joiners`` are the roots that admissions, or later texts, name, by agency; ``memory`` is what
     was verified of the folder before.
     """
 
@@ -29,7 +29,7 @@ class HeadFiles:
     ) -> None:
         self.heads: tuple[Head, ...] = ()
         self.problems: list[str] = []
-        for party in (*(party.id for party in manifest.parties), *joiners):
+        for party in dict.fromkeys([*(party.id for party in manifest.parties), *joiners]):
             path = folder / file_name(party)
             agency = agencies.get(party)
             if agency is None or not (path.is_symlink() or path.exists()):
