@@ -29,7 +29,11 @@ from node.config import NodeConfig, load_config
 from node.held import held
 from node.permission_history import PermissionHistory
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Which agreements the node lives by, and who may ask.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 app.command()(activate)
 app.command("list")(list_agreements)

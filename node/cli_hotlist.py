@@ -27,7 +27,11 @@ HARD_LIMIT_FACTOR = 7
 _AHEAD_MS = 300_000
 _HOUR_S = 3600
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Hot lists that the node holds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
 DEFAULT = Path("node.toml")

@@ -48,7 +48,12 @@ class _FileIfNoCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_FileIfNoCommand, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Take reads in; ingest formats lists the formats.",
+    cls=_FileIfNoCommand,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
 DEFAULT = Path("node.toml")

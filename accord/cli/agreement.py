@@ -20,16 +20,11 @@ from accord.agreements.manifest import Manifest, Party
 from accord.agreements.signed import party_root
 from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
-from accord.cli.agreement_again import sign_anew
-from accord.cli.agreement_answer import answer
-from accord.cli.agreement_ask import ask
-from accord.cli.agreement_calendar import calendar
-from accord.cli.agreement_explain import diff, explain, read_manifest
-from accord.cli.agreement_notice import app as notice
-from accord.cli.agreement_replay import replay
-from accord.cli.agreement_status import print_undecided, status
+from accord.cli.agreement_explain import read_manifest
+from accord.cli.agreement_status import print_undecided
 from accord.cli.cells import shown
 from accord.cli.files import section_texts, write_new
+from accord.cli.later import later
 from accord.cli.notice_kit import check_counsel
 from accord.cli.pins import Roots, pinned
 from accord.cli.show import console
@@ -37,20 +32,26 @@ from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.keys import PrivateKey
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=later(
+        {
+            "answer": "accord.cli.agreement_answer:answer",
+            "ask": "accord.cli.agreement_ask:ask",
+            "calendar": "accord.cli.agreement_calendar:calendar",
+            "explain": "accord.cli.agreement_explain:explain",
+            "diff": "accord.cli.agreement_explain:diff",
+            "replay": "accord.cli.agreement_replay:replay",
+            "sign-anew": "accord.cli.agreement_again:sign_anew",
+            "status": "accord.cli.agreement_status:status",
+            "notice": "accord.cli.agreement_notice:app",
+        }
+    ),
+    help="Check, sign and read agreements.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 File = Annotated[Path, typer.Argument(help="The agreement.toml.")]
-
-
-app.command()(answer)
-app.command()(ask)
-app.command()(calendar)
-app.command()(explain)
-app.command()(diff)
-app.command()(replay)
-app.command()(sign_anew)
-app.command()(status)
-app.add_typer(notice, name="notice", help="What is signed later: termination, suspension ...")
 
 
 @app.command()

@@ -39,7 +39,11 @@ from accord.cli.notice_kit import (
 from accord.clock import SystemClock
 from accord.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="What is signed later: termination, suspension ...",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(members)
 
 

@@ -24,7 +24,7 @@ from accord.errors import InputError
 from accord.keys import read_secret_32
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help="Read an audit log.", no_args_is_help=True, pretty_exceptions_enable=False)
 
 Config = Annotated[Path | None, typer.Option(help="A node.toml or broker.toml.")]
 Log = Annotated[Path | None, typer.Option(help="The log itself, audit.db.")]

@@ -17,7 +17,9 @@ from accord.errors import InputError
 from accord.identity import KeyRole, PeerRole, SpiffeId
 from accord.model import Certification, day_of
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="An agency's keys and certificates.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 Agency = Annotated[str, typer.Option(help="The agency's id, such as harbor-police.")]
 Folder = Annotated[Path, typer.Option("--dir", help="The agency's own folder.")]

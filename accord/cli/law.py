@@ -25,7 +25,11 @@ from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.keys import PrivateKey
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="The rules of law, and counsel's updates of them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 PackFile = Annotated[Path, typer.Argument(help="The pack, such as law/us-ca.toml.")]
 Key = Annotated[Path, typer.Option(help="Counsel's private key file.")]

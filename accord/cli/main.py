@@ -2,23 +2,31 @@
 
 import typer
 
-from accord.cli import agreement, audit, certs, demo, law, officer, policy, query
+from accord.cli.later import later
 from accord.processes import guarded
 
 app = typer.Typer(
-    help="Ask other agencies' licence plate reads as far as your agreements allow.",
+    cls=later(
+        {
+            "query": "accord.cli.query:app",
+            "directory": "accord.cli.query:directory",
+            "agreement": "accord.cli.agreement:app",
+            "policy": "accord.cli.policy:app",
+            "law": "accord.cli.law:app",
+            "officer": "accord.cli.officer:app",
+            "certs": "accord.cli.certs:app",
+            "audit": "accord.cli.audit:app",
+            "demo": "accord.cli.demo:demo",
+        }
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(query.app, name="query", help="Ask the agencies in scope.")
-app.command("directory")(query.directory)
-app.add_typer(agreement.app, name="agreement", help="Check, sign and read agreements.")
-app.add_typer(policy.app, name="policy", help="Check and print the agency's own policy.")
-app.add_typer(law.app, name="law", help="The rules of law, and counsel's updates of them.")
-app.add_typer(officer.app, name="officer", help="The personnel desk: roster and credentials.")
-app.add_typer(certs.app, name="certs", help="An agency's keys and certificates.")
-app.add_typer(audit.app, name="audit", help="Read an audit log.")
-app.command("demo")(demo.demo)
+
+
+@app.callback()
+def _root() -> None:
+    """Ask other agencies' licence plate reads as far as your agreements allow."""
 
 
 def run() -> None:

@@ -16,7 +16,11 @@ from accord.keys import PrivateKey, PublicKey
 from accord.roster import issue_credential, load_roster, read_credential, read_roster
 from accord.roster import publish as signed_roster
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="The personnel desk: roster and credentials.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 RosterFile = Annotated[Path, typer.Option(help="The desk's roster.toml.")]
 DeskKey = Annotated[Path, typer.Option(help="The personnel desk's key.")]

@@ -23,7 +23,11 @@ from accord.cli.pages import render
 from accord.cli.policy_layout import KEPT, as_markdown, as_text
 from accord.cli.show import console
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Check and print the agency's own policy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 File = Annotated[Path, typer.Argument(help="The policy.toml.")]
 

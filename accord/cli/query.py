@@ -30,7 +30,9 @@ from accord.plates import MAX_SUBSTITUTIONS, SUBSTITUTIONS
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
 from accord.results import Hit, Result
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Ask the agencies in scope.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 Config = Annotated[Path, typer.Option(help="Your client.toml.", envvar="ACCORD_CLIENT")]
 Purpose = Annotated[str, typer.Option(help="Why you ask, such as stolen-vehicle.")]
