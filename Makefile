@@ -35,5 +35,7 @@ lint: venv
 protos: venv
 	.ci/generate .
 
+# All of docs/performance.md, in turn; one alone: .venv/bin/python -m bench.search
+BENCHES ?= run decide hotlist refresh search
 bench: venv
-	$(BIN)/python -m bench.run $(ARGS)
+	@for one in $(BENCHES); do echo "== bench.$$one"; $(BIN)/python -m bench.$$one || exit 1; done
