@@ -18,6 +18,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from accord.agreements.asking import reaches_back
@@ -121,13 +122,19 @@ def _texts(files: FederationSimulator) -> None:
     then = now - 3 * DAY_MS
     for joiner in ("port", "dale"):
         one = files.members[joiner]
-        for party in ("city", "harbor"):
+        # Whoever is a member on the day admits: port too, once it is one.
+        for party in ("city", "harbor", "port")[: 2 if joiner == "port" else 3]:
             files.add_instrument(
-                "region", party, K.ADMISSION, signed_at_ms=then, joiner=joiner,
+                "region", party, K.ADMISSION, joiner=joiner,
+                signed_at_ms=None if party == "port" else then,
                 joiner_name=one.name, joiner_contact=one.contact, joiner_kind=one.kind,
                 joiner_state=one.state, joiner_root=one.files.fingerprint(),
             )  # fmt: skip
-    files.add_instrument("region", "port", K.ACCESSION, signed_at_ms=then)
+        if joiner == "port":
+            files.add_instrument("region", "port", K.ACCESSION, signed_at_ms=then)
+    # In a month; the other, without a date, at once.
+    ahead = datetime.fromtimestamp(now / 1000, UTC).date() + timedelta(days=30)
+    files.add_instrument("region", "dale", K.ACCESSION, effective_on=ahead)
     for owner, partner in (("city", "port"), ("port", "harbor")):
         files.add_instrument("region", owner, K.OPT_IN, signed_at_ms=then, partner=partner)
     frame = files.add_agreement(
@@ -234,7 +241,8 @@ def _far_back(query: Query) -> bool:
 
 
 PROVISIONS = {
-    "a member that joined": Provision("region", "region", "NO_AGREEMENT"),
+    "a member that joined": Provision("region", "region", "AGREEMENT_NOT_COMMENCED"),
+    "a declaration": Provision("city-harbor", "city-harbor", "ATTESTATION_REQUIRED"),
     "opt-in": Provision("region", "region", "DIRECTION_NOT_AGREED"),
     "a parent": Provision("child", "child", "under the parent"),
     "places in common": Provision("child", "apart", "AGREEMENT_INVALID"),

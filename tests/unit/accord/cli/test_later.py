@@ -12,7 +12,8 @@ from node.__main__ import app as node
 
 @pytest.mark.parametrize(
     "words",
-    ["query plate", "directory", "agreement check", "agreement sign-anew", "agreement notice accede",
+    ["query plate", "directory", "agreement check", "agreement sign-anew",
+     "agreement notice accede",
      "policy check", "law list", "officer issue", "certs init", "audit show", "demo"],
 )  # fmt: skip
 def test_every_command_of_accord_is_there(words: str) -> None:
