@@ -62,7 +62,7 @@ class PartnerEntry(StrictModel):
     vehicle: str = "shared"
     photo: str = "shared"
     confidence: str = "shared"
-    hot_list_texts: list[str] | None = Limit(default=None, min_length=1)
+    hot_list_texts: list[str] | None = None
     export: str | None = None
     approval: str | None = None
 

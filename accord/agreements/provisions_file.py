@@ -40,7 +40,7 @@ class HotListsEntry(StrictModel):
     """The table ``[hot_lists]``."""
 
     section: Section
-    shared: list[str] = Limit(min_length=1)
+    shared: list[str]
     sources: list[Text] | None = Limit(default=None, min_length=1)
     max_age_hours: int | None = Limit(default=None, ge=1, le=8784)
     stale: str = "marked"

@@ -100,11 +100,16 @@ class Source:
         """Return which texts of a hot list's entry are shared: none of them for ``nothing``.
 
         Raises:
-            InputError: one that no entry has, or one twice.
+            InputError: none at all, one that no entry has, one twice, or ``nothing`` among others.
         """
         self.unique(keys, values)
+        if not values:
+            raise self.error(keys, "is empty", f'write ["{NO_TEXT}"] for none of the texts')
         if list(values) == [NO_TEXT]:
             return frozenset()
+        if NO_TEXT in values:
+            problem = f"holds {NO_TEXT!r} and others too"
+            raise self.error(keys, problem, "write it alone, or the others", NO_TEXT)
         for value in values:
             self.word(keys, value, HOT_LIST_TEXTS, "a text of an entry")
         return frozenset(values)

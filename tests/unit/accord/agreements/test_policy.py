@@ -81,6 +81,8 @@ def test_the_least_policy_shares_nothing():
         ('agency = "county"', 'agency = "city"', 17, "names an agency twice"),
         ('agency = "county"', 'agency = "harbor"', 17, "names this agency itself"),
         ('purposes = ["stolen-vehicle"]\nkinds', "purposes = []\nkinds", 12, "is empty"),
+        ('place = "1000 m"', "hot_list_texts = []", 15, 'is empty; write ["nothing"] for none'),
+        ('place = "1000 m"', 'hot_list_texts = ["nothing", "list"]', 15, "or the others"),
         ('["stolen-vehicle"]\nlook', '["personal"]\nlook', 6, "can never be allowed"),
         ('kinds = ["reads"]', 'kinds = ["magazines"]', 13, "use one of reads, hot-list"),
         ('place = "1000 m"', 'place = "1 km"', 15, 'such as "500 m"'),

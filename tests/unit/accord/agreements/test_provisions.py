@@ -369,6 +369,8 @@ SLIPS = [
     (TERRITORY.replace("33.5", "133.5"), "territory.areas.0.south"),
     (HOT_LISTS.replace("withheld", "hidden"), "use one of marked, withheld"),
     (HOT_LISTS.replace('"category"', '"plate"'), "use one of list, source, category"),
+    (HOT_LISTS.replace('["list", "category"]', "[]"), 'shared is empty; write ["nothing"] for none'),
+    (HOT_LISTS.replace('"category"', '"nothing"'), "or the others"),
     (HOT_LISTS.replace('["State bureau"]', "[]"), "hot_lists.sources is empty"),
     (EXPORT.format("always"), "use one of free, case-number, never"),
     (OPERATOR.replace('agency = "exchange"\n', ""), "yet agency is missing"),
