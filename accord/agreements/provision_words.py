@@ -126,6 +126,9 @@ def provision_clauses(provisions: Provisions) -> Iterator[Words]:
         yield "Time to renegotiate", provisions.renegotiation.section, text, recorded
     if provisions.survival:
         yield "After the end", provisions.survival.section, _survival(provisions.survival), enforced
+        if provisions.survival.alerts is not None:
+            text = _alerts(acted_on=provisions.survival.alerts)
+            yield "Alerts after the end", provisions.survival.section, text, recorded
         if provisions.survival.logs_years:
             text = f"The books are kept {provisions.survival.logs_years} years."
             yield "Books", provisions.survival.section, text, recorded
@@ -179,3 +182,11 @@ def _survival(rule: Survival) -> str:
     flight = "is answered" if rule.in_flight else "is refused"
     kept = "is kept as agreed" if rule.received else "must be deleted by the end"
     return f"A query under way at the end {flight}; what was received {kept}: each answer says so."
+
+
+def _alerts(*, acted_on: bool) -> str:
+    still = "may still be acted on" if acted_on else "is acted on no more"
+    return (
+        f"A match with a hot list that was told before the end {still}: no machine sees that. "
+        "Who asks after it is told of none."
+    )

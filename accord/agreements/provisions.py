@@ -236,12 +236,15 @@ class Survival:
     ``in_flight``: a query that was taken before is still answered. ``received``
     is kept as agreed (True) or must be deleted by the end (False).
     ``logs_years``: how long the books are kept, recorded; 0: the text does not say.
+    ``alerts``: a match with a hot list that was told before may still be acted on
+    (True) or not (False), recorded; None: the text does not say.
     """
 
     section: str
     in_flight: bool
     received: bool
     logs_years: int
+    alerts: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ class SurvivalEntry(StrictModel):
     section: Section
     queries_in_flight: str
     received: str
+    alerts: str | None = None
     logs_years: int | None = Limit(default=None, ge=1, le=99)
 
 

@@ -46,6 +46,7 @@ later_versions = "allowed"           # or "refused"
 section = "V"
 queries_in_flight = "refused"        # or "answered"
 received = "kept-as-agreed"          # or "deleted-at-end"
+alerts = "acted-on"                  # or "dropped": matches told before it, recorded
 logs_years = 5
 [renegotiation]
 section = "V"
@@ -235,9 +236,14 @@ def _survival(source: Source, entry: SurvivalEntry) -> Survival:
     in_flight = source.word(key, entry.queries_in_flight, words, "a rule")
     words = ("kept-as-agreed", "deleted-at-end", UNDECIDED)
     received = source.word(["survival", "received"], entry.received, words, "a rule")
+    alerts = None
+    if entry.alerts is not None:
+        words = ("acted-on", "dropped", UNDECIDED)
+        alerts = source.word(["survival", "alerts"], entry.alerts, words, "a rule") == "acted-on"
     return Survival(
-        entry.section, in_flight == "answered", received == "kept-as-agreed", entry.logs_years or 0
-    )
+        entry.section, in_flight == "answered", received == "kept-as-agreed",
+        entry.logs_years or 0, alerts,
+    )  # fmt: skip
 
 
 def _role(source: Source, number: int, entry: RoleEntry, parties: Sequence[str]) -> Role:

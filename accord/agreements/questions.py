@@ -147,6 +147,10 @@ QUESTIONS: Mapping[str, Question] = {
         "What was received: is it kept as agreed after the end, or deleted by it?",
         "Deleted at the end, each answer names no later day than that.",
     ),
+    "survival.alerts": Question(
+        "May a match with a hot list that was told before the end still be acted on?",
+        "No machine sees it, and nobody is told of another: the list may have changed since.",
+    ),
 }
 """The question for each key, by its path in the file."""
 

@@ -82,7 +82,8 @@ _OPEN_UNDER: Mapping[str, str | tuple[str, ...]] = {
     "Heads": "heads.",
     "Hot lists": "hot_lists.",
     "Export": "export.",
-    "After the end": "survival.",
+    "After the end": ("survival.queries_in_flight", "survival.received"),
+    "Alerts after the end": "survival.alerts",
 }
 """Where the questions are that leave a rule open, by the rule's name."""
 

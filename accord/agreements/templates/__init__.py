@@ -177,7 +177,9 @@ _OPENED_TABLES = {
     ),
     "survival": (
         "# After the end. A query under way is answered or refused; what was received\n"
-        "# is kept-as-agreed or deleted-at-end. Add logs_years if you agree on it.\n",
+        "# is kept-as-agreed or deleted-at-end; an alert, a match with a hot list that was\n"
+        "# told before, may be acted-on still or is dropped: recorded, no machine sees it.\n"
+        "# Add logs_years if you agree on it.\n",
         ('section = "V"',),
     ),
 }

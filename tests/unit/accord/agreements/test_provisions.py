@@ -369,7 +369,7 @@ SLIPS = [
     (TERRITORY.replace("33.5", "133.5"), "territory.areas.0.south"),
     (HOT_LISTS.replace("withheld", "hidden"), "use one of marked, withheld"),
     (HOT_LISTS.replace('"category"', '"plate"'), "use one of list, source, category"),
-    (HOT_LISTS.replace('["list", "category"]', "[]"), 'shared is empty; write ["nothing"] for none'),
+    (HOT_LISTS.replace('["list", "category"]', "[]"), 'is empty; write ["nothing"] for none'),
     (HOT_LISTS.replace('"category"', '"nothing"'), "or the others"),
     (HOT_LISTS.replace('["State bureau"]', "[]"), "hot_lists.sources is empty"),
     (EXPORT.format("always"), "use one of free, case-number, never"),
@@ -381,6 +381,7 @@ SLIPS = [
     (POLICY.format(1, "not held", "allowed") * 2, "names 'harbor' twice"),
     (POLICY.format(1, "not held", "allowed").replace("harbor", "port"), "is not a party"),
     (SURVIVAL.format("kept"), "kept-as-agreed"),
+    (SURVIVAL.format("kept-as-agreed") + 'alerts = "kept"', "use one of acted-on, dropped"),
     ('[purposes.offences]\nstolen-vehicle = ["murder"]', "which is not a class of offences"),
     ('[purposes.offences]\nstolen-vehicle = []', "is empty; name a class"),
     ('[purposes.offences]\nhit-and-run = ["robbery"]', "not a purpose that is allowed here"),
@@ -433,6 +434,8 @@ QUESTIONS = [
      '[heads]\nsection = "V"\nmax_age_hours = "undecided"\n\n[execution]'),
     ("joinder.admitted_by", "[execution]",
      '[joinder]\nsection = "V"\nadmitted_by = "undecided"\n\n[execution]'),
+    ("survival.alerts", "[execution]",
+     SURVIVAL.format("kept-as-agreed") + 'alerts = "undecided"\n\n[execution]'),
     ("limits.look_back_days", "look_back_days = 365", 'look_back_days = "undecided"'),
     ("limits.row_limit", "row_limit = 500", 'row_limit = "undecided"'),
     ("fields.time", 'time = "minute"', 'time = "undecided"'),
@@ -509,6 +512,38 @@ def test_recipients_are_shown_and_nothing_is_answered_onward(world):
     assert "court, prosecutor" in text
     assert "order or subpoena" in text
     assert decision(world, found, on_behalf_of="county").code is Code.ONWARD_SHARING
+
+
+def test_what_becomes_of_alerts_after_the_end_is_told_and_moves_no_node(world):
+    plain, acted, dropped = (
+        manifest(world, SURVIVAL.format("kept-as-agreed") + more)
+        for more in ("", 'alerts = "acted-on"\n', 'alerts = "dropped"\n')
+    )
+
+    def said(found):
+        told = [one for one in clauses(found) if one.name == "Alerts after the end"]
+        return [(one.section, one.state, one.text) for one in told]
+
+    assert said(plain) == []
+    ((section, state, kept),) = said(acted)
+    assert (section, state) == ("V", State.RECORDED)
+    assert "may still be acted on" in kept
+    ((_, _, gone),) = said(dropped)
+    assert "is acted on no more" in gone
+    for text in (kept, gone):
+        assert "no machine sees that" in text
+        assert "Who asks after it is told of none" in text
+    assert [one.text for one in differences(acted, dropped)] == [
+        f"Alerts after the end: {gone}", f"no longer: Alerts after the end: {kept}",
+    ]  # fmt: skip
+    # What a node gives is the same with each of them, and after the end it is nothing.
+    assert decision(world, plain).terms == decision(world, acted).terms
+    assert decision(world, plain).terms == decision(world, dropped).terms
+    listed = {"selector": HotListPlate("7ABC123")}
+    assert decision(world, acted, **listed).allowed
+    over = signed(world, acted).term.expires_ms + 1
+    asked = world.query(signed(world, acted), **listed)
+    assert world.ask(asked, signed(world, acted), at_ms=over).code is Code.AGREEMENT_EXPIRED
 
 
 def test_every_provision_is_told_in_words_and_so_is_its_absence(world):

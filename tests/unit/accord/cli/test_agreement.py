@@ -39,6 +39,7 @@ ANSWERS = (
     "fields.camera=pseudonym", "fields.photo=none", "disputes.interim_days=5",
     "heads.max_age_hours=24",
     "survival.queries_in_flight=refused", "survival.received=deleted-at-end",
+    "survival.alerts=dropped",
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_from_a_new_draft_to_an_agreement_in_force(place):
     """Nothing is signed before counsel has answered; the answers are four words."""
     file = place / "federation/agreements/drafted/agreement.toml"
     out = run(*new(place, file))
-    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 27
+    assert out.count("UNDECIDED, so nobody can sign") == len(MOA_QUESTIONS) == 28
     key = ("--key", place / "city.pem", "--signer", "Jane Roe", "--capacity", "General Counsel")
     assert "is undecided" in fails("sign", file, "--party", "city", *key)
     assert "UNDECIDED still" in run("answer", file, *ANSWERS[:3])
