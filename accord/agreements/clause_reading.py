@@ -106,6 +106,8 @@ def _cited(file: ManifestFile) -> Iterable[str]:
                 yield section
     if file.disputes is not None and file.disputes.interim_section is not None:
         yield file.disputes.interim_section
+    if file.local_policy.prevails_section is not None:
+        yield file.local_policy.prevails_section
 
 
 def check_texts(manifest: Manifest, texts: Mapping[str, bytes], where: object) -> tuple[str, ...]:

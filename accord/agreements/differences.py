@@ -12,6 +12,7 @@ from accord.agreements.manifest import (
     Manifest,
     NoticeRule,
     Parent,
+    Precedence,
     State,
 )
 from accord.agreements.provision_words import (
@@ -42,6 +43,7 @@ from accord.agreements.words import (
     joinder_words,
     kept_words,
     notice_words,
+    precedence_words,
     seen_words,
     term_words,
 )
@@ -234,11 +236,25 @@ def _moved(old: Manifest, new: Manifest) -> Iterator[Change]:
     pairs += [(name, getattr(was, name), getattr(now, name)) for name in _PROVISIONS]
     sections = [(name, a.section, b.section) for name, a, b in pairs if a and b]
     sections.append(("local_policy", old.policy_section, new.policy_section))
+    if old.precedence and new.precedence:
+        was_from, now_from = old.precedence.section, new.precedence.section
+        sections.append(("local_policy.prevails", was_from, now_from))
     sections.append(("execution", old.execution_section, new.execution_section))
     for name, before, after in sections:
         if before != after:
             text = f"the rule [{name}] now comes from {after}, before: {before}"
             yield Change("every party", Effect.CHANGES, text, after)
+
+
+def _precedence(old: Manifest, new: Manifest) -> Iterator[Change]:
+    """Say which prevails now, text or policy: what a node gives is the same with either."""
+    was, now = old.precedence, new.precedence
+    rule = now or was
+    if rule is None or _unmoved(was) == _unmoved(now):
+        return
+    text = precedence_words(now) if now else "the text no longer says which prevails."
+    before = precedence_words(was) if was else "nothing was said."
+    yield Change("every party", Effect.CHANGES, f"{text} Before: {before}", rule.section)
 
 
 def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
@@ -287,6 +303,7 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
         text += f"; a watch commander's decision lasts {new.interim_days} days at most"
         section = (new.disputes or old.disputes or new.term).section
         yield Change(everybody, Effect.CHANGES, text, section)
+    yield from _precedence(old, new)
     yield from _provisions(old, new)
     if _unmoved(old.heads) != _unmoved(new.heads):
         text = heads_words(new.heads) if new.heads else "no node has to say which notices it gave"
@@ -333,7 +350,7 @@ def _for_all(old: Manifest, new: Manifest) -> Iterator[Change]:
             yield Change(everybody, Effect.CHANGES, f"{name}: {now}; before: {was}", "")
 
 
-_Rule = TypeVar("_Rule", NoticeRule, Disputes, HeadsRule, Joinder, Parent)
+_Rule = TypeVar("_Rule", NoticeRule, Disputes, HeadsRule, Joinder, Parent, Precedence)
 
 
 def _unmoved(rule: _Rule | None) -> _Rule | None:

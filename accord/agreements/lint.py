@@ -162,6 +162,10 @@ def _unsaid(manifest: Manifest) -> Iterator[Finding]:
     if held:
         text = f"The policy of {', '.join(sorted(held))} is not named by version and hash."
         yield Finding(note, "policies", manifest.policy_section, text, "add [[policies]]")
+    if manifest.precedence is None:
+        text = "Which prevails where it and a party's own policy differ is not said."
+        remedy = 'add prevails = "policy" or "agreement" to [local_policy]'
+        yield Finding(note, "local_policy.prevails", manifest.policy_section, text, remedy)
     unheld = sorted(name for name, digest in manifest.sections if not digest)
     if unheld:
         text = f"The text of {', '.join(unheld)} is not held: nobody can compare it."

@@ -236,6 +236,25 @@ class HeadsRule:
     max_age_hours: int
 
 
+class Prevails(StrEnum):
+    """Which of the two prevails where they differ."""
+
+    AGREEMENT = "agreement"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """Whether the text or a party's own policy prevails: recorded.
+
+    A node gives what both allow and no more, whichever prevails (MOA II.B lets each
+    party's policy stand).
+    """
+
+    section: str
+    prevails: Prevails
+
+
 class State(StrEnum):
     """What becomes of a clause. Whatever a table of the manifest says is enforced."""
 
@@ -309,6 +328,7 @@ class Manifest:
     parent: Parent | None = None
     provisions: Provisions = NO_PROVISIONS
     heads: HeadsRule | None = None
+    precedence: Precedence | None = None
 
     @cached_property
     def attested(self) -> tuple[ClauseRule, ...]:

@@ -93,6 +93,8 @@ class LocalPolicyEntry(StrictModel):
 
     section: Section
     effect: str
+    prevails: str | None = None
+    prevails_section: Section | None = None
 
 
 class LimitsEntry(StrictModel):

@@ -43,6 +43,8 @@
     [local_policy]
     section = "II.B"
     effect = "narrows"
+    prevails = "policy"                  # * where text and policy differ; or "agreement": recorded,
+    prevails_section = "II.B"            # * since a node gives only what both allow; its section
     [limits]
     section = "Annex 1"
     look_back_days = 365
@@ -142,18 +144,21 @@ from accord.agreements.manifest import (
     NoticeRule,
     Parent,
     Party,
+    Precedence,
+    Prevails,
     TermRule,
 )
 from accord.agreements.manifest_file import (
     Channel,
     DisputesEntry,
+    LocalPolicyEntry,
     ManifestFile,
     NoticeEntry,
     PartyEntry,
     TermEntry,
 )
 from accord.agreements.provisions_reading import read_onward, read_provisions
-from accord.agreements.questions import UNDECIDED, undecided
+from accord.agreements.questions import UNDECIDED, decided, undecided
 from accord.agreements.reading import Source
 from accord.agreements.rules_reading import (
     read_eligibility,
@@ -211,6 +216,7 @@ def parse_manifest(data: bytes, where: object) -> Manifest:
         withdrawal=_notice(source, "withdrawal", file.withdrawal),
         provisions=read_provisions(source, file, [party.id for party in parties]),
         heads=HeadsRule(file.heads.section, file.heads.max_age_hours or 1) if file.heads else None,
+        precedence=_precedence(source, file.local_policy),
     )
     check_together(source, manifest)
     return manifest
@@ -241,6 +247,23 @@ def _parent(source: Source, file: ManifestFile) -> Parent | None:
     name = source.agency(["parent", "id"], entry.id, "an id of an agreement")
     digest = source.fingerprint(["parent", "digest"], entry.digest, "of a text")
     return Parent(entry.section, name, bytes.fromhex(digest))
+
+
+def _precedence(source: Source, entry: LocalPolicyEntry) -> Precedence | None:
+    """Return which prevails; what is undecided is read as the policy, which narrows."""
+    if entry.prevails is None:
+        if entry.prevails_section is not None:
+            raise source.error(
+                ["local_policy", "prevails_section"],
+                "is given although nothing says which prevails",
+                'add prevails = "policy" or "agreement", or remove it',
+            )
+        return None
+    words = [*(member.value for member in Prevails), UNDECIDED]
+    key = ["local_policy", "prevails"]
+    word = source.word(key, entry.prevails, words, "what can prevail")
+    section = entry.prevails_section or entry.section
+    return Precedence(section, Prevails(decided(word, Prevails.POLICY)))
 
 
 def _check_single_words(source: Source, file: ManifestFile) -> None:

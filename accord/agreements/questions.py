@@ -71,6 +71,10 @@ QUESTIONS: Mapping[str, Question] = {
         "Must an order or subpoena be on record before rows are handed on?",
         "No machine sees it: whoever hands on answers for it.",
     ),
+    "local_policy.prevails": Question(
+        "Where the agreement and a party's own policy differ, which of the two prevails?",
+        "A node gives only what both allow; it decides what else the parties owe each other.",
+    ),
     "limits.look_back_days": Question(
         "How many days may a search reach back?",
         "Older reads are given to nobody; a text that is silent leaves it to each owner's policy.",
@@ -179,7 +183,8 @@ def undecided(file: ManifestFile) -> Iterator[Undecided]:
             continue
         value = getattr(entry, key)
         if value in (UNDECIDED, [UNDECIDED]) or (value is None and path in NUMBERS):
-            yield Undecided(path, entry.section, question.words, question.why)
+            section = getattr(entry, f"{key}_section", None) or entry.section
+            yield Undecided(path, section, question.words, question.why)
     for clause in file.clauses:
         if clause.state == UNDECIDED:
             yield Undecided(clause.id, clause.section, clause.says)

@@ -17,6 +17,7 @@ from accord.agreements.manifest import (
     Manifest,
     NoticeRule,
     OptIn,
+    Precedence,
     State,
     TermRule,
 )
@@ -70,6 +71,7 @@ _OPEN_UNDER: Mapping[str, str | tuple[str, ...]] = {
     "Purposes": "purposes.",
     "Who may ask": "eligibility.",
     "Handing on": "onward.",
+    "Precedence": "local_policy.",
     "Limits": "limits.",
     "What is seen": "fields.",
     "Retention": "retention.",
@@ -162,6 +164,9 @@ def _tables(manifest: Manifest) -> Iterator[Clause]:
         manifest.policy_section,
         "Each owner's own policy narrows this, and never widens it.",
     )
+    if manifest.precedence is not None:
+        text = precedence_words(manifest.precedence, open_keys)
+        yield Clause("Precedence", manifest.precedence.section, text, State.RECORDED)
     yield Clause("Limits", limits.section, limits_words(limits, open_keys))
     text = f"{_seen(manifest.fields.redaction)}."
     yield Clause("What is seen", manifest.fields.section, text)
@@ -217,6 +222,17 @@ def clause_words(rule: ClauseRule) -> str:
             return f"{rule.says} Recorded: no machine keeps it."
         case State.UNDECIDED:
             return f"{rule.says} Undecided."
+
+
+def precedence_words(rule: Precedence, open_keys: Collection[str] = ()) -> str:
+    """Return whether the text or a party's own policy prevails, and that no node widens by it."""
+    which = f"the {rule.prevails.value} prevails: no machine acts on that"
+    if "local_policy.prevails" in open_keys:
+        which = "which prevails is undecided"
+    return (
+        f"Where the agreement and a party's own policy differ, {which}. "
+        "A node gives only what both allow, whichever it is."
+    )
 
 
 def heads_words(rule: HeadsRule, open_keys: Collection[str] = ()) -> str:

@@ -28,8 +28,11 @@ MOA_ATTESTATIONS = ("no-civil-immigration", "verify-before-action")
 """What an officer declares under the MOA (II.A, III)."""
 
 
-_ANSWERED = frozenset(("scope.direction", "purposes.allowed", "term.length_years"))
-"""What the memorandum says itself: reciprocally (I.B), its uses (I.C), three years (V)."""
+_ANSWERED = frozenset(
+    ("scope.direction", "purposes.allowed", "local_policy.prevails", "term.length_years")
+)
+"""What the memorandum says itself: reciprocally (I.B), its uses (I.C), that the policies
+stand (II.B), three years (V)."""
 
 _NOT_THERE = frozenset(
     ("scope.opt_in", "onward.legal_process", "withdrawal.counted_from", "joinder.admitted_by",
@@ -141,6 +144,7 @@ def template_moa(
     filled["case_number"] = said("eligibility.case_number", case_number)
     filled["reason"] = said("eligibility.reason", reason)
     filled["approval"] = said("eligibility.approval", approval)
+    filled["prevails"] = said("local_policy.prevails", "policy")
     filled["sharing"] = said("onward.sharing", "none")
     days = "own-policy" if received_days is None else received_days
     filled["received_days"] = said("retention.received_days", days)

@@ -41,7 +41,7 @@ TOLD_APART = {
     "onward.sharing": "Handing on", "onward.recipients": "Handing on",
     "onward.legal_process": "Handing on", "disputes.interim_days": "Interim decisions",
     "disputes.interim_section": "Interim decisions", "survival.logs_years": "Books",
-    "survival.alerts": "Alerts after the end",
+    "survival.alerts": "Alerts after the end", "local_policy.prevails": "Precedence",
 }  # fmt: skip
 """Keys that explain tells apart from the rest of their table."""
 

@@ -57,6 +57,12 @@ def test_a_finding_is_there_and_without_its_cause_it_is_not(world, severity, key
     assert (severity, key) not in found(world, **good)
 
 
+def test_a_text_that_does_not_say_which_prevails_is_told(world):
+    silent = ('\nprevails = "policy"', "")
+    assert (N, "local_policy.prevails") in found(world, silent)
+    assert (N, "local_policy.prevails") not in found(world)
+
+
 @pytest.mark.parametrize(
     ("key", "old", "new"),
     [

@@ -32,7 +32,7 @@ def test_every_table_of_the_file_is_told_with_its_section(world):
         "Onward sharing": "II.A", "Handing on": "II.A", "Local policy": "II.B", "Limits": "II.B",
         "What is seen": "I.C", "Retention": "IV", "Term": "V", "Early end": "V",
         "Disputes": "VII.A", "Interim decisions": "VII.B", "Execution": "VIII",
-        "Vendor": "II.A", "Time to renegotiate": "V",
+        "Vendor": "II.A", "Time to renegotiate": "V", "Precedence": "II.B",
     }  # fmt: skip
     assert told["Term"][1] == (
         "3 years from the last signature; the last day is the day before the anniversary; "
