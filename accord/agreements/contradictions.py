@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from accord.agreements.manifest import Manifest
 from accord.agreements.provisions import RoleKind
 from accord.agreements.reading import Source
+from accord.agreements.term import most_days
 from accord.model import Kind
 
 _Contradiction = tuple[list[str], str, str]
@@ -20,7 +21,7 @@ def check_together(source: Source, manifest: Manifest) -> None:
     Raises:
         InputError: naming line, key, and what to write instead.
     """
-    for rule in (_kinds, _people, _numbers, _roles):
+    for rule in (_kinds, _people, _numbers, _notices, _roles):
         for keys, problem, remedy in rule(manifest):
             raise source.error(keys, problem, remedy)
 
@@ -73,6 +74,36 @@ def _numbers(manifest: Manifest) -> Iterator[_Contradiction]:
             ["limits", "officer_per_day"], "is more than agency_per_day lets all together ask",
             "write no more than that",
         )  # fmt: skip
+
+
+def _notices(manifest: Manifest) -> Iterator[_Contradiction]:
+    """Yield each notice that is too long for what it is to end, whatever day the term begins."""
+    term, extensions = manifest.term, manifest.term.extensions
+    open_keys = {one.key for one in manifest.undecided}
+    if extensions is None or {"term.length_years", "term.extension"} & open_keys:
+        return
+    whole = term.length_years + extensions * term.extension_years
+    before = whole - term.extension_years
+    for name, rule, days, span, never, then in (
+        (
+            "termination", manifest.termination, most_days(whole), "the term has",
+            "no notice ends it early", "no party alone ends it then",
+        ),
+        (
+            "withdrawal", manifest.withdrawal, most_days(whole), "the term has",
+            "no party leaves early", "a party leaves as [termination] says then",
+        ),
+        (
+            "non_extension", manifest.non_extension, most_days(before),
+            "the last extension begins after", "no notice prevents one",
+            "no party alone prevents one then",
+        ),
+    ):  # fmt: skip
+        if rule is not None and rule.days >= days:
+            yield (
+                [name, "notice_days"], f"is {rule.days}, yet {span} {days} days at most: {never}",
+                f"write fewer days, or leave the table out: {then}",
+            )  # fmt: skip
 
 
 def _roles(manifest: Manifest) -> Iterator[_Contradiction]:

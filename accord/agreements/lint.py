@@ -11,8 +11,10 @@ from enum import Enum
 
 from accord.agreements.manifest import Extension, Manifest
 from accord.agreements.provisions import Export
+from accord.agreements.reading import MIN_METRES
 from accord.agreements.terms import CameraSharing
-from accord.model import Employment, Kind
+from accord.areas import cosine_e4, degrees_e7
+from accord.model import AreaBox, Employment, Kind
 
 VERIFY_CLAUSE = "verify-before-action"
 """The clause that an officer declares, of the memorandum's template (MOA III)."""
@@ -96,6 +98,7 @@ def _wide(manifest: Manifest) -> Iterator[Finding]:
             "agree on one of the two, or count from receipt",
         )  # fmt: skip
     yield from _hits(manifest)
+    yield from _narrow(manifest)
     if manifest.term.extension is Extension.REPEATING and manifest.non_extension is None:
         text = "It is extended again and again, and no party alone can prevent it."
         yield Finding(warn, "non_extension", manifest.term.section, text, "add [non_extension]")
@@ -134,6 +137,32 @@ def _hits(manifest: Manifest) -> Iterator[Finding]:
     if rule.max_age_s is None:
         text = "How old a list may be when a read meets it is left to the list's own source."
         yield Finding(warn, "hot_lists.max_age_hours", rule.section, text, "agree on hours")
+
+
+def _narrow(manifest: Manifest) -> Iterator[Finding]:
+    """Tell what is so narrow that it hardly applies: a sliver of a territory, a long notice."""
+    warn, territory = Severity.WARNING, manifest.provisions.territory
+    if territory is not None and any(_is_sliver(box) for box in territory.areas):
+        text = f"A box of the territory is less than {MIN_METRES} metres wide or high: hardly any "
+        text += "read lies in it."
+        yield Finding(warn, "territory", territory.section, text, "compare its four edges")
+    if "term.length_years" in {one.key for one in manifest.undecided}:
+        return
+    first = 365 * manifest.term.length_years
+    for name, rule, text in (
+        ("termination", manifest.termination, "no party alone can end it in its first term"),
+        ("withdrawal", manifest.withdrawal, "no party can leave in its first term"),
+        ("non_extension", manifest.non_extension, "nobody can prevent its first extension"),
+    ):
+        if rule is not None and rule.days >= first:
+            text = f"A notice takes {rule.days} days: {text}."
+            yield Finding(warn, f"{name}.notice_days", rule.section, text, "agree on fewer")
+
+
+def _is_sliver(box: AreaBox) -> bool:
+    least = degrees_e7(MIN_METRES)
+    high, wide = box.north_e7 - box.south_e7, box.east_e7 - box.west_e7
+    return high < least or wide * cosine_e4(box.south_e7) < least * 10_000
 
 
 def _unsaid(manifest: Manifest) -> Iterator[Finding]:

@@ -307,16 +307,8 @@ def _withhold(source: Source, entry: WithholdEntry) -> Withholding:
 
 
 def _area(source: Source, number: int, area: AreaEntry) -> AreaBox:
-    if area.south >= area.north or area.west >= area.east:
-        raise source.error(
-            ["withhold", "areas", str(number)],
-            "is empty: south must be less than north, west less than east",
-            "swap them",
-        )
-    # Rounded outwards: what lies on the edge is withheld.
-    edges = (area.south, area.west, area.north, area.east)
-    south, west, north, east = (round(edge * 10_000_000) for edge in edges)
-    return AreaBox(south, west, north, east)
+    key = ["withhold", "areas", str(number)]
+    return source.box(key, area.south, area.west, area.north, area.east)
 
 
 def _blinded(source: Source, entry: WithholdEntry) -> bool:

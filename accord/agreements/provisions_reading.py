@@ -89,7 +89,7 @@ from accord.agreements.provisions_file import (
 )
 from accord.agreements.questions import UNDECIDED, decided
 from accord.agreements.reading import Source
-from accord.model import AreaBox, Kind
+from accord.model import Kind
 
 NOT_HELD = "not held"
 CERTIFICATION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
@@ -175,18 +175,10 @@ def _requesters(source: Source, entry: RequestersEntry) -> Requesters:
 
 
 def _territory(source: Source, entry: TerritoryEntry) -> Territory:
-    boxes = []
-    for number, box in enumerate(entry.areas):
-        if box.south >= box.north or box.west >= box.east:
-            raise source.error(
-                ["territory", "areas", str(number)],
-                "is empty: south must be less than north, west less than east",
-                "swap them",
-            )
-        # Rounded inwards or not matters less than a hand's breadth: 10^-7 degrees.
-        boxes.append(
-            AreaBox(*(round(edge * 10**7) for edge in (box.south, box.west, box.north, box.east)))
-        )
+    boxes = (
+        source.box(["territory", "areas", str(n)], box.south, box.west, box.north, box.east)
+        for n, box in enumerate(entry.areas)
+    )
     return Territory(entry.section, tuple(boxes))
 
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
 from accord.errors import InputError
-from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, check_agency, is_agency
+from accord.model import COUNSEL_ONLY, PROHIBITED, AreaBox, Purpose, check_agency, is_agency
 from accord.strict_toml import find_line
 
 DAY_MS = 86_400_000
@@ -234,6 +234,21 @@ class Source:
                 ' such as "500 m"',
             )
         return int(metres[1])
+
+    def box(self, keys: Keys, south: float, west: float, north: float, east: float) -> AreaBox:
+        """Return the box of four edges in degrees, rounded to 10^-7 of one: a centimetre.
+
+        Raises:
+            InputError: nothing can lie in it.
+        """
+        if south >= north or west >= east:
+            problem = "is empty: south must be less than north, west less than east"
+            raise self.error(keys, problem, "swap them")
+        found = AreaBox(*(round(edge * 10**7) for edge in (south, west, north, east)))
+        if found.south_e7 == found.north_e7 or found.west_e7 == found.east_e7:
+            problem = "is empty: two of its edges are less than 10^-7 degrees apart"
+            raise self.error(keys, problem, "write the edges in full: 0.001 degrees are 100 metres")
+        return found
 
     def redaction(
         self,

@@ -92,6 +92,11 @@ def anniversary(start: date, years: int) -> date:
         return start.replace(year=start.year + years, day=28)
 
 
+def most_days(years: int) -> int:
+    """Return how many days so many years have at most, whatever day they begin."""
+    return 365 * years + (years + 3) // 4
+
+
 def months_after(start: date, months: int) -> date:
     """Return the same day so many months later, or the month's last where there is none."""
     years, month = divmod(start.month - 1 + months, 12)

@@ -16,6 +16,12 @@ areas = [{ south = 37.0, west = -123.0, north = 38.0, east = -122.0 }]
 """
 JOINDER = '[joinder]\nsection = "V"\nadmitted_by = "every-party"\nkinds = ["sheriff"]\n'
 REQUESTERS = '[requesters]\nsection = "II.A"\nkinds = ["{}"]\n'
+TERMINATION = '[termination]\nsection = "V"\nnotice_days = 30'
+NON_EXTENSION = '[non_extension]\nsection = "V"\nnotice_days = 30'
+WITHDRAWAL = (
+    '[withdrawal]\nsection = "V"\nnotice_days = {}\nchannels = ["any-writing"]\n'
+    'counted_from = "sending"\n'
+)
 RATES = "row_limit = 500\nofficer_per_day = {}\nagency_per_day = 10"
 APPROVAL = 'approval = "supervisor"\napproval_beyond_days = {}'
 ONE_WAY = 'direction = "one-way"\nowner = "city"\nrequester = "harbor"'
@@ -43,6 +49,24 @@ CASES = [
     (with_(words=('approval = "none"', APPROVAL.format(365))),
      with_(words=('approval = "none"', APPROVAL.format(364))),
      "eligibility.approval_beyond_days", "never applies"),
+    # Three years have 1096 days at most; with an extension by one year 1461, one may be left.
+    (with_(words=(TERMINATION, TERMINATION.replace("30", "1096"))),
+     with_(words=(TERMINATION, TERMINATION.replace("30", "1095"))),
+     "termination.notice_days", "or leave the table out"),
+    (with_(words=(TERMINATION, TERMINATION.replace("30", "1461")), extension="once"),
+     with_(words=(TERMINATION, TERMINATION.replace("30", "1460")), extension="once"),
+     "termination.notice_days", "or leave the table out"),
+    (with_(words=(TERMINATION, TERMINATION.replace("30", "1461")), extension="once"),
+     with_(words=(TERMINATION, TERMINATION.replace("30", "1461")), extension="repeating"),
+     "termination.notice_days", "or leave the table out"),
+    (with_(tables=WITHDRAWAL.format(1096)), with_(tables=WITHDRAWAL.format(1095)),
+     "withdrawal.notice_days", "or leave the table out"),
+    (with_(words=(NON_EXTENSION, NON_EXTENSION.replace("30", "1096")), extension="once"),
+     with_(words=(NON_EXTENSION, NON_EXTENSION.replace("30", "1095")), extension="once"),
+     "non_extension.notice_days", "or leave the table out"),
+    (with_(words=(NON_EXTENSION, NON_EXTENSION.replace("30", "1096")), extension="once"),
+     with_(words=(NON_EXTENSION, NON_EXTENSION.replace("30", "1096")), extension="repeating"),
+     "non_extension.notice_days", "or leave the table out"),
 ]  # fmt: skip
 
 
@@ -59,6 +83,18 @@ def test_what_can_not_both_be_meant_is_an_error(world, wrong, right, key, remedy
     assert re.match(r"(agreement.toml|the template filled in for city-harbor), line \d+: ", said)
     assert f"{key} " in said
     assert remedy in said
+
+
+def test_a_notice_is_not_held_against_a_term_that_is_undecided(world):
+    long = (TERMINATION, TERMINATION.replace("30", "3650"))
+    text = text_of(world, words=long)
+    with pytest.raises(InputError, match=r"termination\.notice_days"):
+        parse_manifest(text, "x")
+    for key, old in (("length_years", b"3"), ("extension", b'"none"')):
+        said = key.encode() + b" = "
+        assert text.count(said + old) == 1
+        found = parse_manifest(text.replace(said + old, said + b'"undecided"'), "x")
+        assert [one.key for one in found.undecided] == [f"term.{key}"]
 
 
 def test_a_third_party_of_a_one_way_agreement_could_do_nothing(world):

@@ -57,6 +57,42 @@ def test_a_finding_is_there_and_without_its_cause_it_is_not(world, severity, key
     assert (severity, key) not in found(world, **good)
 
 
+BOX = "areas = [{{south = {}, west = {}, north = {}, east = {}}}]"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ((33.7, -118.3, 33.8, -118.2), (33.7, -118.3, 33.70008, -118.2)),
+        ((33.7, -118.3, 33.8, -118.2), (33.7, -118.30008, 33.8, -118.3)),
+        # At 60 degrees north a degree eastward is half as long.
+        ((60.0, 0.0, 60.1, 0.0002), (60.0, 0.0, 60.1, 0.00015)),
+    ],
+)
+def test_a_territory_in_which_hardly_anything_lies_is_warned_of(world, good, bad):
+    table = '[territory]\nsection = "I.C"\n'
+    assert (W, "territory") in found(world, tables=table + BOX.format(*bad))
+    assert (W, "territory") not in found(world, tables=table + BOX.format(*good))
+    assert (W, "territory") not in found(world)
+
+
+@pytest.mark.parametrize(
+    ("table", "fine", "extension"),
+    [("termination", 1094, "none"), ("termination", 1094, "repeating"),
+     ("non_extension", 1094, "repeating")],
+)  # fmt: skip
+def test_a_notice_as_long_as_the_first_term_is_warned_of(world, table, fine, extension):
+    def days(number: int) -> tuple[str, str]:
+        old = f'[{table}]\nsection = "V"\nnotice_days = 30'
+        return old, old.replace("30", str(number))
+
+    key = (W, f"{table}.notice_days")
+    assert key in found(world, days(fine + 1), extension=extension)
+    assert key not in found(world, days(fine), extension=extension)
+    undecided = ("length_years = 3", 'length_years = "undecided"')
+    assert key not in found(world, days(fine + 1), undecided, extension=extension)
+
+
 def test_a_text_that_does_not_say_which_prevails_is_told(world):
     silent = ('\nprevails = "policy"', "")
     assert (N, "local_policy.prevails") in found(world, silent)

@@ -76,6 +76,7 @@ def test_the_least_policy_shares_nothing():
         ('"7abc 123"', '"OK1", "*"', 19, "as number 2, what is not a plate"),
         ('["LOT-7"]', '["LOT-7", " "]', 20, "withhold.cameras holds an empty text"),
         ("south = 33.7", "south = 34.7", 22, "south must be less than north"),
+        ("south = 33.7", "south = 33.799999999", 22, "are less than 10^-7 degrees apart"),
         ("south = 33.7", "south = nan", 23, "south is wrong"),
         ("south = 33.7", "south = 99.0", 23, "south is wrong"),
         ('agency = "county"', 'agency = "city"', 17, "names an agency twice"),

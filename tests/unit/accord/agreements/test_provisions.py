@@ -366,6 +366,8 @@ SLIPS = [
     (REQUESTERS.replace('["recognised"]', '["Recognised!"]'), "lower-case words with hyphens"),
     ('[requesters]\nsection = "II.A"\n', "requesters restricts nothing; add kinds"),
     (TERRITORY.replace("33.5", "35.5"), "territory.areas.0 is empty"),
+    (TERRITORY.replace("34.0", "33.500000001"), "are less than 10^-7 degrees apart"),
+    (TERRITORY.replace("-118.0", "-118.499999999"), "are less than 10^-7 degrees apart"),
     (TERRITORY.replace("33.5", "133.5"), "territory.areas.0.south"),
     (HOT_LISTS.replace("withheld", "hidden"), "use one of marked, withheld"),
     (HOT_LISTS.replace('"category"', '"plate"'), "use one of list, source, category"),
