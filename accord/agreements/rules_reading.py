@@ -161,7 +161,10 @@ def read_retention(source: Source, entry: RetentionEntry) -> Retention:
         return Retention(entry.section, 1, from_capture)
     if days == "own-policy":
         if entry.counted_from != "receipt":
-            raise source.error(key, "is given although no days are counted", "remove it")
+            remedy = "remove it"
+            if entry.counted_from == UNDECIDED:
+                remedy += ", or answer retention.counted_from=receipt with it"
+            raise source.error(key, "is given although no days are counted", remedy)
         return Retention(entry.section, None)
     # A bool is an int to Python, not to counsel.
     if type(days) is not int or not 1 <= days <= MAX_DAYS:

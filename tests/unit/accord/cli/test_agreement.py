@@ -48,6 +48,18 @@ def test_an_answer_goes_in_its_own_place_and_no_other(place):
     run(*new(place, file))
     before = file.read_text()
     assert 'or "own-policy"' in fails("answer", file, "retention.received_days=many")
+    # An answer that leaves another question without sense says how to answer that too.
+    own = "retention.received_days=own-policy"
+    assert "answer retention.counted_from=receipt with it" in fails("answer", file, own)
+    assert file.read_text() == before
+    both = file.with_name("both.toml")
+    both.write_text(before)
+    said = run("answer", both, own, "retention.counted_from=receipt")
+    assert "UNDECIDED still" in said
+    assert "retention" not in said.partition("UNDECIDED still")[2]
+    assert "is given although no days" in fails(
+        "answer", file, own, "retention.counted_from=capture"
+    )
     assert "UNDECIDED still" in run("answer", file, "retention.received_days=60")
     assert file.read_text() == before.replace('received_days = "undecided"', "received_days = 60")
     for bad, words in (
