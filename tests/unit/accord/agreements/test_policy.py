@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.agreements.policy import Texts, parse_policy
+from accord.agreements.policy_file import PartnerEntry
 from accord.errors import InputError
 from accord.model import AreaBox, Kind
 
@@ -118,6 +120,14 @@ def test_no_withheld_plate_is_named_in_an_error():
     with pytest.raises(InputError) as caught:
         parse_policy(GOOD.replace("7abc 123", "7abc 123 7abc 123").encode(), "p")
     assert "7abc" not in str(caught.value).lower()
+
+
+def test_each_key_for_a_partner_is_told_on_counsels_page():
+    page = (Path(__file__).parents[4] / "docs" / "for-counsel.md").read_text(encoding="utf-8")
+    section = page.partition("## 9. Your own policy")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    told = {key for row in rows for key in re.findall(r"`([a-z_]+)`", row)}
+    assert told == PartnerEntry.model_fields.keys() - {"agency", "name"}
 
 
 def told(text: str) -> str:
