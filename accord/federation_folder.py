@@ -56,7 +56,7 @@ from accord.agreements.parents import with_parents
 from accord.agreements.root_changes import RootChanges, root_changes, roots_named
 from accord.errors import AccordError, InputError
 from accord.federation import Federation, Problem
-from accord.head_files import FOLDER, HeadFiles
+from accord.head_files import FOLDER, HeadFiles, newest
 from accord.instrument_files import WITHHELD, InstrumentFiles, any_signed
 from accord.joiners import accedes, joiners
 from accord.lost_texts import lost_texts
@@ -270,35 +270,18 @@ class _Loader:
 
     def _is_old(self, path: Path, manifest: Manifest) -> bool:
         """Apply rule 2 to a text that names another root for an agency than the one pinned here."""
-        for party in manifest.parties:
-            root = self._roots.get(party.id, party.root)
-            if root != party.root and not self._changes.took_over(
-                manifest.digest, party.id, party.root, root
-            ):
-                self._problem(
-                    f"{path}: names another root key for {party.id} than the one pinned here; "
-                    "have both counsels compare the fingerprints"
-                )
-                return False
+        other = self._changes.other_root(manifest, self._roots)
+        if other:
+            self._problem(
+                f"{path}: names another root key for {other} than the one pinned here; "
+                "have both counsels compare the fingerprints"
+            )
+            return False
         own = (self._agencies[name] for name in self._roots_held())
         memory = self._verified.of(path)
         if manifest.digest in self._changes.latest:
             return True
         return any(any_signed(path / "instruments", manifest, one, memory) for one in own)
-
-    def _root_now(self, manifest: Manifest, agency: str, named: str) -> str:
-        """Return the root that an agency's files under a text are verified by."""
-        known = self._agencies.get(agency)
-        if known is not None and self._changes.took_over(
-            manifest.digest, agency, named, known.root
-        ):
-            return known.root
-        return named
-
-    def _later_roots(self, manifest: Manifest) -> dict[str, str]:
-        """Return the roots that took the place of those which a text names."""
-        now = {one.id: self._root_now(manifest, one.id, one.root) for one in manifest.parties}
-        return {one.id: now[one.id] for one in manifest.parties if now[one.id] != one.root}
 
     def _roots_held(self) -> list[str]:
         """Return the locally pinned agencies whose file is held."""
@@ -320,7 +303,8 @@ class _Loader:
                 if manifest.joinder is not None:
                     found = joiners(
                         path, manifest, self._agencies, self._verified.of(path),
-                        partial(self._root_now, manifest), self._later_roots(manifest),
+                        partial(self._changes.root_now, self._agencies, manifest.digest),
+                        self._changes.later_roots(self._agencies, manifest),
                     )  # fmt: skip
                     self._joining[path] = found
                     for joiner, root in found.items():
@@ -378,7 +362,8 @@ class _Loader:
         return tuple(found)
 
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
-        admitted = self._later_roots(manifest) | dict(self._joining.get(path, {}))
+        later = self._changes.later_roots(self._agencies, manifest)
+        admitted = later | dict(self._joining.get(path, {}))
         self._later[manifest.digest] = admitted
         found = self._instruments(path, manifest, admitted).again()
         for party, last in found.last.items():
@@ -472,30 +457,10 @@ class _Loader:
             self._read_with(manifest, joiners),
             lambda: HeadFiles(path / FOLDER, manifest, self._agencies, joiners, memory),
         )
-        for problem in found.problems:
+        kept, older = newest(found.heads, path, manifest.digest, self._pins)
+        for problem in (*found.problems, *older):
             self._problem(problem)
-        kept: list[Head] = []
-        for head in found.heads:
-            key = (manifest.digest, head.party)
-            seen = self._pins.heads.get(key, 0)
-            if head.number < seen:
-                self._problem(
-                    f"{path}: the head {head.number} of {head.party} is older than {seen}, "
-                    "seen before; its node's next one will do"
-                )
-                continue
-            named = len(self._pins.named.get(key, ()))
-            if len(head.instruments) < named:
-                self._problem(
-                    f"{path}: the head {head.number} of {head.party} names {len(head.instruments)} "
-                    f"instruments, {named} were named before; have its node name all of them"
-                )
-                continue
-            self._pins.heads[key] = head.number
-            if head.instruments:
-                self._pins.named[key] = head.instruments
-            kept.append(head)
-        return tuple(kept)
+        return kept
 
     def _without_rollbacks(
         self, agreements: Iterable[Agreement]

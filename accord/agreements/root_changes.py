@@ -15,6 +15,7 @@ old text that no new one replaced allows nothing until the parties have amended 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from accord.agencies import Agency
 from accord.agreements.chain import before, link_of, newest_first, with_further
 from accord.agreements.manifest import Manifest
 
@@ -40,6 +41,32 @@ class RootChanges:
         if self.latest.get(text, {}).get(agency) == root:
             return True
         return (agency, named) in self.older.get((agency, root), frozenset())
+
+    def other_root(self, text: Manifest, pinned: Mapping[str, str]) -> str:
+        """Return the first party for which a text names another root than is pinned.
+
+        "" if there is none: a later text that all have signed may have put the pinned one
+        in its place.
+        """
+        for party in text.parties:
+            root = pinned.get(party.id, party.root)
+            if root != party.root and not self.took_over(text.digest, party.id, party.root, root):
+                return party.id
+        return ""
+
+    def root_now(self, agencies: Mapping[str, Agency], text: bytes, agency: str, named: str) -> str:
+        """Return the root by which an agency's files under a text are verified."""
+        known = agencies.get(agency)
+        if known is not None and self.took_over(text, agency, named, known.root):
+            return known.root
+        return named
+
+    def later_roots(self, agencies: Mapping[str, Agency], text: Manifest) -> dict[str, str]:
+        """Return, by party, the roots that took the place of those which a text names."""
+        now = {
+            one.id: self.root_now(agencies, text.digest, one.id, one.root) for one in text.parties
+        }
+        return {one.id: now[one.id] for one in text.parties if now[one.id] != one.root}
 
 
 def root_changes(signed: Iterable[Manifest], texts: Iterable[Manifest]) -> RootChanges:
