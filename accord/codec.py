@@ -227,7 +227,10 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
         case "wildcard":
             pattern = check_pattern(wire.wildcard.pattern)
             if pattern != wire.wildcard.pattern:
-                raise _bad("A pattern is capital letters, digits, ? and *, without blanks.")
+                raise _bad(
+                    "A pattern is capital letters, digits, ? and *, without blanks, two stars "
+                    "together or a ? behind a star."
+                )
             return model.WildcardPlate(pattern, check_state(wire.wildcard.state))
         case "area":
             box = wire.area

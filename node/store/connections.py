@@ -77,6 +77,16 @@ class Bounded:
             self._stopped = Code.SEARCH_TOO_WIDE
         return 0 if self._stopped is None else 1
 
+    def pause(self) -> None:
+        """Count work that is done beside SQLite, as much as there is between two call-backs.
+
+        Raises:
+            Refused: ``NODE_TIMED_OUT``, ``SEARCH_TOO_WIDE``.
+        """
+        self._tick()
+        if self._stopped is not None:
+            raise Refused(self._stopped, detail="stopped while searching")
+
     # A context manager written out: a search takes some 50 microseconds, and a
     # generator here would be a visible part of that.
     def searching(self, cancelled: Cancelled | None = None) -> "Bounded":

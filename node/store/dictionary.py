@@ -15,11 +15,16 @@ the same transactions as the reads; before each look-up it is brought up to
 date, whichever process wrote: new plates by their rising number, those that no
 read has any longer by the numbers in ``plates_gone``. Of a plate that is gone
 the bytes are overwritten with zeros, which no pattern matches.
+
+A look-up goes through the plates in parts, and between two of them others have
+their turn: the list may then change, so that the place reached is the number of
+a plate. Every comparison is numpy's, also that of parts between stars, so the
+work is bounded by the pattern's length times the plates there are.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -27,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accord.errors import Code, Refused
-from accord.plates import MAX_LENGTH, matches
+from accord.plates import MAX_LENGTH
 
 MAX_FOUND = 100_000
 """More plates than this are not looked up among the reads: a hard stop on work.
@@ -38,6 +43,10 @@ withheld, is far below it.
 KEPT_GONE = 100_000
 """So many of the last numbers in ``plates_gone`` are kept; who missed more reads all anew."""
 
+PART = 1 << 16
+"""So many plates are compared before others have their turn."""
+
+_NO_MORE = 1 << 62
 _CHUNK = 50_000
 _FIRST_ROOM = 1024
 _NEW = "SELECT id, plate, state FROM plates WHERE id > ? ORDER BY id"
@@ -75,10 +84,17 @@ class Dictionary:
     def __len__(self) -> int:
         return sum(block.alive for block in self._blocks.values())
 
-    def find(self, sql: sqlite3.Connection, pattern: str, state: str = "") -> list[str]:
+    def find(
+        self,
+        sql: sqlite3.Connection,
+        pattern: str,
+        state: str = "",
+        pause: Callable[[], None] = lambda: None,
+    ) -> list[str]:
         """Return the plates that fit a checked pattern, each once; of one state where given.
 
-        What is committed when this is called is found.
+        What is committed when this is called is found. ``pause`` is called after
+        each :data:`PART` of the plates, and what it raises ends the look-up.
 
         Raises:
             Refused: ``SEARCH_TOO_WIDE`` for more than :data:`MAX_FOUND`.
@@ -86,13 +102,33 @@ class Dictionary:
         """
         with self._mutex:
             self._refresh(sql)
-            code = self._codes.get(state, -1) if state else None
-            found: dict[str, None] = {}
-            for block in self._blocks.values():
-                found |= dict.fromkeys(block.find(pattern, code))
+            last_id = self._last_id
+            lengths = [size for size, block in self._blocks.items() if block.may_fit(pattern)]
+        found: dict[str, None] = {}
+        for length in lengths:
+            reached = 0
+            while reached < last_id:
+                with self._mutex:
+                    if self._last_id < last_id:
+                        # Begun anew since; another's refresh may have been cut short.
+                        self._refresh(sql)
+                    plates, reached = self._part(pattern, state, length, reached)
+                pause()
+                found |= dict.fromkeys(plates)
                 if len(found) > MAX_FOUND:
                     raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_FOUND} plates")
         return list(found)
+
+    def _part(self, pattern: str, state: str, length: int, after: int) -> tuple[Sequence[str], int]:
+        """Return the fitting of the next plates of a length after a number, and the last number.
+
+        The list may be another than it was at the part before: nothing of it is kept.
+        """
+        block = self._blocks.get(length)
+        if block is None:
+            return (), _NO_MORE
+        code = self._codes.get(state, -1) if state else None
+        return block.find(pattern, code, after)
 
     def _start_anew(self, last_gone: int) -> None:
         for block in self._blocks.values():
@@ -185,25 +221,33 @@ class _Block:
         self._used = count
         old[2][:] = 0
 
-    def find(self, pattern: str, code: int | None) -> Iterable[str]:
-        """Return the plates that fit, those of a state where ``code`` is given."""
-        first, *rest = pattern.split("*")
-        if len(pattern) - len(rest) > self.length or (not rest and len(first) != self.length):
-            return ()
-        last = rest.pop() if rest else ""
-        start = self.length - len(last)
-        fixed = _literals(first) + _literals(last, start)
-        text = self._text[:, : self._used]
-        inner = [part for part in rest if part]
-        places = None if inner and not fixed else _places(text, fixed)
-        for part in inner:
-            places = _with_part(text, places, part, len(first), start)
+    def may_fit(self, pattern: str) -> bool:
+        """Tell whether a plate of this length can fit the pattern."""
+        least = len(pattern) - pattern.count("*")
+        return least == self.length or ("*" in pattern and least < self.length)
+
+    def find(self, pattern: str, code: int | None, after: int) -> tuple[Sequence[str], int]:
+        """Return the plates that fit, of the next ones after a number, and the last number.
+
+        Those of one state where ``code`` is given.
+        """
+        begin = int(np.searchsorted(self._ids[: self._used], after, "right"))
+        end = min(begin + PART, self._used)
+        if begin == end:
+            return (), _NO_MORE
+        first, *inner = pattern.split("*")
+        last = inner.pop() if inner else ""
+        text, stop = self._text[:, begin:end], self.length - len(last)
+        fixed = _literals(first) + _literals(last, stop)
+        parts = [part for part in inner if part]
+        places = None if parts and not fixed else _places(text, fixed)
+        if parts:
+            places = _in_order(text, places, parts, len(first), stop)
         assert places is not None  # without inner parts there are fixed ones, or none at all
+        places = places + begin
         if code is not None:
             places = places[self._codes[places] == code]
-        plates = self._texts(places)
-        # The inner parts were looked for one by one, not in their order.
-        return plates if len(inner) < 2 else [one for one in plates if matches(pattern, one)]
+        return self._texts(places), int(self._ids[end - 1])
 
     def _texts(self, places: _Places) -> list[str]:
         joined = np.ascontiguousarray(self._text[:, places].T).tobytes().decode("ascii")
@@ -234,10 +278,25 @@ def _places(text: _Bytes, literals: Sequence[tuple[int, int]]) -> _Places:
     return places
 
 
-def _with_part(text: _Bytes, among: _Places | None, part: str, first: int, end: int) -> _Places:
-    """Return the plates where the part stands somewhere from ``first`` to ``end``, of ``among``."""
-    some = text if among is None else text[:, among]
-    offsets = range(first, end - len(part) + 1)
-    found = [_places(some, _literals(part, offset)) for offset in offsets]
-    chosen = np.unique(np.concatenate(found)) if found else np.zeros(0, np.intp)
-    return chosen if among is None else among[chosen]
+def _in_order(
+    text: _Bytes, among: _Places | None, parts: Sequence[str], first: int, stop: int
+) -> _Places:
+    """Return the plates, of ``among``, with all parts in order between ``first`` and ``stop``.
+
+    Each part is taken where it stands first, as in :func:`accord.plates.matches`.
+    """
+    free: _Bytes | None = None  # of each plate that is left, where the part before ended
+    for part in parts:
+        some = text if among is None else text[:, among]
+        ends = np.zeros(some.shape[1], np.uint8)
+        for offset in range(first, stop - len(part) + 1):
+            found = _places(some, _literals(part, offset))
+            new = ends[found] == 0
+            if free is not None:
+                new &= free[found] <= offset
+            ends[found[new]] = offset + len(part)
+        left = np.flatnonzero(ends)
+        among = left if among is None else among[left]
+        free = ends[left]
+    assert among is not None  # there is a part
+    return among

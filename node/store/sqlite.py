@@ -126,13 +126,14 @@ class SqliteStore:
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
-        with self._connections.mine().searching(cancelled) as sql:
+        mine = self._connections.mine()
+        with mine.searching(cancelled) as sql:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
             selector = search.selector
             # After the snapshot: whatever is in that, the dictionary knows.
             plates = (
-                self._dictionary.find(sql, selector.pattern, selector.state)
+                self._dictionary.find(sql, selector.pattern, selector.state, mine.pause)
                 if isinstance(selector, WildcardPlate)
                 else []
             )

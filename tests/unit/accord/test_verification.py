@@ -195,6 +195,8 @@ def test_a_query_that_lacks_a_signature_is_not_taken(
         (query(ExactPlate("9T\u0405T001")), Code.BAD_QUERY),
         (query(WildcardPlate("*A*", "")), Code.BAD_QUERY),
         (query(WildcardPlate("9-TST*", "")), Code.BAD_QUERY),
+        (query(WildcardPlate("9TST**", "")), Code.BAD_QUERY),
+        (query(WildcardPlate("9T*?", "")), Code.BAD_QUERY),
         (query(AreaBox(2, 1, 1, 2)), Code.BAD_QUERY),
         (query(PhotoOf(b"r" * 15)), Code.BAD_QUERY),
     ],

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
+from accord.agreements.terms import OPEN, Withholding
 from accord.errors import Code, Refused
-from accord.model import Read
+from accord.model import Read, WildcardPlate, Window
 from accord.plates import matches
 from node.store import dictionary
+from node.store.base import Search
 from node.store.dictionary import Dictionary
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
@@ -112,6 +114,78 @@ def test_inner_parts_come_in_their_order(store: SqliteStore, make_read: Make) ->
     assert store._dictionary.find(sql, "*A1*B2*") == ["XA1B2", "XA1B2Y"]
     assert store._dictionary.find(sql, "X*A1*B2*Y") == ["XA1B2Y"]
     assert store._dictionary.find(sql, "*AB*BB*") == []
+
+
+SLOW = [f"8AC{n:04}B" for n in range(200)]
+
+
+@pytest.mark.parametrize("pattern", ["*" * 20 + "B*A*", "*B*A*", "*A*0*0*0*0*A*"])
+def test_no_pattern_is_tried_plate_by_plate(
+    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    store.add([make_read(plate) for plate in SLOW])
+    sql, compared = store._connections.mine().sql, []
+    plain = dictionary._places
+    monkeypatch.setattr(
+        dictionary, "_places", lambda text, signs: compared.append(1) or plain(text, signs)
+    )
+    assert store._dictionary.find(sql, pattern) == []
+    # At most one comparison for each part between stars at each place, for all plates at once.
+    assert 1 <= len(compared) <= 6 * 8
+
+
+def test_others_have_their_turn_between_the_parts_of_a_look_up(
+    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dictionary, "PART", 10)
+    store.add([make_read(f"PART{n:03}", START) for n in range(95)])
+    plates = store._dictionary
+    sql, turns = store._connections.mine().sql, []
+
+    def turn() -> None:
+        # Whoever waits may have it: the list even shrinks and begins anew meanwhile.
+        assert plates._mutex.acquire(blocking=False)
+        plates._mutex.release()
+        turns.append(len(plates))
+        if len(turns) == 3:
+            store.delete_reads(1 << 60, 50, lambda _: None)
+        if len(turns) == 5:
+            store.add([make_read("PART999"), make_read("OTHER12")])
+            plates._start_anew(0)
+
+    found = plates.find(sql, "PART*", pause=turn)
+    kept = {f"PART{n:03}" for n in range(50, 95)}
+    assert turns[0] == 95
+    assert 45 in turns
+    assert 6 <= len(turns) <= 10
+    assert len(found) == len(set(found))
+    assert kept <= set(found) <= {f"PART{n:03}" for n in range(95)} | {"PART999"}
+    assert set(plates.find(sql, "PART*")) == kept | {"PART999"}
+
+
+@pytest.mark.parametrize("inner", ["PA*", "*A*0*"])
+def test_a_look_up_ends_where_nobody_waits_for_it(
+    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch, inner: str
+) -> None:
+    monkeypatch.setattr(dictionary, "PART", 10)
+    store.add([make_read(f"PART{n:03}", START) for n in range(95)])
+    search = Search(WildcardPlate(inner), Window(START - 1, START + 1), OPEN, Withholding(), 0, 100)
+    asked: list[bool] = []
+
+    def cancelled() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    with pytest.raises(Refused) as refused:
+        store.search(search, cancelled)
+    assert refused.value.code is Code.NODE_TIMED_OUT
+    assert len(asked) == 4
+    monkeypatch.setattr("node.store.connections.MAX_CALLBACKS", 5)
+    with pytest.raises(Refused) as refused:
+        store.search(search)
+    assert refused.value.code is Code.SEARCH_TOO_WIDE
+    monkeypatch.setattr("node.store.connections.MAX_CALLBACKS", 50)
+    assert len(store.search(search, lambda: False).rows) == 95
 
 
 def test_what_is_purged_leaves_the_memory_too(
