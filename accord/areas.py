@@ -12,7 +12,8 @@ on. Edges belong to the area. No area crosses the 180th meridian.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from accord.errors import Code, Refused
 from accord.model import Area, AreaBox, AreaCircle, AreaPolygon
@@ -65,6 +66,55 @@ def inside(area: Area, lat_e7: int, lon_e7: int) -> bool:
             return up * up + right * right <= radius * radius
         case AreaPolygon(points):
             return _in_polygon(points, (lat_e7, lon_e7))
+
+
+def spans(area: Area, south_e7: int, north_e7: int) -> list[tuple[int, int]]:
+    """Return where an area lies between two latitudes: longitudes from and to, both in it.
+
+    Nothing of the area lies elsewhere; of what is given some may lie outside it.
+    """
+    match area:
+        case AreaBox(south, west, north, east):
+            return [(west, east)] if south <= north_e7 and north >= south_e7 else []
+        case AreaCircle(lat, lon, radius_m):
+            up = max(0, south_e7 - lat, lat - north_e7) * 10_000
+            radius = degrees_e7(radius_m) * 10_000
+            if up > radius:
+                return []
+            wide = math.isqrt(radius * radius - up * up) // cosine_e4(lat)
+            return [(lon - wide, lon + wide)]
+        case AreaPolygon(points):
+            return _polygon_spans(points, south_e7, north_e7)
+
+
+def _polygon_spans(points: Sequence[Point], south: int, north: int) -> list[tuple[int, int]]:
+    """Return what its edges cover, and of the gaps between them those that lie in it."""
+    covered: list[tuple[int, int]] = []
+    for west, east in sorted(_edge_spans(points, south, north)):
+        if covered and west <= covered[-1][1] + 1:
+            covered[-1] = covered[-1][0], max(east, covered[-1][1])
+        else:
+            covered.append((west, east))
+    # No edge goes through a gap, so it lies in the polygon as a whole or not at all.
+    gaps = [(one[1] + 1, other[0] - 1) for one, other in pairwise(covered)]
+    return covered + [gap for gap in gaps if _in_polygon(points, (south, gap[0]))]
+
+
+def _edge_spans(points: Sequence[Point], south: int, north: int) -> Iterator[tuple[int, int]]:
+    a = points[-1]
+    for b in points:
+        low, high = sorted((a, b))
+        a = b
+        if high[0] < south or low[0] > north:
+            continue
+        run, rise = high[1] - low[1], high[0] - low[0]
+        ends = [(low[1], low[1]), (high[1], high[1])]
+        # Where it goes on beyond a latitude, its place there, rounded to both sides.
+        for place, lat in enumerate((south, north)):
+            if low[0] < lat < high[0]:
+                there = low[1] + (lat - low[0]) * run // rise
+                ends[place] = there, there + 1
+        yield min(ends[0][0], ends[1][0]), max(ends[0][1], ends[1][1])
 
 
 def check_area(area: Area) -> Area:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from accord.model import Read
+from node.store.cells import cell_of
 from node.store.sqlite import INSERT, SqliteStore
-from node.store.statements import cell_of
 
 PLATES = 1_250_000
 CAMERAS = 400

@@ -10,8 +10,8 @@ The rules that every store keeps:
 * What the owner withholds is filtered first: before the limit, the cost bound
   and the cursor (MOA II.A).
 * What a search costs is bounded before it runs, by what is asked or by what of
-  the matches is visible. Behind that stands a hard stop on work, far above it,
-  which can't mind what is withheld.
+  the matches is visible; that of an area before each stretch of it. Behind that
+  stands a hard stop on work, far above it, which can't mind what is withheld.
 * A bucket disappears as a whole when the look-back or the retention reaches
   its start: watching a row vanish doesn't tell its exact time either.
 """

@@ -4,17 +4,15 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from accord import areas
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
 from accord.errors import Code, InputError, Refused
-from accord.model import ExactPlate, Read, WildcardPlate
-from node import grid
+from accord.model import Area, ExactPlate, Read, WildcardPlate
 from node.store import dead
+from node.store.area_search import find_in_area
 from node.store.base import (
     MAX_WITHHELD_COUNT,
     Added,
@@ -29,9 +27,10 @@ from node.store.base import (
     StoredRead,
     away,
 )
+from node.store.cells import cell_of
 from node.store.connections import Connections, lock_for_serving, prepare
 from node.store.dictionary import KEPT_GONE, Dictionary
-from node.store.fast import COLUMNS, LAT, LON, stored
+from node.store.fast import COLUMNS, stored
 from node.store.hot_lists import HotLists
 from node.store.matcher import Matcher
 from node.store.statements import (
@@ -40,8 +39,6 @@ from node.store.statements import (
     SHORT_ROWS,
     SNAPSHOT,
     Plan,
-    Statement,
-    cell_of,
     one_read,
     plan,
 )
@@ -55,7 +52,6 @@ _DELETED = "UPDATE upkeep SET deleted = 1"
 _FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
-_Inside = Callable[[int, int], bool]
 # SQLite's own limit is 32,766 values in one statement.
 _CHUNK = 500
 
@@ -131,18 +127,16 @@ class SqliteStore:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
             selector = search.selector
-            # After the snapshot: whatever is in that, the dictionary knows.
-            plates = (
-                self._dictionary.find(sql, selector.pattern, selector.state, mine.pause)
-                if isinstance(selector, WildcardPlate)
-                else []
-            )
-            todo = plan(search, snapshot, plates)
-            if todo.bound is not None and all(
-                sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
-            ):
-                raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-            rows, withheld = _found(sql, todo, search.limit + 1)
+            if isinstance(selector, Area):
+                rows, withheld = find_in_area(sql, search, selector, snapshot)
+            else:
+                # After the snapshot: whatever is in that, the dictionary knows.
+                plates = (
+                    self._dictionary.find(sql, selector.pattern, selector.state, mine.pause)
+                    if isinstance(selector, WildcardPlate)
+                    else []
+                )
+                rows, withheld = _found(sql, plan(search, snapshot, plates), search.limit + 1)
         complete = len(rows) <= search.limit
         kept = tuple(map(stored, rows[: search.limit]))
         cursor = None
@@ -358,60 +352,24 @@ def row_of(read: Read) -> tuple[object, ...]:
 
 
 def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
-    """Go through the steps until so many rows are found; count what is withheld there."""
+    """Go through the steps until so many rows are found; count what is withheld there.
+
+    Raises:
+        Refused: ``SEARCH_TOO_WIDE``.
+    """
+    if todo.bound is not None and all(
+        sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
+    ):
+        raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
     rows: list[tuple[Any, ...]] = []
     withheld = 0
-    inside = _inside(todo)
-    step = next(todo.steps, None)
-    while step is not None:
-        if inside is None:
-            more = sql.execute(*step.page).fetchall()
-            if step.withheld is not None:
-                withheld += sql.execute(*step.withheld).fetchone()[0]
-        else:
-            more, held = _flagged(sql, step.page, inside, wanted - len(rows))
-            withheld += held
-        rows += more
-        try:
-            step = todo.steps.send(len(more)) if len(rows) < wanted else None
-        except StopIteration:
+    for step in todo.steps:
+        rows += sql.execute(*step.page).fetchall()
+        if step.withheld is not None:
+            withheld += sql.execute(*step.withheld).fetchone()[0]
+        if len(rows) >= wanted:
             break
     return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)
-
-
-def _flagged(
-    sql: sqlite3.Connection, page: Statement, inside: _Inside, wanted: int
-) -> tuple[list[tuple[Any, ...]], int]:
-    """Return the visible rows in the area, and how many before them are withheld."""
-    rows: list[tuple[Any, ...]] = []
-    withheld = 0
-    cursor = sql.execute(*page)
-    for *row, is_withheld in cursor:
-        if not inside(row[LAT], row[LON]):
-            continue
-        if is_withheld:
-            withheld += 1
-            continue
-        rows.append(tuple(row))
-        if len(rows) == wanted:
-            break
-    cursor.close()
-    return rows, withheld
-
-
-def _inside(todo: Plan) -> _Inside | None:
-    """Return what tells whether the place, as it is shared, lies in the area; None without one."""
-    area, within_m = todo.area, todo.within_m
-    if area is None:
-        return None
-
-    # Cameras stand where they stand: the same few places come again and again.
-    @cache
-    def inside(lat_e7: int, lon_e7: int) -> bool:
-        lat, lon = grid.snap(lat_e7, lon_e7, within_m) if within_m else (lat_e7, lon_e7)
-        return areas.inside(area, lat, lon)
-
-    return inside
 
 
 def _used(sql: sqlite3.Connection, photo: str) -> bool:

@@ -5,32 +5,16 @@ shape of the search only, so it is built once and SQLite prepares it once.
 """
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from accord.agreements.terms import Withholding
-from accord.areas import bounds
-from accord.errors import Code, Refused
-from accord.model import (
-    Area,
-    AreaBox,
-    AreaCircle,
-    AreaPolygon,
-    ExactPlate,
-    LookAlikePlate,
-    PlateList,
-    WildcardPlate,
-)
+from accord.model import AreaBox, ExactPlate, LookAlikePlate, PlateList, WildcardPlate
 from accord.plates import look_alikes
-from node import grid
 from node.store.base import MAX_WITHHELD_COUNT, NOTHING_WITHHELD, Cursor, Search
 from node.store.fast import COLUMNS
 
-CELL_E7 = 100_000
-MAX_CELLS = 10_000
-MAX_CELL_DAYS = 50_000
-"""An area's cells times the days of its window: 0.1 by 0.1 degrees for a year."""
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 # Up to so many reads of a plate in the window, the search is a short one.
@@ -39,29 +23,16 @@ SHORT = (
     "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608 - a constant of this module
     f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1})"
 )
-_CELLS_PER_ROW = 36_001
-_DAY_MS = 86_400_000
-_FIRST_STRETCH_MS = 300_000
-_STRETCHING = 4
 
 Values = tuple[object, ...]
 Statement = tuple[str, Values]
-
-
-def cell_of(lat_e7: int | None, lon_e7: int | None) -> int | None:
-    """Return the number of the 0.01-degree cell; None without a position."""
-    if lat_e7 is None or lon_e7 is None:
-        return None
-    row, column = (lat_e7 + 900_000_000) // CELL_E7, (lon_e7 + 1_800_000_000) // CELL_E7
-    return row * _CELLS_PER_ROW + column
 
 
 class Step(NamedTuple):
     """One part of a search; all its rows come before those of the next.
 
     ``page`` gives visible rows in their order and ``withheld`` counts those
-    that are not. Where ``withheld`` is None nothing is, or ``page`` gives all
-    rows, without a limit, and behind each whether it is withheld.
+    that are not; None where nothing is withheld.
     """
 
     page: Statement
@@ -82,30 +53,31 @@ class Bound(NamedTuple):
 class Plan(NamedTuple):
     """The statements of one page: its steps, gone through until the page is full.
 
-    Each step is asked for by sending how many rows the last one gave. ``bound``
-    is None where the question alone bounds the work. Where ``area`` is set,
-    the rows of its steps are flagged, and still have to lie in it, by the
-    snapped place (see :func:`node.grid.snap` with ``within_m``).
+    ``bound`` is None where the question alone bounds the work.
     """
 
-    steps: Generator[Step, int, None]
+    steps: Iterator[Step]
     bound: Bound | None
-    area: Area | None
-    within_m: int
+
+
+class Stretch(NamedTuple):
+    """A part of the window of an area search; all its rows come before those of the next.
+
+    ``there`` counts, by the index alone, the rows that ``page`` looks at, up to
+    a number that is its last value. ``page`` gives them all in their order, and
+    behind each whether it is withheld.
+    """
+
+    there: Statement
+    page: Statement
 
 
 def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
-    """Return the statements for a search; ``plates`` are those that fit a wildcard.
-
-    Raises:
-        Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
-    """
-    selector = search.selector
-    first, end = _buckets(search)
-    match selector:
+    """Return the statements for a search of plates; ``plates`` are those that fit a wildcard."""
+    match search.selector:
         case ExactPlate(plate, state):
             exact: Statement = (_EXACT_STATE, (plate, state)) if state else (_EXACT, (plate,))
-            return Plan(_one_by_one(search, snapshot, [exact]), None, None, 0)
+            return Plan(_one_by_one(search, snapshot, [exact]), None)
         case LookAlikePlate(plate, state, most):
             ranks = look_alikes(plate, most)
             start = search.after.rank if search.after else 0
@@ -117,28 +89,19 @@ def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
         case PlateList(several):
             every = _each_of(several)
             conditions = [every]
-        case AreaBox() | AreaCircle() | AreaPolygon():
-            within_m = search.redaction.place_within_m
-            if within_m is None:
-                raise Refused(
-                    Code.FIELD_NOT_SHARED, detail="an area search where no place is shared"
-                )
-            window_ms = max(0, end - first) * search.redaction.time_step_ms
-            values = _area_values(selector, within_m, window_ms)
-            return Plan(_stretches(search, snapshot, values), None, selector, within_m)
+        case _ as other:
+            raise TypeError(f"{type(other).__name__} is looked for by node.store.area_search")
     steps = _one_by_one(search, snapshot, conditions)
-    return Plan(steps, _bound(search, snapshot, every), None, 0)
+    return Plan(steps, _bound(search, snapshot, every))
 
 
-def _one_by_one(
-    search: Search, snapshot: int, conditions: Sequence[Statement]
-) -> Generator[Step, int, None]:
+def _one_by_one(search: Search, snapshot: int, conditions: Sequence[Statement]) -> Iterator[Step]:
     """Give one step for each condition on plates; the cursor lies in the first."""
     held, step, after = search.withholding, search.redaction.time_step_ms, search.after
     nothing = held == NOTHING_WITHHELD
     for match, match_values in conditions:
         page, withheld = _texts(match, step > 1, after is not None, *_counts(held))
-        common = _common(search, snapshot, match_values, _buckets(search))
+        common = _common(search, snapshot, match_values, buckets(search))
         values = (*common, *withheld_values(held), *_after(after, step))
         yield Step(
             (page, (*values, *_order(step), search.limit + 1)),
@@ -147,30 +110,29 @@ def _one_by_one(
         after = None
 
 
-def _stretches(search: Search, snapshot: int, values: Values) -> Generator[Step, int, None]:
-    """Give the window of an area search in stretches, the newest first.
+def stretch(
+    search: Search,
+    snapshot: int,
+    cells: str,
+    near: AreaBox,
+    span: tuple[int, int],
+    *,
+    after: Cursor | None,
+    most: int,
+) -> Stretch:
+    """Return the statements for the buckets of a span, half-open, of an area search.
 
-    Each is as long as the last one's rows say that the page still needs, and
-    at most :data:`_STRETCHING` times as long as that.
+    ``cells`` is a JSON list; ``near`` a box around what may lie in the area.
+    Where ``after`` is set, the span holds its bucket. ``most`` bounds the count.
     """
-    held, step, after = search.withholding, search.redaction.time_step_ms, search.after
-    first, end = _buckets(search)
-    if after is not None:
-        end = min(end, after.bucket + 1)
-    length, missing = max(1, _FIRST_STRETCH_MS // step), search.limit + 1
-    while first < end:
-        start = max(first, end - length)
-        text = _stretch_text(step > 1, after is not None, *_counts(held))
-        common = _common(search, snapshot, values, (start, end))
-        found = yield Step(
-            (text, (*withheld_values(held), *common, *_after(after, step), *_order(step))), None
-        )
-        missing -= found
-        # A little more than needed, so that the next stretch is likely the last.
-        growth = min(_STRETCHING, 1.25 * missing / found) if found else _STRETCHING
-        end, length = start, max(1, int(length * growth))
-        # What lies at the cursor lies in the first stretch.
-        after = None
+    held, step = search.withholding, search.redaction.time_step_ms
+    text = _stretch_text(step > 1, after is not None, *_counts(held))
+    place = (cells, near.south_e7, near.north_e7, near.west_e7, near.east_e7)
+    common = _common(search, snapshot, place, span)
+    return Stretch(
+        (_COUNT_CELLS, (*_common(search, snapshot, (cells,), span), most)),
+        (text, (*withheld_values(held), *common, *_after(after, step), *_order(step))),
+    )
 
 
 def _common(search: Search, snapshot: int, match_values: Values, span: tuple[int, int]) -> Values:
@@ -194,7 +156,7 @@ def _order(step: int) -> Values:
 
 def _bound(search: Search, snapshot: int, condition: Statement) -> Bound:
     match, match_values = condition
-    span, held = _buckets(search), search.withholding
+    span, held = buckets(search), search.withholding
     common = _common(search, snapshot, match_values, span)
     # The list of plates comes first in every condition on several plates.
     alone = _common(search, snapshot, match_values[:1], span)
@@ -233,7 +195,7 @@ def withheld_values(withholding: Withholding) -> Values:
     return (*(json.dumps(sorted(names)) for names in lists), *boxes)
 
 
-def _buckets(search: Search) -> tuple[int, int]:
+def buckets(search: Search) -> tuple[int, int]:
     """Return the half-open range of buckets whose start lies in the window.
 
     A bucket counts only if the look-back and the retention leave all of it.
@@ -264,29 +226,8 @@ _LISTED = "IN (SELECT value FROM json_each(?))"
 _PLATES = f"plate {_LISTED}"
 _PLATES_STATE = f"{_PLATES} AND state = ?"
 _PLATES_STATES = f"{_PLATES} AND (plate {_LISTED} OR plate || ' ' || state {_LISTED})"
-_AREA = f"cell {_LISTED} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
-
-
-def _area_values(area: Area, within_m: int, window_ms: int) -> Values:
-    box = bounds(area)
-    south, west, north, east = box.south_e7, box.west_e7, box.north_e7, box.east_e7
-    if within_m:
-        south, west, north, east = grid.widened(south, west, north, east, within_m)
-    south, north = max(south, -900_000_000), min(north, 900_000_000)
-    west, east = max(west, -1_800_000_000), min(east, 1_800_000_000)
-    rows = range((south + 900_000_000) // CELL_E7, (north + 900_000_000) // CELL_E7 + 1)
-    columns = range((west + 1_800_000_000) // CELL_E7, (east + 1_800_000_000) // CELL_E7 + 1)
-    count = len(rows) * len(columns)
-    if count > MAX_CELLS:
-        text = "The area is too large: at most 100 by 100 hundredths of a degree."
-        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
-    if count * window_ms > MAX_CELL_DAYS * _DAY_MS:
-        hours = MAX_CELL_DAYS * 24 // count
-        text = f"An area of this size can be searched for {hours} hours at once: "
-        text += "narrow the time or the area."
-        raise Refused(Code.SEARCH_TOO_WIDE, text=text, detail=f"{count} cells")
-    cells = [row * _CELLS_PER_ROW + column for row in rows for column in columns]
-    return json.dumps(cells), south, north, west, east
+_CELLS = f"cell {_LISTED}"
+_AREA = f"{_CELLS} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 
 
 def _withheld(areas: int, within: int) -> str:
@@ -317,6 +258,9 @@ def _from(index: str, match: str) -> str:
         f"FROM reads INDEXED BY {index} WHERE {match} "
         "AND captured_ms >= ? AND captured_ms < ? AND row_id <= ?"
     )
+
+
+_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?)"  # noqa: S608
 
 
 def _ordered(rounded: bool, paged: bool) -> str:

@@ -27,8 +27,8 @@ from accord.model import (
 from accord.plates import substitutions
 from node.grid import snap
 from node.store.base import Page, Search
+from node.store.cells import MAX_CELL_DAYS
 from node.store.sqlite import SqliteStore
-from node.store.statements import MAX_CELL_DAYS
 
 Make = Callable[..., Read]
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
