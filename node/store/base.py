@@ -278,7 +278,8 @@ class HotListStore(Protocol):
         list from which the entries were made, which must still be held.
 
         Raises:
-            InputError: a newer one is held, ``upon`` is not, or another import runs.
+            InputError: a newer one is held, ``upon`` is not, another import runs, or
+                too many plates look alike.
         """
 
     def delete_published(self, before_ms: int) -> int:

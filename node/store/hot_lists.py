@@ -8,6 +8,7 @@ stopped leaves entries that the next one, or a purge, clears away.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
@@ -21,6 +22,8 @@ from node.store.base import NOTHING_WITHHELD, Cancelled, HitPage, HitSearch, Hot
 from node.store.connections import Connections, importing
 from node.store.hit_search import search_hits
 
+MAX_ALIKE = 500
+"""Entries of one list whose plates look alike: a read like them is compared with each."""
 _BATCH = 20_000
 _CHANGED = "UPDATE hot_list_version SET version = version + 1"
 _DELETED = "UPDATE upkeep SET deleted = 1"
@@ -93,7 +96,7 @@ class HotLists:
                 if sql.execute(others, (new.name,)).fetchone()[0] >= MAX_LISTS:
                     remedy = "put what belongs together into one list"
                     raise InputError(new.name, f"would be one list more than {MAX_LISTS}", remedy)
-            number = self._write(entries)
+            number = self._write(new.name, entries)
             with self._connections.mine().writing() as sql:
                 _check(_held(sql, new.name), new, older=older, upon=upon)
                 (count,) = sql.execute(
@@ -132,9 +135,20 @@ class HotLists:
                 sql.execute(_DELETED)
         return gone
 
-    def _write(self, entries: Collection[Listed]) -> int:
-        """Write entries under a number that no list has yet, and return it."""
+    def _write(self, name: str, entries: Collection[Listed]) -> int:
+        """Write entries under a number that no list has yet, and return it.
+
+        Raises:
+            InputError: more than :data:`MAX_ALIKE` look alike; nothing is written then.
+        """
         rows = sorted({(skeleton(one.plate), *one) for one in entries})
+        if max(Counter(row[0] for row in rows).values(), default=0) > MAX_ALIKE:
+            raise InputError(
+                name,
+                f"has more than {MAX_ALIKE} entries whose plates look alike (such as 0, D, O and "
+                "Q in one place)",
+                "ask its source for a list without the made-up spellings",
+            )
         with self._connections.mine().writing() as sql:
             (number,) = sql.execute(
                 "UPDATE hot_list_version SET last_number = last_number + 1 RETURNING last_number"

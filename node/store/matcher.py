@@ -6,6 +6,10 @@ the database, in the same transaction, so that what is stored is what the lists
 say at that moment. The set is read again when the version of the lists, which
 every change raises, is another than the one it was read at; whoever made the
 change, this process or another.
+
+A read that is looked up is compared with all entries that look like it, so that
+the surest come first; an import lets no list have more of them than
+:data:`node.store.hot_lists.MAX_ALIKE`.
 """
 
 import sqlite3

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ import pytest
 from accord.agreements.terms import Withholding
 from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry
+from accord.model import Read
 from node.store.base import Listed
+from node.store.hot_lists import MAX_ALIKE
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold, hot_list
@@ -51,6 +55,32 @@ def test_look_up_by_state_withholding_and_age(store: SqliteStore) -> None:
     assert look("AAA1", "", earliest_ms=START + 1) == ()
     # A look-alike is not this plate.
     assert look("AAAI", "") == ()
+
+
+def test_a_list_of_made_up_spellings_is_refused_and_the_old_one_stays(
+    store: SqliteStore, make_read: Callable[..., Read]
+) -> None:
+    spellings = ["".join(signs) for signs in product("0DOQ", repeat=5)]
+    hold(store, entry("AAA1"))
+    with pytest.raises(InputError) as refused:
+        hold(store, *(entry(plate) for plate in spellings[: MAX_ALIKE + 1]))
+    assert "look alike" in str(refused.value)
+    assert not any(plate in str(refused.value) for plate in spellings)
+    (held,) = store.hot_lists.lists()
+    assert (held.entries, store.counts().entries) == (1, 1)
+    # As many as may be, with others beside them: none that is exact is lost.
+    others = [entry(f"{n:05}X") for n in range(MAX_ALIKE)]
+    listed = [entry(plate) for plate in spellings[:MAX_ALIKE]]
+    hold(store, *listed, *others)
+    assert store.counts().entries == 2 * MAX_ALIKE
+    # The same entry many times is one.
+    hold(store, *listed, *listed, name="twice")
+    arriving = [make_read(one.plate) for one in (listed[0], listed[-1])]
+    assert store.add(arriving).hits == 20
+    sql = sqlite3.connect(store._connections.path)
+    exact = "SELECT count(*) FROM hits WHERE listed_plate = ? AND possible = 0"
+    assert [sql.execute(exact, (read.plate,)).fetchone()[0] for read in arriving] == [2, 2]
+    sql.close()
 
 
 class At:
