@@ -63,7 +63,7 @@ def _passage(message: Message) -> Hashable:
     if not isinstance(record, dict) or record.get("carState") not in _STATES:
         return None
     car = record.get("carID")
-    return f"{_source(record)}/{car}" if car else None
+    return (_source(record), str(car)) if car else None
 
 
 def _is_lost(message: Message) -> bool:
@@ -91,14 +91,16 @@ def _take(step: Step[Message], several: bool, settings: Settings) -> Iterator[Fo
     camera = camera_of(settings, *(at_path(record, path) for path in _CAMERA))
     at_ms = epoch_ms(record.get("capture_timestamp"))
     picture = next((part.content for part in message.pictures), b"")
-    car = record.get("carID") or at_ms
+    car, country = record.get("carID"), record.get("plateCountry")
     yield Found(
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
         # The number of a car starts anew with the program: the hour is part of it.
-        source=("axis", _source(record), car, at_ms // 3_600_000),
-        state=country_of(record.get("plateCountry"), notes),
+        source=("axis", "car", _source(record), car, at_ms // 3_600_000)
+        if car
+        else ("axis", "event", _source(record), at_ms, plate, country),
+        state=country_of(country, notes),
         latitude=at_path(record, "geotag.lat"),
         longitude=at_path(record, "geotag.lon"),
         vehicle=(

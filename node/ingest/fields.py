@@ -35,9 +35,11 @@ _NOT_TOLD = ("", "US", "USA", "UNKNOWN", "UNK", "NON")
 class Found:
     """What a format found in one record, still in the source's words.
 
-    ``source`` are the parts that name this event and no other: the same event
-    given twice is one read. ``state`` None takes the default of the camera or the
-    site, "" does not. ``vehicle`` is make, model, colour, body.
+    ``source`` are the parts that name this event and no other, in the source's own
+    words: the same event given twice is one read (:func:`source_id`). Where a source
+    has no id for its events, plate and state as it told them are among the parts.
+    ``state`` None takes the default of the camera or the site, "" does not.
+    ``vehicle`` is make, model, colour, body.
     """
 
     plate: object
@@ -110,14 +112,13 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
     lat_e7, lon_e7 = found.camera.lat_e7, found.camera.lon_e7
     if lat_e7 is None:
         lat_e7, lon_e7 = place_of(found.latitude, found.longitude, found.notes)
-    source = "\0".join(map(str, found.source))
     read = Read(
         plate=plate,
         raw_plate=raw,
         state=found.camera.state or settings.state if found.state is None else found.state,
         captured_ms=found.captured_ms,
         camera=found.camera.name,
-        source_id=hashlib.sha256(source.encode("utf-8", "replace")).digest()[:16],
+        source_id=source_id(found.source),
         lat_e7=lat_e7,
         lon_e7=lon_e7,
         vehicle=vehicle_of(*found.vehicle),
@@ -125,6 +126,19 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
         case=_case(found.case),
     )
     return Parsed(number, read, tuple(found.notes), found.picture)
+
+
+def source_id(parts: Iterable[object]) -> bytes:
+    """Return the id of a read, 16 bytes: of other parts another, whatever they hold.
+
+    Each part is told with its length, so none can pass for two, nor nothing for a text.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        # Half a surrogate pair is a text of its own too.
+        text = b"" if part is None else str(part).encode("utf-8", "surrogatepass")
+        digest.update(b"-" if part is None else b"%d:%b" % (len(text), text))
+    return digest.digest()[:16]
 
 
 def plate_of(raw: object) -> tuple[str, str]:

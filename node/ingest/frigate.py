@@ -97,6 +97,8 @@ def _take(step: Step[Message], settings: Settings) -> Iterator[Found | str]:
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("frigate", camera.source, tracked.get("id") or f"{at_ms}/{plate}"),
+        source=("frigate", "id", camera.source, tracked["id"])
+        if tracked.get("id")
+        else ("frigate", "reading", camera.source, at_ms, plate),
         confidence_pm=confidence_pm(score, of=1),
     )

@@ -96,15 +96,18 @@ def _pushed(alert: Element, pictures: tuple[Part, ...], settings: Settings) -> F
     camera = _camera(alert, settings)
     zone = camera.zone or settings.zone
     at_ms = time_of(text_at(alert, "dateTime"), "iso", zone, notes)
-    event = text_at(alert, "UUID") or f"{camera.source}/{at_ms}/{plate}"
+    event, country = text_at(alert, "UUID"), text_at(alert, "countryAbbreviation")
     # Of the pictures the one of the whole scene, if it is there.
     pictures = tuple(sorted(pictures, key=lambda part: "detection" not in part.filename.lower()))
     return Found(
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("hikvision", event),
-        state=country_of(text_at(alert, "countryAbbreviation"), notes),
+        # The device makes its UUIDs itself: two devices may make the same.
+        source=("hikvision", "id", camera.source, event)
+        if event
+        else ("hikvision", "pushed", camera.source, at_ms, plate, country),
+        state=country_of(country, notes),
         vehicle=(
             "", "", _known(text_at(alert, "ANPR.vehicleInfo.color")),
             _known(text_at(alert, "ANPR.vehicleType")),
@@ -127,13 +130,15 @@ def _pulled(element: Element, settings: Settings) -> Found | str:
     zone = camera.zone or settings.zone
     form = "%Y%m%dT%H%M%S" + ("%z" if time[2] else "")
     at_ms = time_of(time[1] + (time[2] or ""), form, zone, notes)
-    event = text_at(element, "picName") or f"{at_ms}/{plate}"
+    event, country = text_at(element, "picName"), text_at(element, "country")
     return Found(
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("hikvision", "pulled", camera.source, event),
-        state=country_of(text_at(element, "country"), notes),
+        source=("hikvision", "picture", camera.source, event)
+        if event
+        else ("hikvision", "pulled", camera.source, at_ms, plate, country),
+        state=country_of(country, notes),
         notes=notes,
     )
 

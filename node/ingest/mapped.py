@@ -74,9 +74,12 @@ def mapped(look: Look, mapping: Mapping, settings: Settings, kind: str) -> Found
         plate=raw,
         camera=camera,
         captured_ms=captured_ms,
-        source=(kind, camera.source, event)
+        source=(kind, "id", camera.source, event)
         if event
-        else (kind, raw, captured_ms, camera.source, latitude, longitude),
+        else (
+            kind, "record", raw, text(mapping.state), captured_ms, camera.source, latitude,
+            longitude,
+        ),
         state=state_of(mapping.state_is or value(mapping.state)),
         latitude=latitude,
         longitude=longitude,

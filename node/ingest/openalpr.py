@@ -2,7 +2,7 @@
 
 - ``alpr_group`` (versions 1 to 3) is one vehicle that passed: one read.
 - ``alpr_results`` are the plates in one frame, of which a vehicle has many: a
-  plate at one camera is one read a minute. An agent that sends groups as well
+  plate with its region at one camera is one read a minute. An agent that sends groups as well
   tells each vehicle twice: for that there is the format ``openalpr-groups``,
   which counts results and takes groups alone.
 - ``alpr_alert`` has a group inside, which is the read; where the same group came
@@ -76,6 +76,7 @@ def _group(record: dict[str, Any], settings: Settings) -> Found | str:
     best = record.get("best_plate")
     best = best if isinstance(best, dict) else {"plate": best}
     raw = record.get("best_plate_number") or best.get("plate")
+    region = record.get("best_region") or best.get("region")
     at_ms = epoch_ms(record.get("epoch_start"))
     event = record.get("best_uuid") or at_path(record, "uuids.0")
     notes: list[str] = []
@@ -83,15 +84,20 @@ def _group(record: dict[str, Any], settings: Settings) -> Found | str:
         plate=raw,
         camera=camera_of(settings, record.get("camera_id")),
         captured_ms=at_ms,
-        source=("openalpr", event or f"{record.get('agent_uid')}/{at_ms}/{raw}"),
-        state=_state(record.get("best_region") or best.get("region"), record, notes),
+        source=("openalpr", "id", event)
+        if event
+        else (
+            "openalpr", "group", record.get("agent_uid"), record.get("camera_id"), at_ms, raw,
+            region,
+        ),
+        state=_state(region, record, notes),
         latitude=record.get("gps_latitude"),
         longitude=record.get("gps_longitude"),
         vehicle=_vehicle(record.get("vehicle")),
         confidence_pm=confidence_pm(record.get("best_confidence") or best.get("confidence")),
         picture=_picture(settings, notes, record, best),
         notes=notes,
-    )
+    )  # fmt: skip
 
 
 def _inside(alert: dict[str, Any]) -> dict[str, Any]:
@@ -117,12 +123,13 @@ def _frame(record: dict[str, Any], settings: Settings) -> Iterator[Found | str]:
         notes: list[str] = []
         raw = at_path(result, "plate")
         plate = result if isinstance(result, dict) else {}
+        region = plate.get("region")
         yield Found(
             plate=raw,
             camera=camera,
             captured_ms=at_ms,
-            source=("openalpr", "frame", camera.source, raw, at_ms // _MINUTE_MS),
-            state=_state(plate.get("region"), record, notes),
+            source=("openalpr", "frame", camera.source, raw, region, at_ms // _MINUTE_MS),
+            state=_state(region, record, notes),
             latitude=record.get("gps_latitude"),
             longitude=record.get("gps_longitude"),
             vehicle=_vehicle(plate.get("vehicle")),

@@ -90,7 +90,7 @@ def _result(
         plate=plate,
         camera=camera,
         captured_ms=at_ms,
-        source=("platerecognizer", camera.source, body.get("filename"), at_ms, plate),
+        source=("platerecognizer", camera.source, body.get("filename"), at_ms, plate, region),
         state=region_of(region, notes),
         vehicle=(
             _first(result, "model_make.0.make", "vehicle.props.make_model.0.make"),
