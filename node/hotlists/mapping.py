@@ -4,6 +4,7 @@
     layout = "fixed"                     # or "csv", whose first line names the columns
     content = "whole"                    # or "changes" to the list that is held
     zone = "America/Los_Angeles"         # of times that don't say theirs
+    no_plate = ["UNKNOWN"]               # texts in the place of a plate that mean none
     [header]                             # the first line; only with layout "fixed"
     starts = "DATE"
     published = {at = [5, 20], form = "%m/%d/%Y %H:%M"}
@@ -99,6 +100,7 @@ class MappingFile(StrictModel):
     content: str = "whole"
     zone: str | None = None
     category_is: str | None = None
+    no_plate: list[str] = Field(default_factory=list)
     header: _Header | None = None
     footer: _Footer | None = None
     fields: _Fields
@@ -138,6 +140,7 @@ class Mapping:
     states: MappingProxyType[str, str]
     categories: MappingProxyType[str, Purpose]
     leave_out: frozenset[str]
+    no_plate: frozenset[str]
     cancelled: Place | None
     cancelled_texts: frozenset[str]
     header_starts: str | None
@@ -236,6 +239,7 @@ def _checked(file: MappingFile, where: str) -> Mapping:
              for text, word in file.categories.items()}
         ),
         leave_out=frozenset(file.leave_out),
+        no_plate=frozenset(file.no_plate),
         cancelled=None if gone is None else _place(where, "cancelled", gone, fixed=fixed),
         cancelled_texts=frozenset(cancelled.texts if cancelled else ()),
         header_starts=header.starts if header else None,

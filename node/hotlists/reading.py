@@ -21,6 +21,7 @@ from accord.model import Purpose
 from accord.plates import check_state, normalise
 from accord.received import NOT_OWN, is_received
 from node.hotlists.mapping import IMMIGRATION, TAKEN, Mapping, Place, Span
+from node.placeholders import is_placeholder
 from node.store.base import Listed
 
 MAX_BYTES = 512 << 20
@@ -121,9 +122,14 @@ def _take(
     if purpose is None:
         found.left_out[record[mapping.category] if mapping.category else ""] += 1
         return
-    if not record[mapping.plate]:
+    if not record[mapping.plate] or record[mapping.plate] in mapping.no_plate:
         found.no_plate += 1
         return
+    if is_placeholder(record[mapping.plate]):
+        raise InputError(
+            where, "has a word for none in the place of a plate, such as UNKNOWN or NULL",
+            "ask the source; where it means none, add it to no_plate of the mapping",
+        )  # fmt: skip
     text = record[mapping.state]
     try:
         plate = normalise(record[mapping.plate])

@@ -4,7 +4,7 @@ Here such words are judged, for every format; times and pictures are so in
 :mod:`node.ingest.times` and :mod:`node.ingest.pictures`:
 
 - the plate is normalised and its text kept as it came; a look-alike of another
-  alphabet is an error, never folded;
+  alphabet is an error, never folded; a word for none is no plate;
 - the state is the record's own, else the camera's or the site's default;
 - a position that can't be right is left out and noted.
 
@@ -22,6 +22,7 @@ from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
 from node.ingest.report import MAX_CAMERA, MAX_LOOK, NotTaken, Parsed, Passed, Record, Rejected
 from node.ingest.settings import Camera, Settings
+from node.placeholders import is_placeholder
 
 MAX_RAW_PLATE = 60
 
@@ -149,6 +150,8 @@ def plate_of(raw: object) -> tuple[str, str]:
     """
     if not isinstance(raw, str) or not raw.strip():
         raise NotTaken("no plate")
+    if is_placeholder(raw):
+        raise NotTaken("the plate is a word for none, such as UNKNOWN or NULL")
     if len(raw) > MAX_RAW_PLATE:
         raise NotTaken("the plate is too long")
     try:

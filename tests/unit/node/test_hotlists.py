@@ -112,6 +112,26 @@ def test_a_damaged_csv_is_refused_in_one_line(tmp_path: Path, text: str) -> None
     assert "ST" not in str(error.value).replace(str(tmp_path), "")
 
 
+@pytest.mark.parametrize("word", ["UNKNOWN", "no plate", "NULL", "None", "N/A"])
+def test_a_word_for_no_plate_refuses_the_list(tmp_path: Path, word: str) -> None:
+    text = HEADER + f"TEST001,CA,stolen-vehicle\n{word},CA,stolen-vehicle\n"
+    with pytest.raises(InputError, match="line 3: has a word for none") as error:
+        csv_of(tmp_path, text)
+    assert "no_plate" in str(error.value)
+    assert csv_of(tmp_path, text.replace(word, "NONE5")).records == 2
+
+
+def test_a_mapping_may_say_that_a_text_means_no_plate(take: Take) -> None:
+    lines = list(LINES)
+    lines[4] = "UNKNOWN CAV "
+    lines[3] = "NA      CAV "
+    with pytest.raises(InputError, match="line 5"):
+        take(*lines)
+    said = FIXED.replace("[header]", 'no_plate = ["UNKNOWN", "NA"]\n[header]')
+    found = take(*lines, mapping=said)
+    assert (found.records, found.no_plate, len(found.entries)) == (5, 3, 2)
+
+
 def test_a_fixed_width_file_is_read_whole(take: Take) -> None:
     found = take(*LINES)
     assert found.entries == {
