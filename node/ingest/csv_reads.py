@@ -48,7 +48,10 @@ class CsvReads:
         for name in mapping.fields:
             if header.count(name) != 1:
                 problem = f"has {'two columns' if name in header else 'no column'} {name!r}"
-                raise InputError("CSV", problem, f"its columns are: {', '.join(header)[:300]}")
+                # Without a header the first line is a row, so nothing of it is repeated.
+                remedy = "check the mapping, and that the first line names the columns: "
+                remedy += f"it has {len(header)} {'field' if len(header) == 1 else 'fields'}"
+                raise InputError("CSV", problem, remedy)
 
         def take(row: Row) -> Iterator[Found | str]:
             _, fields = row

@@ -199,6 +199,19 @@ def test_a_column_that_is_not_there_is_named(mapping: MakeMapping) -> None:
         rows("plate,when,lat,lon\n", mapping(MAPPING))
 
 
+@pytest.mark.parametrize(
+    "first", ["SECRET1,2026-03-01T08:30:00Z,1,2,C1", "plate,SECRET1", "SECRET1"]
+)
+def test_a_file_without_a_header_tells_nothing_of_its_rows(
+    mapping: MakeMapping, first: str
+) -> None:
+    with pytest.raises(InputError, match="has no column") as error:
+        rows(first + "\n", mapping(MAPPING))
+    assert not any(word in str(error.value) for word in ("SECRET1", "C1", "08:30"))
+    fields = first.count(",") + 1
+    assert str(error.value).endswith(f"it has {fields} field{'s' * (fields > 1)}")
+
+
 def test_a_column_that_is_there_twice_is_never_guessed(mapping: MakeMapping) -> None:
     with pytest.raises(InputError, match="two columns 'plate'"):
         rows("plate,when,lat,lon,camera,plate\n", mapping(MAPPING))
