@@ -284,6 +284,7 @@ async def _hits(
         earliest_ms=earliest_ms,
         limit=min(query.row_limit, terms.max_rows, _MAX_HIT_ROWS),
         rule=terms.hot_lists,
+        entries_from_ms=node.earliest_entry_ms(),
         after=names.open_cursor(query.cursor, question) if query.cursor else None,
     )
     found = await _in_thread(node.store.hot_lists.search_hits, search)

@@ -199,7 +199,9 @@ class HotList:
 class HitSearch:
     """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
 
-    ``rule`` says which hits may be seen, None: all. The rest is as in :class:`Search`.
+    ``rule`` says which hits may be seen, None: all. ``entries_from_ms``: lists
+    published before are due for deletion, so they hold nothing any longer. The rest
+    is as in :class:`Search`.
     """
 
     of: ExactPlate | AreaBox
@@ -209,11 +211,15 @@ class HitSearch:
     earliest_ms: int
     limit: int
     rule: HotListRule | None = None
+    entries_from_ms: int = 0
     after: Cursor | None = None
 
 
 class StoredHit(NamedTuple):
-    """What a read met when it arrived (``matched_ms``), and whether it is listed now."""
+    """What a read met when it arrived (``matched_ms``), and whether it is listed now.
+
+    Listed is what the same list of the same source holds, unless it is past its hard limit.
+    """
 
     entry: HotListEntry
     possible: bool

@@ -26,6 +26,12 @@ from node.store.statements import MAX_MATCHES, SNAPSHOT, withheld_condition, wit
 
 Values = tuple[object, ...]
 
+SPEAKS = "published_ms >= ? AND ? - published_ms <= hard_limit_s * 1000"
+"""The condition for a list that says anything: not due for deletion, not past its hard limit.
+
+Its values are when the oldest was published that is not due, and now: both ms UTC.
+"""
+
 
 class _Part(NamedTuple):
     """A condition and its values."""
@@ -46,8 +52,8 @@ class _Asked:
     within_m: int
 
 
-def search_hits(sql: sqlite3.Connection, search: HitSearch) -> HitPage:
-    """Return one page of hits.
+def search_hits(sql: sqlite3.Connection, search: HitSearch, now_ms: int) -> HitPage:
+    """Return one page of hits; ``now_ms`` (UTC) is when each list is asked what it holds now.
 
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
@@ -65,7 +71,8 @@ def search_hits(sql: sqlite3.Connection, search: HitSearch) -> HitPage:
         bucket = kept[-1].read.captured_ms // search.redaction.time_step_ms
         cursor = Cursor(bucket, kept[-1].tag, snapshot)
     page = Page(kept, complete, cursor, withheld, snapshot)
-    return HitPage(page, _hits_of(sql, asked, [row.row_id for row in kept]))
+    speaks = (search.entries_from_ms, now_ms)
+    return HitPage(page, _hits_of(sql, asked, [row.row_id for row in kept], speaks))
 
 
 def _asked(search: HitSearch, snapshot: int) -> _Asked:
@@ -183,7 +190,7 @@ def _inside(asked: _Asked, lat_e7: int | None, lon_e7: int | None) -> bool:
 
 
 def _hits_of(
-    sql: sqlite3.Connection, asked: _Asked, reads: Sequence[int]
+    sql: sqlite3.Connection, asked: _Asked, reads: Sequence[int], speaks: Values
 ) -> Mapping[int, tuple[StoredHit, ...]]:
     """Return what may be seen of each read's hits, in an order that tells nothing."""
     rows = sql.execute(
@@ -196,17 +203,21 @@ def _hits_of(
     found: dict[int, tuple[StoredHit, ...]] = dict.fromkeys(reads, ())
     for read_row, *entry, possible, matched_ms, notice in rows:
         listed = HotListEntry(*entry)
-        hit = StoredHit(listed, bool(possible), matched_ms, notice, _still_listed(sql, listed))
+        still = _still_listed(sql, listed, speaks)
+        hit = StoredHit(listed, bool(possible), matched_ms, notice, still)
         found[read_row] += (hit,)
     return found
 
 
-def _still_listed(sql: sqlite3.Connection, entry: HotListEntry) -> bool:
+def _still_listed(sql: sqlite3.Connection, entry: HotListEntry, speaks: Values) -> bool:
+    """Tell whether the list holds the entry now, as the same source keeps it, and may say so."""
+    values = (entry.plate, entry.state, entry.category, entry.list, entry.source)
     return (
         sql.execute(
-            "SELECT 1 FROM hot_list_entries JOIN hot_lists USING (number) WHERE skeleton = ? "
-            "AND plate = ? AND state = ? AND category = ? AND list = ?",
-            (skeleton(entry.plate), entry.plate, entry.state, entry.category, entry.list),
+            "SELECT 1 FROM hot_list_entries JOIN hot_lists USING (number) WHERE skeleton = ? "  # noqa: S608 - texts of this module
+            "AND plate = ? AND state = ? AND category = ? AND list = ? AND source = ? "
+            f"AND {SPEAKS}",
+            (skeleton(entry.plate), *values, *speaks),
         ).fetchone()
         is not None
     )

@@ -20,7 +20,7 @@ from accord.lookalikes import skeleton
 from accord.plates import is_plate
 from node.store.base import NOTHING_WITHHELD, Cancelled, HitPage, HitSearch, HotList, Listed
 from node.store.connections import Connections, importing
-from node.store.hit_search import search_hits
+from node.store.hit_search import SPEAKS, search_hits
 
 MAX_ALIKE = 500
 """Entries of one list whose plates look alike: a read like them is compared with each."""
@@ -53,11 +53,10 @@ class HotLists:
         """See :meth:`node.store.base.HotListStore.entries`."""
         with self._connections.mine().searching() as sql:
             rows = sql.execute(
-                "SELECT list, source, plate, state, category, published_ms, max_age_s "
+                "SELECT list, source, plate, state, category, published_ms, max_age_s "  # noqa: S608
                 "FROM hot_list_entries JOIN hot_lists USING (number) "
                 "WHERE skeleton = ? AND plate = ? AND (? = '' OR state = ?) "
-                "AND published_ms >= ? AND ? - published_ms <= hard_limit_s * 1000 "
-                "ORDER BY list, state, category",
+                f"AND {SPEAKS} ORDER BY list, state, category",
                 (skeleton(plate), plate, state, state, earliest_ms, self._clock.now_ms()),
             ).fetchall()
         return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
@@ -65,7 +64,7 @@ class HotLists:
     def search_hits(self, search: HitSearch, cancelled: Cancelled | None = None) -> HitPage:
         """See :meth:`node.store.base.HotListStore.search_hits`."""
         with self._connections.mine().searching(cancelled) as sql:
-            return search_hits(sql, search)
+            return search_hits(sql, search, self._clock.now_ms())
 
     def listed(self, name: str) -> Iterator[Listed]:
         """See :meth:`node.store.base.HotListStore.listed`."""

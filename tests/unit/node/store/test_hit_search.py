@@ -104,6 +104,60 @@ def test_a_list_that_changed_since(store: SqliteStore, make_read: Make) -> None:
     assert stolen.entry.published_ms == NOW - HOUR
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"category": "amber-alert"}, {"source": "county"}, {"state": "NV"}, {"plate": "TEST009"}],
+)
+def test_still_listed_is_the_very_entry_of_the_same_source(
+    store: SqliteStore, make_read: Make, changes: dict[str, str]
+) -> None:
+    store.add([make_read(captured_ms=NOW)])
+
+    def still(**kept: str) -> bool:
+        hold(store, entry(kept.pop("plate", "TEST001"), published_ms=NOW, **kept))
+        (row,) = look(store).page.rows
+        (found,) = (h for h in look(store).hits[row.row_id] if h.entry.list == "stolen")
+        assert found.entry == entry("TEST001")
+        return found.still_listed
+
+    assert still()
+    assert not still(**changes)
+    assert still()
+
+
+def test_a_list_past_its_hard_limit_lists_nothing(
+    store: SqliteStore, make_read: Make, clock: At
+) -> None:
+    hold(store, entry("TEST001"), hard_limit_s=7200)
+    store.add([make_read(captured_ms=NOW)])
+
+    def still(**changes: int) -> list[bool]:
+        page = look(store, **changes)
+        (row,) = page.page.rows
+        return [hit.still_listed for hit in page.hits[row.row_id] if hit.entry.list == "stolen"]
+
+    clock.ms = NOW + HOUR
+    assert still() == [True]
+    assert still(entries_from_ms=NOW - HOUR) == [True]
+    # It is due for deletion: nobody may see what it holds.
+    assert still(entries_from_ms=NOW - HOUR + 1) == [False]
+    clock.ms += 1
+    assert still() == [False]
+    assert store.hot_lists.entries("TEST001", "CA")[0].list == "wanted"
+
+
+def test_later_pages_hold_what_was_there_at_the_first(store: SqliteStore, make_read: Make) -> None:
+    """Reads that arrive between two pages are of no page, wherever their time would put them."""
+    store.add([make_read(captured_ms=NOW - n) for n in range(0, 8, 2)])
+    first = look(store, limit=2).page
+    store.add([make_read(captured_ms=NOW - n) for n in range(1, 8, 2)])
+    rest = look(store, limit=20, after=first.cursor).page
+    assert [row.read.captured_ms for row in (*first.rows, *rest.rows)] == [
+        NOW, NOW - 2, NOW - 4, NOW - 6,
+    ]  # fmt: skip
+    assert rest.complete
+
+
 def test_an_area_by_the_place_as_it_is_shared(store: SqliteStore, make_read: Make) -> None:
     away = {"lat_e7": 339_000_000, "lon_e7": -1_182_600_000}
     # Just outside, in a cell whose centre lies inside.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,7 @@ from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Read
 from node.store.base import Listed
-from node.store.hot_lists import MAX_ALIKE
+from node.store.hot_lists import MAX_ALIKE, HotLists
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold, hot_list
@@ -121,6 +121,28 @@ def test_an_older_publication_replaces_a_newer_one_only_where_that_is_said(
     store.hot_lists.replace(replace(older, name="other"), listed)
     store.hot_lists.replace(older, listed, older=True)
     assert [one.published_ms for one in store.hot_lists.lists()] == [START - 1, START - 1]
+
+
+def test_a_list_that_went_while_an_import_ran_stops_it(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge needs no import's lock: what changes went upon may be gone when they are in."""
+    hold(store, entry("AAA1"))
+    (held,) = store.hot_lists.lists()
+    write = HotLists._write
+
+    def purged(self: HotLists, entries: Collection[Listed]) -> int:
+        number = write(self, entries)
+        store.hot_lists.delete_published(START + 1)
+        return number
+
+    monkeypatch.setattr(HotLists, "_write", purged)
+    with pytest.raises(InputError, match="run it again"):
+        store.hot_lists.replace(
+            hot_list(entry("AAA1")), [Listed("AAA1", "CA", "stolen-vehicle")], upon=held
+        )
+    assert store.hot_lists.lists() == ()
+    assert store.hot_lists.entries("AAA1", "CA") == ()
 
 
 def test_a_change_goes_upon_the_list_that_it_was_made_from(store: SqliteStore) -> None:
