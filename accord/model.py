@@ -118,6 +118,8 @@ class ApprovalKind(StrEnum):
 
 COUNSEL_ONLY = frozenset({Purpose.CRIMINAL_IMMIGRATION})
 """Off until counsel has answered, in the agreement, the question that MOA II.A leaves open."""
+LISTABLE = frozenset(Purpose) - frozenset(PROHIBITED) - COUNSEL_ONLY
+"""Purposes for which a hot list can be held at all: what the category of an entry can be."""
 
 
 class Kind(StrEnum):

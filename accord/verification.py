@@ -17,13 +17,14 @@ The rules for an answer (the client, and the home node that records it):
 
 1. It is signed by a node key of the agency that was asked.
 2. It answers this query, for this requester, under this agreement.
-3. Every row lies inside what was asked and bears the agency as originator.
+3. Every row lies inside what was asked and bears the agency as originator; an
+   entry of a hot list has a category for which a list can be held, or none told.
 4. The receipt opens to this query and to these bytes.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -35,11 +36,12 @@ from accord.codec import credential_bytes, decode_query, envelope_from_bytes
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
-from accord.hot_lists import MAX_HITS, MAX_LISTS, SharedHit
+from accord.hot_lists import MAX_HITS, MAX_LISTS, HotListEntry, SharedHit
 from accord.identity import KeyRole
 from accord.keys import PublicKey
 from accord.merge import place_in_order
 from accord.model import (
+    LISTABLE,
     AnswerBody,
     Area,
     AreaBox,
@@ -62,6 +64,8 @@ from accord.roster import verify_credential
 SKEW_MS = 30_000
 # An answer travels on in a request, of 1 MiB at most, to the requester's own book.
 MAX_ANSWER = 1_000_000
+# "" where the agreement does not share what a vehicle is looked for.
+_CATEGORIES = frozenset({"", *LISTABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +243,17 @@ def _check_rows(body: AnswerBody, query: Query) -> None:
         problem = "a row outside what was asked"
     elif list(body.reads) != sorted(body.reads, key=shared_order):
         problem = "rows not in their order"
+    elif any(entry.category not in _CATEGORIES for entry in _entries_in(body)):
+        problem = "an entry of a category for which no hot list is held"
     elif not _fits_selector(body, query):
         problem = "rows of another kind than asked"
     if problem:
         raise Unverified(Code.ANSWER_UNVERIFIED, f"{body.agency} answered with {problem}")
+
+
+def _entries_in(body: AnswerBody) -> Iterator[HotListEntry]:
+    yield from (entry for entry, _ in body.entries)
+    yield from (hit.entry for hit in body.hits)
 
 
 def _frontier(body: AnswerBody) -> int | None:

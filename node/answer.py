@@ -284,6 +284,7 @@ async def _hits(
         earliest_ms=earliest_ms,
         limit=min(query.row_limit, terms.max_rows, _MAX_HIT_ROWS),
         rule=terms.hot_lists,
+        purposes=terms.purposes,
         entries_from_ms=node.earliest_entry_ms(),
         after=names.open_cursor(query.cursor, question) if query.cursor else None,
     )
@@ -384,7 +385,8 @@ def _hot_list(
     )
     rule = terms.hot_lists
     kept = [e for e in entries if e.plate not in terms.withholding.plates]
-    given = kept if rule is None else [shared_entry(e, rule) for e in kept if is_shared(e, rule)]
+    kept = [e for e in kept if is_shared(e, rule, terms.purposes)]
+    given = kept if rule is None else [shared_entry(e, rule) for e in kept]
     shown = [(entry, entry.stale_at(now_ms)) for entry in given]
     if rule is not None and rule.stale is Stale.WITHHELD:
         shown = [(entry, stale) for entry, stale in shown if not stale]

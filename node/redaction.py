@@ -52,10 +52,22 @@ def redact(
     )
 
 
-def is_shared(entry: HotListEntry, rule: HotListRule) -> bool:
-    """Tell whether the agreement shares hot lists of this entry's name and source."""
-    named = rule.lists is None or entry.list in rule.lists
-    return named and (rule.sources is None or entry.source in rule.sources)
+def is_shared(
+    entry: HotListEntry, rule: HotListRule | None, purposes: frozenset[str] | None
+) -> bool:
+    """Tell whether entries of this category, list and source are shared.
+
+    The category is what the vehicle is looked for: where the pair may not ask for
+    that (``purposes``; None: an own officer), it is not told either.
+    """
+    if purposes is not None and entry.category not in purposes:
+        return False
+    return rule is None or _is_named(entry.list, entry.source, rule)
+
+
+def _is_named(name: str, source: str, rule: HotListRule) -> bool:
+    named = rule.lists is None or name in rule.lists
+    return named and (rule.sources is None or source in rule.sources)
 
 
 def shared_entry(entry: HotListEntry, rule: HotListRule) -> HotListEntry:
@@ -78,7 +90,7 @@ def shared_states(
     for one in held:
         entry = HotListEntry(one.name, one.source, "", "", "", one.published_ms, one.max_age_s)
         if rule is not None:
-            if not is_shared(entry, rule) or (hits and one.name not in rule.hits):
+            if not _is_named(one.name, one.source, rule) or (hits and one.name not in rule.hits):
                 continue
             entry = shared_entry(entry, rule)
         found.append(

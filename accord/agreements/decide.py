@@ -42,7 +42,7 @@ from accord.agreements.asking import (
 from accord.agreements.decision import Decision, refused
 from accord.agreements.effective import Agreement, Effective, Standing
 from accord.agreements.giving import own_terms, partner_detail, partner_terms, policy_detail
-from accord.agreements.law.check import Breach, breach, earliest_ms
+from accord.agreements.law.check import Breach, breach, earliest_ms, purposes_left
 from accord.agreements.law.rules import Law, Owner, Requester, Rule
 from accord.agreements.manifest import Manifest, Parent
 from accord.agreements.officers import OfficerRule, agency_refusal, officer_refusal, rule_of
@@ -94,6 +94,11 @@ def decide(
         decision = _partner(
             query, effective, policy, at_ms, requester=requester, owner=owner, via=via
         )
+    if decision.terms is not None and decision.terms.purposes is not None:
+        left = purposes_left(
+            bound, decision.terms.purposes, query, requester, _answered(effective, own=own)
+        )
+        decision = replace(decision, terms=replace(decision.terms, purposes=left))
     return _within(decision, bound, at_ms)
 
 
@@ -307,8 +312,7 @@ def _policy(query: Query, effective: Effective, policy: Policy, at_ms: int) -> D
         detail = partner_detail(query, manifest, rule, at_ms)
     if rule is None or detail:
         return policy_refusal(query, effective, detail)
-    expires_ms = effective.agreement.term.expires_ms
-    terms = partner_terms(query, manifest, rule, policy, at_ms, expires_ms)
+    terms = partner_terms(query, effective, rule, policy, at_ms)
     return Decision(True, None, manifest.purposes.section, "", "", terms)
 
 

@@ -208,6 +208,12 @@ class Effective:
     stale: str = ""
 
     @property
+    def purposes(self) -> frozenset[str]:
+        """The purposes that the text allows and nothing suspends or prohibits at the moment."""
+        gone = {purpose for narrowed in self.narrowings for purpose in narrowed.purposes}
+        return self.agreement.manifest.purposes.allowed - gone
+
+    @property
     def stands(self) -> Standing:
         """How it stands once what is above it is counted in."""
         if self.standing is not Standing.IN_FORCE or self.agreement.manifest.parent is None:

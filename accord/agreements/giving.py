@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from accord.agreements.asking import export_reason, reaches_back, unapproved
+from accord.agreements.effective import Effective
 from accord.agreements.manifest import Manifest
 from accord.agreements.policy import PartnerRule, Policy
 from accord.agreements.provisions import (
@@ -63,17 +64,10 @@ def partner_detail(query: Query, manifest: Manifest, rule: PartnerRule, at_ms: i
 
 
 def partner_terms(
-    query: Query,
-    manifest: Manifest,
-    rule: PartnerRule,
-    policy: Policy,
-    at_ms: int,
-    expires_ms: int | None,
+    query: Query, effective: Effective, rule: PartnerRule, policy: Policy, at_ms: int
 ) -> Terms:
-    """Return what a partner's allowed query may be given.
-
-    ``expires_ms`` is when the agreement is over, UTC ms; None: no end is known.
-    """
+    """Return what a partner's allowed query may be given."""
+    manifest, expires_ms = effective.agreement.manifest, effective.agreement.term.expires_ms
     provisions, retention = manifest.provisions, manifest.retention
     days = min(manifest.limits.days_back(query.purpose), rule.look_back_days or _NO_LIMIT)
     if retention.from_capture and retention.received_days is not None:
@@ -96,6 +90,9 @@ def partner_terms(
         hot_lists=narrower(provisions.hot_lists, _hot_lists(rule, manifest)),
         rates=manifest.limits.rates,
         in_flight=survival is None or survival.in_flight,
+        purposes=effective.purposes
+        if rule.purposes is None
+        else effective.purposes & rule.purposes,
     )
 
 

@@ -79,7 +79,14 @@ def stricter(one: Terms, parent: Terms, at_ms: int) -> Terms:
         hot_lists=narrower(one.hot_lists, parent.hot_lists),
         rates=_rates(one.rates, parent.rates),
         in_flight=one.in_flight and parent.in_flight,
+        purposes=_in_both(one.purposes, parent.purposes),
     )
+
+
+def _in_both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -111,7 +111,9 @@ class Terms:
     ``keep_section`` is the section that says so. The days run from each read's
     capture where ``from_capture``, and not past ``keep_until_ms``. ``rates``
     are the agreement's own bounds. A query whose agreement ends while it is
-    answered is dropped unless ``in_flight``.
+    answered is dropped unless ``in_flight``. ``purposes`` are all that the pair
+    may ask for at the moment: what a hot list holds for another is withheld. None
+    for an agency's own officer, from whom nothing is.
     """
 
     redaction: Redaction
@@ -125,3 +127,4 @@ class Terms:
     hot_lists: HotListRule | None = None
     rates: RateLimits | None = None
     in_flight: bool = True
+    purposes: frozenset[str] | None = None

@@ -31,6 +31,7 @@ from accord.agreements.provision_words import (
 )
 from accord.agreements.reading import TIME_STEPS
 from accord.agreements.terms import CameraSharing, PhotoSharing, Redaction
+from accord.model import Kind
 
 _STEPS = {step: word for word, step in TIME_STEPS.items()}
 _CAMERA = {
@@ -137,11 +138,13 @@ def _tables(manifest: Manifest) -> Iterator[Clause]:
         text = f"It stands under the agreement {manifest.parent.id}: nobody may ask what that does "
         text += "not allow too, and it is in force only while that is."
         yield Clause("Parent agreement", manifest.parent.section, text)
+    listed = bool(scope.kinds & {Kind.HOT_LIST, Kind.HITS})
     yield Clause(
         "Purposes",
         manifest.purposes.section,
         f"Only for {', '.join(sorted(manifest.purposes.allowed)) or 'what is undecided'}. "
         + "For nothing else."
+        + (" What a hot list holds for another purpose is withheld, entry and hit." * listed)
         + "".join(
             f" For {purpose} the query names one of these classes of offences: "
             f"{', '.join(sorted(classes))}."

@@ -44,7 +44,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field
 
 from accord.errors import InputError, Refused
-from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose
+from accord.model import LISTABLE, Purpose
 from accord.plates import check_state
 from accord.strict_toml import StrictModel, parse_toml, read_toml
 
@@ -52,7 +52,7 @@ FORMAT = "accord-hot-list-mapping/1"
 SHIPPED = ("plain", "ncic-style", "ca-doj-style")
 MAX_POSITION = 2000
 IMMIGRATION = frozenset({Purpose.CIVIL_IMMIGRATION, Purpose.CRIMINAL_IMMIGRATION})
-TAKEN = tuple(sorted(set(Purpose) - set(PROHIBITED) - COUNSEL_ONLY))
+TAKEN = tuple(sorted(LISTABLE))
 """Purposes for which a list can be taken in at all."""
 
 _Position = Annotated[int, Field(ge=1, le=MAX_POSITION)]

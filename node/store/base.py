@@ -199,7 +199,8 @@ class HotList:
 class HitSearch:
     """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
 
-    ``rule`` says which hits may be seen, None: all. ``entries_from_ms``: lists
+    ``rule`` says which hits may be seen, and ``purposes`` of which categories, None:
+    all. ``entries_from_ms``: lists
     published before are due for deletion, so they hold nothing any longer. The rest
     is as in :class:`Search`.
     """
@@ -211,6 +212,7 @@ class HitSearch:
     earliest_ms: int
     limit: int
     rule: HotListRule | None = None
+    purposes: frozenset[str] | None = None
     entries_from_ms: int = 0
     after: Cursor | None = None
 

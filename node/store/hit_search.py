@@ -1,8 +1,8 @@
 """Searching hits: reads that met an entry of a hot list, each with what it met.
 
 The rules are those of any search (:mod:`node.store.base`), and one more: a hit
-that may not be seen, by its list, its source, its age or the plate that stands
-on the list, is as if it were not there, and so is a read without another.
+that may not be seen, by its list, its source, its category, its age or the plate
+that stands on the list, is as if it were not there, and so is a read without another.
 There are few hits, so they are where a search starts, and places are compared
 one by one.
 """
@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from accord.agreements.provisions import HotListRule, Stale
-from accord.agreements.terms import Withholding
+from accord.agreements.provisions import Stale
 from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
 from accord.lookalikes import skeleton
@@ -97,7 +96,7 @@ def _asked(search: HitSearch, snapshot: int) -> _Asked:
             raise Refused(Code.FIELD_NOT_SHARED, detail="an area search where no place is shared")
         within_m = shared
     hits = _Part(text, values)
-    visible = _both(hits, _visible(search.rule, search.withholding, step))
+    visible = _both(hits, _visible(search, step))
     withheld = _Part(withheld_condition(search.withholding), withheld_values(search.withholding))
     among = (
         f"row_id IN (SELECT read_row FROM hits WHERE {visible.text}) "  # noqa: S608 - texts of this module
@@ -111,15 +110,15 @@ def _both(one: _Part, other: _Part) -> _Part:
     return _Part(f"{one.text} AND {other.text}", (*one.values, *other.values))
 
 
-def _visible(rule: HotListRule | None, withholding: Withholding, step: int) -> _Part:
+def _visible(search: HitSearch, step: int) -> _Part:
     """Return the condition for a hit that may be seen."""
-    part = _Part(
-        "listed_plate NOT IN (SELECT value FROM json_each(?))",
-        (json.dumps(sorted(withholding.plates)),),
-    )
+    rule, one_of = search.rule, "IN (SELECT value FROM json_each(?))"
+    plates = json.dumps(sorted(search.withholding.plates))
+    part = _Part(f"listed_plate NOT {one_of}", (plates,))
+    if search.purposes is not None:
+        part = _both(part, _Part(f"category {one_of}", (json.dumps(sorted(search.purposes)),)))
     if rule is None:
         return part
-    one_of = "IN (SELECT value FROM json_each(?))"
     for column, names in (("list", rule.hits), ("list", rule.lists), ("source", rule.sources)):
         if names is not None:
             part = _both(part, _Part(f"{column} {one_of}", (json.dumps(sorted(names)),)))

@@ -100,6 +100,41 @@ async def test_lists_that_are_not_named_are_not_told(federation: Federation) -> 
     assert own.hits[0].shared.entry.source == "bureau"
 
 
+async def test_what_is_listed_for_another_purpose_is_not_told(federation: Federation) -> None:
+    """The agreement allows no missing-person: neither entry nor hit, as if it were not there."""
+    now, city = federation.clock.now_ms(), federation.nodes["city"].context
+    listed = HotListPlate(PLATE, "CA")
+    before = await ask(federation, selector=listed)
+    assert {one.entry.list for one in before.entries} == {"stolen", "secret"}
+    missing = HotListEntry("stolen", "bureau", PLATE, "CA", "missing-person", now - HOUR_MS, 86_400)
+    hold(city.store, missing)
+    city.store.add([read_at(now - 30_000)])
+    after = await ask(federation, selector=listed)
+    assert [one.entry.list for one in after.entries] == ["secret"]
+    for selector in (OF_PLATE, HitsOf(BOX)):
+        assert len((await ask(federation, selector=selector)).hits) == 3
+    own = (await ask(federation, "city", selector=OF_PLATE)).hits
+    assert "missing-person" in {hit.shared.entry.category for hit in own}
+    # Of an allowed purpose the same hit is told.
+    hold(city.store, replace(missing, category="wanted-person"))
+    city.store.add([read_at(now - 20_000)])
+    assert len((await ask(federation)).hits) == 4
+
+
+async def test_a_purpose_that_the_policy_takes_away_is_no_category_either(
+    federation: Federation,
+) -> None:
+    listed = HotListPlate(PLATE, "CA")
+    with_policy(
+        federation,
+        "city",
+        'agency = "harbor"\n',
+        'agency = "harbor"\npurposes = ["stolen-vehicle"]\n',
+    )
+    found = await ask(federation, selector=listed)
+    assert [one.entry.list for one in found.entries] == ["stolen"]
+
+
 async def test_an_agreement_without_hits_refuses_them(federation: Federation) -> None:
     (said,) = (await ask(federation, agencies=("county",))).outcomes
     assert (said.code, said.section) == (Code.KIND_NOT_AGREED, "II.A")

@@ -1,7 +1,7 @@
 """Whether a query keeps the law's rules that bind it. Pure; the first that is broken refuses."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accord.agreements.law.rules import (
     Binds,
@@ -21,10 +21,11 @@ from accord.agreements.law.rules import (
     of_state,
 )
 from accord.errors import Code
-from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Query
+from accord.model import LISTABLE, Purpose, Query
 
+_ON_PURPOSES = (KnownPurpose, ProhibitedPurposes, CounselAnswered, PermittedPurposes)
 _KNOWN = frozenset(purpose.value for purpose in Purpose)
-_CHOICE = ", ".join(sorted(set(Purpose) - set(PROHIBITED) - COUNSEL_ONLY))
+_CHOICE = ", ".join(sorted(LISTABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,22 @@ def breach(
             code, reason = found
             return Breach(code, rule.citation, reason, rule.key)
     return None
+
+
+def purposes_left(
+    rules: Iterable[Rule],
+    purposes: Iterable[str],
+    query: Query,
+    requester: Requester,
+    answered: frozenset[str],
+) -> frozenset[str]:
+    """Return those of the purposes that no rule on purposes forbids between the two."""
+    on_purposes = [rule for rule in rules if isinstance(rule.demand, _ON_PURPOSES)]
+    return frozenset(
+        purpose
+        for purpose in purposes
+        if breach(on_purposes, replace(query, purpose=purpose), requester, answered) is None
+    )
 
 
 def earliest_ms(rules: Iterable[Rule], at_ms: int) -> int:

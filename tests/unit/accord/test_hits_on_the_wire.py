@@ -100,6 +100,7 @@ def test_a_good_answer_is_shown() -> None:
     misread = (read(1, plate="9TSTOO1"), read(2))
     assert answer_to(OF_PLATE.of, reads=misread)
     assert answer_to(OF_PLATE.of, hits=(hit(1, entry=replace(ENTRY, state="")), hit(2)))
+    assert answer_to(OF_PLATE.of, hits=(hit(1, entry=replace(ENTRY, category="")), hit(2)))
     # Nothing found.
     assert answer_to(OF_PLATE.of, reads=(), hits=()).count == 0
     inside = (read(1, place=Place(337_500_000, -1_182_500_000)), read(2))
@@ -118,6 +119,10 @@ BAD: dict[str, dict[str, object]] = {
         "hits": (hit(1, entry=replace(ENTRY, state="NV")), hit(2)),
         "reads": (read(1, state="NV"), read(2)),
     },
+    "a category for which no list is held": {
+        "hits": (hit(1, entry=replace(ENTRY, category="civil-immigration")), hit(2)),
+    },
+    "a category of no kind": {"hits": (hit(1, entry=replace(ENTRY, category="OTHER")), hit(2))},
     "no notice": {"hits": (hit(1, notice=""), hit(2))},
     "a time finer than the read's": {"hits": (hit(1, matched_ms=ROUND - MINUTE + 1), hit(2))},
     "stale and not told": {"hits": (hit(1, entry=OLD), hit(2))},
@@ -137,6 +142,20 @@ def test_a_bad_answer_is_not_shown(changes: dict[str, object]) -> None:
 
 STATE = HotListState("stolen", "bureau", T - 7_199_000, 7200, False, False)
 LISTED = HotListPlate(PLATE, "CA")
+
+
+def test_an_entry_has_a_category_for_which_a_list_can_be_held() -> None:
+    def shown(category: str) -> int:
+        asked = query(LISTED)
+        envelope = signed(asked)
+        entries = ((replace(ENTRY, category=category), True),)
+        given = body(asked, digest(envelope), reads=(), entries=entries)
+        return verify_answer(answered(given), asked, digest(envelope), CITY.agency).body.count
+
+    assert shown("stolen-vehicle") == shown("") == 1
+    for bad in ("criminal-immigration", "personal", "Stolen-Vehicle"):
+        with pytest.raises(Unverified, match="a category for which no hot list"):
+            shown(bad)
 
 
 @pytest.mark.parametrize("selector", [OF_PLATE, LISTED])

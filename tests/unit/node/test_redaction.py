@@ -143,6 +143,13 @@ def test_of_a_hot_list_only_what_is_shared() -> None:
 
 
 def test_hot_lists_of_named_sources_only() -> None:
-    assert is_shared(ENTRY, EVERYTHING)
-    assert is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"State bureau"})))
-    assert not is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"state bureau"})))
+    assert is_shared(ENTRY, EVERYTHING, None)
+    assert is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"State bureau"})), None)
+    assert not is_shared(ENTRY, replace(EVERYTHING, sources=frozenset({"state bureau"})), None)
+
+
+def test_an_entry_of_another_purpose_is_not_shared_whatever_the_rule_says() -> None:
+    for rule in (EVERYTHING, replace(EVERYTHING, category=False), None):
+        assert is_shared(ENTRY, rule, frozenset({ENTRY.category, "amber-alert"}))
+        assert not is_shared(ENTRY, rule, frozenset({"amber-alert"}))
+        assert not is_shared(ENTRY, rule, frozenset())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from accord.agreements.differences import differences
+from accord.agreements.effects import Narrowing
 from accord.agreements.lint import findings
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.parents import stricter
@@ -12,6 +13,7 @@ from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.words import clauses
 from accord.errors import Code, InputError
 from accord.model import AreaBox, ExactPlate, HitsOf
+from tests.unit.accord.agreements.conftest import NOW_MS
 
 PLATE = HitsOf(ExactPlate("TEST001"))
 AREA = HitsOf(AreaBox(0, 0, 1, 1))
@@ -116,3 +118,49 @@ def test_own_officers_ask_for_hits_under_the_policy_alone(world):
     said = world.ask(query, None)
     assert said.allowed
     assert said.terms.hot_lists is None
+
+
+def purposes(world, policy: str = "", **options) -> set[str] | None:
+    """The purposes that what is listed may be for, of a query that is allowed."""
+    said = decision(world, PLATE, policy, hits=["a"], **options)
+    assert said.allowed
+    return said.terms.purposes
+
+
+def test_what_is_listed_is_given_for_the_purposes_that_text_and_policy_allow(world):
+    allowed = ("stolen-vehicle", "wanted-person", "amber-alert")
+    assert purposes(world, purposes=allowed) == set(allowed)
+    narrow = 'purposes = ["stolen-vehicle", "hit-and-run"]'
+    assert purposes(world, narrow, purposes=allowed) == {"stolen-vehicle"}
+    query = world.query(
+        None, selector=PLATE, requesting_agency="harbor", officer={"agency": "harbor"}
+    )
+    assert world.ask(query, None).terms.purposes is None
+
+
+def test_a_purpose_that_is_suspended_is_no_category_either(world):
+    agreement = world.agreement(hits=["a"])
+    gone = Narrowing(
+        frozenset({"city", "harbor"}), 0, 0, NOW_MS + 1, frozenset({"wanted-person"}),
+        frozenset(), "II.A", "suspended",
+    )  # fmt: skip
+    query = world.query(agreement, selector=PLATE)
+    before = world.ask(query, agreement).terms.purposes
+    after = world.ask(query, replace(agreement, beside=(gone,))).terms.purposes
+    assert before - after == {"wanted-person"}
+    over = replace(gone, until_ms=NOW_MS)
+    assert world.ask(query, replace(agreement, beside=(over,))).terms.purposes == before
+
+
+def test_explain_tells_what_becomes_of_other_purposes(world):
+    told = {clause.name: clause.text for clause in clauses(read(world, hits=["a"]))}
+    assert "for another purpose is withheld" in told["Purposes"]
+    told = {clause.name: clause.text for clause in clauses(read(world, kinds=("reads",)))}
+    assert "hot list" not in told["Purposes"]
+
+
+def test_a_parent_bounds_what_is_listed(world):
+    terms = decision(world, PLATE, hits=["a"]).terms
+    above = replace(terms, purposes=frozenset({"wanted-person", "hit-and-run"}))
+    assert stricter(terms, above, 0).purposes == {"wanted-person"}
+    assert stricter(terms, replace(terms, purposes=None), 0).purposes == terms.purposes

@@ -307,6 +307,14 @@ agencies = st.tuples(states, st.sampled_from(KINDS)).map(" ".join)
 policies = st.sampled_from(["", None, "look_back_days = 90", 'purposes = ["stolen-vehicle"]'])
 
 
+def test_a_purpose_that_the_law_forbids_is_no_category_of_what_is_listed(world):
+    """The agreement holds two purposes; Nebraska's law permits one of them."""
+    both = {"stolen-vehicle", "public-safety-threat"}
+    assert ask(world, "NV police", "NV police").terms.purposes == both
+    for pair in (("NV police", "NE police"), ("NE police", "NV police")):
+        assert ask(world, *pair).terms.purposes == {"stolen-vehicle"}
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     old=some_rules, new=some_rules, requester=agencies, owner=agencies, query=asked, policy=policies
@@ -320,7 +328,10 @@ def test_more_law_never_widens_anything(world, old, new, requester, owner, query
         assert before.allowed
         if after.terms is not None:
             assert after.terms.earliest_ms >= before.terms.earliest_ms
-            assert replace(after.terms, earliest_ms=0) == replace(before.terms, earliest_ms=0)
+            assert (after.terms.purposes is None) is (before.terms.purposes is None)
+            assert (after.terms.purposes or set()) <= (before.terms.purposes or set())
+            same = {"earliest_ms": 0, "purposes": None}
+            assert replace(after.terms, **same) == replace(before.terms, **same)
     broker = ask(world, requester, owner, policy=None, law=more, **query)
     if not broker.allowed:
         assert not after.allowed

@@ -251,6 +251,7 @@ terms_of_any_kind = st.builds(
     ),
     rates=st.none() | st.builds(RateLimits, st.just("r"), numbers, numbers, numbers),
     in_flight=st.booleans(),
+    purposes=st.none() | st.frozensets(st.sampled_from("pqr")),
 )
 
 
@@ -290,6 +291,7 @@ def inside(one: Terms, wide: Terms) -> bool:
         and hot_inside
         and rates_inside
         and (wide.in_flight or not one.in_flight)
+        and (wide.purposes is None or (one.purposes is not None and one.purposes <= wide.purposes))
     )
 
 
@@ -307,5 +309,5 @@ def test_every_field_of_the_terms_is_compared_above():
     """A new field must come into inside() too: only the section says nothing of how much."""
     assert {field.name for field in fields(Terms)} == {
         "redaction", "max_rows", "earliest_ms", "withholding", "keep_days", "keep_section",
-        "from_capture", "keep_until_ms", "hot_lists", "rates", "in_flight",
+        "from_capture", "keep_until_ms", "hot_lists", "rates", "in_flight", "purposes",
     }  # fmt: skip

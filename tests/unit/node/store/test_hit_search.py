@@ -225,6 +225,26 @@ def test_only_the_lists_that_are_named(store: SqliteStore, make_read: Make) -> N
         assert seen(look(store, of=of, rule=county)) == [("TEST001", ["wanted"])]
 
 
+def test_a_hit_of_another_purpose_is_as_if_it_were_not_there(
+    store: SqliteStore, make_read: Make
+) -> None:
+    """Also for paging, and whatever the rule on lists says."""
+    hold(store, entry("TEST001", list="wanted", category="wanted-person"))
+    hold(store, entry("TEST009", list="missing", category="missing-person"))
+    store.add([make_read("TEST009", NOW, **INSIDE), make_read(captured_ms=NOW - 1, **INSIDE)])
+    for rule in (None, replace(RULE, hits=frozenset({"stolen", "wanted", "missing"}))):
+        for of in (ExactPlate("TEST001"), BOX):
+            told = {"of": of, "rule": rule, "limit": 1}
+            page = look(store, **told, purposes=frozenset({"stolen-vehicle", "hit-and-run"}))
+            assert seen(page) == [("TEST001", ["stolen"])]
+            assert (page.page.complete, page.page.cursor) == (True, None)
+            page = look(store, **told, purposes=frozenset({"wanted-person"}))
+            assert seen(page) == [("TEST001", ["wanted"])]
+            page = look(store, **told, purposes=frozenset())
+            assert (seen(page), page.page.complete) == ([], True)
+            assert page.page.withheld == (1 if isinstance(of, ExactPlate) else 2)
+
+
 def test_a_hit_of_a_stale_list_is_withheld_where_the_text_says_so(
     store: SqliteStore, make_read: Make, clock: At
 ) -> None:
