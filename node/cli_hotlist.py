@@ -63,6 +63,9 @@ def import_list(
     older: Annotated[
         bool, typer.Option("--older", help="Put this one in place although a newer one is held.")
     ] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Put this one in place although it has no entry.")
+    ] = False,
     config: Config = DEFAULT,
 ) -> None:
     """Put a hot list in place, whole or not at all; reads are matched by it from then on."""
@@ -71,6 +74,11 @@ def import_list(
     with opened(settings) as (store, _):
         held = next((one for one in store.hot_lists.lists() if one.name == name), None)
         found = _read(file, plan, category, name, held, store.hot_lists)
+        if not found.entries and not empty:
+            # A file that was cut off after its first line looks like that too.
+            problem = "has no entry, and a list without any finds nothing"
+            remedy = "get the file again, or add --empty where nobody is looked for any longer"
+            raise InputError(file, problem, remedy)
         max_age_s, hard_limit_s = _ages(held, max_age_hours, hard_limit_hours)
         new = HotList(
             name=_text("--name", name),

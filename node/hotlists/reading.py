@@ -151,16 +151,16 @@ def _csv(path: Path, data: bytes, mapping: Mapping) -> Iterator[_Record]:
     try:
         text = data.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        names = reader.fieldnames or ()
+        names = list(reader.fieldnames or ())
         if is_received(names):
             problem = f"is not taken in: {NOT_OWN}"
             raise InputError(path, problem, "import the list as its own source gave it")
-        missing = [name for name in mapping.columns if name not in names]
-        if missing:
-            wanted = ", ".join(mapping.columns)
-            raise InputError(
-                f"{path}, line 1", f"lacks the column {missing[0]!r}", f"it needs {wanted}"
-            )
+        for name in mapping.columns:
+            # Never two: which of them is meant, nobody knows.
+            if names.count(name) != 1:
+                problem = f"has {'two columns' if name in names else 'no column'} {name!r}"
+                remedy = f"it needs {', '.join(mapping.columns)}, each once"
+                raise InputError(f"{path}, line 1", problem, remedy)
         for row in reader:
             if None in row or None in row.values():
                 problem = "has more or fewer fields than the first line"

@@ -121,6 +121,24 @@ def test_an_older_file_needs_to_be_called_that(run: Run, file: Path) -> None:
     assert "published" in take(run, file, "--published", ago(hours=2), "--older")
 
 
+def test_a_file_without_entries_replaces_nothing_unless_that_is_said(
+    run: Run, file: Path, tmp_path: Path
+) -> None:
+    take(run, file)
+    none = tmp_path / "none.csv"
+    none.write_text(HEADER)
+    with pytest.raises(InputError, match="has no entry") as error:
+        take(run, none)
+    assert "--empty" in str(error.value)
+    assert " 2 " in run("list").output
+    said = take(run, none, "--empty")
+    assert "0 entries" in said
+    # It is told for what it is, also where none was held before.
+    with pytest.raises(InputError, match="has no entry"):
+        take(run, none, name="other")
+    assert "2 entries" in take(run, file, "--empty")
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [

@@ -112,6 +112,16 @@ def test_a_damaged_csv_is_refused_in_one_line(tmp_path: Path, text: str) -> None
     assert "ST" not in str(error.value).replace(str(tmp_path), "")
 
 
+@pytest.mark.parametrize("name", ["plate", "state", "category"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    text = f"plate,state,category,{name}\nTEST001,CA,stolen-vehicle,TEST002\n"
+    with pytest.raises(InputError, match=f"line 1: has two columns '{name}'") as error:
+        csv_of(tmp_path, text)
+    assert "TEST0" not in str(error.value).replace(str(tmp_path), "")
+    other = text.replace(f",{name}\n", ",note\n").replace("TEST002", "x")
+    assert csv_of(tmp_path, other).records == 1
+
+
 @pytest.mark.parametrize("word", ["UNKNOWN", "no plate", "NULL", "None", "N/A"])
 def test_a_word_for_no_plate_refuses_the_list(tmp_path: Path, word: str) -> None:
     text = HEADER + f"TEST001,CA,stolen-vehicle\n{word},CA,stolen-vehicle\n"
