@@ -321,7 +321,7 @@ def _fits_selector(body: AnswerBody, query: Query) -> bool:
             return not body.entries and body.photo is None and _hits_fit(body, of)
         case HotListPlate(plate, state):
             return body.photo is None and all(
-                entry.plate == plate and (not state or entry.state == state)
+                entry.plate == plate and (not state or entry.state in (state, ""))
                 for entry, _ in body.entries
             )
         case PhotoOf(read_id):

@@ -99,6 +99,7 @@ def result_json(result: Result) -> dict[str, Any]:
                 "recipient": result.recipient,
                 "delete_by": outcomes[e.agency]["delete_by"],
                 **_entry_json(e.entry),
+                "state_known": bool(e.entry.state),
                 "stale": e.stale,
             }
             for e in result.entries
@@ -169,7 +170,7 @@ _READ_COLUMNS = (
     "body", "confidence", "photo",
 )  # fmt: skip
 _ENTRY_COLUMNS = (
-    *MARKS, "list", "source", "plate", "state", "category", "published_at", "stale",
+    *MARKS, "list", "source", "plate", "state", "state_known", "category", "published_at", "stale",
 )  # fmt: skip
 
 
@@ -289,6 +290,8 @@ def people(result: Result, out: Console) -> None:
         out.print(LOOSE_NOTICE)
     for entry in result.entries:
         age = "STALE: the list is older than it may be" if entry.stale else "current"
+        if not entry.entry.state:
+            age += ". POSSIBLE: the list does not know its state"
         text = (
             f"{_named(entry.entry.plate, entry.entry.state)} is on the hot list "
             f"{_kept(entry.entry)}, held by {entry.agency}: {_category(entry.entry)}, "

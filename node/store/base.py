@@ -252,7 +252,7 @@ class HotListStore(Protocol):
         *,
         earliest_ms: int = 0,
     ) -> tuple[HotListEntry, ...]:
-        """Return the entries for a plate.
+        """Return the entries for a plate of a state, "" for any, and those that name no state.
 
         Lists published before ``earliest_ms`` are gone, and a list past its
         hard limit says nothing.

@@ -18,6 +18,7 @@ from accord.errors import Code, InputError, Refused
 from accord.hot_lists import MAX_LISTS, HotListEntry
 from accord.lookalikes import skeleton
 from accord.plates import is_plate
+from node.matching import match
 from node.store.base import NOTHING_WITHHELD, Cancelled, HitPage, HitSearch, HotList, Listed
 from node.store.connections import Connections, importing
 from node.store.hit_search import SPEAKS, search_hits
@@ -55,11 +56,12 @@ class HotLists:
             rows = sql.execute(
                 "SELECT list, source, plate, state, category, published_ms, max_age_s "  # noqa: S608
                 "FROM hot_list_entries JOIN hot_lists USING (number) "
-                "WHERE skeleton = ? AND plate = ? AND (? = '' OR state = ?) "
-                f"AND {SPEAKS} ORDER BY list, state, category",
-                (skeleton(plate), plate, state, state, earliest_ms, self._clock.now_ms()),
+                f"WHERE skeleton = ? AND plate = ? AND {SPEAKS} ORDER BY list, state, category",
+                (skeleton(plate), plate, earliest_ms, self._clock.now_ms()),
             ).fetchall()
-        return () if plate in withholding.plates else tuple(HotListEntry(*row) for row in rows)
+        found = (HotListEntry(*row) for row in rows if plate not in withholding.plates)
+        # As a read of that state would meet it on arrival: also an entry whose state is not known.
+        return tuple(one for one in found if match(plate, state, one.plate, one.state))
 
     def search_hits(self, search: HitSearch, cancelled: Cancelled | None = None) -> HitPage:
         """See :meth:`node.store.base.HotListStore.search_hits`."""

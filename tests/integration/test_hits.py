@@ -121,6 +121,23 @@ async def test_what_is_listed_for_another_purpose_is_not_told(federation: Federa
     assert len((await ask(federation)).hits) == 4
 
 
+async def test_an_entry_without_a_state_is_told_as_possible(
+    federation: Federation, query: Run
+) -> None:
+    now, city = federation.clock.now_ms(), federation.nodes["city"].context
+    hold(city.store, HotListEntry(
+        "stolen", "bureau", PLATE, "", "stolen-vehicle", now - HOUR_MS, 86_400
+    ))  # fmt: skip
+    result = await ask(federation, selector=HotListPlate(PLATE, "CA"))
+    assert [(one.entry.list, one.entry.state) for one in result.entries] == [
+        ("secret", "CA"), ("stolen", ""),
+    ]  # fmt: skip
+    said = (await query("hotlist", PLATE, "--from", "city")).out
+    assert " ".join(said.split()).count("POSSIBLE: the list does not know its state") == 1
+    content = json.loads((await query("hotlist", PLATE, "--json", "--from", "city")).out)
+    assert [one["state_known"] for one in content["hot_list"]] == [True, False]
+
+
 async def test_a_purpose_that_the_policy_takes_away_is_no_category_either(
     federation: Federation,
 ) -> None:

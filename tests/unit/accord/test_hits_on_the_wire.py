@@ -144,6 +144,21 @@ STATE = HotListState("stolen", "bureau", T - 7_199_000, 7200, False, False)
 LISTED = HotListPlate(PLATE, "CA")
 
 
+def test_an_entry_is_of_the_state_asked_or_of_none() -> None:
+    def shown(**changes: str) -> int:
+        asked = query(LISTED)
+        envelope = signed(asked)
+        given = body(
+            asked, digest(envelope), reads=(), entries=((replace(ENTRY, **changes), True),)
+        )
+        return verify_answer(answered(given), asked, digest(envelope), CITY.agency).body.count
+
+    assert shown() == shown(state="") == 1
+    for bad in ({"state": "NV"}, {"state": "", "plate": "9TST002"}):
+        with pytest.raises(Unverified, match="another kind"):
+            shown(**bad)
+
+
 def test_an_entry_has_a_category_for_which_a_list_can_be_held() -> None:
     def shown(category: str) -> int:
         asked = query(LISTED)

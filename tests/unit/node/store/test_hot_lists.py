@@ -83,6 +83,14 @@ def test_a_list_of_made_up_spellings_is_refused_and_the_old_one_stays(
     sql.close()
 
 
+def test_an_entry_without_a_state_is_told_as_on_arrival(store: SqliteStore) -> None:
+    hold(store, entry("AAA1", ""), entry("AAA1", "NV"))
+    look = store.hot_lists.entries
+    assert [e.state for e in look("AAA1", "CA")] == [""]
+    assert [e.state for e in look("AAA1", "NV")] == ["", "NV"]
+    assert [e.state for e in look("AAA1", "")] == ["", "NV"]
+
+
 class At:
     def __init__(self, ms: int) -> None:
         self.ms = ms
