@@ -15,6 +15,8 @@ HIT_NOTICE = (
     "with the agency that keeps the list."
 )
 """What is stored and shown with every hit (MOA III)."""
+HIT_NOTICES = frozenset({HIT_NOTICE})
+"""All that nodes have ever stored so: an owner can't put words of its own in the place."""
 
 
 @dataclass(frozen=True, slots=True)

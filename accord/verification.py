@@ -36,7 +36,7 @@ from accord.codec import credential_bytes, decode_query, envelope_from_bytes
 from accord.codec_answer import decode_answer, decode_refusal
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
-from accord.hot_lists import MAX_HITS, MAX_LISTS, HotListEntry, SharedHit
+from accord.hot_lists import HIT_NOTICES, MAX_HITS, MAX_LISTS, HotListEntry, SharedHit
 from accord.identity import KeyRole
 from accord.keys import PublicKey
 from accord.merge import place_in_order
@@ -355,7 +355,7 @@ def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:
 
 def _hit_fits(hit: SharedHit, read: SharedRead, of: ExactPlate | AreaBox) -> bool:
     entry, step = hit.entry, read.time_step_ms
-    told = bool(hit.notice) and hit.matched_ms % step == 0
+    told = hit.notice in HIT_NOTICES and hit.matched_ms % step == 0
     if not told or hit.stale is not entry.stale_at(hit.matched_ms + step - 1):
         return False
     if isinstance(of, AreaBox):

@@ -1,6 +1,7 @@
 """JSON objects as messages: alone in a stream, or as a part of a form with pictures."""
 
 import io
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -36,10 +37,13 @@ class Message:
         """Return the object.
 
         Raises:
-            NotTaken: it is damaged, or was received from other agencies.
+            NotTaken: it is damaged, tells one thing twice, or was received from
+                other agencies.
         """
         if self.record is None:
             raise NotTaken(DAMAGED)
+        if _tells_twice(self.text):
+            raise NotTaken("a key is there twice in one object, and which counts is never guessed")
         if is_answer(self.record):
             raise NotTaken(NOT_OWN)
         return self.record
@@ -74,6 +78,30 @@ def messages(stream: BinaryIO, is_event: IsEvent) -> Iterator[Message]:
                 continue
             for record in json_records(io.BytesIO(part.content), is_event):
                 yield Message(*record, pictures)
+
+
+class _Twice(Exception):
+    pass
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise _Twice
+
+
+def _tells_twice(text: str) -> bool:
+    """Tell whether an object in a record has two values under one key.
+
+    Raises:
+        NotTaken: it is so deep that nobody can tell.
+    """
+    try:
+        json.loads(text, object_pairs_hook=_once)
+    except _Twice:
+        return True
+    except (ValueError, RecursionError):
+        raise NotTaken(DAMAGED) from None
+    return False
 
 
 def _holds_json(part: Part) -> bool:

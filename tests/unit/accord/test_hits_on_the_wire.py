@@ -124,6 +124,8 @@ BAD: dict[str, dict[str, object]] = {
     },
     "a category of no kind": {"hits": (hit(1, entry=replace(ENTRY, category="OTHER")), hit(2))},
     "no notice": {"hits": (hit(1, notice=""), hit(2))},
+    "a notice of the owner's own": {"hits": (hit(1, notice="OK"), hit(2))},
+    "a notice with more": {"hits": (hit(1, notice=HIT_NOTICE + " Or not."), hit(2))},
     "a time finer than the read's": {"hits": (hit(1, matched_ms=ROUND - MINUTE + 1), hit(2))},
     "stale and not told": {"hits": (hit(1, entry=OLD), hit(2))},
     "told stale and not": {"hits": (hit(1, stale=True), hit(2))},
