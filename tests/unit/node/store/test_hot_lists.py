@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,8 +140,8 @@ def test_a_list_that_went_while_an_import_ran_stops_it(
     (held,) = store.hot_lists.lists()
     write = HotLists._write
 
-    def purged(self: HotLists, entries: Collection[Listed]) -> int:
-        number = write(self, entries)
+    def purged(self: HotLists, *given: Any) -> int:
+        number = write(self, *given)
         store.hot_lists.delete_published(START + 1)
         return number
 
