@@ -83,6 +83,14 @@ class Hit:
         """How old the list was when the read arrived, at most."""
         return self.shared.age_ms(self.read.time_step_ms)
 
+    @property
+    def read_before_list(self) -> bool:
+        """Whether the vehicle passed before the list was published, and the read came late.
+
+        By the times as they are shared: of the step in which both lie, that is not told.
+        """
+        return self.read.captured_ms + self.read.time_step_ms <= self.shared.entry.published_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

@@ -148,6 +148,7 @@ def _hit_json(hit: Hit, result: Result) -> dict[str, Any]:
         "match": "possible" if shared.possible else "exact",
         **_entry_json(shared.entry),
         "list_age_s": hit.age_ms // 1000,
+        "read_before_list": hit.read_before_list,
         "stale": shared.stale,
         "still_listed": shared.still_listed,
         "notice": shared.notice,
@@ -177,7 +178,7 @@ _ENTRY_COLUMNS = (
 _HIT_COLUMNS = (
     "read_id", *MARKS, "match", "read_plate", "read_state", "captured_at", "time_step_s",
     "latitude", "longitude", "within_m", "camera", "list", "source", "plate", "state", "category",
-    "published_at", "list_age_s", "stale", "still_listed", "notice",
+    "published_at", "list_age_s", "read_before_list", "stale", "still_listed", "notice",
 )  # fmt: skip
 
 
@@ -341,6 +342,7 @@ def _people_hits(hits: Sequence[Hit], out: Console) -> None:
         read, shared = hit.read, hit.shared
         entry = shared.entry
         age = f"up to {hit.age_ms // 3_600_000 + 1} h" + ", STALE" * shared.stale
+        age += ", LISTED ONLY AFTER THE READ" * hit.read_before_list
         listed = _named(entry.plate, entry.state)
         row = (
             _when(read),

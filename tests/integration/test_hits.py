@@ -93,6 +93,18 @@ async def test_a_hit_is_redacted_as_its_read_and_says_its_age(federation: Federa
     assert (hit.shared.still_listed, hit.shared.notice) == (True, HIT_NOTICE)
 
 
+async def test_a_late_read_is_told_to_be_older_than_the_list(
+    federation: Federation, query: Run
+) -> None:
+    now, city = federation.clock.now_ms(), federation.nodes["city"].context
+    before = (await ask(federation)).hits
+    assert [hit.read_before_list for hit in before] == [False, True, True]
+    city.store.add([read_at(now - 30_000)])
+    assert not (await ask(federation)).hits[0].read_before_list
+    said = " ".join((await query("hits", PLATE, "--from", "city", "--csv")).out.split())
+    assert "read_before_list" in said
+
+
 async def test_lists_that_are_not_named_are_not_told(federation: Federation) -> None:
     assert {hit.shared.entry.list for hit in (await ask(federation)).hits} == {"stolen"}
     own = await ask(federation, "city")

@@ -227,6 +227,20 @@ def test_the_age_is_counted_to_the_end_of_the_step() -> None:
     assert answer_to(OF_PLATE.of, hits=(aged, hit(2)))
 
 
+@pytest.mark.parametrize(
+    ("published_ms", "before"),
+    [(T - MINUTE, False), (T - 1, False), (T, True), (T + MINUTE, True)],
+)
+def test_a_read_that_came_late_is_told_to_be_older_than_the_list(
+    published_ms: int, before: bool
+) -> None:
+    """The read is of the minute before T: what lies in it may be before or after."""
+    late = hit(1, entry=replace(ENTRY, published_ms=published_ms))
+    (one,) = hits_of((read(1),), (body(query(OF_PLATE), b"d", reads=(read(1),), hits=(late,)),))
+    assert (one.read.captured_ms, one.read.time_step_ms) == (T - MINUTE, MINUTE)
+    assert one.read_before_list is before
+
+
 def test_hits_stay_with_their_reads_over_pages_and_agencies() -> None:
     asked = query(OF_PLATE)
     first = body(asked, b"d", reads=(read(1),), hits=(hit(1),), complete=False,
