@@ -19,8 +19,11 @@ the node serves::
     accord_source_records{source="pier",outcome="taken"} 1200
     accord_source_last_timestamp_seconds{source="pier"} 1.7e+09
     accord_dead_letters{source="pier"} 3
+    accord_hot_list_age_seconds{list="Stolen vehicles"} 7200
+    accord_hot_list_stale{list="Stolen vehicles"} 0
+    accord_hot_list_not_matched{list="Stolen vehicles"} 0
 
-Names of agreements, agencies and sources, and words of ours, nothing else: no plate, no
+Names of agreements, agencies, sources and hot lists, and words of ours, nothing else: no plate, no
 officer, no case. A figure that can't be told is left out. That the file itself
 is old tells that no node serves.
 """
@@ -36,6 +39,7 @@ from accord.agreements.effective import Standing
 from accord.durable import replace_file
 from node.ahead import days_ahead
 from node.context import Context
+from node.list_ages import Age, age_of
 from node.ways.intake import Account
 
 EVERY_S = 30.0
@@ -77,6 +81,7 @@ def exposition(context: Context, node: str, accounts: Sequence[Account] = ()) ->
         age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
         age.set((now_ms - roster.as_of_ms) / 1000)
     _of_sources(registry, context, accounts)
+    _of_lists(registry, context, now_ms)
     return generate_latest(registry)
 
 
@@ -105,6 +110,19 @@ def _of_sources(registry: CollectorRegistry, context: Context, accounts: Sequenc
         waiting[dead.source] += dead.letters
     for source, count in waiting.items():
         letters.labels(source=source).set(count)
+
+
+def _of_lists(registry: CollectorRegistry, context: Context, now_ms: int) -> None:
+    def gauge(name: str, help: str) -> Gauge:
+        return Gauge(f"accord_hot_list_{name}", help, ["list"], registry=registry)
+
+    age = gauge("age_seconds", "How long ago the hot list was published.")
+    stale = gauge("stale", "1 if it is older than it may be.")
+    not_matched = gauge("not_matched", "1 if it is past its hard limit: it matches nothing.")
+    for one in context.store.hot_lists.lists():
+        age.labels(list=one.name).set((now_ms - one.published_ms) / 1000)
+        stale.labels(list=one.name).set(age_of(one, now_ms) >= Age.STALE)
+        not_matched.labels(list=one.name).set(age_of(one, now_ms) is Age.NOT_MATCHED)
 
 
 def write(context: Context, node: str, path: Path, accounts: Sequence[Account] = ()) -> None:

@@ -14,9 +14,9 @@ from grpc import aio
 from accord.agreements.calendar import Event, due
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
-from accord.clock import Clock
+from accord.clock import Clock, iso
 from accord.durable import make_folder
-from accord.errors import InputError
+from accord.errors import InputError, Refused
 from accord.identity import SpiffeId
 from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
@@ -34,6 +34,7 @@ from node.context import Context
 from node.head_keeper import HeadKeeper
 from node.head_records import HeadRecords
 from node.leap import Leap
+from node.list_ages import Age, ListAges
 from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
@@ -47,6 +48,8 @@ from node.ways.intake import Account
 from node.ways.running import accounts_logged, taking
 
 log = structlog.get_logger()
+
+LISTS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,23 @@ async def _periodic(
                 log.warning("a day lies ahead", of=event.agreement, on=str(event.day), days=days,
                             section=event.section, what=event.text)  # fmt: skip
 
+    ages = ListAges()
+
+    async def tell_lists() -> None:
+        """Log each hot list that went stale, or past its hard limit, once."""
+        try:
+            held = await asyncio.to_thread(context.store.hot_lists.lists)
+        except Refused as problem:
+            log.warning("the ages of the hot lists can't be told", problem=problem.text)
+            return
+        for one, age in ages.news(held, context.clock.now_ms()):
+            published = iso(one.published_ms)
+            if age is Age.NOT_MATCHED:
+                log.error("alert: a hot list is past its hard limit and matches nothing",
+                          list=one.name, published=published)  # fmt: skip
+            else:
+                log.warning("a hot list is stale", list=one.name, published=published)
+
     async def write_metrics() -> None:
         try:
             await asyncio.to_thread(metrics.write, context, config.name, config.metrics, accounts)
@@ -217,6 +237,7 @@ async def _periodic(
             log.warning("metrics not written", problem=str(error))
 
     await tell_ahead()
+    await tell_lists()
     await write_metrics()
     tasks = [
         asyncio.create_task(every(metrics.EVERY_S, write_metrics)),
@@ -224,6 +245,7 @@ async def _periodic(
         asyncio.create_task(every(1.0, refresh)),
         asyncio.create_task(every(0.0, look)),
         asyncio.create_task(every(3600.0, tell_ahead)),
+        asyncio.create_task(every(LISTS_S, tell_lists)),
         asyncio.create_task(every(config.purge_every_s, purge_due)),
     ]
     try:

@@ -12,10 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from accord.agreements.effective import Standing
 from accord.clock import SystemClock
 from accord.errors import InputError
+from accord.hot_lists import HotListEntry
 from node import metrics
 from node.config import METRICS, load_config
 from node.serve import running_node
+from node.store.sqlite import SqliteStore
 from tests.conftest import PLATE, Federation, make_files
+from tests.hot_lists import hold
 
 
 def samples(data: bytes) -> dict[tuple[str, ...], float]:
@@ -53,6 +56,46 @@ async def test_a_serving_node_writes_its_figures(federation: Federation) -> None
     text = path.read_text()
     for secret in (PLATE, "O-1", "Officer", "stolen", "26-"):
         assert secret not in text
+
+
+async def test_the_ages_of_hot_lists(federation: Federation) -> None:
+    context = federation.nodes["harbor"].context
+    now = federation.clock.now_ms()
+    for name, hours in (("fresh", 1), ("old", 3), ("gone", 9)):
+        published = now - hours * 3_600_000
+        entry = HotListEntry(name, "bureau", PLATE, "CA", "stolen-vehicle", published, 7200)
+        hold(context.store, entry, hard_limit_s=4 * 3600)
+    found = samples(metrics.exposition(context, "main"))
+    assert 10_800 <= found["accord_hot_list_age_seconds", "old"] < 10_900
+    figures = {
+        name: (found["accord_hot_list_stale", name], found["accord_hot_list_not_matched", name])
+        for name in ("fresh", "old", "gone")
+    }
+    assert figures == {"fresh": (0, 0), "old": (1, 0), "gone": (1, 1)}
+    assert PLATE not in metrics.exposition(context, "main").decode()
+
+
+async def test_a_node_tells_that_a_list_is_too_old(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = SystemClock()
+    files = make_files(tmp_path, clock)
+    files.build()
+    config = load_config(files.folder("county") / "node.toml")
+    store = SqliteStore.open(config.data / "reads.db", clock=clock)
+    for name, hours in (("fresh", 1), ("old", 3), ("gone", 9)):
+        published = clock.now_ms() - hours * 3_600_000
+        entry = HotListEntry(name, "bureau", PLATE, "CA", "stolen-vehicle", published, 7200)
+        hold(store, entry, hard_limit_s=4 * 3600)
+    store.close()
+    async with running_node(config, clock):
+        said = capsys.readouterr().out
+    assert [line.split("list=")[1].split()[0] for line in said.splitlines() if "list=" in line] == [
+        "gone", "old",
+    ]  # fmt: skip
+    assert "alert: a hot list is past its hard limit" in said
+    assert "a hot list is stale" in said
+    assert PLATE not in said
 
 
 @pytest.fixture
