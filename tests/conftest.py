@@ -66,6 +66,11 @@ class Federation:
         kinds = [entry.kind for entry in self.nodes[agency].context.audit.entries()]
         return [kind for kind in kinds if kind not in FILES]
 
+    def last(self, agency: str) -> Mapping[str, str]:
+        """Fields of the last entry that is not on files: heads are recorded whenever they come."""
+        entries = list(self.nodes[agency].context.audit.entries())
+        return [entry.fields for entry in entries if entry.kind not in FILES][-1]
+
 
 def read_at(ms: int, plate: str = PLATE, **changes: object) -> Read:
     """Return an invented read."""

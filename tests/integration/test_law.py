@@ -85,8 +85,8 @@ async def test_californian_data_leaves_by_no_gate(tmp_path: Path, harbor: str) -
         error = await to_node(federation, "city", envelope)
         assert isinstance(error, aio.AioRpcError)
         assert error.code().name == "PERMISSION_DENIED"
-        entry = list(federation.nodes["city"].context.audit.entries())[-1]
-        assert (entry.fields["code"], entry.fields["section"]) == ("LAW_FORBIDS", CIVIL)
+        fields = federation.last("city")
+        assert (fields["code"], fields["section"]) == ("LAW_FORBIDS", CIVIL)
         # The other way round Californian law forbids nothing.
         assert (await asked(federation, "city", "harbor")).kind is OutcomeKind.ANSWERED
 
@@ -106,7 +106,7 @@ async def test_an_illinois_agency_is_asked_with_the_declaration(tmp_path: Path) 
         declared = (*federation.question().attestations, "law-il-declaration")
         outcome = await asked(federation, "harbor", "city", attestations=declared)
         assert outcome.kind is OutcomeKind.ANSWERED
-        fields = list(federation.nodes["city"].context.audit.entries())[-1].fields
+        fields = federation.last("city")
         assert "law-il-declaration" in fields["attested"]
 
 
