@@ -165,10 +165,15 @@ def _selector_to_wire(selector: model.Selector) -> query_pb2.Selector:
         case model.HitsOf(of):
             inner = _selector_to_wire(of)
             hits = query_pb2.HitsOf()
-            if isinstance(of, model.ExactPlate):
-                hits.plate.CopyFrom(inner.exact)
-            else:
-                hits.area.CopyFrom(inner.area)
+            match of:
+                case model.ExactPlate():
+                    hits.plate.CopyFrom(inner.exact)
+                case model.AreaBox():
+                    hits.area.CopyFrom(inner.area)
+                case model.AreaCircle():
+                    hits.circle.CopyFrom(inner.circle)
+                case model.AreaPolygon():
+                    hits.polygon.CopyFrom(inner.polygon)
             return query_pb2.Selector(hits=hits)
         case model.PhotoOf(read_id):
             return query_pb2.Selector(photo=query_pb2.PhotoOf(read_id=read_id))
@@ -233,8 +238,7 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
                 )
             return model.WildcardPlate(pattern, check_state(wire.wildcard.state))
         case "area":
-            box = wire.area
-            return check_area(model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7))
+            return _box(wire.area)
         case "hits":
             return _hits_from_wire(wire.hits)
         case "look_alike":
@@ -246,15 +250,9 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
             listed = (model.ExactPlate(*_plate(p.plate, p.state)) for p in wire.plates.plates)
             return check_list(model.PlateList(tuple(listed)))
         case "circle":
-            circle = wire.circle
-            return check_area(
-                model.AreaCircle(circle.latitude_e7, circle.longitude_e7, circle.radius_m)
-            )
+            return _circle(wire.circle)
         case "polygon":
-            corners = wire.polygon.points
-            return check_area(
-                model.AreaPolygon(tuple((p.latitude_e7, p.longitude_e7) for p in corners))
-            )
+            return _polygon(wire.polygon)
         case "photo":
             if len(wire.photo.read_id) != 16:
                 raise _bad("A read id is 16 bytes, as an earlier answer gave it.")
@@ -263,15 +261,29 @@ def _selector_from_wire(wire: query_pb2.Selector) -> model.Selector:
             raise _bad("The query asks for nothing: give a plate, a pattern, an area or a photo.")
 
 
+def _box(wire: query_pb2.AreaBox) -> model.Area:
+    return check_area(model.AreaBox(wire.south_e7, wire.west_e7, wire.north_e7, wire.east_e7))
+
+
+def _circle(wire: query_pb2.AreaCircle) -> model.Area:
+    return check_area(model.AreaCircle(wire.latitude_e7, wire.longitude_e7, wire.radius_m))
+
+
+def _polygon(wire: query_pb2.AreaPolygon) -> model.Area:
+    corners = tuple((point.latitude_e7, point.longitude_e7) for point in wire.points)
+    return check_area(model.AreaPolygon(corners))
+
+
 def _hits_from_wire(wire: query_pb2.HitsOf) -> model.HitsOf:
     match wire.WhichOneof("of"):
         case "plate":
             return model.HitsOf(model.ExactPlate(*_plate(wire.plate.plate, wire.plate.state)))
         case "area":
-            box = wire.area
-            area = model.AreaBox(box.south_e7, box.west_e7, box.north_e7, box.east_e7)
-            check_area(area)
-            return model.HitsOf(area)
+            return model.HitsOf(_box(wire.area))
+        case "circle":
+            return model.HitsOf(_circle(wire.circle))
+        case "polygon":
+            return model.HitsOf(_polygon(wire.polygon))
         case _:
             raise _bad("A query of hits names a plate or an area.")
 

@@ -217,7 +217,7 @@ class HitsOf:
     an area; in both cases in the query's window.
     """
 
-    of: ExactPlate | AreaBox
+    of: "ExactPlate | Area"
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,7 +341,7 @@ def _lists_fit(body: AnswerBody, query: Query) -> bool:
     )
 
 
-def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:
+def _hits_fit(body: AnswerBody, of: ExactPlate | Area) -> bool:
     """Tell whether each read met what was asked for, and each hit is one of a read, told whole.
 
     ``stale`` follows from what else is there, so it can't be left out or made up.
@@ -353,11 +353,11 @@ def _hits_fit(body: AnswerBody, of: ExactPlate | AreaBox) -> bool:
     return all(_hit_fits(hit, reads[hit.read_id], of) for hit in body.hits)
 
 
-def _hit_fits(hit: SharedHit, read: SharedRead, of: ExactPlate | AreaBox) -> bool:
+def _hit_fits(hit: SharedHit, read: SharedRead, of: ExactPlate | Area) -> bool:
     entry, step = hit.entry, read.time_step_ms
     told = hit.notice in HIT_NOTICES and hit.matched_ms % step == 0
     if not told or hit.stale is not entry.stale_at(hit.matched_ms + step - 1):
         return False
-    if isinstance(of, AreaBox):
+    if isinstance(of, Area):
         return True
     return entry.plate == of.plate and (not of.state or of.state in (entry.state, read.state))

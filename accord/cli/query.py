@@ -411,6 +411,12 @@ def hits(
     box: Annotated[
         str, typer.Option("--area", help="SOUTH,WEST,NORTH,EAST in degrees, without a plate.")
     ] = "",
+    circle: Annotated[
+        str, typer.Option(help="LAT,LON,METRES: its centre and radius, without a plate.")
+    ] = "",
+    corner: Annotated[
+        list[str] | None, typer.Option(help="LAT,LON of one corner of a polygon (repeat in order).")
+    ] = None,
     case: Case = "",
     reason: Reason = "",
     since: Since = "7d",
@@ -427,7 +433,8 @@ def hits(
     as_csv: AsCsv = False,
 ) -> None:
     """Ask which reads met a hot list when they arrived: of one plate, or in an area."""
-    _ask(config, ("hits", plate, state, box), purpose=purpose, case=case, reason=reason,
+    selector = ("hits", plate, state, box, circle, *(corner or ()))
+    _ask(config, selector, purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval, as_json=as_json,
          as_csv=as_csv, every_page=every_page)  # fmt: skip

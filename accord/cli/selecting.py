@@ -4,7 +4,7 @@ plate 7ABC123           partial '7AB*'          lookalike 7ABC123
 plates 7ABC123 CA:8XYZ999                       a state before a colon
 area SOUTH,WEST,NORTH,EAST                      degrees, WGS 84
 circle LAT,LON,METRES   polygon LAT,LON LAT,LON LAT,LON
-hotlist 7ABC123         hits 7ABC123    hits --area SOUTH,WEST,NORTH,EAST
+hotlist 7ABC123         hits 7ABC123            hits --area, --circle or --corner, as above
 photo <32 hex digits>
 """
 
@@ -16,6 +16,7 @@ from accord.areas import check_area
 from accord.codec import check_list, check_look_alike
 from accord.errors import InputError
 from accord.model import (
+    Area,
     AreaBox,
     AreaCircle,
     AreaPolygon,
@@ -69,26 +70,40 @@ def selector(make: Sequence[object]) -> Selector:
         case ["hotlist", str(plate), str(state)]:
             return HotListPlate(normalise(said(plate, "Plate")), check_state(state))
         case ["area", str(box)]:
-            south, west, north, east = _numbers(box, 4, "SOUTH,WEST,NORTH,EAST")
-            return check_area(AreaBox(_e7(south), _e7(west), _e7(north), _e7(east)))
+            return _box(box)
         case ["circle", str(circle)]:
-            lat, lon, metres = _numbers(circle, 3, "LAT,LON,METRES")
-            return check_area(AreaCircle(_e7(lat), _e7(lon), round(metres)))
+            return _circle(circle)
         case ["polygon", *corners]:
-            points = [_numbers(str(one), 2, "LAT,LON for each corner") for one in corners]
-            return check_area(AreaPolygon(tuple((_e7(lat), _e7(lon)) for lat, lon in points)))
-        case ["hits", str(plate), str(state), ""] if plate:
+            return _polygon([str(one) for one in corners])
+        case ["hits", str(plate), str(state), "", ""] if plate:
             return HitsOf(ExactPlate(normalise(said(plate, "Plate")), check_state(state)))
-        case ["hits", "", "", str(box)] if box:
-            south, west, north, east = _numbers(box, 4, "SOUTH,WEST,NORTH,EAST")
-            of = AreaBox(_e7(south), _e7(west), _e7(north), _e7(east))
-            check_area(of)
-            return HitsOf(of)
+        case ["hits", "", "", str(box), ""] if box:
+            return HitsOf(_box(box))
+        case ["hits", "", "", "", str(circle)] if circle:
+            return HitsOf(_circle(circle))
+        case ["hits", "", "", "", "", *corners] if corners:
+            return HitsOf(_polygon([str(one) for one in corners]))
         case ["hits", *_]:
-            raise InputError("hits", "are asked by plate or by area", "give PLATE, or --area alone")
+            remedy = "give PLATE, or one of --area, --circle, --corner alone"
+            raise InputError("hits", "are asked by plate or by area", remedy)
         case ["photo", str(read_id)] if re.fullmatch(r"[0-9a-f]{32}", read_id):
             return PhotoOf(bytes.fromhex(read_id))
     raise InputError("read id", "is not 32 hex digits", "copy it from an answer: --json shows it")
+
+
+def _box(text: str) -> Area:
+    south, west, north, east = _numbers(text, 4, "SOUTH,WEST,NORTH,EAST")
+    return check_area(AreaBox(_e7(south), _e7(west), _e7(north), _e7(east)))
+
+
+def _circle(text: str) -> Area:
+    lat, lon, metres = _numbers(text, 3, "LAT,LON,METRES")
+    return check_area(AreaCircle(_e7(lat), _e7(lon), round(metres)))
+
+
+def _polygon(corners: Sequence[str]) -> Area:
+    points = [_numbers(one, 2, "LAT,LON for each corner") for one in corners]
+    return check_area(AreaPolygon(tuple((_e7(lat), _e7(lon)) for lat, lon in points)))
 
 
 def _list(texts: Sequence[str]) -> PlateList:

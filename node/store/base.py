@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
 from accord.hot_lists import HotListEntry
-from accord.model import AreaBox, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
+from accord.model import Area, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
 from accord.plates import substitutions
 
 MAX_WITHHELD_COUNT = 1000
@@ -205,7 +205,7 @@ class HitSearch:
     is as in :class:`Search`.
     """
 
-    of: ExactPlate | AreaBox
+    of: ExactPlate | Area
     window: Window
     redaction: Redaction
     withholding: Withholding

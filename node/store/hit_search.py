@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from accord.agreements.provisions import Stale
+from accord.areas import inside
 from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
 from accord.lookalikes import skeleton
-from accord.model import AreaBox, ExactPlate
+from accord.model import Area, ExactPlate
 from node import grid
 from node.store.base import MAX_WITHHELD_COUNT, Cursor, HitPage, HitSearch, Page, StoredHit
 from node.store.fast import COLUMNS, LAT, LON, stored
@@ -47,7 +48,7 @@ class _Asked:
     visible: _Part
     seen: _Part
     withheld: _Part
-    area: AreaBox | None
+    area: Area | None
     within_m: int
 
 
@@ -178,14 +179,13 @@ def _withheld(sql: sqlite3.Connection, asked: _Asked) -> int:
 
 def _inside(asked: _Asked, lat_e7: int | None, lon_e7: int | None) -> bool:
     """Tell whether a place lies in the area, as the place is shared."""
-    box = asked.area
-    if box is None:
+    if asked.area is None:
         return True
     if lat_e7 is None or lon_e7 is None:
         return False
     if asked.within_m:
         lat_e7, lon_e7 = grid.snap(lat_e7, lon_e7, asked.within_m)
-    return box.south_e7 <= lat_e7 <= box.north_e7 and box.west_e7 <= lon_e7 <= box.east_e7
+    return inside(asked.area, lat_e7, lon_e7)
 
 
 def _hits_of(

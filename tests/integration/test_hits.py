@@ -273,7 +273,20 @@ async def test_the_command_for_people_and_programs(query: Run) -> None:
     )))  # fmt: skip
     assert [row["match"] for row in rows] == ["exact", "exact", "possible"]
     assert {row["stale"] for row in rows} == {"False"}
-    for wrong in ((), (PLATE, "--area=1,2,3,4"), ("--area=1,2",)):
+    for place in (
+        ("--circle=33.75,-118.26,2000",),
+        ("--corner=33.7,-118.3", "--corner=33.8,-118.3", "--corner=33.75,-118.2"),
+    ):
+        said = await query("hits", *place, "--json", "--from", "city")
+        there = json.loads(said.out)["hits"]
+        assert [hit["read_id"] for hit in there] == [hit["read_id"] for hit in found]
+        away = [one.replace("33.", "43.") for one in place]
+        none = await query("hits", *away, "--json", "--from", "city")
+        assert json.loads(none.out)["hits"] == []
+    for wrong in (
+        (), (PLATE, "--area=1,2,3,4"), ("--area=1,2",), (PLATE, "--circle=1,2,3"),
+        ("--area=1,2,3,4", "--circle=1,2,3"), ("--circle=1,2,3", "--corner=1,2"), ("--corner=1,2",),
+    ):  # fmt: skip
         said = await query("hits", *wrong)
         assert said.status == 2
         assert said.err.count("\n") == 1

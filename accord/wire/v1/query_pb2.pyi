@@ -405,21 +405,29 @@ class HitsOf(_message.Message):
 
     PLATE_FIELD_NUMBER: _builtins.int
     AREA_FIELD_NUMBER: _builtins.int
+    CIRCLE_FIELD_NUMBER: _builtins.int
+    POLYGON_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plate(self) -> Global___ExactPlate: ...
     @_builtins.property
     def area(self) -> Global___AreaBox: ...
+    @_builtins.property
+    def circle(self) -> Global___AreaCircle: ...
+    @_builtins.property
+    def polygon(self) -> Global___AreaPolygon: ...
     def __init__(
         self,
         *,
         plate: Global___ExactPlate | None = ...,
         area: Global___AreaBox | None = ...,
+        circle: Global___AreaCircle | None = ...,
+        polygon: Global___AreaPolygon | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "circle", b"circle", "of", b"of", "plate", b"plate", "polygon", b"polygon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "of", b"of", "plate", b"plate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "circle", b"circle", "of", b"of", "plate", b"plate", "polygon", b"polygon"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_of: _TypeAlias = _typing.Literal["plate", "area"]  # noqa: Y015
+    _WhichOneofReturnType_of: _TypeAlias = _typing.Literal["plate", "area", "circle", "polygon"]  # noqa: Y015
     _WhichOneofArgType_of: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_of) -> _WhichOneofReturnType_of | None: ...
 

@@ -9,7 +9,18 @@ from accord.codec_answer import decode_answer, encode_answer, encode_body
 from accord.envelope import digest
 from accord.errors import Code, Refused, Unverified
 from accord.hot_lists import HIT_NOTICE, MAX_HITS, MAX_LISTS, HotListEntry, HotListState, SharedHit
-from accord.model import AnswerBody, AreaBox, ExactPlate, HitsOf, HotListPlate, Place, Receipt
+from accord.model import (
+    AnswerBody,
+    Area,
+    AreaBox,
+    AreaCircle,
+    AreaPolygon,
+    ExactPlate,
+    HitsOf,
+    HotListPlate,
+    Place,
+    Receipt,
+)
 from accord.paging import Paging
 from accord.results import Result, hits_of
 from accord.verification import verify_answer, verify_query
@@ -48,14 +59,23 @@ def hit(number: int, **changes: object) -> SharedHit:
     return SharedHit(**(fields | changes))  # type: ignore[arg-type]
 
 
-def answer_to(of: ExactPlate | AreaBox, **changes: object) -> AnswerBody:
+def answer_to(of: ExactPlate | Area, **changes: object) -> AnswerBody:
     asked = query(HitsOf(of))
     envelope = signed(asked)
     given = body(asked, digest(envelope), **({"hits": (hit(1), hit(2))} | changes))
     return verify_answer(answered(given), asked, digest(envelope), CITY.agency).body
 
 
-@pytest.mark.parametrize("selector", [OF_PLATE, HitsOf(ExactPlate(PLATE)), HitsOf(BOX)])
+CIRCLE = AreaCircle(337_500_000, -1_182_500_000, 800)
+POLYGON = AreaPolygon(
+    ((337_000_000, -1_183_000_000), (338_000_000, -1_183_000_000), (337_500_000, -1_182_000_000))
+)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [OF_PLATE, HitsOf(ExactPlate(PLATE)), HitsOf(BOX), HitsOf(CIRCLE), HitsOf(POLYGON)],
+)
 def test_a_query_of_hits_goes_there_and_back(selector: HitsOf) -> None:
     asked = query(selector)
     assert verify_query(signed(asked), AGENCIES, T).query.selector == selector
@@ -66,7 +86,13 @@ def test_a_query_of_hits_goes_there_and_back(selector: HitsOf) -> None:
 
 @pytest.mark.parametrize(
     "selector",
-    [HitsOf(ExactPlate("9tst001")), HitsOf(ExactPlate(PLATE, "ca")), HitsOf(AreaBox(2, 1, 1, 2))],
+    [
+        HitsOf(ExactPlate("9tst001")),
+        HitsOf(ExactPlate(PLATE, "ca")),
+        HitsOf(AreaBox(2, 1, 1, 2)),
+        HitsOf(AreaCircle(0, 0, 50_001)),
+        HitsOf(AreaPolygon(((0, 0), (1, 1)))),
+    ],
 )
 def test_a_query_of_hits_past_a_limit_is_refused(selector: HitsOf) -> None:
     with pytest.raises(Refused) as refused:
@@ -205,10 +231,13 @@ def test_ages_of_lists_where_none_were_asked_are_not_shown() -> None:
         verify_answer(answered(given), asked, digest(envelope), CITY.agency)
 
 
-def test_a_hit_outside_the_area_is_not_shown() -> None:
+@pytest.mark.parametrize("area", [BOX, CIRCLE, POLYGON])
+def test_a_hit_outside_the_area_is_not_shown(area: Area) -> None:
+    inside = (read(1, place=Place(337_500_000, -1_182_500_000)), read(2))
+    assert answer_to(area, reads=inside).hits
     outside = (read(1, place=Place(339_000_000, -1_182_500_000)), read(2))
     with pytest.raises(Unverified, match="outside what was asked"):
-        answer_to(BOX, reads=outside)
+        answer_to(area, reads=outside)
 
 
 def test_hits_where_reads_were_asked_are_not_shown() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from accord.agreements.provisions import HotListRule, Stale
 from accord.agreements.terms import OPEN, Withholding
+from accord.areas import bounds, inside
 from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
-from accord.model import AreaBox, ExactPlate, Read, Window
+from accord.model import Area, AreaBox, AreaCircle, AreaPolygon, ExactPlate, Read, Window
 from node.store.base import HitPage, HitSearch
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold
@@ -173,6 +174,33 @@ def test_an_area_by_the_place_as_it_is_shared(store: SqliteStore, make_read: Mak
     with pytest.raises(Refused) as refused:
         look(store, of=BOX, redaction=replace(OPEN, place_within_m=None))
     assert refused.value.code is Code.FIELD_NOT_SHARED
+
+
+CIRCLE = AreaCircle(337_500_000, -1_182_600_000, 1000)
+POLYGON = AreaPolygon(
+    ((337_000_000, -1_183_000_000), (338_000_000, -1_183_000_000), (337_500_000, -1_182_000_000))
+)
+
+
+@pytest.mark.parametrize(
+    ("area", "outside"),
+    [
+        # In the box around it, and not in it.
+        (CIRCLE, {"lat_e7": 337_580_000, "lon_e7": -1_182_510_000}),
+        (POLYGON, {"lat_e7": 337_900_000, "lon_e7": -1_182_100_000}),
+    ],
+)
+def test_a_circle_and_a_polygon(
+    store: SqliteStore, make_read: Make, area: Area, outside: dict[str, int]
+) -> None:
+    assert inside(bounds(area), outside["lat_e7"], outside["lon_e7"])
+    store.add([make_read(captured_ms=NOW, **INSIDE), make_read(captured_ms=NOW - 1, **outside)])
+    store.add([make_read(captured_ms=NOW - 2)])
+    page = look(store, of=area)
+    assert [row.read.captured_ms for row in page.page.rows] == [NOW]
+    kept_back = Withholding(plates=frozenset({"TEST001"}))
+    page = look(store, of=area, withholding=kept_back)
+    assert (seen(page), page.page.withheld) == ([], 1)
 
 
 @pytest.mark.parametrize(
