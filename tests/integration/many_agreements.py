@@ -214,7 +214,9 @@ async def many_agreements(base: Path) -> AsyncIterator[Federation]:
         now = federation.clock.now_ms()
         for agency in ("city", "harbor", "port", "dale"):
             store = federation.nodes[agency].context.store
-            hold(store, HotListEntry("stolen", "bureau", PLATE, "CA", "stolen", now, 86_400))
+            hold(
+                store, HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", now, 86_400)
+            )
             store.add([read_at(now - HOUR_MS), read_at(now - 2 * HOUR_MS, lat_e7=339_000_000)])
         yield federation
 

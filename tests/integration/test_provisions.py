@@ -70,7 +70,7 @@ async def provided(tmp_path: Path) -> AsyncIterator[Federation]:
         now, city = built.clock.now_ms(), built.nodes["city"].context
         inside = [read_at(now - hours * HOUR_MS, confidence_pm=900) for hours in (2, 3)]
         city.store.add([*inside, read_at(now - 4 * HOUR_MS, lat_e7=339_000_000)])
-        fresh = HotListEntry("a", "State bureau", PLATE, "CA", "stolen", now, 3600)
+        fresh = HotListEntry("a", "State bureau", PLATE, "CA", "stolen-vehicle", now, 3600)
         stale = replace(fresh, list="b", published_ms=now - 2 * HOUR_MS)
         other = replace(fresh, list="c", source="A club")
         for entry in (fresh, stale, other):
@@ -92,7 +92,7 @@ async def test_territory_hot_lists_and_confidence(provided: Federation) -> None:
     assert len(seen.reads) == 2
     assert {read.confidence_pm for read in seen.reads} == {0}
     assert [(e.entry.list, e.entry.source, e.entry.category) for e in listed.entries] == [
-        ("a", "", "stolen")
+        ("a", "", "stolen-vehicle")
     ]
 
 
