@@ -52,11 +52,11 @@ def run_pages(pages: dict[str, int], folder: Path) -> tuple[str, str]:
     return out, err
 
 
-def test_from_nothing_to_a_first_answer(tmp_path: Path) -> None:
-    out, _ = run_pages({"walkthrough.md": 12}, tmp_path)
+def first_answer(out: str, folder: Path) -> None:
+    """Check what the walkthrough alone prints."""
     assert "In force now: yes" in out
     assert "Activated at the node of harbor: city-harbor, revision 1" in out
-    assert (tmp_path / "not-taken.csv").read_text().count("\n") == 2
+    assert (folder / "not-taken.csv").read_text().count("\n") == 2
     assert out.count("47KWX83 CA") == 2
     assert "refused (PURPOSE_NOT_AGREED)" in out
     assert re.search(r"city/node: \d+ entries, ok", out)
@@ -93,10 +93,13 @@ def same(text: str) -> str:
     return re.sub(r"camera-[0-9a-f]{8}", "camera-00000000", text)
 
 
-def test_an_investigators_day(tmp_path: Path) -> None:
+def test_from_nothing_to_a_first_answer_and_an_investigators_day(tmp_path: Path) -> None:
+    """The second page begins where the first one ends."""
     page = "for-investigators.md"
     out, err = run_pages({"walkthrough.md": 12, page: 14}, tmp_path)
-    day = same(out[out.index("Stolen vehicles of State bureau: 1 entry") :])
+    begins = out.index("Stolen vehicles of State bureau: 1 entry")
+    first_answer(out[:begins], tmp_path)
+    day = same(out[begins:])
     shown = blocks(page, "text")
     assert len(shown) == 9
     for block in shown:
