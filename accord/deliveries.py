@@ -120,13 +120,12 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
     agency = federation.agencies.get(party)
     # Who is admitted is a party only once it has acceded, which is such a file.
     admitted = admitted_roots(agreement.manifest, agreement.instruments)
-    root = federation.roots.get(file.digest, {}).get(party, admitted.get(party))
-    if agency is None or (party not in agreement.parties and root != agency.root):
+    if agency is None or (party not in agreement.parties and admitted.get(party) != agency.root):
         raise Refused(Code.NODE_UNKNOWN, text="Not a file of a party that is known here.")
     if folder == "heads" and agreement.manifest.heads is None:
         raise Refused(Code.BAD_QUERY, text="This agreement demands no heads.")
     try:
-        return agreement, _verified(file, agreement, agency, folder, number, root or "")
+        return agreement, _verified(file, agreement, agency, folder, number)
     except Unverified as problem:
         raise Refused(problem.code, detail=problem.problem) from None
     except InputError as problem:
@@ -134,16 +133,11 @@ def check(file: AgreementFile, federation: Federation) -> tuple[Agreement, heads
 
 
 def _verified(
-    file: AgreementFile,
-    agreement: Agreement,
-    agency: Agency,
-    folder: str,
-    number: int,
-    root: str,
+    file: AgreementFile, agreement: Agreement, agency: Agency, folder: str, number: int
 ) -> heads.Head | None:
     manifest = agreement.manifest
-    # One that joined is known by the root that its admissions named when it did.
-    root = root or ("" if manifest.party(agency.id) else agency.root)
+    # An agency that joined is known by the root that admissions name: this one's.
+    root = "" if manifest.party(agency.id) else agency.root
     if folder == "counterparts":
         counterparts.verify_counterpart(file.content, manifest, agency, file.name)
     elif folder == "instruments":

@@ -26,9 +26,7 @@ class Federation:
     """Verified agencies by id, agreements by digest, and what was left out.
 
     ``folders`` is where each agreement lies, by digest. ``readable`` is not so
-    while the folder can't be used at all, and so nothing in it. ``roots`` are, by
-    digest, those by which instruments and heads are verified and which the text itself
-    does not name: of who joined, and of who has another by a later text.
+    while the folder can't be used at all, and so nothing in it.
     """
 
     agencies: Mapping[str, Agency]
@@ -36,7 +34,6 @@ class Federation:
     problems: tuple[Problem, ...] = ()
     folders: Mapping[bytes, Path] = field(default_factory=lambda: MappingProxyType({}))
     readable: bool = True
-    roots: Mapping[bytes, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def agency(self, name: str) -> Agency | None:
         """Return a caller's agency, None where it is not known.

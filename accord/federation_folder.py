@@ -10,12 +10,10 @@ Whom it trusts, and why:
    operators). Nothing in the folder can replace them.
 2. An agreement counts when counsel of a locally pinned law-enforcement agency
    has signed it, or when every party is pinned locally (brokers). One that
-   names another root for a pinned agency counts only where a signed text has put
-   the pinned one in its place since: it allows nothing, and what it stops holds.
+   names another root for a pinned agency never counts.
 3. An agreement that counts pins the roots of its other parties. If two of
    them name different roots for one agency, both are left out, unless the one
-   replaces the other: then the later root is tried first, and once all have signed
-   it, instruments under the older one count signed anew (``agreements.root_changes``).
+   replaces the other: then the later root is tried first.
 4. An agency counts when its ``agency.toml`` is signed by its pinned root, an
    agreement is executed when each party's counsel has signed its exact bytes.
 5. Of one agreement, an executed text replaces those of its chain that came
@@ -45,7 +43,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from accord.agencies import Agency
-from accord.agreements.chain import in_chains, link_of, with_replacements
+from accord.agreements.chain import (
+    in_chains,
+    link_of,
+    newest_first,
+    with_replacements,
+)
 from accord.agreements.counterparts import Counterpart
 from accord.agreements.effective import Agreement, with_limits_beside
 from accord.agreements.effects import Flaw, Stop
@@ -53,11 +56,10 @@ from accord.agreements.heads import Head, withheld
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Manifest
 from accord.agreements.parents import with_parents
-from accord.agreements.root_changes import RootChanges, root_changes, roots_named
 from accord.errors import AccordError, InputError
 from accord.federation import Federation, Problem
-from accord.head_files import FOLDER, HeadFiles, newest
-from accord.instrument_files import WITHHELD, InstrumentFiles, any_signed
+from accord.head_files import FOLDER, HeadFiles
+from accord.instrument_files import WITHHELD, InstrumentFiles
 from accord.joiners import accedes, joiners
 from accord.lost_texts import lost_texts
 from accord.model import check_agency
@@ -123,8 +125,6 @@ class _Loader:
         self._agencies: dict[str, Agency] = {}
         self._joining: dict[Path, Mapping[str, str]] = {}
         self._twice: set[bytes] = set()
-        self._changes = RootChanges()
-        self._later: dict[bytes, Mapping[str, str]] = {}
 
     def load(self) -> Federation:
         """Return the snapshot."""
@@ -136,7 +136,6 @@ class _Loader:
         present = {path.name for path in self._folders(self._folder / "agencies")}
         self._load_agencies(present, {name: [root] for name, root in self._roots.items()})
         counting: dict[Path, Manifest] = {}
-        older: dict[Path, Manifest] = {}
         counted: set[bytes] = set()
         for path, manifest in read:
             first = folders[manifest.digest][0]
@@ -145,19 +144,11 @@ class _Loader:
                     f"{path}: is the same text as in {first}; put all of its files into one folder "
                     "and move the other away (until then its parties are suspended)"
                 )
-            if any(self._roots.get(one.id, one.root) != one.root for one in manifest.parties):
-                older[path] = manifest
-            elif manifest.digest not in counted and self._counts(path, manifest):
+            if manifest.digest not in counted and self._counts(path, manifest):
                 counting[path] = manifest
                 counted.add(manifest.digest)
-        pinned = self._pinned_by(counting)
+        pinned = self._roots_named(counting)
         self._load_agencies(present, pinned)
-        signed = [one for path, one in counting.items() if one.replaces and self._all(path, one)]
-        self._changes = root_changes(signed, [manifest for _, manifest in read])
-        for path, manifest in older.items():
-            if manifest.digest not in counted and self._is_old(path, manifest):
-                counting[path] = manifest
-                counted.add(manifest.digest)
         pinned |= {name: [] for name in self._load_joiners(present, counting, pinned.keys())}
         for name in sorted(present - set(pinned) - set(self._roots)):
             self._problem(f"{self._folder / 'agencies' / name}: nothing that counts names its root")
@@ -183,7 +174,6 @@ class _Loader:
             MappingProxyType({a.manifest.digest: a for a in kept}),
             tuple(self._problems),
             MappingProxyType({manifest.digest: path for path, manifest in counting.items()}),
-            roots=MappingProxyType(self._later),
         )
 
     def _problem(self, text: object) -> None:
@@ -249,6 +239,13 @@ class _Loader:
 
     def _counts(self, path: Path, manifest: Manifest) -> bool:
         """Apply rule 2."""
+        for party in manifest.parties:
+            if self._roots.get(party.id, party.root) != party.root:
+                self._problem(
+                    f"{path}: names another root key for {party.id} than the one pinned here; "
+                    "have both counsels compare the fingerprints"
+                )
+                return False
         if all(party.id in self._roots for party in manifest.parties):
             return True
         eligible = built_in_law().eligible_kinds
@@ -263,25 +260,6 @@ class _Loader:
             return True
         self._problem(f"{path}: not signed by counsel of an agency that is pinned here")
         return False
-
-    def _all(self, path: Path, manifest: Manifest) -> bool:
-        """Tell whether all parties have signed a text."""
-        return len(self._counterparts(path, manifest)) == len(manifest.parties)
-
-    def _is_old(self, path: Path, manifest: Manifest) -> bool:
-        """Apply rule 2 to a text that names another root for an agency than the one pinned here."""
-        other = self._changes.other_root(manifest, self._roots)
-        if other:
-            self._problem(
-                f"{path}: names another root key for {other} than the one pinned here; "
-                "have both counsels compare the fingerprints"
-            )
-            return False
-        own = (self._agencies[name] for name in self._roots_held())
-        memory = self._verified.of(path)
-        if manifest.digest in self._changes.latest:
-            return True
-        return any(any_signed(path / "instruments", manifest, one, memory) for one in own)
 
     def _roots_held(self) -> list[str]:
         """Return the locally pinned agencies whose file is held."""
@@ -301,11 +279,7 @@ class _Loader:
             named: dict[str, set[str]] = {}
             for path, manifest in counting.items():
                 if manifest.joinder is not None:
-                    found = joiners(
-                        path, manifest, self._agencies, self._verified.of(path),
-                        partial(self._changes.root_now, self._agencies, manifest.digest),
-                        self._changes.later_roots(self._agencies, manifest),
-                    )  # fmt: skip
+                    found = joiners(path, manifest, self._agencies, self._verified.of(path))
                     self._joining[path] = found
                     for joiner, root in found.items():
                         named.setdefault(joiner, set()).add(root)
@@ -319,17 +293,34 @@ class _Loader:
                 else:
                     self._load_agencies(present, {joiner: sorted(named[joiner])})
 
-    def _pinned_by(self, counting: dict[Path, Manifest]) -> dict[str, list[str]]:
-        """Apply rule 3: return the roots of the other parties; what names different ones goes."""
-        roots, conflicts = roots_named(counting.values())
-        paths = {manifest.digest: path for path, manifest in counting.items()}
-        for path, agency in sorted((paths[digest], agency) for digest, agency in conflicts):
-            counting.pop(path, None)
-            self._problem(
-                f"{path}: agreements name different root keys for {agency}; "
-                "keep those that name its true one"
-            )
-        return {agency: some for agency, some in roots.items() if agency not in self._roots}
+    def _roots_named(self, manifests: dict[Path, Manifest]) -> dict[str, list[str]]:
+        """Apply rule 3: return the roots of the other parties, the newest of a chain first.
+
+        What names different roots is removed from ``manifests``.
+        """
+        links = {manifest.digest: link_of(manifest) for manifest in manifests.values()}
+        named: dict[str, dict[str, dict[bytes, Path]]] = {}
+        for path, manifest in manifests.items():
+            for party in manifest.parties:
+                by_root = named.setdefault(party.id, {})
+                by_root.setdefault(party.root, {})[manifest.digest] = path
+        ordered: dict[str, list[str]] = {}
+        for agency, by_root in named.items():
+            ordered[agency] = newest_first(by_root, links)
+            if ordered[agency]:
+                continue
+            for path in sorted(path for found in by_root.values() for path in found.values()):
+                manifests.pop(path, None)
+                self._problem(
+                    f"{path}: agreements name different root keys for {agency}; "
+                    "keep those that name its true one"
+                )
+        left = {(party.id, party.root) for m in manifests.values() for party in m.parties}
+        return {
+            agency: [root for root in roots if (agency, root) in left]
+            for agency, roots in ordered.items()
+            if agency not in self._roots and any((agency, root) in left for root in roots)
+        }
 
     def _counterpart(self, path: Path, manifest: Manifest, agency: Agency) -> Counterpart | None:
         memory = self._verified.of(path)
@@ -362,9 +353,7 @@ class _Loader:
         return tuple(found)
 
     def _agreement(self, path: Path, manifest: Manifest) -> Agreement:
-        later = self._changes.later_roots(self._agencies, manifest)
-        admitted = later | dict(self._joining.get(path, {}))
-        self._later[manifest.digest] = admitted
+        admitted = self._joining.get(path, {})
         found = self._instruments(path, manifest, admitted).again()
         for party, last in found.last.items():
             key = (manifest.digest, party)
@@ -457,10 +446,30 @@ class _Loader:
             self._read_with(manifest, joiners),
             lambda: HeadFiles(path / FOLDER, manifest, self._agencies, joiners, memory),
         )
-        kept, older = newest(found.heads, path, manifest.digest, self._pins)
-        for problem in (*found.problems, *older):
+        for problem in found.problems:
             self._problem(problem)
-        return kept
+        kept: list[Head] = []
+        for head in found.heads:
+            key = (manifest.digest, head.party)
+            seen = self._pins.heads.get(key, 0)
+            if head.number < seen:
+                self._problem(
+                    f"{path}: the head {head.number} of {head.party} is older than {seen}, "
+                    "seen before; its node's next one will do"
+                )
+                continue
+            named = len(self._pins.named.get(key, ()))
+            if len(head.instruments) < named:
+                self._problem(
+                    f"{path}: the head {head.number} of {head.party} names {len(head.instruments)} "
+                    f"instruments, {named} were named before; have its node name all of them"
+                )
+                continue
+            self._pins.heads[key] = head.number
+            if head.instruments:
+                self._pins.named[key] = head.instruments
+            kept.append(head)
+        return tuple(kept)
 
     def _without_rollbacks(
         self, agreements: Iterable[Agreement]

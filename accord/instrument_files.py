@@ -24,8 +24,7 @@ class InstrumentFiles:
     none. ``flaws`` are why they can't all be counted on: what is missing or
     can't be verified may be a suspension, so it stands for one of its party, or
     of everybody where the file's name does not tell the party.
-    ``problems`` name the files. ``joiners`` are the roots that admissions name, and
-    those that a later text put in the place of a party's;
+    ``problems`` name the files. ``joiners`` are the roots that admissions name;
     what an agency that nobody admitted has put there is told, and does nothing.
     ``digests`` are the SHA-256 of each verified one by party and number;
     ``memory`` is what was verified of the folder before.
@@ -123,19 +122,6 @@ class InstrumentFiles:
         alone = flaw.party and not flaw.lost and len(self.last) > 2
         what = flaw.party if alone else "the agreement"
         self.problems.append(f"{problem} (until then {what} is suspended)")
-
-
-def any_signed(folder: Path, manifest: Manifest, agency: Agency, memory: Memory) -> bool:
-    """Tell whether counsel of an agency, under its root of now, has signed any of a text."""
-    for path in folder.glob("*.json") if folder.is_dir() else ():
-        party, number = named(path.name) or ("", 0)
-        if party == agency.id:
-            try:
-                memory.instrument(path, manifest, agency, number, agency.root)
-            except AccordError:
-                continue
-            return True
-    return False
 
 
 class _Strange(AccordError):

@@ -4,7 +4,7 @@ Whom members admit, and under which root, is read from their own verified
 instruments; only then can anything that the joiner signed be verified.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from accord.agencies import Agency
@@ -18,26 +18,18 @@ from accord.verified import Memory
 
 
 def joiners(
-    path: Path,
-    manifest: Manifest,
-    agencies: Mapping[str, Agency],
-    memory: Memory,
-    now: Callable[[str, str], str],
-    later: Mapping[str, str],
+    path: Path, manifest: Manifest, agencies: Mapping[str, Agency], memory: Memory
 ) -> dict[str, str]:
     """Return the agencies that verified instruments admit, with the root that all of them name.
 
-    One that is known under another root is not among them. ``now`` returns the root that a
-    later text has put in the place of an agency's, ``later`` are those of the parties.
+    One that is known under another root is not among them.
     """
     admitted: dict[str, str] = {}
     while True:
-        roots = {**later, **admitted}
-        files = InstrumentFiles(path / "instruments", manifest, agencies, roots, memory)
-        named = admitted_roots(manifest, files.instruments)
+        files = InstrumentFiles(path / "instruments", manifest, agencies, admitted, memory)
         found = {
             joiner: root
-            for joiner, root in ((one, now(one, root)) for one, root in named.items())
+            for joiner, root in admitted_roots(manifest, files.instruments).items()
             if joiner not in agencies or agencies[joiner].root == root
         }
         if found.keys() <= admitted.keys():

@@ -17,7 +17,6 @@ either replaces is replaced all the same, since all have signed that it is over.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from accord.agreements.effective import Agreement
 from accord.agreements.manifest import Manifest
@@ -157,50 +156,27 @@ def _beside(digest: bytes, links: Links, texts: Iterable[bytes]) -> bytes:
 
 
 def newest_first(named: Mapping[str, Iterable[bytes]], links: Links) -> list[str]:
-    """Return names (root keys, say) by the chains of the texts that hold them, the newest first.
+    """Return names (root keys, say) by the chain of the texts that hold them, the newest first.
 
-    One comes before another where a text with it replaces a text with the other, or
-    where a third stands between them so. Empty where that does not order them all.
+    Empty where the texts are not of one chain, so that the order can't be told.
     """
     left = {name: frozenset(digests) for name, digests in named.items()}
-    replaced = {
+    older = {
         name: {old for digest in digests for old in before(digest, links)}
         for name, digests in left.items()
     }
-    over = with_further(
-        {
-            name: {
-                other
-                for other, digests in left.items()
-                if other != name and digests & replaced[name]
-            }
-            for name in left
-        }
-    )
     order: list[str] = []
-    while len(order) < len(left):
-        rest = left.keys() - order
-        newest = [name for name in rest if rest - {name} <= over[name] and name not in over[name]]
+    while left:
+        newest = [
+            name
+            for name in left
+            if all(digests <= older[name] for other, digests in left.items() if other != name)
+        ]
         if len(newest) != 1:
             return []
         order.append(newest[0])
+        del left[newest[0]]
     return order
-
-
-T = TypeVar("T")
-
-
-def with_further(followed: Mapping[T, Iterable[T]]) -> dict[T, set[T]]:
-    """Return for each all that it follows, over as many steps as there are."""
-    found = {one: set(some) for one, some in followed.items()}
-    grown = True
-    while grown:
-        grown = False
-        for some in found.values():
-            more = {far for near in some for far in found.get(near, ())} - some
-            some |= more
-            grown = grown or bool(more)
-    return found
 
 
 def with_replacements(

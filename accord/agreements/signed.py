@@ -65,9 +65,7 @@ def verified_payload(
     """
     if (root or party_root(manifest, agency.id)) != agency.root:
         raise InputError(
-            where,
-            f"{agency.id} has another root key than the agreement names",
-            "have all sign a revision that names it; then it signs instruments anew: sign-anew",
+            where, f"{agency.id} has another root key than the agreement names", "ask its counsel"
         )
     try:
         return _verify(envelope, payload_type, role, agency)

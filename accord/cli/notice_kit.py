@@ -88,14 +88,7 @@ def sign_and_write(
     one = Instrument(who.party, number, kind, who.name, who.capacity, now_ms, said)
     data = sign_instrument(manifest, one, key)
     around = held(folder, manifest)
-    remedy = "see: explain"
-    known = around.agencies.get(own.id)
-    if manifest.party(own.id) is not None and (known is None or known.root != own.root):
-        remedy = (
-            f"the text names another root key for {own.id}: have every party sign a revision "
-            "that names the new one"
-        )
-    _check_effect(around.agreements.get(manifest.digest) or Agreement(manifest, ()), one, remedy)
+    _check_effect(around.agreements.get(manifest.digest) or Agreement(manifest, ()), one)
     path = instruments / file_name(who.party, number)
     write_new(path, data)
     screen = console()
@@ -108,28 +101,8 @@ def sign_and_write(
 
 
 def held(folder: Path, manifest: Manifest) -> Federation:
-    """Return what the federation folder around holds, by the roots that the parties have now.
-
-    A root that changed counts once all have signed a text that names it; until then
-    those count that this text names.
-    """
-    federation = folder.resolve().parent.parent
-    named = {one.id: one.root for one in manifest.parties}
-    now = {party: _root_beside(federation, party) or root for party, root in named.items()}
-    if now != named:
-        found = load(federation, now)
-        if manifest.digest in found.agreements:
-            return found
-    return load(federation, named)
-
-
-def _root_beside(federation: Path, party: str) -> str:
-    """Return the root that a party's agency.sig claims; "" if there is none that can be read."""
-    path = federation / "agencies" / party / "agency.sig"
-    try:
-        return claimed_root(read_plain(path), path)
-    except InputError:
-        return ""
+    """Return what the federation folder around holds, by the roots that the text names."""
+    return load(folder.resolve().parent.parent, {one.id: one.root for one in manifest.parties})
 
 
 def own_agency(folder: Path, party: str) -> Agency:
@@ -162,7 +135,7 @@ def check_counsel(agency: Agency, key: PrivateKey, path: Path) -> None:
     )  # fmt: skip
 
 
-def _check_effect(agreement: Agreement, one: Instrument, remedy: str) -> None:
+def _check_effect(agreement: Agreement, one: Instrument) -> None:
     """Refuse what would do nothing once it is held.
 
     An accession may come before the last admission that it needs.
@@ -173,7 +146,7 @@ def _check_effect(agreement: Agreement, one: Instrument, remedy: str) -> None:
     for defect in after.effects.defects:
         if defect not in before and not awaited:
             why = defect.removeprefix(f"{one.kind} of {one.party} (number {one.number}): ")
-            raise InputError("this notice", f"would have no effect: {why}", remedy)
+            raise InputError("this notice", f"would have no effect: {why}", "see: explain")
 
 
 def _next_number(instruments: Path, manifest: Manifest, own: Agency) -> int:
