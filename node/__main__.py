@@ -1,4 +1,4 @@
-"""``accord-node``: serve, ingest, purge, hotlist, agreement."""
+"""``accord-node``: init, ingest, hotlist, agreement, serve, purge."""
 
 import typer
 
@@ -8,6 +8,7 @@ from accord.processes import guarded, keep_private
 app = typer.Typer(
     cls=later(
         {
+            "init": "node.cli_init:init",
             "ingest": "node.cli_ingest:app",
             "hotlist": "node.cli_hotlist:app",
             "agreement": "node.cli_agreement:app",

@@ -43,7 +43,7 @@ from accord.identity import PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.model import check_agency
 from accord.pki import TlsMaterial
-from accord.strict_toml import Fingerprint, StrictModel, fingerprint, read_toml
+from accord.strict_toml import Fingerprint, StrictModel, fingerprint, parse_toml, read_toml
 from node.ways.config import Source
 
 METRICS = "metrics.prom"
@@ -139,7 +139,19 @@ def load_config(path: Path) -> NodeConfig:
     Raises:
         InputError: naming the file and the key to mend.
     """
-    file = read_toml(path, _File)
+    return _checked(read_toml(path, _File), path)
+
+
+def check_config(data: bytes, path: Path) -> NodeConfig:
+    """Read the bytes of a ``node.toml`` that is to stand at ``path``.
+
+    Raises:
+        InputError: as :func:`load_config`.
+    """
+    return _checked(parse_toml(data, path, _File), path)
+
+
+def _checked(file: _File, path: Path) -> NodeConfig:
     base = path.resolve().parent
     agency = check_agency(file.agency, f"{path}: agency")
     roots = {agency: fingerprint(file.root)}
