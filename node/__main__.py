@@ -1,4 +1,4 @@
-"""``accord-node``: init, ingest, hotlist, agreement, serve, purge."""
+"""``accord-node``: init, doctor, ingest, hotlist, agreement, serve, purge."""
 
 import typer
 
@@ -9,6 +9,7 @@ app = typer.Typer(
     cls=later(
         {
             "init": "node.cli_init:init",
+            "doctor": "node.cli_doctor:doctor",
             "ingest": "node.cli_ingest:app",
             "hotlist": "node.cli_hotlist:app",
             "agreement": "node.cli_agreement:app",

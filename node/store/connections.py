@@ -40,9 +40,10 @@ def as_refusal(error: sqlite3.Error) -> Refused:
 class Bounded:
     """One thread's connection, with the bound on the search that it runs."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, looking: bool = False) -> None:
+        """Connect; one that is only ``looking`` can't write, whatever it is asked."""
         self.sql = sqlite3.connect(
-            f"file:{_quoted(path)}?mode=rw",
+            f"file:{_quoted(path)}?mode={'ro' if looking else 'rw'}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
@@ -54,7 +55,7 @@ class Bounded:
         self._stopped: Code | None = None
         try:
             for pragma in (
-                "journal_mode=WAL",
+                "query_only=ON" if looking else "journal_mode=WAL",
                 # A source is told that its reads are kept, and forgets them.
                 "synchronous=FULL",
                 "secure_delete=ON",
@@ -139,8 +140,9 @@ class Bounded:
 class Connections:
     """Makes a :class:`Bounded` for each thread that asks, and closes them all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, looking: bool = False) -> None:
         self.path = path
+        self._looking = looking
         self._local = threading.local()
         self._all: list[Bounded] = []
         self._mutex = threading.Lock()
@@ -154,7 +156,7 @@ class Connections:
         mine: Bounded | None = getattr(self._local, "mine", None)
         if mine is None:
             try:
-                mine = Bounded(self.path)
+                mine = Bounded(self.path, looking=self._looking)
             except sqlite3.Error as error:
                 raise as_refusal(error) from None
             with self._mutex:

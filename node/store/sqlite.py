@@ -59,8 +59,10 @@ _CHUNK = 500
 class SqliteStore:
     """A :class:`node.store.base.ReadStore` in one SQLite file."""
 
-    def __init__(self, path: Path, lock: int | None, clock: Clock) -> None:
-        self._connections = Connections(path)
+    def __init__(
+        self, path: Path, lock: int | None, clock: Clock, *, looking: bool = False
+    ) -> None:
+        self._connections = Connections(path, looking=looking)
         self._lock = lock
         self._clock = clock
         self._matcher = Matcher()
@@ -89,6 +91,14 @@ class SqliteStore:
                 store.close()
                 raise InputError(path, refused.detail, "restore it from the last backup") from None
         return store
+
+    @classmethod
+    def look(cls, path: Path, clock: Clock) -> "SqliteStore":
+        """Open a store that is there, for reading only; who serves it goes on undisturbed.
+
+        Its tables are taken as they are: a later step may not have been taken yet.
+        """
+        return cls(path, None, clock, looking=True)
 
     def refresh(self) -> None:
         """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.

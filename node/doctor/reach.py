@@ -1,0 +1,77 @@
+"""Whether brokers answer: gRPC's health check over mutual TLS, as the node itself would call."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography import x509
+from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from accord.agencies import Endpoint
+from accord.errors import AccordError
+from accord.federation import Federation
+from accord.identity import SpiffeId
+from accord.pki import TlsMaterial
+from accord.transport.failures import failed_call
+from accord.transport.tls import channel
+from node.config import NodeConfig
+from node.doctor.facts import BrokerFacts, Trouble
+
+TIMEOUT_S = 5.0
+_SILENT = (
+    "see that it serves, that name, port and firewall let us through, and that both sides "
+    "hold each other's newest agency.toml"
+)
+_REFUSED = "give its operator our newest agency.toml, or ask there"
+
+
+def reach(
+    settings: NodeConfig, federation: Federation | None, now_ms: int, timeout_s: float = TIMEOUT_S
+) -> Sequence[BrokerFacts]:
+    """Call every broker of node.toml at once; each has so many seconds to answer."""
+
+    async def all_of_them() -> Sequence[BrokerFacts]:
+        names = sorted(settings.brokers)
+        return await asyncio.gather(
+            *(_reached(settings, federation, name, now_ms, timeout_s) for name in names)
+        )
+
+    return asyncio.run(all_of_them())
+
+
+async def _reached(
+    settings: NodeConfig, federation: Federation | None, name: str, now_ms: int, timeout_s: float
+) -> BrokerFacts:
+    spiffe = SpiffeId.parse(name)
+    operator = federation.agencies.get(spiffe.agency) if federation else None
+    endpoint = (
+        next((e for e in operator.endpoints if e.spiffe == spiffe), None) if operator else None
+    )
+    if operator is None or endpoint is None:
+        remedy = f"get agency.toml and agency.sig of {spiffe.agency} into the federation folder"
+        return BrokerFacts(
+            name, "", Trouble(f"{name}: no valid agency.toml says where it is", remedy)
+        )
+    try:
+        trouble = await _called(endpoint, settings.load_tls(now_ms), operator.cas, timeout_s)
+    except AccordError as error:
+        trouble = Trouble(f"{name}: not called: {error}", "mend that first")
+    return BrokerFacts(name, endpoint.address, trouble)
+
+
+async def _called(
+    endpoint: Endpoint, material: TlsMaterial, cas: Sequence[x509.Certificate], timeout_s: float
+) -> Trouble | None:
+    """Return what kept the broker from answering; what it said itself stands in it."""
+    async with channel(endpoint, material, cas) as open_channel:
+        try:
+            request = health_pb2.HealthCheckRequest(service="accord.wire.v1.Broker")
+            # Its stubs for mypy know of no method.
+            stub: Any = health_pb2_grpc.HealthStub(open_channel)
+            await stub.Check(request, timeout=timeout_s)
+        except aio.AioRpcError as error:
+            whom = f"{endpoint.spiffe} at {endpoint.address}"
+            silent = error.code() in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+            return Trouble(failed_call(error, whom, "").text, _SILENT if silent else _REFUSED)
+    return None

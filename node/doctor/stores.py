@@ -1,0 +1,131 @@
+"""Facts of the databases: reads, audit log, replay guard. Opened for reading only."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+from accord.agencies import Agency
+from accord.agreements.law.check import earliest_ms
+from accord.agreements.law.rules import Law
+from accord.agreements.policy import Policy
+from accord.agreements.reading import local_date
+from accord.audit.reader import AuditReader, Filter
+from accord.audit.store import EVIDENCE, Broken, connect_reader, read_head
+from accord.clock import Clock
+from accord.errors import AccordError, InputError, Refused
+from accord.keys import PrivateKey, read_secret_32
+from node.config import NodeConfig
+from node.doctor.facts import Database, Kept, Trouble
+from node.retention import DataKind, RetentionDays, earliest
+from node.store.base import DeadCount, Due, HotList
+from node.store.migrations import MIGRATIONS
+from node.store.soundness import look_at
+from node.store.sqlite import SqliteStore
+
+DAY_MS = 86_400_000
+READS, AUDIT, REPLAY = "reads.db", "audit.db", "replay.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the databases tell; ``audit_ms`` is when the last entry was written."""
+
+    databases: Sequence[Database]
+    kept: Kept
+    lists: Sequence[HotList]
+    letters: Sequence[DeadCount]
+    audit_ms: int | None
+
+
+def look(
+    settings: NodeConfig, clock: Clock, policy: Policy | None, law: Law | None,
+    own: Agency | None, seconds: float,
+) -> Stored:  # fmt: skip
+    """Look at the databases, at the pages of each for so many seconds at most."""
+    data = settings.data
+    # A node that serves makes all three; reads alone may be taken in before its first start.
+    audit = _database(data / AUDIT, seconds, needed=(data / REPLAY).exists())
+    audit, audit_ms = _audit(settings, audit)
+    reads = _database(data / READS, seconds, needed=(data / AUDIT).exists())
+    kept = Kept(settings.purge_every_s)
+    lists: Sequence[HotList] = ()
+    letters: Sequence[DeadCount] = ()
+    if reads.size is not None and reads.trouble is None:
+        store = SqliteStore.look(reads.path, clock)
+        try:
+            lists, letters = store.hot_lists.lists(), store.dead_counts()
+            if policy is not None and law is not None and own is not None:
+                kept = _kept(settings, store, policy, law, own, clock.now_ms())
+        except Refused as refused:
+            reads = Database(
+                reads.path, reads.size, trouble=Trouble(f"{reads.path}: {refused.detail}")
+            )
+        finally:
+            store.close()
+    replay = _database(data / REPLAY, seconds, needed=(data / AUDIT).exists())
+    return Stored((reads, audit, replay), kept, lists, letters, audit_ms)
+
+
+def _database(path: Path, seconds: float, *, needed: bool) -> Database:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return Database(path, None, needed)
+    try:
+        steps = MIGRATIONS if path.name == READS else None
+        return Database(path, size, soundness=look_at(path, seconds, steps))
+    except Refused as refused:
+        return Database(path, size, trouble=Trouble(f"{path}: {refused.detail}"))
+
+
+def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:
+    """Return what is known of the audit log, its signed head checked, and its last time."""
+    if found.size is None or found.trouble is not None:
+        return found, None
+    try:
+        public = PrivateKey.load(settings.audit_key).public
+        secret = read_secret_32(settings.audit_secret)
+    except AccordError:
+        return found, None  # the check of the keys tells
+    origin = f"{settings.agency}/node"
+    try:
+        connection = connect_reader(found.path)
+        try:
+            read_head(connection, origin, public)
+        finally:
+            connection.close()
+        with AuditReader.open(found.path, secret, public, origin) as reader:
+            last = [entry.time_ms for entry in reader.entries(Filter({}, limit=1))]
+    except Broken as broken:
+        trouble = Trouble(f"{found.path}: entry {broken.index}: {broken.problem}", EVIDENCE)
+        return Database(found.path, found.size, trouble=trouble), None
+    except (InputError, Refused) as error:
+        return Database(found.path, found.size, trouble=Trouble.of(error)), None
+    except sqlite3.Error:
+        trouble = Trouble(f"{found.path}: can't be read", EVIDENCE)
+        return Database(found.path, found.size, trouble=trouble), None
+    return found, max(last, default=None)
+
+
+def _kept(
+    settings: NodeConfig, store: SqliteStore, policy: Policy, law: Law, own: Agency, now_ms: int
+) -> Kept:
+    """Return what is due by the stricter of policy and law, now and a day ago."""
+    held = policy.retention
+    days = RetentionDays(held.reads_days, held.photos_days, held.hot_list_days, held.hits_days)
+    bound = law.binding(own, own, local_date(now_ms, UTC))
+
+    def due(at_ms: int) -> tuple[Due, int, bool]:
+        by_law, by_policy = earliest_ms(bound, at_ms), earliest(DataKind.READS, days, at_ms)
+        reads = max(by_law, by_policy)
+        rest = (
+            earliest(kind, days, at_ms)
+            for kind in (DataKind.PHOTOS, DataKind.HOT_LIST, DataKind.HITS)
+        )
+        return store.due(reads, *rest), reads, by_law > by_policy
+
+    now, since_ms, by_law = due(now_ms)
+    late, _, _ = due(now_ms - DAY_MS)
+    return Kept(settings.purge_every_s, held.reads_days, since_ms, by_law, now, late)

@@ -1,0 +1,393 @@
+"""``accord-node doctor``: each planted fault is found, with what to do; a healthy node has none."""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from accord import activation
+from accord.agreements.effective import Standing
+from accord.clock import SystemClock
+from accord.errors import InputError
+from accord.keys import PrivateKey
+from node.__main__ import app
+from node.config import NodeConfig, load_config
+from node.doctor.checks import CHECKS, Finding, State, diagnose
+from node.doctor.facts import (
+    AgreementFacts,
+    BrokerFacts,
+    ClockFacts,
+    Database,
+    Disk,
+    Facts,
+    FederationFacts,
+    Trouble,
+)
+from node.doctor.gather import clock_kept, gather, require_owner
+from node.serve import running_node
+from node.store.base import DeadLetter, HotList, Listed
+from node.store.migrations import MIGRATIONS
+from node.store.soundness import Soundness, look_at
+from node.store.sqlite import SqliteStore
+from tests.conftest import HOUR_MS, PLATE, make_files, read_at
+
+DAY_MS = 24 * HOUR_MS
+
+
+class At:
+    """A clock that can be set."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms() + self.ahead_ms
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a node that has served."""
+    files = make_files(tmp_path_factory.mktemp("made"), SystemClock())
+    files.build()
+    folder = files.folder("city")
+
+    async def serve_once() -> None:
+        async with running_node(load_config(folder / "node.toml"), SystemClock()) as node:
+            node.context.store.add([read_at(now() - HOUR_MS)])
+
+    umask = os.umask(0o077)
+    asyncio.run(serve_once())
+    os.umask(umask)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "city")
+    return tmp_path / "city"
+
+
+def now() -> int:
+    return SystemClock().now_ms()
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def with_store(folder: Path, work: Callable[[SqliteStore], object]) -> None:
+    store = SqliteStore.open(folder / "data" / "reads.db")
+    work(store)
+    store.close()
+
+
+def look(folder: Path, ahead_ms: int = 0, kept: bool | None = True) -> tuple[Finding, ...]:
+    clock = At()
+    clock.ahead_ms = ahead_ms
+
+    def reach(settings: NodeConfig, *_: object) -> list[BrokerFacts]:
+        return [BrokerFacts(name, "127.0.0.1:1") for name in settings.brokers]
+
+    facts = gather(load_config(folder / "node.toml"), clock, reach, kept, 30.0)
+    found = diagnose(facts)
+    for secret in (PLATE, "O-1", "Officer"):
+        assert secret not in str(found)
+    return found
+
+
+def amiss(found: tuple[Finding, ...]) -> list[Finding]:
+    return [one for one in found if one.state is not State.OK]
+
+
+def test_a_healthy_node_has_no_fault_and_every_check_says_something(folder: Path) -> None:
+    found = look(folder)
+    assert amiss(found) == []
+    assert [one.check for one in found if one.remedy] == []
+    assert {one.check for one in found} == CHECKS.keys()
+    said = "\n".join(one.found for one in found)
+    for words in ("1 in force", "reads.db: ", "audit.db: ", "replay.db: ", "the node serves",
+                  "89 days left", "nothing is due", "no record waits"):  # fmt: skip
+        assert words in said
+
+
+def test_before_its_first_start_it_is_healthy_too(folder: Path) -> None:
+    shutil.rmtree(folder / "data")
+    found = look(folder)
+    assert [(one.state, one.check) for one in amiss(found)] == [(State.WARNING, "agreements")]
+    assert "not activated at the node" in amiss(found)[0].found
+    assert not (folder / "data").exists()
+
+
+Plant = Callable[[Path], None]
+
+
+def key_open(folder: Path) -> None:
+    (folder / "keys" / "node.pem").chmod(0o644)
+
+
+def key_not_published(folder: Path) -> None:
+    (folder / "keys" / "node.pem").unlink()
+    PrivateKey.generate().save(folder / "keys" / "node.pem")
+
+
+def data_open(folder: Path) -> None:
+    (folder / "data").chmod(0o755)
+
+
+def policy_anybodys(folder: Path) -> None:
+    (folder / "policy.toml").chmod(0o666)
+
+
+def certificate_of_another(folder: Path) -> None:
+    shutil.copy(folder / "tls" / "client-desk-o-1.crt", folder / "tls" / "node-main.crt")
+
+
+def database_damaged(folder: Path) -> None:
+    with (folder / "data" / "reads.db").open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+
+def database_of_a_later_version(folder: Path) -> None:
+    with sqlite3.connect(folder / "data" / "reads.db") as sql:
+        sql.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('node-reads', '999-later', '')"
+        )
+    sql.close()
+
+
+def audit_gone(folder: Path) -> None:
+    for path in (folder / "data").glob("audit.db*"):
+        path.unlink()
+
+
+def audit_altered(folder: Path) -> None:
+    with sqlite3.connect(folder / "data" / "audit.db") as sql:
+        sql.execute("DELETE FROM entries WHERE idx = 0")
+    sql.close()
+
+
+def read_overdue(folder: Path) -> None:
+    with_store(folder, lambda store: store.add([read_at(now() - 732 * DAY_MS)]))
+
+
+def hot_list(folder: Path, age_days: int) -> None:
+    published = now() - age_days * DAY_MS
+    held = HotList("stolen", "State bureau", published, 86_400, 7 * 86_400, published, 1)
+    entries = [Listed(PLATE, "CA", "stolen-vehicle")]
+    with_store(folder, lambda store: store.hot_lists.replace(held, entries))
+
+
+def list_stale(folder: Path) -> None:
+    hot_list(folder, 2)
+
+
+def list_refused(folder: Path) -> None:
+    hot_list(folder, 8)
+
+
+def letter(folder: Path) -> None:
+    dead = DeadLetter("gate", "axis", "has no time", now(), PLATE.encode())
+    with_store(folder, lambda store: store.add_dead([dead]))
+
+
+def counterpart_spoilt(folder: Path) -> None:
+    change(folder / "federation/agreements/city-harbor/counterparts/harbor.json", '"sig"', '"sag"')
+
+
+def not_activated(folder: Path) -> None:
+    (folder / "data" / activation.FILE_NAME).unlink()
+
+
+def policy_spoilt(folder: Path) -> None:
+    change(folder / "policy.toml", "reads_days", "read_days")
+
+
+def roster_gone(folder: Path) -> None:
+    (folder / "roster.json").unlink()
+
+
+def metrics_nowhere(folder: Path) -> None:
+    change(folder / "node.toml", 'data = "data"', 'data = "data"\nmetrics = "policy.toml/m.prom"')
+
+
+def source_gone(folder: Path) -> None:
+    with (folder / "node.toml").open("a") as file:
+        file.write('[[sources]]\nname = "pier"\nway = "folder"\nfolder = "in"\n')
+
+
+FAULT, WARNING = State.FAULT, State.WARNING
+
+
+@pytest.mark.parametrize(
+    ("plant", "check", "state", "found", "remedy"),
+    [
+        (key_open, "keys", FAULT, "other users can read this key", "chmod 600 "),
+        (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
+        (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
+        (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 644 "),
+        (certificate_of_another, "certificates", FAULT, "is not the key of", "the pair"),
+        (database_damaged, "database", FAULT, "reads.db: ", "restore"),
+        (database_of_a_later_version, "database", FAULT, "later version", "install that"),
+        (audit_gone, "database", FAULT, "audit.db: is gone", "restore"),
+        (audit_altered, "database", FAULT, "entry 0", "keep the file as evidence"),
+        (read_overdue, "retention", FAULT, "still here: 1 reads", "accord-node purge"),
+        (list_stale, "hot lists", WARNING, "2 days, 0:00:0", "hotlist import"),
+        (list_refused, "hot lists", FAULT, "past its hard limit", "hotlist import"),
+        (letter, "sources", WARNING, "1 records of gate", "ingest retry"),
+        (counterpart_spoilt, "agreements", WARNING, "left out: ", "get the file again"),
+        (not_activated, "agreements", WARNING, "not activated", "agreement activate city-harbor"),
+        (policy_spoilt, "policy and roster", FAULT, "policy.toml, line 19", "write reads_days"),
+        (roster_gone, "policy and roster", FAULT, "roster.json", "officer publish"),
+        (metrics_nowhere, "figures", FAULT, "is a file", "metrics in node.toml"),
+        (source_gone, "sources", FAULT, "is no folder", "mkdir "),
+    ],
+)
+def test_a_planted_fault_is_found_and_told(
+    folder: Path, plant: Plant, check: str, state: State, found: str, remedy: str
+) -> None:
+    plant(folder)
+    told = [one for one in amiss(look(folder)) if one.check == check]
+    match = [one for one in told if found in one.found and one.state is state]
+    assert match, told
+    assert remedy in match[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("days", "check", "state", "found", "remedy"),
+    [
+        (61, "certificates", WARNING, "28 days left", "accord certs issue"),
+        (91, "certificates", FAULT, "the node's (", "accord certs issue"),
+        (-3, "clock", FAULT, "3 days, 0:00:0", "time service"),
+        (1, "policy and roster", FAULT, "signed 1 day", "accord officer publish"),
+        (1, "figures", WARNING, "no node serves", "start the node"),
+        (1075, "agreements", WARNING, "the last day in force", "counsel"),
+        (340, "agreements", WARNING, "agency.toml 1: a new one", "accord certs publish"),
+    ],
+)
+def test_what_comes_with_time_is_found(
+    folder: Path, days: int, check: str, state: State, found: str, remedy: str
+) -> None:
+    told = [one for one in amiss(look(folder, days * DAY_MS)) if one.check == check]
+    match = [one for one in told if found in one.found and one.state is state]
+    assert match, told
+    assert any(remedy in one.remedy for one in match)
+
+
+def facts_of(folder: Path, **changes: object) -> Facts:
+    facts = gather(load_config(folder / "node.toml"), At(), lambda *_: (), True, 30.0)
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
+def of(facts: Facts, check: str) -> list[Finding]:
+    return [one for one in diagnose(facts) if one.check == check]
+
+
+def test_what_a_test_can_not_plant_is_judged_by_its_facts(folder: Path) -> None:
+    gib = 1 << 30
+    for free, databases, state in (
+        (gib, 0, State.OK),
+        (gib, 2 * gib, WARNING),
+        (gib // 8, 0, FAULT),
+    ):
+        disk = Disk(folder, free, 10 * gib, databases)
+        [one] = of(facts_of(folder, disk=disk), "disk")
+        assert (one.state, bool(one.remedy)) == (state, state is not State.OK)
+    broken = BrokerFacts("spiffe://exchange/broker/main", "x:1", Trouble("Can't reach it.", "look"))
+    [one] = of(facts_of(folder, brokers=[broken]), "broker")
+    assert (one.state, one.remedy) == (FAULT, "look")
+    for kept, state in ((True, State.OK), (None, State.OK), (False, WARNING)):
+        [one] = of(facts_of(folder, clock=ClockFacts((), (), kept)), "clock")
+        assert one.state is state
+    ahead = ClockFacts((), (("harbor", now() + HOUR_MS),), True)
+    [one] = of(facts_of(folder, clock=ahead), "clock")
+    assert one.state is WARNING
+    assert "what the node of harbor signed" in one.found
+    path = folder / "data" / "reads.db"
+    for soundness, state in (
+        (Soundness(0), State.OK),
+        (Soundness(None), WARNING),
+        (Soundness(0, pending=1), WARNING),
+        (Soundness(2), FAULT),
+    ):
+        [one] = of(facts_of(folder, databases=[Database(path, 1, soundness=soundness)]), "database")
+        assert (one.state, bool(one.remedy)) == (state, state is not State.OK)
+    federation = FederationFacts("city", False, (), (), ())
+    [one] = of(facts_of(folder, federation=federation), "agreements")
+    assert one.state is FAULT
+
+
+def test_without_a_fresh_head_nothing_is_shared(folder: Path) -> None:
+    for party, state in (("harbor", FAULT), ("city", WARNING)):
+        one = AgreementFacts("city-harbor", "city-harbor", Standing.IN_FORCE, (party,))
+        federation = FederationFacts("city", True, (), (one,), ())
+        found, *_ = of(facts_of(folder, federation=federation), "agreements")
+        assert (found.state, party in found.found, bool(found.remedy)) == (state, True, True)
+
+
+def test_what_is_due_since_less_than_a_day_goes_with_the_next_purge(folder: Path) -> None:
+    captured = now() - 730 * DAY_MS - HOUR_MS
+    with_store(folder, lambda store: store.add([read_at(captured)]))
+    [one] = of(facts_of(folder), "retention")
+    assert (one.state, "1 reads" in one.found) == (State.OK, True)
+
+
+def test_a_look_that_has_no_time_says_so_and_one_on_the_kernel_answers(folder: Path) -> None:
+    path = folder / "data" / "reads.db"
+    with_store(folder, lambda store: store.add([read_at(now()) for _ in range(3_000)]))
+    assert look_at(path, 0.0, MIGRATIONS) == Soundness(None)
+    assert look_at(path, 30.0, MIGRATIONS) == Soundness(0)
+    assert clock_kept() in (True, False, None)
+
+
+def test_it_writes_nothing(folder: Path) -> None:
+    def state() -> dict[Path, tuple[int, bytes]]:
+        found = (path for path in folder.rglob("*") if path.is_file())
+        # SQLite's own index of its journal, and an empty journal, are no content.
+        kept = (path for path in found if not path.name.endswith(("-shm", "-wal")))
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in kept}
+
+    before = state()
+    look(folder)
+    assert state() == before
+    assert not any(path.stat().st_size for path in folder.rglob("*-wal"))
+
+
+def run(folder: Path, *more: str) -> Result:
+    arguments = ["doctor", "--config", str(folder / "node.toml"), *more]
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_command_says_it_in_a_table_or_in_json_and_by_its_status(folder: Path) -> None:
+    broken = run(folder)
+    assert broken.exit_code == 1, broken.output
+    assert "What to do" in broken.output
+    assert ": 1 fault, " in broken.output
+    told = json.loads(run(folder, "--json").output)
+    assert (told["agency"], told["node"], told["state"]) == ("city", "main", "fault")
+    [fault] = [one for one in told["checks"] if one["state"] == "fault"]
+    assert fault["check"] == "broker"
+    assert "Can't reach spiffe://exchange/broker/main at 127.0.0.1:" in fault["is"]
+    assert all(one["do"] for one in told["checks"] if one["state"] != "ok")
+
+
+def test_another_user_is_told_to_run_it_as_the_nodes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_config(folder / "node.toml")
+    require_owner(settings)
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    with pytest.raises(InputError, match=r"sudo -u \S+ accord-node doctor"):
+        require_owner(settings)
