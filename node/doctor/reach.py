@@ -32,6 +32,7 @@ def reach(
     """Call every broker of node.toml at once; each has so many seconds to answer."""
 
     async def all_of_them() -> Sequence[BrokerFacts]:
+        """Call them side by side."""
         names = sorted(settings.brokers)
         return await asyncio.gather(
             *(_reached(settings, federation, name, now_ms, timeout_s) for name in names)

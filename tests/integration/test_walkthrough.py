@@ -57,6 +57,7 @@ def first_answer(out: str, folder: Path) -> None:
     assert "In force now: yes" in out
     assert "Activated at the node of harbor: city-harbor, revision 1" in out
     assert (folder / "not-taken.csv").read_text().count("\n") == 2
+    assert re.search(r"^city/main at \S+: no faults, ", out, re.MULTILINE)
     assert out.count("47KWX83 CA") == 2
     assert "refused (PURPOSE_NOT_AGREED)" in out
     assert re.search(r"city/node: \d+ entries, ok", out)

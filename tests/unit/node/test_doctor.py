@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from accord import activation
 from accord.agreements.effective import Standing
 from accord.clock import SystemClock
-from accord.errors import InputError
+from accord.errors import InputError, Refused
 from accord.keys import PrivateKey
 from node.__main__ import app
 from node.config import NodeConfig, load_config
@@ -237,7 +237,7 @@ FAULT, WARNING = State.FAULT, State.WARNING
         (key_open, "keys", FAULT, "other users can read this key", "chmod 600 "),
         (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
-        (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 644 "),
+        (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 664 "),
         (certificate_of_another, "certificates", FAULT, "is not the key of", "the pair"),
         (database_damaged, "database", FAULT, "reads.db: ", "restore"),
         (database_of_a_later_version, "database", FAULT, "later version", "install that"),
@@ -391,3 +391,12 @@ def test_another_user_is_told_to_run_it_as_the_nodes(
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
     with pytest.raises(InputError, match=r"sudo -u \S+ accord-node doctor"):
         require_owner(settings)
+
+
+def test_a_store_that_is_looked_at_can_not_be_written(folder: Path) -> None:
+    store = SqliteStore.look(folder / "data" / "reads.db", At())
+    assert store.counts().reads == 1
+    with pytest.raises(Refused, match="STORE_UNAVAILABLE"):
+        store.add([read_at(now())])
+    assert store.counts().reads == 1
+    store.close()
