@@ -168,6 +168,8 @@ def own_files(facts: Facts) -> Found:
     for trouble in facts.own_files:
         yield _met(trouble, "mend the file; until then nothing is shared")
     if facts.roster_ms is None:
+        if not facts.own_files:
+            yield State.OK, "law and roster can't be looked at: see agreements below", ""
         return
     age_ms = facts.now_ms - facts.roster_ms
     text = f"the roster was signed {_span(age_ms)} ago"

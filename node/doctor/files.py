@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accord.agencies import Agency
 from accord.clock import to_ms
-from accord.errors import AccordError, InputError
+from accord.errors import AccordError, InputError, Refused
 from accord.identity import KeyRole
 from accord.keys import PrivateKey, read_secret, read_secret_32
 from accord.pki import check_leaf, check_now, load_certificates
@@ -118,9 +118,14 @@ def _own(settings: NodeConfig, own: Agency | None, now_ms: int, renew: str) -> C
             raise InputError(
                 settings.certificate, f"is for {leaf.spiffe} and not for {settings.own_id}", renew
             )
-        if own is not None:
+        if own is None:
+            return
+        try:
             check_leaf(leaf.certificate, own.cas, leaf.spiffe)
             check_now(leaf.certificate, own.revoked, now_ms)
+        except Refused as refused:
+            problem = f"would be refused by everybody: {refused.detail}"
+            raise InputError(settings.certificate, problem, renew) from None
 
     trouble = tried(look)
     return found if trouble is None else Certificate(found.what, renew, trouble=trouble)

@@ -5,6 +5,7 @@ What can't be looked at is a fact as well, so that one trouble hides no other.
 
 import ctypes
 import os
+import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -47,14 +48,28 @@ def require_owner(settings: NodeConfig) -> None:
     that root opens first the node might not open what SQLite puts beside it.
 
     Raises:
-        InputError: the data folder is another user's.
+        InputError: the data folder, or before there is one the node's key, is another user's.
     """
-    data = settings.data
-    if data.is_dir() and data.stat().st_uid != os.geteuid():
-        owner = data.owner()
-        raise InputError(
-            data, f"belongs to {owner}", f"run it as that user: sudo -u {owner} accord-node doctor"
-        )
+    for path in (settings.data, settings.node_key):
+        try:
+            user = path.stat().st_uid
+        except OSError:
+            continue
+        if user != os.geteuid():
+            name = _name_of(user)
+            raise InputError(
+                path,
+                f"belongs to {name}",
+                f"run it as that user: sudo -u '{name}' accord-node doctor",
+            )
+        return
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"#{user}"  # as sudo takes it
 
 
 def clock_kept() -> bool | None:

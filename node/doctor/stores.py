@@ -14,7 +14,7 @@ from accord.agreements.reading import local_date
 from accord.audit.reader import AuditReader, Filter
 from accord.audit.store import EVIDENCE, Broken, connect_reader, read_head
 from accord.clock import Clock
-from accord.errors import AccordError, InputError, Refused
+from accord.errors import AccordError, Code, InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
@@ -52,16 +52,16 @@ def look(
     kept = Kept(settings.purge_every_s)
     lists: Sequence[HotList] = ()
     letters: Sequence[DeadCount] = ()
-    if reads.size is not None and reads.trouble is None:
+    sound = reads.soundness
+    # Tables of another version are not asked: what they lack is no damage.
+    if sound is not None and not (sound.pending or sound.unknown or sound.defects):
         store = SqliteStore.look(reads.path, clock)
         try:
             lists, letters = store.hot_lists.lists(), store.dead_counts()
             if policy is not None and law is not None and own is not None:
                 kept = _kept(settings, store, policy, law, own, clock.now_ms())
         except Refused as refused:
-            reads = Database(
-                reads.path, reads.size, trouble=Trouble(f"{reads.path}: {refused.detail}")
-            )
+            reads = _refused(reads.path, reads.size, refused)
         finally:
             store.close()
     replay = _database(data / REPLAY, seconds, needed=(data / AUDIT).exists())
@@ -77,7 +77,13 @@ def _database(path: Path, seconds: float, *, needed: bool) -> Database:
         steps = MIGRATIONS if path.name == READS else None
         return Database(path, size, soundness=look_at(path, seconds, steps))
     except Refused as refused:
-        return Database(path, size, trouble=Trouble(f"{path}: {refused.detail}"))
+        return _refused(path, size, refused)
+
+
+def _refused(path: Path, size: int | None, refused: Refused) -> Database:
+    damaged = refused.code is Code.STORE_CORRUPT
+    remedy = "" if damaged else "check its owner, its mode and the disk, then try again"
+    return Database(path, size, trouble=Trouble(f"{path}: {refused.detail}", remedy))
 
 
 def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlite_utils import Database as SqliteUtils
 from typer.testing import CliRunner
 
 from accord import activation
 from accord.agreements.effective import Standing
 from accord.clock import SystemClock
 from accord.errors import InputError, Refused
+from accord.identity import PeerRole, SpiffeId
 from accord.keys import PrivateKey
+from accord.pki import certificate_pem, issue, key_pem, new_authority, new_key
 from node.__main__ import app
 from node.config import NodeConfig, load_config
 from node.doctor.checks import CHECKS, Finding, State, diagnose
@@ -152,6 +155,37 @@ def certificate_of_another(folder: Path) -> None:
     shutil.copy(folder / "tls" / "client-desk-o-1.crt", folder / "tls" / "node-main.crt")
 
 
+def certificate_of_another_ca(folder: Path) -> None:
+    key = new_key()
+    leaf = issue(
+        new_authority("city", now()),
+        SpiffeId("city", PeerRole.NODE, "main"),
+        key.public_key(),
+        now(),
+    )
+    (folder / "tls" / "node-main.crt").write_bytes(certificate_pem(leaf))
+    (folder / "tls" / "node-main.pem").write_bytes(key_pem(key))
+
+
+def certificate_of_another_node(folder: Path) -> None:
+    change(folder / "node.toml", 'name = "main"', 'name = "second"')
+
+
+def database_of_an_earlier_version(folder: Path) -> None:
+    for path in (folder / "data").glob("reads.db*"):
+        path.unlink()
+    sql = sqlite3.connect(folder / "data" / "reads.db")
+    MIGRATIONS.apply(SqliteUtils(sql), stop_before="004-hot-lists-by-number")
+    sql.close()
+    (folder / "data" / "reads.db").chmod(0o600)
+
+
+def database_no_file(folder: Path) -> None:
+    for path in (folder / "data").glob("reads.db*"):
+        path.unlink()
+    (folder / "data" / "reads.db").mkdir(mode=0o700)
+
+
 def database_damaged(folder: Path) -> None:
     with (folder / "data" / "reads.db").open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -239,6 +273,22 @@ FAULT, WARNING = State.FAULT, State.WARNING
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
         (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 664 "),
         (certificate_of_another, "certificates", FAULT, "is not the key of", "the pair"),
+        (certificate_of_another_ca, "certificates", FAULT, "its own agency's CA", "certs issue"),
+        (
+            certificate_of_another_node,
+            "certificates",
+            FAULT,
+            "city/node/main and not",
+            "certs issue",
+        ),
+        (
+            database_of_an_earlier_version,
+            "database",
+            WARNING,
+            "are to be taken",
+            "restart the node",
+        ),
+        (database_no_file, "database", FAULT, "reads.db: the database says", "its owner"),
         (database_damaged, "database", FAULT, "reads.db: ", "restore"),
         (database_of_a_later_version, "database", FAULT, "later version", "install that"),
         (audit_gone, "database", FAULT, "audit.db: is gone", "restore"),
@@ -329,6 +379,13 @@ def test_what_a_test_can_not_plant_is_judged_by_its_facts(folder: Path) -> None:
     assert one.state is FAULT
 
 
+def test_every_check_says_something_also_without_our_agency_toml(folder: Path) -> None:
+    (folder / "federation" / "agencies" / "city" / "agency.sig").write_bytes(b"")
+    found = look(folder)
+    assert {one.check for one in found} == CHECKS.keys()
+    assert any("no valid agency.toml of city" in one.found for one in amiss(found))
+
+
 def test_without_a_fresh_head_nothing_is_shared(folder: Path) -> None:
     for party, state in (("harbor", FAULT), ("city", WARNING)):
         one = AgreementFacts("city-harbor", "city-harbor", Standing.IN_FORCE, (party,))
@@ -389,7 +446,10 @@ def test_another_user_is_told_to_run_it_as_the_nodes(
     settings = load_config(folder / "node.toml")
     require_owner(settings)
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
-    with pytest.raises(InputError, match=r"sudo -u \S+ accord-node doctor"):
+    with pytest.raises(InputError, match=r"data: belongs to .* sudo -u '\S+' accord-node doctor"):
+        require_owner(settings)
+    shutil.rmtree(settings.data)
+    with pytest.raises(InputError, match=r"node\.pem: belongs to "):
         require_owner(settings)
 
 
