@@ -234,7 +234,11 @@ def agreements(facts: Facts) -> Found:
     known = facts.federation
     if not known.known:
         text = f"the federation folder holds no valid agency.toml of {known.agency}"
-        yield State.FAULT, text, "put agency.toml and agency.sig there: accord certs publish"
+        yield (
+            State.FAULT,
+            text,
+            f"put agency.toml and agency.sig into agencies/{known.agency} there",
+        )
     for problem in known.problems:
         yield State.WARNING, f"left out: {problem}", "mend what it names, or get the file again"
     counts = 0

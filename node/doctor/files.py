@@ -29,7 +29,8 @@ def tried(look: Callable[[], object]) -> Trouble | None:
     except AccordError as error:
         return Trouble.of(error)
     except OSError as error:
-        return Trouble(f"{error.filename}: can't be read ({error.strerror})", "check its owner")
+        remedy = "put it there, readable for the node's user"
+        return Trouble(f"{error.filename}: can't be read ({error.strerror})", remedy)
     return None
 
 
@@ -55,7 +56,11 @@ def secrets(settings: NodeConfig, own: Agency | None) -> Iterator[Secret]:
     for name, path in _of_sources(settings):
         looks.append((name, path, partial(read_secret, path)))
     for name, path, look in looks:
-        yield Secret(name, path, tried(look))
+        trouble = tried(look)
+        if not os.path.lexists(path):
+            remedy = "put it back; accord certs init makes those of a new agency"
+            trouble = Trouble(f"{path}: is not there", remedy)
+        yield Secret(name, path, trouble)
 
 
 def _of_sources(settings: NodeConfig) -> Iterator[tuple[str, Path]]:

@@ -146,7 +146,12 @@ def _tried(look: Callable[[], T], troubles: list[Trouble]) -> T | None:
 
 
 def _policy(settings: NodeConfig) -> Policy:
-    return parse_policy(settings.policy.read_bytes(), settings.policy)
+    try:
+        data = settings.policy.read_bytes()
+    except FileNotFoundError:
+        remedy = "put it back; accord policy new writes one to start from"
+        raise InputError(settings.policy, "is not there", remedy) from None
+    return parse_policy(data, settings.policy)
 
 
 def _law(settings: NodeConfig, own: Agency) -> Law:

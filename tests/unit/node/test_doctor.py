@@ -138,6 +138,10 @@ def key_open(folder: Path) -> None:
     (folder / "keys" / "node.pem").chmod(0o644)
 
 
+def key_gone(folder: Path) -> None:
+    (folder / "keys" / "names.secret").unlink()
+
+
 def key_not_published(folder: Path) -> None:
     (folder / "keys" / "node.pem").unlink()
     PrivateKey.generate().save(folder / "keys" / "node.pem")
@@ -249,6 +253,10 @@ def policy_spoilt(folder: Path) -> None:
     change(folder / "policy.toml", "reads_days", "read_days")
 
 
+def policy_gone(folder: Path) -> None:
+    (folder / "policy.toml").unlink()
+
+
 def roster_gone(folder: Path) -> None:
     (folder / "roster.json").unlink()
 
@@ -270,6 +278,7 @@ FAULT, WARNING = State.FAULT, State.WARNING
     [
         (key_open, "keys", FAULT, "other users can read this key", "chmod 600 "),
         (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
+        (key_gone, "keys", FAULT, "names.secret: is not there", "put it back"),
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
         (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 664 "),
         (certificate_of_another, "certificates", FAULT, "is not the key of", "the pair"),
@@ -300,6 +309,7 @@ FAULT, WARNING = State.FAULT, State.WARNING
         (counterpart_spoilt, "agreements", WARNING, "left out: ", "get the file again"),
         (not_activated, "agreements", WARNING, "not activated", "agreement activate city-harbor"),
         (policy_spoilt, "policy and roster", FAULT, "policy.toml, line 19", "write reads_days"),
+        (policy_gone, "policy and roster", FAULT, "policy.toml: is not there", "accord policy new"),
         (roster_gone, "policy and roster", FAULT, "roster.json", "officer publish"),
         (metrics_nowhere, "figures", FAULT, "is a file", "metrics in node.toml"),
         (source_gone, "sources", FAULT, "is no folder", "mkdir "),
