@@ -275,7 +275,7 @@ async def _hits(
 ) -> tuple[AnswerBody, int]:
     """Give reads that met an entry of a hot list that may be asked for, each with what it met."""
     question = _question(query)
-    earliest_ms = max(terms.earliest_ms, node.earliest_read_ms(), node.earliest_hit_ms())
+    earliest_ms = max(terms.earliest_ms, node.earliest_hit_ms())
     search = HitSearch(
         of=selector.of,
         window=query.window,
@@ -287,6 +287,7 @@ async def _hits(
         purposes=terms.purposes,
         entries_from_ms=node.earliest_entry_ms(),
         after=names.open_cursor(query.cursor, question) if query.cursor else None,
+        alike_from_ms=node.earliest_read_ms(),
     )
     found = await _in_thread(node.store.hot_lists.search_hits, search)
     rows = await _redacted(node, query, found.page, terms, names)

@@ -1,16 +1,14 @@
 """What the node's decisions stand on, in one place and handed to each of them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC
 from functools import lru_cache
 
 import structlog
 
 from accord.agreements.decide import OWN_SECTION
-from accord.agreements.law.check import earliest_ms
-from accord.agreements.law.rules import Law
-from accord.agreements.policy import Policy, RetentionDays
-from accord.agreements.reading import local_date
+from accord.agreements.law.rules import Law, Rule
+from accord.agreements.policy import Policy
+from accord.agreements.retention import Limits, limits
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog, Entry
 from accord.clock import Clock
@@ -22,12 +20,12 @@ from node.ids import Names
 from node.photos import Photos
 from node.rates import Bound, Throttle, bounds
 from node.replay import ReplayGuard
+from node.retention import binding, limits_at
 from node.sources import Sources
 from node.store.base import ReadStore
 
 log = structlog.get_logger()
 
-DAY_MS = 86_400_000
 Bands = tuple[float, float]
 
 
@@ -65,6 +63,7 @@ class Context:
         self.brokers = brokers
         self._bands = bands
         self._throttle = Throttle(clock)
+        self._last: tuple[Policy, tuple[Rule, ...], Limits] | None = None
         self._names = lru_cache(maxsize=256)(lambda d, r: Names(secret, d, r))
 
     @property
@@ -105,34 +104,52 @@ class Context:
 
         MOA IV: retention is each party's own policy; a law may hold a shorter time.
         """
-        now_ms = self.clock.now_ms()
-        own = self.federation.agencies.get(self.agency)
-        if own is None:
-            raise Refused(Code.NODE_UNKNOWN, detail="our own agency.toml is not valid now")
-        bound = self.law.binding(own, own, local_date(now_ms, UTC))
-        return max(self._earliest_ms(self._retention().reads_days), earliest_ms(bound, now_ms))
+        now_ms, kept = self._kept()
+        return now_ms - kept.reads.keep_ms
 
     def earliest_photo_ms(self) -> int:
-        """Return the moment before which the photo of every read is due."""
-        return self._earliest_ms(self._retention().photos_days)
+        """Return the moment before which the photo of every read is due.
+
+        Of a read that met a hot list too: its photo is given as any read's is.
+        """
+        now_ms, kept = self._kept()
+        return now_ms - min(kept.photos.keep_ms, kept.reads.keep_ms)
 
     def earliest_entry_ms(self) -> int:
         """Return the moment before which every published hot list is due."""
-        return self._earliest_ms(self._retention().hot_list_days)
+        now_ms, kept = self._kept()
+        return now_ms - kept.hot_list.keep_ms
 
     def earliest_hit_ms(self) -> int:
         """Return the moment before which the hits of every read are due."""
-        kept = self._retention()
-        return self._earliest_ms(kept.reads_days if kept.hits_days is None else kept.hits_days)
+        now_ms, kept = self._kept()
+        return now_ms - kept.hits.keep_ms
 
-    def _earliest_ms(self, days: int) -> int:
-        return self.clock.now_ms() - days * DAY_MS
+    def kept(self) -> Limits | None:
+        """Return how long what is kept now; None while our policy can't be read.
 
-    def _retention(self) -> RetentionDays:
-        policy = self.policy
+        For what deletes: while counsel's update of the law can't be used, all
+        other law counts.
+        """
+        policy, own = self.policy, self.federation.agencies.get(self.agency)
+        if policy is None:
+            return None
+        return limits_at(policy.retention, own, self.sources.law, self.clock.now_ms())
+
+    def _kept(self) -> tuple[int, Limits]:
+        """Return now, and what policy and law leave together now."""
+        policy, own = self.policy, self.federation.agencies.get(self.agency)
         if policy is None:
             raise _no_policy()
-        return policy.retention
+        if own is None:
+            raise Refused(Code.NODE_UNKNOWN, detail="our own agency.toml is not valid now")
+        now_ms = self.clock.now_ms()
+        bound = binding(own, self.law, now_ms)
+        # Asked with every query, while both are the same objects for long.
+        last = self._last
+        if last is None or last[0] is not policy or last[1] is not bound:
+            last = self._last = (policy, bound, limits(policy.retention, bound))
+        return now_ms, last[2]
 
     def throttle(self, query: Query, use: str, agreed: Iterable[Bound] = ()) -> None:
         """Count a query against the limits of our policy, as home or as owner (MOA II.B).

@@ -2,10 +2,16 @@
 
 from accord import activation, pins
 from accord.activation import Activations
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.policy import parse_policy
+from accord.agreements.retention import Limits
+from accord.errors import InputError
 from accord.federation import Federation
 from accord.federation_watch import FederationWatch
+from accord.law_files import LawFiles
 from accord.pins import Pins
 from node.config import NodeConfig
+from node.retention import limits_at
 
 
 def held(settings: NodeConfig) -> Federation:
@@ -18,3 +24,25 @@ def held(settings: NodeConfig) -> Federation:
     seen.path = None
     activations = Activations(settings.data / activation.FILE_NAME, settings.agency)
     return FederationWatch(settings.federation, settings.roots, seen, activations).current
+
+
+def own_limits(settings: NodeConfig, found: Federation, now_ms: int) -> Limits:
+    """Return how long the agency keeps what, by its policy and the law that binds it now.
+
+    Raises:
+        InputError: the policy, the agency's own agency.toml or an update of the
+            law can't be used.
+        Unverified: an update of the law that its counsel did not sign.
+    """
+    try:
+        policy = parse_policy(settings.policy.read_bytes(), settings.policy)
+    except OSError as error:
+        raise InputError(settings.policy, f"can't be read ({error.strerror})") from None
+    own = found.agencies.get(settings.agency)
+    if own is None:
+        raise InputError(
+            settings.federation, f"holds no valid agency.toml of {settings.agency}",
+            "put the signed one there: it says whose law binds",
+        )  # fmt: skip
+    law = built_in_law().with_packs(LawFiles(settings.federation).read(own))
+    return limits_at(policy.retention, own, law, now_ms)

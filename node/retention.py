@@ -1,56 +1,27 @@
-"""Retention: what is due, and its purge (MOA IV: each party's own policy).
+"""Retention: what is due, and its purge (MOA IV: each party's own policy, and the law above it).
 
-A read is due when more than its days have passed since it was captured. From
-that moment no query sees it; the purge that follows removes its bytes: rows
-are overwritten with zeros (``secure_delete``), the database is written anew
-and its journal emptied, a plate that no read has any longer leaves the list of
-plates, and photos are unlinked. A hit on a hot list goes with its read, or
-before it where the policy says so. A record that was not taken goes as a read
-that was captured when it arrived.
+How long what is kept, and why, says :mod:`accord.agreements.retention`. From the
+moment that something is due no query sees it; the purge that follows removes its
+bytes: rows are overwritten with zeros (``secure_delete``), the database is
+written anew and its journal emptied, a plate that no read has any longer leaves
+the list of plates, and photos are unlinked. A record that was not taken goes as
+a read that was captured when it arrived and met nothing.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from datetime import UTC
 
+from accord.agreements.law.packs import built_in_law
+from accord.agreements.law.rules import Law, Owner, Rule
+from accord.agreements.policy import RetentionDays
+from accord.agreements.reading import local_date
+from accord.agreements.retention import DAY_MS, Limits, limits
 from node.photos import Photos
-from node.store.base import ReadStore
+from node.store.base import Cuts, ReadStore
 
-DAY_MS = 86_400_000
 # One transaction each, so that ingest and queries are not held up for long.
 _BATCH = 2_000
-
-
-class DataKind(Enum):
-    """What has a retention of its own."""
-
-    READS = "reads"
-    PHOTOS = "photos"
-    HOT_LIST = "hot list"
-    HITS = "hits"
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionDays:
-    """Days that each kind is kept. A photo and a hit go with their read at the latest.
-
-    ``hits`` None: as long as the reads.
-    """
-
-    reads: int
-    photos: int
-    hot_list: int
-    hits: int | None = None
-
-    def of(self, kind: DataKind) -> int:
-        """Return the days of one kind."""
-        days = {
-            DataKind.READS: self.reads,
-            DataKind.PHOTOS: min(self.photos, self.reads),
-            DataKind.HOT_LIST: self.hot_list,
-            DataKind.HITS: self.reads if self.hits is None else min(self.hits, self.reads),
-        }
-        return days[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +37,35 @@ class PurgeReport:
     letters: int
 
 
-def due(kind: DataKind, captured_ms: int, days: RetentionDays) -> int:
-    """Return the last millisecond at which something captured then may be there.
+def binding(own: Owner | None, law: Law | None, now_ms: int) -> tuple[Rule, ...]:
+    """Return the law that binds an agency as owner of its data.
 
-    For a hot list ``captured_ms`` is when its source published it, for a hit
-    when its read was captured.
+    ``law`` None, while counsel's update can't be used, is what comes with
+    Accord: a purge by less than all of the law takes only what is due.
+    ``own`` None: it is not known whose law binds.
     """
-    return captured_ms + days.of(kind) * DAY_MS
+    law = law or built_in_law()
+    return () if own is None else law.binding(own, own, local_date(now_ms, UTC))
 
 
-def earliest(kind: DataKind, days: RetentionDays, now_ms: int) -> int:
-    """Return the first moment of capture that is not due: the inverse of :func:`due`."""
-    return now_ms - days.of(kind) * DAY_MS
+def limits_at(days: RetentionDays, own: Owner | None, law: Law | None, now_ms: int) -> Limits:
+    """Return what policy and law leave together at a moment; see :func:`binding`."""
+    return limits(days, binding(own, law, now_ms))
+
+
+def cuts(kept: Limits, now_ms: int) -> Cuts:
+    """Return the first moments of capture that are not due."""
+    return Cuts(
+        reads_ms=now_ms - kept.reads.keep_ms,
+        hit_reads_ms=now_ms - kept.hit_reads.keep_ms,
+        hits_ms=now_ms - kept.hits.keep_ms,
+        photos_ms=now_ms - kept.photos.keep_ms,
+        entries_ms=now_ms - kept.hot_list.keep_ms,
+    )
 
 
 def purge(
-    store: ReadStore, photos: Photos, days: RetentionDays, now_ms: int, *, dry_run: bool
+    store: ReadStore, photos: Photos, kept: Limits, now_ms: int, *, dry_run: bool
 ) -> PurgeReport:
     """Remove everything that is due; with ``dry_run`` only count it.
 
@@ -89,11 +73,8 @@ def purge(
         Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``. What was purged
             until then stays purged; the next purge goes on.
     """
-    reads_ms = earliest(DataKind.READS, days, now_ms)
-    photos_ms = earliest(DataKind.PHOTOS, days, now_ms)
-    entries_ms = earliest(DataKind.HOT_LIST, days, now_ms)
-    hits_ms = earliest(DataKind.HITS, days, now_ms)
-    found = store.due(reads_ms, photos_ms, entries_ms, hits_ms)
+    before = cuts(kept, now_ms)
+    found = store.due(before)
     report = PurgeReport(
         found.reads,
         found.photos,
@@ -105,11 +86,12 @@ def purge(
     )
     if dry_run:
         return report
-    _repeat(lambda: store.delete_photos(photos_ms, _BATCH, photos.unlink))
-    _repeat(lambda: store.delete_reads(reads_ms, _BATCH, photos.unlink))
-    store.hot_lists.delete_hits(hits_ms)
-    store.hot_lists.delete_published(entries_ms)
-    store.delete_dead(reads_ms)
+    # Hits first: a read whose hit is over is one that met nothing.
+    store.delete_hits(before)
+    _repeat(lambda: store.delete_photos(before, _BATCH, photos.unlink))
+    _repeat(lambda: store.delete_reads(before, _BATCH, photos.unlink))
+    store.hot_lists.delete_published(before.entries_ms)
+    store.delete_dead(before.reads_ms)
     _unlink_orphans(store, photos, now_ms - DAY_MS)
     store.settle(now_ms)
     return report

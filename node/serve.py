@@ -40,7 +40,7 @@ from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
 from node.photos import Photos
 from node.replay import ReplayGuard
-from node.retention import RetentionDays, purge
+from node.retention import purge
 from node.service import NodeService
 from node.sources import Sources
 from node.store.sqlite import SqliteStore
@@ -277,17 +277,12 @@ async def _sending(outbox: Outbox, pool: ChannelPool, tls: OwnCertificate) -> As
 
 
 async def purge_and_record(context: Context) -> None:
-    """Purge what is due by our own policy (MOA IV) and record what went."""
-    policy = context.policy
-    if policy is None:
+    """Purge what is due by our own policy (MOA IV) and the law, and record what went."""
+    kept, now_ms = context.kept(), context.clock.now_ms()
+    if kept is None:
         return
-    retention = policy.retention
-    days = RetentionDays(
-        retention.reads_days, retention.photos_days, retention.hot_list_days, retention.hits_days
-    )
-    now_ms = context.clock.now_ms()
     report = await asyncio.to_thread(
-        purge, context.store, context.photos, days, now_ms, dry_run=False
+        purge, context.store, context.photos, kept, now_ms, dry_run=False
     )
     if report.reads or report.photos or report.entries or report.hits or report.letters:
         counts = {

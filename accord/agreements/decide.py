@@ -99,7 +99,7 @@ def decide(
             bound, decision.terms.purposes, query, requester, _answered(effective, own=own)
         )
         decision = replace(decision, terms=replace(decision.terms, purposes=left))
-    return _within(decision, bound, at_ms)
+    return _within(decision, bound, query, at_ms)
 
 
 def _zone(query: Query, effective: Effective | None, policy: Policy | None) -> tzinfo:
@@ -119,11 +119,11 @@ def _by_law(broken: Breach) -> Decision:
     return Decision(False, broken.code, broken.section, broken.reason, "", None, rule=broken.rule)
 
 
-def _within(decision: Decision, bound: tuple[Rule, ...], at_ms: int) -> Decision:
+def _within(decision: Decision, bound: tuple[Rule, ...], query: Query, at_ms: int) -> Decision:
     """Return the decision with the law beside it: it keeps back what is too old to be kept."""
     terms = decision.terms
     if terms is not None:
-        kept_ms = earliest_ms(bound, at_ms)
+        kept_ms = earliest_ms(bound, query, at_ms)
         if kept_ms > terms.earliest_ms:
             terms = replace(terms, earliest_ms=kept_ms)
     return replace(decision, terms=terms, law=bound)

@@ -147,6 +147,22 @@ class DeadCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuts:
+    """The first moments of capture (UTC ms) that are not due; each no later than the one before.
+
+    Of reads that met no hot list letter by letter, of those that did, and of
+    hits. A photo goes before ``photos_ms`` and with its read; an entry of a hot
+    list when its list was published before ``entries_ms``.
+    """
+
+    reads_ms: int
+    hit_reads_ms: int
+    hits_ms: int
+    photos_ms: int
+    entries_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What is due for deletion; times in ms UTC of the reads, None without any."""
 
@@ -201,7 +217,8 @@ class HitSearch:
 
     ``rule`` says which hits may be seen, and ``purposes`` of which categories, None:
     all. ``entries_from_ms``: lists
-    published before are due for deletion, so they hold nothing any longer. The rest
+    published before are due for deletion, so they hold nothing any longer. Of a read
+    captured before ``alike_from_ms`` a plate that only looks alike is no hit. The rest
     is as in :class:`Search`.
     """
 
@@ -215,6 +232,7 @@ class HitSearch:
     purposes: frozenset[str] | None = None
     entries_from_ms: int = 0
     after: Cursor | None = None
+    alike_from_ms: int = 0
 
 
 class StoredHit(NamedTuple):
@@ -293,9 +311,6 @@ class HotListStore(Protocol):
     def delete_published(self, before_ms: int) -> int:
         """Delete lists published before; return how many entries went."""
 
-    def delete_hits(self, before_ms: int) -> int:
-        """Delete hits of reads captured before; return how many."""
-
 
 class ReadStore(Protocol):
     """Reads of one agency, and beside them its hot lists.
@@ -332,18 +347,21 @@ class ReadStore(Protocol):
     ) -> StoredRead | None:
         """Return one read, unless it is withheld, too old or not there."""
 
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
-        """Count what is older than each of the four moments."""
+    def due(self, before: Cuts) -> Due:
+        """Count what is due."""
 
-    def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
-        """Delete up to ``batch`` reads captured before; return how many.
+    def delete_hits(self, before: Cuts) -> int:
+        """Delete hits that are due; return how many."""
+
+    def delete_reads(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
+        """Delete up to ``batch`` reads that are due; return how many.
 
         ``unlink`` is called for each photo that no read has any longer,
         before the rows are gone for good.
         """
 
-    def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
-        """Take the photos from up to ``batch`` reads captured before; return how many."""
+    def delete_photos(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
+        """Take the photos that are due from up to ``batch`` reads; return how many."""
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:
         """Keep records that were not taken, each once; return how many found no room."""

@@ -98,6 +98,8 @@ def _asked(search: HitSearch, snapshot: int) -> _Asked:
         within_m = shared
     hits = _Part(text, values)
     visible = _both(hits, _visible(search, step))
+    alike_from = -(-search.alike_from_ms // step) * step
+    visible = _both(visible, _Part("(NOT possible OR captured_ms >= ?)", (alike_from,)))
     withheld = _Part(withheld_condition(search.withholding), withheld_values(search.withholding))
     among = (
         f"row_id IN (SELECT read_row FROM hits WHERE {visible.text}) "  # noqa: S608 - texts of this module

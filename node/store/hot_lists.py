@@ -128,14 +128,6 @@ class HotLists:
             self._clear()
         return sum(entries for (entries,) in gone)
 
-    def delete_hits(self, before_ms: int) -> int:
-        """See :meth:`node.store.base.HotListStore.delete_hits`."""
-        with self._connections.mine().writing() as sql:
-            gone = sql.execute("DELETE FROM hits WHERE captured_ms < ?", (before_ms,)).rowcount
-            if gone:
-                sql.execute(_DELETED)
-        return gone
-
     def _write(self, name: str, entries: Collection[Listed]) -> int:
         """Write entries under a number that no list has yet, and return it.
 

@@ -11,7 +11,7 @@ from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
 from accord.errors import Code, InputError, Refused
 from accord.model import Area, ExactPlate, Read, WildcardPlate
-from node.store import dead
+from node.store import dead, due
 from node.store.area_search import find_in_area
 from node.store.base import (
     MAX_WITHHELD_COUNT,
@@ -19,6 +19,7 @@ from node.store.base import (
     Cancelled,
     Counts,
     Cursor,
+    Cuts,
     DeadCount,
     DeadLetter,
     Due,
@@ -174,33 +175,47 @@ class SqliteStore:
             row = sql.execute(*statement).fetchone()
         return None if row is None else stored(row)
 
-    def due(self, reads_ms: int, photos_ms: int, entries_ms: int, hits_ms: int) -> Due:
+    def due(self, before: Cuts) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""
         reads, oldest, newest = self._first(
-            "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads WHERE captured_ms < ?",
-            reads_ms,
+            "SELECT count(*), min(captured_ms), max(captured_ms) "  # noqa: S608 - our own texts
+            f"FROM reads WHERE {due.READS}",
+            *due.reads(before),
         )
         (photos,) = self._first(
-            "SELECT count(*) FROM reads WHERE captured_ms < ? AND photo != ''",
-            max(photos_ms, reads_ms),
+            f"SELECT count(*) FROM reads WHERE {due.PHOTOS_AND_READS}",  # noqa: S608
+            *due.photos_and_reads(before),
         )
         (entries,) = self._first(
-            "SELECT ifnull(sum(entries), 0) FROM hot_lists WHERE published_ms < ?", entries_ms
+            "SELECT ifnull(sum(entries), 0) FROM hot_lists WHERE published_ms < ?",
+            before.entries_ms,
         )
         (hits,) = self._first(
-            "SELECT count(*) FROM hits WHERE captured_ms < ?", max(hits_ms, reads_ms)
+            f"SELECT count(*) FROM hits WHERE {due.HITS}",  # noqa: S608
+            *due.hits(before),
         )
-        (letters,) = self._first("SELECT count(*) FROM dead_letters WHERE arrived_ms < ?", reads_ms)
+        (letters,) = self._first(
+            "SELECT count(*) FROM dead_letters WHERE arrived_ms < ?", before.reads_ms
+        )
         return Due(reads, photos, entries, hits, oldest, newest, letters)
 
-    def delete_reads(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+    def delete_hits(self, before: Cuts) -> int:
+        """See :meth:`node.store.base.ReadStore.delete_hits`."""
+        with self._connections.mine().writing() as sql:
+            text = f"DELETE FROM hits WHERE {due.HITS}"  # noqa: S608 - our own texts
+            gone = sql.execute(text, due.hits(before)).rowcount
+            if gone:
+                sql.execute(_DELETED)
+        return gone
+
+    def delete_reads(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_reads`."""
         with self._connections.mine().writing() as sql:
             gone = sql.execute(
-                "DELETE FROM reads WHERE row_id IN "
-                "(SELECT row_id FROM reads WHERE captured_ms < ? LIMIT ?) "
+                "DELETE FROM reads WHERE row_id IN "  # noqa: S608 - our own texts
+                f"(SELECT row_id FROM reads WHERE {due.READS} LIMIT ?) "
                 "RETURNING plate, state, photo",
-                (before_ms, batch),
+                (*due.reads(before), batch),
             ).fetchall()
             sql.executemany(
                 "DELETE FROM plates WHERE plate = ? AND state = ? AND NOT EXISTS (SELECT 1 "
@@ -215,12 +230,12 @@ class SqliteStore:
             self.refresh()
         return len(gone)
 
-    def delete_photos(self, before_ms: int, batch: int, unlink: Callable[[str], None]) -> int:
+    def delete_photos(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_photos`."""
         with self._connections.mine().writing() as sql:
             found = sql.execute(
-                "SELECT row_id, photo FROM reads WHERE captured_ms < ? AND photo != '' LIMIT ?",
-                (before_ms, batch),
+                f"SELECT row_id, photo FROM reads WHERE {due.PHOTOS} LIMIT ?",  # noqa: S608
+                (*due.photos(before), batch),
             ).fetchall()
             sql.executemany(
                 "UPDATE reads SET photo = '' WHERE row_id = ?", ((row_id,) for row_id, _ in found)
@@ -319,7 +334,7 @@ class SqliteStore:
             os.close(self._lock)
             self._lock = None
 
-    def _first(self, text: str, *values: int) -> Any:
+    def _first(self, text: str, *values: object) -> Any:
         with self._connections.mine().unbounded() as sql:
             return sql.execute(text, values).fetchone()
 

@@ -19,7 +19,6 @@ import structlog
 
 from accord.errors import InputError
 from node.ingest.dead import unreadable
-from node.retention import DAY_MS
 from node.ways.config import FolderSource
 from node.ways.intake import Intake
 
@@ -110,11 +109,11 @@ class FolderWay:
         path.rename(target)
 
     def _sweep(self) -> None:
-        """Remove what the policy's days for reads are over for, since it was moved."""
-        policy = self._intake.policy()
-        if policy is None:
+        """Remove what was moved as long ago as reads that met nothing are kept."""
+        kept = self._intake.kept()
+        if kept is None:
             return
-        before_ms = self._intake.clock.now_ms() - policy.retention.reads_days * DAY_MS
+        before_ms = self._intake.clock.now_ms() - kept.reads.keep_ms
         for name in ("done", "rejected"):
             if not (self._folder / name).is_dir():
                 continue

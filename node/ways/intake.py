@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
-from accord.agreements.policy import Policy
+from accord.agreements.retention import Limits
 from accord.clock import Clock
 from accord.errors import AccordError, InputError
 from node.ingest import ingest
@@ -93,13 +93,13 @@ class Intake:
         clock: Clock,
         *,
         bands: Mapping[str, Bands],
-        policy: Callable[[], Policy | None],
+        kept: Callable[[], Limits | None],
     ) -> None:
         self.source = source
         self.account = Account(source.name, source.way)
         self.store = store
         self.clock = clock
-        self.policy = policy
+        self.kept = kept
         self._settings = settings
         self._photos = photos
         self._bands = bands
@@ -108,9 +108,9 @@ class Intake:
 
     @property
     def settings(self) -> Settings:
-        """The source's settings, with what the policy says of photos now."""
-        policy = self.policy()
-        keeps = policy is not None and policy.retention.photos_days > 0
+        """The source's settings, with what policy and law say of photos now."""
+        kept = self.kept()
+        keeps = kept is not None and kept.photos.keep_ms > 0
         return replace(self._settings, keep_photos=keeps)
 
     async def run(self, work: Callable[[], T]) -> T:

@@ -49,7 +49,7 @@ async def taking(context: Context, config: NodeConfig) -> AsyncIterator[Sequence
             context.photos,
             context.clock,
             bands=config.bands,
-            policy=lambda: context.policy,
+            kept=context.kept,
         )
         for source in config.sources
     ]

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from accord.agreements.policy import parse_policy
+from accord.agreements.retention import DAY_MS, limits
 from accord.clock import SystemClock
 from accord.errors import Code, InputError, Refused
 from accord.testing import FixedClock
 from node import metrics
 from node.config import load_config
 from node.photos import Photos
-from node.retention import DAY_MS
 from node.store.sqlite import SqliteStore
 from node.ways import running
 from node.ways.config import FolderSource
@@ -123,7 +123,7 @@ def test_old_files_go_as_reads_do(city: Path, folder: Path, store: SqliteStore) 
     for later_ms, left in ((days * DAY_MS - 60_000, 1), (days * DAY_MS + 60_000, 0)):
         intake = Intake(
             source, settings_of(source, city), store, Photos(city / "photos"),
-            FixedClock(now + later_ms), bands={}, policy=lambda: policy,
+            FixedClock(now + later_ms), bands={}, kept=lambda: limits(policy.retention, ()),
         )  # fmt: skip
         FolderWay(intake, source, city).look()
         assert len(names(folder / "done")) == len(names(folder / "rejected")) == left

@@ -23,6 +23,7 @@ from accord.model import (
 from accord.plates import substitutions
 from node.store.sqlite import SqliteStore
 from tests.conftest import HOUR_MS, PLATE, Federation, make_files, read_at, running
+from tests.cuts import all_before
 
 ALIKE = ("9TST0O1", "9TSTDO1", "9TSTQ0I", "9TSTQDI", "9TST002", "97ST001")
 SPOT = (337_500_000, -1_182_600_000)
@@ -156,7 +157,9 @@ async def test_a_wildcard_finds_what_another_process_took_in_a_moment_ago(
         before = await client.ask(federation.question(selector=selector))
         other.add([read_at(federation.clock.now_ms() - HOUR_MS, "7ZZ9001")])
         after = await client.ask(federation.question(selector=selector))
-        other.delete_reads(federation.clock.now_ms() - HOUR_MS // 2, 10_000, lambda _: None)
+        other.delete_reads(
+            all_before(federation.clock.now_ms() - HOUR_MS // 2), 10_000, lambda _: None
+        )
         gone = await client.ask(federation.question(selector=selector))
     other.close()
     assert before.reads == gone.reads == ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from accord.agreements.law.rules import (
     Binds,
     CounselAnswered,
+    Covers,
     Declaration,
     Documentation,
     Duty,
@@ -21,7 +22,7 @@ from accord.agreements.law.rules import (
     of_state,
 )
 from accord.errors import Code
-from accord.model import LISTABLE, Purpose, Query
+from accord.model import LISTABLE, HitsOf, PhotoOf, Purpose, Query
 
 _ON_PURPOSES = (KnownPurpose, ProhibitedPurposes, CounselAnswered, PermittedPurposes)
 _KNOWN = frozenset(purpose.value for purpose in Purpose)
@@ -76,9 +77,24 @@ def purposes_left(
     )
 
 
-def earliest_ms(rules: Iterable[Rule], at_ms: int) -> int:
-    """Return the capture time (UTC ms) before which the rules let no read be given."""
-    kept = [rule.demand.keep_ms for rule in rules if isinstance(rule.demand, Retention)]
+def earliest_ms(rules: Iterable[Rule], query: Query, at_ms: int) -> int:
+    """Return the capture time (UTC ms) before which the rules let nothing be given.
+
+    A search for hits gives reads that met a list, every other one gives reads
+    as if they had met none.
+    """
+    match query.selector:
+        case HitsOf():
+            asked = {Covers.HITS}
+        case PhotoOf():
+            asked = {Covers.READS, Covers.PHOTOS}
+        case _:
+            asked = {Covers.READS}
+    kept = [
+        rule.demand.keep_ms
+        for rule in rules
+        if isinstance(rule.demand, Retention) and not rule.demand.covers.isdisjoint(asked)
+    ]
     return at_ms - min(kept) if kept else 0
 
 

@@ -29,12 +29,14 @@
 | recipients | agency_kinds, and requester_states unless every state may receive |
 | declaration | attestation, declares, exempt_states |
 | documentation | case_number, reason: each "required" or "optional" |
-| retention | keep, such as "3 minutes", "21 days", "9 months", "3 years" |
+| retention | keep, such as "3 minutes", "21 days", "9 months", "3 years"; covers |
 | duty | |
 
 A declaration is attested, a duty recorded, every other rule enforced. Any rule
 may be recorded instead: then it is shown, and no machine applies it. Months and
-years are counted as the fewest days that so many can have.
+years are counted as the fewest days that so many can have. A retention covers
+``reads`` (that met no hot list), ``hits`` (reads that did) and ``photos``, all
+if left out; what covers hits covers reads too.
 """
 
 import re
@@ -52,6 +54,7 @@ from accord.agreements.law.rules import (
     Binds,
     Confidence,
     CounselAnswered,
+    Covers,
     Declaration,
     Demand,
     Documentation,
@@ -108,6 +111,7 @@ class _Rule(StrictModel):
     case_number: str | None = None
     reason: str | None = None
     keep: str | None = None
+    covers: _Some | None = None
 
 
 class _File(StrictModel):
@@ -123,7 +127,7 @@ _COMMON = frozenset(
     {"id", "kind", "state", "binds", "bound_kinds", "citation", "confidence", "note", "begins",
      "until", "says"}
 )  # fmt: skip
-_OPTIONAL = frozenset({"requester_states"})
+_OPTIONAL = frozenset({"requester_states", "covers"})
 _KEYS: Mapping[RuleKind, tuple[str, ...]] = {
     RuleKind.KNOWN_PURPOSE: (),
     RuleKind.PROHIBITED_PURPOSES: ("purposes",),
@@ -133,7 +137,7 @@ _KEYS: Mapping[RuleKind, tuple[str, ...]] = {
     RuleKind.RECIPIENTS: ("agency_kinds", "requester_states"),
     RuleKind.DECLARATION: ("attestation", "declares", "exempt_states"),
     RuleKind.DOCUMENTATION: ("case_number", "reason"),
-    RuleKind.RETENTION: ("keep",),
+    RuleKind.RETENTION: ("keep", "covers"),
     RuleKind.DUTY: (),
 }
 
@@ -284,8 +288,21 @@ def _retention(source: Source, key: list[str], entry: _Rule) -> Retention:
         )  # fmt: skip
     count, unit = int(found[1]), found[2]
     return Retention(
-        fewest_days(count) * DAY_MS if unit == "month" else count * _UNITS[unit], words
+        fewest_days(count) * DAY_MS if unit == "month" else count * _UNITS[unit],
+        words,
+        _covers(source, [*key, "covers"], entry.covers),
     )
+
+
+def _covers(source: Source, key: list[str], values: list[str] | None) -> frozenset[Covers]:
+    if values is None:
+        return frozenset(Covers)
+    source.unique(key, values)
+    found = frozenset(source.choice(key, one, Covers, "what a retention covers") for one in values)
+    if Covers.HITS in found and Covers.READS not in found:
+        # A read whose hit went first would be a read again, and outlive its date.
+        raise source.error(key, "holds hits and not reads", 'add "reads"')
+    return found
 
 
 def fewest_days(months: int) -> int:

@@ -77,6 +77,14 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
+class Covers(StrEnum):
+    """What a retention reaches: reads that met no hot list, reads that did, and photos."""
+
+    READS = "reads"
+    HITS = "hits"
+    PHOTOS = "photos"
+
+
 class Binds(StrEnum):
     """Whom a rule binds: the agency whose data it is, the one that asks, or each."""
 
@@ -146,10 +154,14 @@ class Documentation:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """No read older than ``keep_ms`` is given; ``words`` are the law's own, such as 9 months."""
+    """Nothing that it covers is kept longer than ``keep_ms`` from capture.
+
+    ``words`` are the law's own, such as 9 months.
+    """
 
     keep_ms: int
     words: str
+    covers: frozenset[Covers] = frozenset(Covers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,11 @@ def _as_strict(rule: Rule, law: Law, today: date) -> Rule | None:
                 not one.bound_kinds or (rule.bound_kinds and rule.bound_kinds <= one.bound_kinds)
             )
             lasting = one.applied and one.in_force(today) and one.until is None
-            strict = isinstance(one.demand, Retention) and one.demand.keep_ms <= rule.demand.keep_ms
+            strict = (
+                isinstance(one.demand, Retention)
+                and one.demand.keep_ms <= rule.demand.keep_ms
+                and one.demand.covers >= rule.demand.covers
+            )
             if covers and lasting and strict:
                 return one
     return None

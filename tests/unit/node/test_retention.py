@@ -6,25 +6,26 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
+from accord.agreements.policy import RetentionDays
+from accord.agreements.retention import DAY_MS, Limits, limits
 from accord.agreements.terms import OPEN, Withholding
 from accord.clock import SystemClock
 from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import ExactPlate, Read, WildcardPlate, Window
 from node.photos import Photos
-from node.retention import DAY_MS, DataKind, RetentionDays, due, earliest, purge
+from node.retention import limits_at, purge
 from node.store.base import Search
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold
 
 NOW = 1_760_000_000_000
-DAYS = RetentionDays(reads=30, photos=10, hot_list=5)
+DAYS = limits(RetentionDays(30, 10, 5), ())
 Make = Callable[..., Read]
 SEARCH = Search(
     ExactPlate("KEPT1"), Window(NOW - 90 * DAY_MS, NOW + DAY_MS), OPEN, Withholding(), 0, 100
@@ -42,17 +43,39 @@ def picture(number: int) -> bytes:
     return buffer.getvalue()
 
 
-@given(
-    st.sampled_from(DataKind), st.integers(0, 2 * NOW), st.integers(0, 4000), st.integers(0, 4000)
-)
-@settings(deadline=None)
-def test_due_and_earliest_are_one_rule(kind: DataKind, at: int, reads: int, other: int) -> None:
-    days = RetentionDays(reads, other, other, other)
-    assert (due(kind, at, days) < NOW) == (at < earliest(kind, days, NOW))
+def in_new_hampshire(days: RetentionDays) -> Limits:
+    own = Owner("NH")
+    return limits_at(days, own, None, NOW)
 
 
-def test_a_photo_goes_with_its_read_at_the_latest() -> None:
-    assert due(DataKind.PHOTOS, 0, RetentionDays(3, 90, 1)) == 3 * DAY_MS
+class Owner(NamedTuple):
+    """An agency as far as the law looks at it."""
+
+    state: str
+    kind: str = "police"
+    id: str = "city"
+
+
+def test_in_new_hampshire_what_met_nothing_goes_after_three_minutes(
+    store: SqliteStore, make_read: Make, photos: Photos
+) -> None:
+    """RSA 261:75-b: to the millisecond; a plate that only looks alike met nothing."""
+    hold(store, HotListEntry("stolen", "bureau", "KEPT1", "CA", "stolen-vehicle", NOW, 60))
+    due_ms = NOW - 180_000
+    for at in (due_ms - 1, due_ms):
+        assert store.add([make_read("KEPT1", at), make_read("KEPTI", at)]).hits == 2
+        store.add([make_read("GONE1", at)])
+    kept = in_new_hampshire(RetentionDays(30, 10, 5, 8))
+    dry = purge(store, photos, kept, NOW, dry_run=True)
+    assert (dry.reads, dry.hits, dry.newest) == (2, 1, due_ms - 1)
+    assert purge(store, photos, kept, NOW, dry_run=False) == dry
+    assert (store.counts().reads, store.counts().hits) == (4, 3)
+    # When the hit is over, so is its read.
+    later = NOW + 8 * DAY_MS - 180_000
+    assert purge(store, photos, kept, later, dry_run=False).reads == 3
+    assert [row.read.captured_ms for row in store.search(SEARCH).rows] == [due_ms]
+    assert purge(store, photos, kept, later + 1, dry_run=False).reads == 1
+    assert (store.counts().reads, store.counts().hits) == (0, 0)
 
 
 def test_what_is_due_goes_and_the_rest_stays(

@@ -18,6 +18,7 @@ from accord.agreements.law.rules import (
     Binds,
     Confidence,
     CounselAnswered,
+    Covers,
     Declaration,
     Documentation,
     Law,
@@ -33,7 +34,15 @@ from accord.agreements.manifest import State
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import to_ms
 from accord.errors import Code, InputError
-from accord.model import COUNSEL_ONLY, PROHIBITED, Purpose, Window
+from accord.model import (
+    COUNSEL_ONLY,
+    PROHIBITED,
+    ExactPlate,
+    HitsOf,
+    PhotoOf,
+    Purpose,
+    Window,
+)
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, World
 
 CIVIL = "Cal. Civ. Code 1798.90.55(b)"
@@ -349,7 +358,8 @@ def test_californian_data_never_leaves_california(world, extra, requester, owner
         assert requester.split()[1] not in ("federal", "operator", "tribal-police")
 
 
-def test_of_two_retentions_the_shorter_counts():
+def test_of_two_retentions_the_shorter_counts(world):
+    query = world.query(None)
     rules = [
         rule
         for rule in (rule for pack in built_in_law().packs for rule in pack.rules)
@@ -358,6 +368,25 @@ def test_of_two_retentions_the_shorter_counts():
     kept = sorted({rule.demand.keep_ms for rule in rules})
     assert len(kept) > 1
     both = [rule for rule in rules if rule.demand.keep_ms in (kept[0], kept[-1])]
-    assert earliest_ms(both, NOW_MS) == NOW_MS - kept[0]
-    assert earliest_ms(reversed(both), NOW_MS) == NOW_MS - kept[0]
-    assert earliest_ms((), NOW_MS) == 0
+    assert earliest_ms(both, query, NOW_MS) == NOW_MS - kept[0]
+    assert earliest_ms(reversed(both), query, NOW_MS) == NOW_MS - kept[0]
+    assert earliest_ms((), query, NOW_MS) == 0
+
+
+@pytest.mark.parametrize(
+    ("covers", "selector", "hidden"),
+    [("reads", ExactPlate("7ABC123"), True), ("photos", ExactPlate("7ABC123"), False),
+     ("reads", HitsOf(ExactPlate("7ABC123")), False), ("hits", HitsOf(ExactPlate("7ABC123")), True),
+     ("reads", PhotoOf(bytes(16)), True), ("photos", PhotoOf(bytes(16)), True)],
+)  # fmt: skip
+def test_a_retention_hides_what_it_covers(world, covers, selector, hidden):
+    rule = replace(
+        next(rule for rule in rules_of("us-nh") if rule.id == "retention"),
+        demand=Retention(MINUTE_MS, "1 minute", frozenset({Covers(covers)})),
+    )
+    query = world.query(None, selector=selector)
+    assert (earliest_ms([rule], query, NOW_MS) == NOW_MS - MINUTE_MS) is hidden
+
+
+def rules_of(pack: str) -> tuple[Rule, ...]:
+    return next(one.rules for one in built_in_law().packs if one.id == pack)

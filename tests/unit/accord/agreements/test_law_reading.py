@@ -6,7 +6,7 @@ import pytest
 
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.reading import parse_pack
-from accord.agreements.law.rules import Retention, RuleKind
+from accord.agreements.law.rules import Covers, Retention, RuleKind
 from accord.agreements.law.updates import parse_update, remarks, sign_update, verify_update
 from accord.errors import Code, InputError, Unverified
 from accord.keys import PrivateKey
@@ -64,6 +64,12 @@ def test_times_are_in_the_laws_own_words(words, ms):
     assert pack.rules[1].demand.keep_ms == ms
 
 
+def test_a_retention_covers_what_it_says():
+    text = PACK.replace('"3 minutes"', '"3 minutes"\ncovers = ["reads", "photos"]')
+    assert parse_pack(text.encode(), "x").rules[1].demand.covers == {Covers.READS, Covers.PHOTOS}
+    assert parse_pack(PACK.encode(), "x").rules[1].demand.covers == set(Covers)
+
+
 SLIPS = [
     ("accord-law/1", "accord-law/2", 'line 1: format is not "accord-law/1"'),
     ('"us-xx"', '"US-XX"', "line 2: id holds 'US-XX'"),
@@ -94,6 +100,10 @@ SLIPS = [
     ('"3 minutes"', '"3 fortnights"', "not a time"),
     ('"3 minutes"', '"0 days"', "not a time"),
     ('keep = "3 minutes"', 'keep = "3 minutes"\nreason = "required"', "does not belong"),
+    ('keep = "3 minutes"', 'keep = "3 minutes"\ncovers = ["read"]', 'write "reads"'),
+    ('keep = "3 minutes"', 'keep = "3 minutes"\ncovers = []', "covers is empty"),
+    ('keep = "3 minutes"', 'keep = "3 minutes"\ncovers = ["hits"]', 'add "reads"'),
+    ('keep = "3 minutes"', 'keep = "3 minutes"\ncovers = ["reads", "reads"]', "twice"),
     ('id = "short"', 'id = "california-only"', "holds 'california-only' twice"),
     ('"owner"\ncitation = "Example Act, section 2"', '"both"\ncitation = "x"', "binds the owner"),
 ]

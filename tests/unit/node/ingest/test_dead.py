@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from accord.agreements.policy import RetentionDays
+from accord.agreements.retention import DAY_MS, limits
 from accord.testing import FixedClock
 from node.ingest import ingest
 from node.ingest.dead import DeadLetters, Retried, retry
@@ -13,7 +15,7 @@ from node.ingest.formats import named, records
 from node.ingest.mapping import Mapping
 from node.ingest.settings import Settings
 from node.photos import Photos
-from node.retention import DAY_MS, RetentionDays, purge
+from node.retention import purge
 from node.store import dead
 from node.store.base import DeadLetter
 from node.store.sqlite import SqliteStore
@@ -106,7 +108,7 @@ def test_letters_go_when_a_read_captured_at_their_arrival_goes(
     tmp_path: Path, store: SqliteStore, photos: Photos
 ) -> None:
     take(store, photos)
-    days = RetentionDays(30, 30, 30)
+    days = limits(RetentionDays(30, 30, 30), ())
     assert purge(store, photos, days, NOW + 30 * DAY_MS, dry_run=False).letters == 0
     assert len(store.dead_counts()) == 1
     due = NOW + 30 * DAY_MS + 1

@@ -19,6 +19,7 @@ from node.store.base import Search
 from node.store.dictionary import Dictionary
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
+from tests.cuts import all_before
 
 Make = Callable[..., Read]
 START = 1_760_000_000_000
@@ -77,7 +78,7 @@ def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
         for number, step in enumerate(steps):
             writer = (store, other)[number % 2]
             if isinstance(step, int):
-                while writer.delete_reads(START + step, 3, lambda _: None):
+                while writer.delete_reads(all_before(START + step), 3, lambda _: None):
                     pass
             else:
                 writer.add([make_read(p, START + at, state=state) for p, state, at in step])
@@ -85,7 +86,7 @@ def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
             if number % 5 == 4:
                 assert known(other, seldom) == distinct(store)
         assert known(other, seldom) == distinct(store)
-        store.delete_reads(1 << 60, 10_000, lambda _: None)
+        store.delete_reads(all_before(1 << 60), 10_000, lambda _: None)
         assert known(store, ours) == set()
         assert len(ours) == 0
 
@@ -95,7 +96,7 @@ def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
 def test_a_pattern_finds_what_it_matches(
     store: SqliteStore, make_read: Make, plates: set[str], pattern: str
 ) -> None:
-    store.delete_reads(1 << 60, 10_000, lambda _: None)
+    store.delete_reads(all_before(1 << 60), 10_000, lambda _: None)
     store.add([make_read(plate, state=("CA", "NV")[len(plate) % 2]) for plate in plates])
     store.add([make_read(plate, state="CA") for plate in plates])
     sql = store._connections.mine().sql
@@ -201,10 +202,10 @@ def test_what_is_purged_leaves_the_memory_too(
         return b"".join(b._text.T.tobytes() for b in store._dictionary._blocks.values())
 
     assert b"PURGED3" in held()
-    store.delete_reads(START + 1, 3, lambda _: None)
+    store.delete_reads(all_before(START + 1), 3, lambda _: None)
     assert held().count(b"PURGED") == 2
     # Another process purges the rest: the next purge of this one sees to it.
-    other.delete_reads(START + 1, 3, lambda _: None)
+    other.delete_reads(all_before(START + 1), 3, lambda _: None)
     assert held().count(b"PURGED") == 2
     store.settle(START)
     assert held().count(b"PURGED") == 0
@@ -220,7 +221,7 @@ def test_a_plate_that_one_state_keeps_is_gone_from_the_other(
     assert store.counts().plates == 2
     assert store._dictionary.find(sql, "SAME*") == ["SAME111"]
     assert store._dictionary.find(sql, "SAME*", "CA") == ["SAME111"]
-    store.delete_reads(START + 1, 10, lambda _: None)
+    store.delete_reads(all_before(START + 1), 10, lambda _: None)
     assert store._dictionary.find(sql, "SAME*", "CA") == []
     assert store._dictionary.find(sql, "SAME*", "NV") == ["SAME111"]
     assert store.counts().plates == 1
@@ -230,7 +231,7 @@ def test_growing_and_shrinking_loses_nobody(store: SqliteStore, make_read: Make)
     store.add([make_read(f"A{n:05}", START + n) for n in range(3000)])
     sql = store._connections.mine().sql
     assert len(store._dictionary.find(sql, "A0*")) == 3000
-    while store.delete_reads(START + 2500, 100, lambda _: None):
+    while store.delete_reads(all_before(START + 2500), 100, lambda _: None):
         pass
     assert sorted(store._dictionary.find(sql, "A0*")) == [f"A{n:05}" for n in range(2500, 3000)]
     store.add([make_read("A09999", START + 9999)])

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from accord.agreements.policy import RetentionDays
+from accord.agreements.retention import DAY_MS, limits
 from accord.errors import Code, Refused
 from accord.hot_lists import HIT_NOTICE, HotListEntry
 from accord.model import Read
 from node.photos import Photos
-from node.retention import DAY_MS, RetentionDays, purge
+from node.retention import purge
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold
 
@@ -140,9 +142,9 @@ def test_a_hit_goes_with_its_read_and_no_later_than_the_policy_says(
     store.add([make_read(captured_ms=old), make_read(captured_ms=young), make_read()])
     photos = Photos(tmp_path / "data" / "photos")
     assert store.counts().hits == 3
-    first = purge(store, photos, RetentionDays(30, 10, 90), NOW, dry_run=False)
+    first = purge(store, photos, limits(RetentionDays(30, 10, 90), ()), NOW, dry_run=False)
     assert (first.reads, first.hits, store.counts().hits) == (1, 1, 2)
-    days = RetentionDays(30, 10, 90, hits=8)
+    days = limits(RetentionDays(30, 10, 90, 8), ())
     dry = purge(store, photos, days, NOW, dry_run=True)
     assert purge(store, photos, days, NOW, dry_run=False) == dry
     assert (dry.reads, dry.hits) == (0, 1)

@@ -15,6 +15,7 @@ from accord.model import ExactPlate, Read, Window
 from node.store import connections
 from node.store.base import Search
 from node.store.sqlite import SqliteStore
+from tests.cuts import all_before
 
 START = 1_760_000_000_000
 SEARCH = Search(
@@ -85,7 +86,7 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     path = tmp_path / "reads.db"
     store = SqliteStore.open(path)
     store.add([make_read(captured_ms=START - 1 + n) for n in range(3000)])
-    store.delete_reads(START, 1, lambda photo: None)
+    store.delete_reads(all_before(START), 1, lambda photo: None)
     store.settle(START)
     assert store.search(SEARCH).rows
     store.close()
@@ -151,7 +152,7 @@ def test_a_full_disk_is_unavailable(store: SqliteStore, make_read: Make) -> None
 def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -> None:
     store.add([make_read()])
     (first,) = store.search(SEARCH).rows
-    store.delete_reads(START + 10**9, 10, lambda photo: None)
+    store.delete_reads(all_before(START + 10**9), 10, lambda photo: None)
     store.add([make_read()])
     (second,) = store.search(SEARCH).rows
     assert second.row_id > first.row_id
