@@ -1,4 +1,4 @@
-"""``accord-node``: init, doctor, ingest, hotlist, agreement, serve, purge."""
+"""``accord-node``: init, doctor, serve, ingest, purge, retention, hotlist, agreement."""
 
 import typer
 
@@ -15,6 +15,7 @@ app = typer.Typer(
             "agreement": "node.cli_agreement:app",
             "serve": "node.cli_serve:serve",
             "purge": "node.cli_purge:purge",
+            "retention": "node.cli_retention:app",
         }
     ),
     no_args_is_help=True,

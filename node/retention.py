@@ -61,13 +61,14 @@ def cuts(kept: Limits, now_ms: int) -> Cuts:
         hits_ms=now_ms - kept.hits.keep_ms,
         photos_ms=now_ms - kept.photos.keep_ms,
         entries_ms=now_ms - kept.hot_list.keep_ms,
+        now_ms=now_ms,
     )
 
 
 def purge(
     store: ReadStore, photos: Photos, kept: Limits, now_ms: int, *, dry_run: bool
 ) -> PurgeReport:
-    """Remove everything that is due; with ``dry_run`` only count it.
+    """Remove everything that is due and not held; with ``dry_run`` only count it.
 
     Raises:
         Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``. What was purged
@@ -86,6 +87,7 @@ def purge(
     )
     if dry_run:
         return report
+    store.holds.expire(now_ms)
     # Hits first: a read whose hit is over is one that met nothing.
     store.delete_hits(before)
     _repeat(lambda: store.delete_photos(before, _BATCH, photos.unlink))

@@ -41,6 +41,7 @@ from node.permission_watch import look_again
 from node.photos import Photos
 from node.replay import ReplayGuard
 from node.retention import purge
+from node.retention_records import RetentionRecords
 from node.service import NodeService
 from node.sources import Sources
 from node.store.sqlite import SqliteStore
@@ -128,10 +129,10 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             await context.record("start", {"agency": config.agency, "decision": "serving"})
             activated = ActivationRecords(context)
             head_records = HeadRecords(context)
-            for records in (activated, head_records):
+            recorded = (activated, head_records, RetentionRecords(context))
+            for records in recorded:
                 await records.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
-            recorded = (activated, head_records)
             async with (
                 taking(context, config) as accounts,
                 _periodic(context, config, recorded, keeper, accounts),
@@ -168,7 +169,7 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 async def _periodic(
     context: Context,
     config: NodeConfig,
-    recorded: tuple[ActivationRecords, HeadRecords],
+    recorded: Sequence[ActivationRecords | HeadRecords | RetentionRecords],
     keeper: HeadKeeper,
     accounts: Sequence[Account],
 ) -> AsyncIterator[None]:

@@ -48,6 +48,8 @@ KINDS = frozenset(
         "outcome",
         # Data past its retention was deleted.
         "purge",
+        # A legal hold was placed, released or over, or somebody asked when reads go.
+        "retention",
         # The agency's engineers activated an agreement at the node.
         "activation",
         # A signed file of an agreement came from another party, and is held.

@@ -25,6 +25,7 @@ from accord.agreements.terms import Redaction, Withholding
 from accord.hot_lists import HotListEntry
 from accord.model import Area, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
 from accord.plates import substitutions
+from node.holds import HoldStore
 
 MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()
@@ -152,7 +153,8 @@ class Cuts:
 
     Of reads that met no hot list letter by letter, of those that did, and of
     hits. A photo goes before ``photos_ms`` and with its read; an entry of a hot
-    list when its list was published before ``entries_ms``.
+    list when its list was published before ``entries_ms``. Holds that are over
+    at ``now_ms`` hold nothing.
     """
 
     reads_ms: int
@@ -160,6 +162,18 @@ class Cuts:
     hits_ms: int
     photos_ms: int
     entries_ms: int
+    now_ms: int
+
+
+class Kept(NamedTuple):
+    """What decides when a read goes: whether it met a list, has hits at all, and a photo."""
+
+    row_id: int
+    captured_ms: int
+    met: bool
+    hits: bool
+    photo: bool
+    holds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +336,17 @@ class ReadStore(Protocol):
     @property
     def hot_lists(self) -> HotListStore:
         """The hot lists."""
+
+    @property
+    def holds(self) -> HoldStore:
+        """The legal holds."""
+
+    def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
+        """Return the newest reads of a plate, or the one with a row number.
+
+        For the owner's own account of what goes when; ``holds`` are those that
+        hold it at ``now_ms``.
+        """
 
     def add(self, reads: Sequence[Read]) -> Added:
         """Store reads, all or none; a ``source_id`` known already is a duplicate.

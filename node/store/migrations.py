@@ -203,3 +203,41 @@ def _dead_letters(db: Database) -> None:
         "CREATE TABLE source_marks (source TEXT PRIMARY KEY, mark TEXT NOT NULL) "
         "STRICT, WITHOUT ROWID"
     )
+
+
+@MIGRATIONS(name="007-holds")
+def _holds(db: Database) -> None:
+    # What a case needs is not purged while the hold lasts (node/holds.py).
+    db.execute(
+        """
+        CREATE TABLE holds (
+            hold_id TEXT PRIMARY KEY,
+            "case" TEXT NOT NULL,
+            authority TEXT NOT NULL,
+            placed_by TEXT NOT NULL,
+            from_ms INTEGER NOT NULL,
+            to_ms INTEGER NOT NULL,
+            placed_ms INTEGER NOT NULL,
+            until_ms INTEGER NOT NULL,
+            plate TEXT,
+            camera TEXT,
+            south_e7 INTEGER,
+            west_e7 INTEGER,
+            north_e7 INTEGER,
+            east_e7 INTEGER,
+            CHECK ((plate IS NOT NULL) + (camera IS NOT NULL) + (south_e7 IS NOT NULL) = 1)
+        ) STRICT
+        """
+    )
+    # For the audit log; without a plate, since that outlives the hold.
+    db.execute(
+        """
+        CREATE TABLE notes (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            note_id TEXT NOT NULL UNIQUE,
+            decision TEXT NOT NULL,
+            "case" TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT
+        """
+    )

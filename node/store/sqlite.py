@@ -23,6 +23,7 @@ from node.store.base import (
     DeadCount,
     DeadLetter,
     Due,
+    Kept,
     Page,
     Search,
     StoredRead,
@@ -32,6 +33,7 @@ from node.store.cells import cell_of
 from node.store.connections import Connections, lock_for_serving, prepare
 from node.store.dictionary import KEPT_GONE, Dictionary
 from node.store.fast import COLUMNS, stored
+from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.matcher import Matcher
 from node.store.statements import (
@@ -68,6 +70,7 @@ class SqliteStore:
         self._clock = clock
         self._matcher = Matcher()
         self.hot_lists = HotLists(self._connections, clock)
+        self.holds = Holds(self._connections)
         self._dictionary = Dictionary()
 
     @classmethod
@@ -174,6 +177,23 @@ class SqliteStore:
             statement = one_read(row_id, withholding, earliest_ms, time_step_ms)
             row = sql.execute(*statement).fetchone()
         return None if row is None else stored(row)
+
+    def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
+        """See :meth:`node.store.base.ReadStore.kept`."""
+        which = "plate" if isinstance(of, str) else "row_id"
+        text = (
+            f"SELECT row_id, captured_ms, {due.MET}, "  # noqa: S608 - our own texts
+            "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "
+            "(SELECT ifnull(group_concat(hold_id, ' '), '') FROM holds "
+            f"WHERE until_ms > ? AND {due.MATCHES}) "
+            f"FROM reads WHERE {which} = ? ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
+        )
+        with self._connections.mine().unbounded() as sql:
+            rows = sql.execute(text, (now_ms, of, limit)).fetchall()
+        return [
+            Kept(row, at, bool(met), bool(hits), bool(photo), tuple(holds.split()))
+            for row, at, met, hits, photo, holds in rows
+        ]
 
     def due(self, before: Cuts) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""

@@ -1,0 +1,70 @@
+"""A node in New Hampshire: what met nothing goes after three minutes, hits and held reads stay."""
+
+import secrets
+from pathlib import Path
+
+from accord.hot_lists import HotListEntry
+from accord.model import ExactPlate, HitsOf, Window
+from node.holds import Hold, Note
+from node.retention_records import RetentionRecords
+from node.serve import purge_and_record
+from tests.conftest import HOUR_MS, PLATE, Federation, read_at
+from tests.hot_lists import hold as put_list
+from tests.integration.test_law import MINUTE_MS, asked, two
+
+OTHER = "9TST555"
+
+
+def place(federation: Federation, plate: str) -> Hold:
+    now = federation.clock.now_ms()
+    one = Hold(
+        "hold-00000001", "26-1", "order 7", "R. Roe", 0, now + HOUR_MS, now, now + HOUR_MS, plate
+    )
+    note = Note(secrets.token_hex(16), "held", one.case, f"{one.hold_id} of a plate, by R. Roe")
+    federation.nodes["city"].context.store.holds.place(one, note)
+    return one
+
+
+async def test_a_hit_is_given_to_a_search_for_hits_and_a_held_read_to_nobody(
+    tmp_path: Path,
+) -> None:
+    async with two(tmp_path, "NH police", "NH police") as federation:
+        city, now = federation.nodes["city"].context, federation.clock.now_ms()
+        old = now - 4 * MINUTE_MS
+        put_list(
+            city.store, HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", now, 60)
+        )
+        # One more of the plate, now that it is listed; and one of a plate that is held.
+        city.store.add([read_at(old), read_at(old, OTHER), read_at(old, "9TST556")])
+        place(federation, OTHER)
+        await purge_and_record(city)
+        counts = city.store.counts()
+        # The recent read, the hit, the held one.
+        assert (counts.reads, counts.hits) == (3, 1)
+        wide = Window(now - HOUR_MS, now + MINUTE_MS)
+        for agency in ("city", "harbor"):
+            plain = await asked(federation, agency, "city", window=wide)
+            assert plain.rows == 1
+            held = await asked(
+                federation, agency, "city", window=wide, selector=ExactPlate(OTHER, "CA")
+            )
+            assert held.rows == 0
+        hits = await asked(
+            federation, "city", "city", window=wide, selector=HitsOf(ExactPlate(PLATE, "CA"))
+        )
+        assert hits.rows == 1
+
+
+async def test_each_note_is_recorded_once_and_names_no_plate(tmp_path: Path) -> None:
+    async with two(tmp_path, "NH police", "NH police") as federation:
+        city = federation.nodes["city"].context
+        place(federation, OTHER)
+        (note,) = city.store.holds.notes()
+        for _ in range(2):
+            await RetentionRecords(city).record()
+            # As if the node had stopped before the note was removed.
+            if not city.store.holds.notes():
+                city.store.holds.note(note)
+        records = [one.fields for one in city.audit.entries() if one.kind == "retention"]
+        assert [(one["decision"], one["case"]) for one in records] == [("held", "26-1")]
+        assert OTHER not in repr(records)
