@@ -2,6 +2,7 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 from accord.hot_lists import HotListEntry
 from accord.model import ExactPlate, HitsOf, Window
@@ -10,6 +11,7 @@ from node.retention_records import RetentionRecords
 from node.serve import purge_and_record
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold as put_list
+from tests.integration.test_due_data import with_policy
 from tests.integration.test_law import MINUTE_MS, asked, two
 
 OTHER = "9TST555"
@@ -36,23 +38,38 @@ async def test_a_hit_is_given_to_a_search_for_hits_and_a_held_read_to_nobody(
         )
         # One more of the plate, now that it is listed; and one of a plate that is held.
         city.store.add([read_at(old), read_at(old, OTHER), read_at(old, "9TST556")])
+        # It only looks like the one listed: a possible hit, for three minutes.
+        assert city.store.add([read_at(old, PLATE.replace("0", "O"))]).hits == 1
         place(federation, OTHER)
-        await purge_and_record(city)
-        counts = city.store.counts()
-        # The recent read, the hit, the held one.
-        assert (counts.reads, counts.hits) == (3, 1)
         wide = Window(now - HOUR_MS, now + MINUTE_MS)
-        for agency in ("city", "harbor"):
-            plain = await asked(federation, agency, "city", window=wide)
-            assert plain.rows == 1
-            held = await asked(
-                federation, agency, "city", window=wide, selector=ExactPlate(OTHER, "CA")
-            )
-            assert held.rows == 0
-        hits = await asked(
-            federation, "city", "city", window=wide, selector=HitsOf(ExactPlate(PLATE, "CA"))
-        )
-        assert hits.rows == 1
+
+        async def rows(agency: str, **changes: Any) -> int:
+            return int((await asked(federation, agency, "city", window=wide, **changes)).rows)
+
+        for _ in ("before the purge", "after it"):
+            for agency in ("city", "harbor"):
+                assert await rows(agency) == 1
+                assert await rows(agency, selector=ExactPlate(OTHER, "CA")) == 0
+            assert await rows("city", selector=HitsOf(ExactPlate(PLATE, "CA"))) == 1
+            await purge_and_record(city)
+            counts = city.store.counts()
+            # The recent read, the hit, the held one.
+            assert (counts.reads, counts.hits) == (3, 1)
+
+
+async def test_past_the_days_of_the_policy_a_read_is_hidden_at_once(
+    federation: Federation,
+) -> None:
+    now = federation.clock.now_ms()
+    federation.nodes["city"].context.store.add([read_at(now - 2 * 24 * HOUR_MS, OTHER)])
+
+    async def rows() -> int:
+        return int((await asked(federation, "harbor", "city", selector=ExactPlate(OTHER))).rows)
+
+    assert await rows() == 1
+    with_policy(federation, "city", "reads_days = 730", "reads_days = 1")
+    assert await rows() == 0
+    assert len(federation.nodes["city"].context.store.kept(OTHER, 9, now)) == 1
 
 
 async def test_each_note_is_recorded_once_and_names_no_plate(tmp_path: Path) -> None:

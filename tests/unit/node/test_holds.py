@@ -168,6 +168,24 @@ def test_what_a_hold_kept_goes_after_it_and_no_byte_of_either_is_left(
         assert not path.is_file() or b"CANARY" not in path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("at", "place", "is_held"),
+    [(-1, 50, False), (0, 50, True), (9, 50, True), (10, 50, False), (5, 0, True), (5, 100, True),
+     (5, 101, False), (5, -1, False), (5, None, False)],
+)  # fmt: skip
+def test_the_edges_of_a_hold(
+    store: SqliteStore, make_read: Make, tmp_path: Path, at: int, place: int | None, is_held: bool
+) -> None:
+    first = NOW - 20 * DAY_MS
+    store.holds.place(a_hold(plate="", area=BOX, from_ms=first, to_ms=first + 10), note())
+    read = make_read("KEPT1", first + at, lat_e7=place, lon_e7=place)
+    store.add([read])
+    purge(store, Photos(tmp_path / "data" / "photos"), DAYS, NOW, dry_run=False)
+    (one,) = store.holds.all()
+    assert one.holds(read, NOW) is is_held
+    assert store.counts().reads == is_held
+
+
 def test_notes_are_there_until_they_are_forgotten(store: SqliteStore) -> None:
     one, other = note(), replace_note("other")
     store.holds.note(one)

@@ -145,6 +145,8 @@ def test_nothing_outlives_policy_or_law(
     )
     assert max(of_hit, photo) <= read <= days.reads_days * DAY_MS
     assert photo <= days.photos_days * DAY_MS
+    # The purge goes by the limits alone.
+    assert kept.hits.keep_ms <= kept.hit_reads.keep_ms
     assert days.hits_days is None or of_hit <= days.hits_days * DAY_MS
     for law in demands:
         assert Covers.PHOTOS not in law.covers or photo <= law.keep_ms
