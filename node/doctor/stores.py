@@ -3,14 +3,11 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 
 from accord.agencies import Agency
-from accord.agreements.law.check import earliest_ms
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy
-from accord.agreements.reading import local_date
 from accord.audit.reader import AuditReader, Filter
 from accord.audit.store import EVIDENCE, Broken, connect_reader, read_head
 from accord.clock import Clock
@@ -18,8 +15,8 @@ from accord.errors import AccordError, Code, InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
-from node.retention import DataKind, RetentionDays, earliest
-from node.store.base import DeadCount, Due, HotList
+from node.retention import cuts, limits_at
+from node.store.base import DeadCount, HotList
 from node.store.migrations import MIGRATIONS
 from node.store.soundness import look_at
 from node.store.sqlite import SqliteStore
@@ -119,19 +116,11 @@ def _kept(
     settings: NodeConfig, store: SqliteStore, policy: Policy, law: Law, own: Agency, now_ms: int
 ) -> Kept:
     """Return what is due by the stricter of policy and law, now and a day ago."""
-    held = policy.retention
-    days = RetentionDays(held.reads_days, held.photos_days, held.hot_list_days, held.hits_days)
-    bound = law.binding(own, own, local_date(now_ms, UTC))
-
-    def due(at_ms: int) -> tuple[Due, int, bool]:
-        by_law, by_policy = earliest_ms(bound, at_ms), earliest(DataKind.READS, days, at_ms)
-        reads = max(by_law, by_policy)
-        rest = (
-            earliest(kind, days, at_ms)
-            for kind in (DataKind.PHOTOS, DataKind.HOT_LIST, DataKind.HITS)
-        )
-        return store.due(reads, *rest), reads, by_law > by_policy
-
-    now, since_ms, by_law = due(now_ms)
-    late, _, _ = due(now_ms - DAY_MS)
-    return Kept(settings.purge_every_s, held.reads_days, since_ms, by_law, now, late)
+    limits = limits_at(policy.retention, own, law, now_ms)
+    before, day_before = cuts(limits, now_ms), cuts(limits, now_ms - DAY_MS)
+    days = policy.retention.reads_days
+    by_law = limits.reads.keep_ms < days * DAY_MS
+    return Kept(
+        settings.purge_every_s, days, before.reads_ms, by_law,
+        store.due(before), store.due(day_before),
+    )  # fmt: skip
