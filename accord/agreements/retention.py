@@ -11,8 +11,9 @@ the stricter counts, and where they are alike the law is named.
   its read.
 - A hot list: ``hot_list_days`` from its publication.
 
-A read met a list if the plate stood there letter by letter: one that only looks
-alike lifts no law. All else counts from capture, to the millisecond.
+A read met a list if its plate stood there letter by letter, with its state: what
+is only a possible hit lifts no law. All else counts from capture, to the
+millisecond.
 """
 
 from collections.abc import Iterable

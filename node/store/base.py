@@ -151,7 +151,7 @@ class DeadCount:
 class Cuts:
     """The first moments of capture (UTC ms) that are not due; each no later than the one before.
 
-    Of reads that met no hot list letter by letter, of those that did, and of
+    Of reads that met no hot list but possibly, of those that did, and of
     hits. A photo goes before ``photos_ms`` and with its read; an entry of a hot
     list when its list was published before ``entries_ms``. Holds that are over
     at ``now_ms`` hold nothing.
@@ -230,10 +230,9 @@ class HitSearch:
     """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
 
     ``rule`` says which hits may be seen, and ``purposes`` of which categories, None:
-    all. ``entries_from_ms``: lists
-    published before are due for deletion, so they hold nothing any longer. Of a read
-    captured before ``alike_from_ms`` a plate that only looks alike is no hit. The rest
-    is as in :class:`Search`.
+    all. ``entries_from_ms``: lists published before are due for deletion, so they
+    hold nothing any longer. Of a read captured before ``alike_from_ms`` a possible
+    hit is none. The rest is as in :class:`Search`.
     """
 
     of: ExactPlate | Area

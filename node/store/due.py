@@ -7,7 +7,7 @@ from node.store.base import Cuts
 
 Values = tuple[object, ...]
 
-# A plate that only looks like one on a list met nothing that lifts a law.
+# What is only a possible hit met nothing that lifts a law.
 MET = "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id AND NOT hits.possible)"
 
 MATCHES = """(
