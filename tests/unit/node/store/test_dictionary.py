@@ -149,7 +149,7 @@ def test_others_have_their_turn_between_the_parts_of_a_look_up(
         plates._mutex.release()
         turns.append(len(plates))
         if len(turns) == 3:
-            store.delete_reads(1 << 60, 50, lambda _: None)
+            store.delete_reads(all_before(1 << 60), 50, lambda _: None)
         if len(turns) == 5:
             store.add([make_read("PART999"), make_read("OTHER12")])
             plates._start_anew(0)
