@@ -2,7 +2,9 @@
 
 A letter holds the record as it came, a plate in it, so it is shown and logged
 nowhere, and goes with the reads by the agency's retention. What is tried again
-goes through the same format; a letter leaves only after its reads are kept.
+goes through the same format; a letter leaves only after its reads are kept. A record
+too long for a letter stands for its whole document, where that is at hand; else
+the letter is its start, which is shown as cut off and never parsed.
 """
 
 import io
@@ -13,26 +15,35 @@ from accord.clock import Clock
 from accord.errors import InputError
 from node.ingest import ingest
 from node.ingest.formats import choose, records
-from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected
+from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected, is_cut
 from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.base import DeadLetter, ReadStore
 
 _BATCH = 100
 _BATCH_BYTES = 1 << 20
+CUT = "only its start is kept, so it is not tried again: "
 
 
 class DeadLetters:
-    """Keeps what one ingest does not take. ``lost`` counts what found no room."""
+    """Keeps what one ingest does not take.
 
-    def __init__(self, store: ReadStore, source: str, form: str, clock: Clock) -> None:
+    ``lost`` counts what found no room, ``cut`` the letters that are only the
+    start of their record. ``whole`` is the document, where it may be kept.
+    """
+
+    def __init__(
+        self, store: ReadStore, source: str, form: str, clock: Clock, whole: bytes = b""
+    ) -> None:
         self._store = store
         self._source = source
         self._form = form
         self._clock = clock
         self._waiting: list[DeadLetter] = []
         self._bytes = 0
+        self._whole = whole
         self.lost = 0
+        self.cut = 0
 
     def keep(self, rejected: Rejected) -> None:
         """Keep one record that was not taken, now or with the next ones.
@@ -40,24 +51,30 @@ class DeadLetters:
         Raises:
             Refused: the store can't be written.
         """
-        letter = DeadLetter(
-            self._source, self._form, rejected.reason, self._clock.now_ms(), rejected.content
-        )
+        reason, content = rejected.reason, rejected.content
+        if rejected.cut and self._whole:
+            content = self._whole
+        elif rejected.cut:
+            self.cut += 1
+            reason = CUT + reason
+        letter = DeadLetter(self._source, self._form, reason, self._clock.now_ms(), content)
         self._waiting.append(letter)
         self._bytes += len(letter.content)
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self.flush()
 
-    def flush(self) -> None:
-        """Keep what waits.
+    def flush(self) -> int:
+        """Keep what waits; return how many letters that were.
 
         Raises:
             Refused: the store can't be written.
         """
-        if self._waiting:
+        count = len(self._waiting)
+        if count:
             self.lost += self._store.add_dead(self._waiting)
         self._waiting.clear()
         self._bytes = 0
+        return count
 
 
 @dataclass
@@ -87,7 +104,8 @@ def retry(
     """
     done = Retried(0, 0, IngestReport())
     last = 0
-    while letters := store.dead(last, source, form, _BATCH):
+    # One by one: a letter may be a document of many MiB.
+    while letters := store.dead(last, source, form, 1):
         for letter in letters:
             last = letter.letter_id
             done.letters += 1
@@ -100,7 +118,9 @@ def _retried(
 ) -> bool:
     found: list[Record] = []
     try:
-        if letter.content:
+        if is_cut(letter.content):
+            found.append(Rejected(1, CUT + letter.reason.removeprefix(CUT)))
+        elif letter.content:
             form, stream = choose(letter.format, io.BytesIO(letter.content))
             found += records(form, stream, settings)
     except InputError as error:

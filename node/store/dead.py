@@ -2,7 +2,7 @@
 
 A record stands once, however often its source sends it: its key is a digest of
 source, format and content. Of one source at most :data:`MAX_LETTERS` are kept,
-so that a source gone mad does not fill the disk.
+and :data:`MAX_BYTES`, so that a source gone mad does not fill the disk.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from node.store.base import DeadCount, DeadLetter
 
 MAX_LETTERS = 20_000
+MAX_BYTES = 1 << 30
 _COLUMNS = "letter_id, source, format, reason, arrived_ms, content"
 
 
@@ -20,21 +21,26 @@ def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
 
     A letter that is there already takes the reason of the new one.
     """
-    left: dict[str, int] = {}
+    left: dict[str, tuple[int, int]] = {}
     for letter in letters:
         if letter.source not in left:
-            text = "SELECT count(*) FROM dead_letters WHERE source = ?"
-            left[letter.source] = MAX_LETTERS - sql.execute(text, (letter.source,)).fetchone()[0]
+            text = (
+                "SELECT count(*), coalesce(sum(length(content)), 0) "
+                "FROM dead_letters WHERE source = ?"
+            )
+            count, size = sql.execute(text, (letter.source,)).fetchone()
+            left[letter.source] = (MAX_LETTERS - count, MAX_BYTES - size)
     lost = 0
     for letter in letters:
         digest = _digest(letter)
         text = "UPDATE dead_letters SET reason = ? WHERE digest = ?"
         if sql.execute(text, (letter.reason, digest)).rowcount:
             continue
-        if left[letter.source] <= 0:
+        count, size = left[letter.source]
+        if count <= 0 or size < len(letter.content):
             lost += 1
             continue
-        left[letter.source] -= 1
+        left[letter.source] = (count - 1, size - len(letter.content))
         sql.execute(
             "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content) "
             "VALUES (?, ?, ?, ?, ?, ?)",

@@ -2,6 +2,7 @@
 
 A document is taken when :meth:`Intake.document` returns: its reads and what is
 not taken of it are on the disk by then, so that the sender may forget it. Where
+dead letters have no room left, nothing is acknowledged until there is some. Where
 it raises, nothing is promised, and the same document may come again: reads are
 known by their ids.
 """
@@ -16,9 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
+import structlog
+
 from accord.agreements.retention import Limits
 from accord.clock import Clock
-from accord.errors import AccordError, InputError
+from accord.errors import AccordError, Code, InputError, Refused
 from node.ingest import ingest
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, unreadable
@@ -30,6 +33,7 @@ from node.photos import Bands, Photos
 from node.store.base import ReadStore
 from node.ways.config import Source
 
+log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -49,7 +53,9 @@ class Account:
     turned_away: int = 0
     last_ms: int = 0
     records: dict[str, int] = field(
-        default_factory=lambda: {"taken": 0, "known": 0, "refused": 0, "no read": 0}
+        default_factory=lambda: dict.fromkeys(
+            ("taken", "known", "refused", "no read", "no room"), 0
+        )
     )
 
     def count(self, report: IngestReport) -> None:
@@ -104,6 +110,7 @@ class Intake:
         self._photos = photos
         self._bands = bands
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"source-{source.name}")
+        self._full = False
         self.stopping = threading.Event()
 
     @property
@@ -124,26 +131,35 @@ class Intake:
 
         Raises:
             InputError: it is such a one; it is kept all the same.
-            Refused: the store can't be written.
+            Refused: the store can't be written, or has no room for dead letters.
             Stopped: the node stops.
         """
         try:
-            self.stream(io.BytesIO(content))
+            self._document(io.BytesIO(content), content)
         except InputError as error:
-            letters = DeadLetters(self.store, self.source.name, self.source.format, self.clock)
+            letters = self._letters(self.source.format, content)
             letters.keep(Rejected(1, unreadable(error), content))
-            letters.flush()
+            self._settle(letters)
             raise
 
     def stream(self, stream: BinaryIO) -> None:
         """Take one document from a stream; what can't be read at all is kept nowhere.
 
         Raises:
-            InputError, Refused, Stopped: as :meth:`document`.
+            InputError: as :meth:`document`, and where a record that was not taken
+                is too long for a dead letter: whoever has the document keeps it.
+            Refused, Stopped: as :meth:`document`.
         """
+        self._document(stream, b"")
+
+    def _document(self, stream: BinaryIO, content: bytes) -> None:
         try:
-            form, whole = choose(self.source.format, stream)
-            self.records(form.name, records(form, whole, self.settings))
+            form, start = choose(self.source.format, stream)
+            letters = self._letters(form.name, content)
+            self._records(letters, records(form, start, self.settings))
+            if letters.cut:
+                where, problem = f"source {self.source.name}", "holds a record too long to keep"
+                raise InputError(where, problem, "mend it and give the document again")
         except InputError:
             self.account.unreadable += 1
             raise
@@ -156,7 +172,12 @@ class Intake:
         Raises:
             Refused, Stopped: as :meth:`document`.
         """
-        letters = DeadLetters(self.store, self.source.name, form, self.clock)
+        return self._records(self._letters(form, b""), found)
+
+    def _letters(self, form: str, whole: bytes) -> DeadLetters:
+        return DeadLetters(self.store, self.source.name, form, self.clock, whole)
+
+    def _records(self, letters: DeadLetters, found: Iterable[Record]) -> IngestReport:
         try:
             report = ingest(
                 self._until_stopped(found),
@@ -166,12 +187,30 @@ class Intake:
                 refused=letters.keep,
             )
         except InputError:
-            letters.flush()
+            self._settle(letters)
             raise
-        letters.flush()
+        self._settle(letters)
         self.account.count(report)
         self.account.last_ms = self.clock.now_ms()
         return report
+
+    def _settle(self, letters: DeadLetters) -> None:
+        """Keep the letters that wait.
+
+        Raises:
+            Refused: some found no room; it is logged once, until some find room again.
+        """
+        waiting = letters.flush()
+        if letters.lost:
+            self.account.records["no room"] += letters.lost
+            problem = "no room among the dead letters: nothing is acknowledged"
+            if not self._full:
+                remedy = "accord-node ingest dead, mend, then ingest retry"
+                log.warning(problem, source=self.source.name, remedy=remedy)
+            self._full = True
+            raise Refused(Code.STORE_UNAVAILABLE, detail=problem)
+        if waiting:
+            self._full = False
 
     def _until_stopped(self, found: Iterable[Record]) -> Iterator[Record]:
         for record in found:

@@ -182,7 +182,7 @@ async def test_every_source_has_its_figures_and_no_plate_is_in_them(
     assert data["accord_source_unreadable", "pier"] == 1
     outcomes = {key[1]: data[key] for key in data if key[0] == "accord_source_records"
                 and key[2] == "pier"}  # fmt: skip
-    assert outcomes == {"taken": 1, "known": 1, "refused": 1, "no read": 0}
+    assert outcomes == {"taken": 1, "known": 1, "refused": 1, "no read": 0, "no room": 0}
     assert data["accord_dead_letters", "pier"] == 1
     assert data["accord_source_last_timestamp_seconds", "pier"] > 1_700_000_000
     assert ("accord_source_last_timestamp_seconds", "gate") not in data
