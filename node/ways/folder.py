@@ -13,6 +13,7 @@ import asyncio
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ from node.ways.intake import Intake
 log = structlog.get_logger()
 EVERY_S = 1.0
 _HOUR_S = 3600.0
+_AGAIN_S = 60.0
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 Stamp = tuple[int, int, int]
 
@@ -36,7 +38,7 @@ class FolderWay:
         self._intake = intake
         self._source = source
         self._folder = base / source.folder
-        self._seen: dict[str, tuple[Stamp, float]] = {}
+        self._seen: dict[Path, tuple[Stamp, float]] = {}
         self._swept = -_HOUR_S
 
     async def run(self) -> None:
@@ -47,61 +49,92 @@ class FolderWay:
             await asyncio.sleep(EVERY_S)
 
     def look(self) -> None:
-        """Take every file that is whole by now, the oldest first.
+        """Remove what is due in ``done/`` and ``rejected/``; take every file that is whole by now.
+
+        The oldest file first. One that fails is told, and tried again after a minute.
 
         Raises:
             InputError: the folder can't be read or written.
             Refused: the store can't be written.
             Stopped: the node stops.
         """
+        if time.monotonic() - self._swept > _HOUR_S:
+            # First, so that nothing that fails below keeps anything longer.
+            self._sweep()
+            self._swept = time.monotonic()
         try:
-            for path in self._whole():
-                self._take(path)
-            if time.monotonic() - self._swept > _HOUR_S:
-                self._sweep()
-                self._swept = time.monotonic()
+            whole = self._whole()
         except OSError as error:
-            remedy = "see that the folder is there and the node may write it"
-            # The file's own name may be a plate.
-            raise InputError(self._folder, f"fails ({error.strerror})", remedy) from None
+            raise self._fails(error) from None
+        for path, settled in whole:
+            try:
+                self._take(path, settled)
+            except OSError as error:
+                self._tell(error, settled)
+                self._seen[path] = (settled, time.monotonic() + _AGAIN_S)
 
-    def _whole(self) -> list[Path]:
-        now, found = time.monotonic(), {}
-        whole: list[tuple[int, Path]] = []
+    def _fails(self, error: OSError) -> InputError:
+        remedy = "see that the folder is there and the node may write it"
+        # The file's own name may be a plate.
+        return InputError(self._folder, f"fails ({error.strerror})", remedy)
+
+    def _tell(self, error: OSError, stamp: Stamp) -> None:
+        # By its inode a person finds the file: find FOLDER -inum INODE.
+        log.warning(
+            "file not taken", source=self._source.name, problem=error.strerror, inode=stamp[0]
+        )
+
+    def _whole(self) -> list[tuple[Path, Stamp]]:
+        now = time.monotonic()
+        found: dict[Path, tuple[Stamp, float]] = {}
+        whole: list[tuple[int, Path, Stamp]] = []
+        for path, stamp in self._there():
+            before = self._seen.get(path)
+            since = before[1] if before and before[0] == stamp else now
+            found[path] = (stamp, since)
+            if now - since >= self._source.settle_s:
+                whole.append((stamp[2], path, stamp))
+        self._seen = found
+        return [(path, stamp) for _, path, stamp in sorted(whole)]
+
+    def _there(self) -> Iterator[tuple[Path, Stamp]]:
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 name = entry.name
                 if name.startswith(".") or name.lower().endswith(_UNFINISHED):
                     continue
-                status = entry.stat(follow_symlinks=False)
-                if not stat.S_ISREG(status.st_mode):
-                    continue
-                stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-                before = self._seen.get(name)
-                since = before[1] if before and before[0] == stamp else now
-                found[name] = (stamp, since)
-                if now - since >= self._source.settle_s:
-                    whole.append((status.st_mtime_ns, Path(entry.path)))
-        self._seen = found
-        return [path for _, path in sorted(whole)]
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # gone since it was listed
+                if stat.S_ISREG(status.st_mode):
+                    yield Path(entry.path), _stamp(status)
 
-    def _take(self, path: Path) -> None:
-        goes_to = "done"
+    def _take(self, path: Path, settled: Stamp) -> None:
+        goes_to, problem = "done", ""
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            before = _stamp(file.fileno())
+            if _stamp(os.fstat(descriptor)) != settled:
+                return  # changed since the scan: once it is whole again
             try:
                 self._intake.stream(file)
             except InputError as error:
-                goes_to = "rejected"
-                log.warning("file rejected", source=self._source.name, problem=unreadable(error))
-            if _stamp(file.fileno()) != before:
-                return  # still written to: all of it again, once it is whole
+                goes_to, problem = "rejected", unreadable(error)
+        if _stamp(path.lstat()) != settled:
+            return  # written to, or another in its place: all of it again, once it is whole
+        if problem:
+            log.warning("file rejected", source=self._source.name, problem=problem)
+        self._move(path, goes_to)
+
+    def _move(self, path: Path, goes_to: str) -> None:
         if goes_to == "done" and self._source.taken == "remove":
             path.unlink()
             return
         folder = self._folder / goes_to
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._fails(error) from None
         target, number = folder / path.name, 0
         while target.exists():
             number += 1
@@ -115,14 +148,24 @@ class FolderWay:
             return
         before_ms = self._intake.clock.now_ms() - kept.reads.keep_ms
         for name in ("done", "rejected"):
-            if not (self._folder / name).is_dir():
+            folder = self._folder / name
+            try:
+                moved = list(folder.iterdir()) if folder.is_dir() else []
+            except OSError as error:
+                log.warning("folder not swept", source=self._source.name, problem=error.strerror)
                 continue
-            for path in (self._folder / name).iterdir():
-                # A move sets the time of the inode's change, and leaves that of its content.
-                if path.lstat().st_ctime_ns // 1_000_000 < before_ms and not path.is_dir():
-                    path.unlink()
+            for path in moved:
+                self._remove_old(path, before_ms)
+
+    def _remove_old(self, path: Path, before_ms: int) -> None:
+        try:
+            status = path.lstat()
+            # A move sets the time of the inode's change, and leaves that of its content.
+            if status.st_ctime_ns // 1_000_000 < before_ms and not path.is_dir():
+                path.unlink()
+        except OSError as error:
+            log.warning("old file not removed", source=self._source.name, problem=error.strerror)
 
 
-def _stamp(descriptor: int) -> Stamp:
-    status = os.fstat(descriptor)
+def _stamp(status: os.stat_result) -> Stamp:
     return (status.st_ino, status.st_size, status.st_mtime_ns)

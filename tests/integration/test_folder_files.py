@@ -1,0 +1,162 @@
+"""A folder's files that are not as one wishes: half written, in the way, gone, named by others."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from accord.agreements.policy import parse_policy
+from accord.agreements.retention import DAY_MS, limits
+from accord.clock import SystemClock
+from accord.errors import Code, InputError, Refused
+from accord.testing import FixedClock
+from node.photos import Photos
+from node.store.sqlite import SqliteStore
+from node.ways import folder as ways_folder
+from node.ways.config import FolderSource
+from node.ways.folder import FolderWay
+from node.ways.intake import Intake, settings_of
+from tests.integration.ways import event, plates
+
+
+class Made:
+    """A folder's way that a test looks through by hand, at a time of its own."""
+
+    def __init__(self, city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.city = city
+        self.folder = city / "in"
+        self.folder.mkdir()
+        self.store = SqliteStore.open(city / "data" / "reads.db")
+        self.now_s = 1000.0
+        monkeypatch.setattr(ways_folder.time, "monotonic", lambda: self.now_s)
+
+    def way(self, later_ms: int = 0, **keys: object) -> FolderWay:
+        source = FolderSource.model_validate(
+            {"name": "pier", "way": "folder", "folder": "in", "settle_s": 2} | keys
+        )
+        policy = parse_policy((self.city / "policy.toml").read_bytes(), "policy.toml")
+        intake = Intake(
+            source, settings_of(source, self.city), self.store, Photos(self.city / "photos"),
+            FixedClock(SystemClock().now_ms() + later_ms), bands={},
+            kept=lambda: limits(policy.retention, ()),
+        )  # fmt: skip
+        return FolderWay(intake, source, self.city)
+
+    def settled(self, way: FolderWay) -> None:
+        """Look, wait until what is there has settled, and look again."""
+        way.look()
+        self.now_s += 2.5
+        way.look()
+
+    def plates(self) -> list[str]:
+        return plates(self.city)
+
+    def there(self, below: str = "") -> list[str]:
+        folder = self.folder / below
+        return sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+
+
+@pytest.fixture
+def made(city: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    one = Made(city, monkeypatch)
+    yield one
+    one.store.close()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once, while the first file of a look has been read."""
+    stream, left = Intake.stream, [happens]
+
+    def then(self: Intake, file: BinaryIO) -> None:
+        stream(self, file)
+        if left:
+            left.pop()()
+
+    monkeypatch.setattr(Intake, "stream", then)
+
+
+def test_a_file_that_changed_since_the_scan_waits(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, second = made.way(), made.folder / "b.json"
+    (made.folder / "a.json").write_bytes(event("TEST001"))
+    second.write_bytes(event("TEST002"))
+    os.utime(made.folder / "a.json", (1, 1))
+    meanwhile(monkeypatch, lambda: second.write_bytes(event("TEST003")[:50]))
+    made.settled(way)
+    assert (made.there(), made.there("done"), made.there("rejected")) == (
+        ["b.json"], ["a.json"], [],
+    )  # fmt: skip
+    second.write_bytes(event("TEST003"))
+    made.settled(way)
+    assert made.plates() == ["TEST001", "TEST003"]
+
+
+def test_a_file_that_another_took_the_place_of_is_not_moved(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = made.way()
+    (made.folder / "a.json").write_bytes(event("TEST001"))
+    (made.folder / "new.part").write_bytes(event("TEST002"))
+    new = made.folder / "new.part"
+    meanwhile(monkeypatch, lambda: new.rename(made.folder / "a.json"))
+    made.settled(way)
+    assert made.there() == ["a.json"]
+    made.settled(way)
+    assert made.plates() == ["TEST001", "TEST002"]
+
+
+def test_one_bad_file_is_told_without_its_name_and_the_rest_go_on(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    way, name = made.way(), "TEST009" + "x" * 243 + ".json"
+    (made.folder / "done").mkdir()
+    (made.folder / "done" / name).write_bytes(b"")
+    for order, (file, plate) in enumerate(
+        ((name, "TEST001"), ("gone.json", "TEST008"), ("z.json", "TEST002"))
+    ):
+        (made.folder / file).write_bytes(event(plate))
+        os.utime(made.folder / file, (order, order))
+    meanwhile(monkeypatch, lambda: (made.folder / "gone.json").unlink())
+    made.settled(way)
+    assert made.plates() == ["TEST001", "TEST002"]
+    assert made.there() == [name]
+    said = "".join(capfd.readouterr())
+    assert said.count("file not taken") == 2
+    assert "File name too long" in said
+    assert "No such file" in said
+    assert str((made.folder / name).stat().st_ino) in said
+    assert "TEST00" not in said
+    way.look()
+    assert "file not taken" not in "".join(capfd.readouterr())
+    made.now_s += 65
+    way.look()
+    assert "".join(capfd.readouterr()).count("file not taken") == 1
+
+
+def test_a_folder_that_can_not_be_moved_into_stops_the_source(made: Made) -> None:
+    way = made.way()
+    (made.folder / "a.json").write_bytes(event("TEST001"))
+    (made.folder / ".kept").write_bytes(b"")
+    (made.folder / "done").symlink_to(made.folder / ".kept")
+    with pytest.raises(InputError, match="File exists"):
+        made.settled(way)
+
+
+def test_old_files_go_though_nothing_can_be_taken(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Refused(Code.STORE_UNAVAILABLE, detail="the disk is full")
+
+    (made.folder / "done").mkdir()
+    (made.folder / "done" / "old.json").write_bytes(event("TEST001"))
+    (made.folder / "a.json").write_bytes(event("TEST002"))
+    way = made.way(4000 * DAY_MS, settle_s=0)
+    monkeypatch.setattr(SqliteStore, "add", full)
+    with pytest.raises(Refused):
+        way.look()
+    assert made.there("done") == []
+    assert made.there() == ["a.json"]
