@@ -7,10 +7,14 @@ file goes to ``done/``, one that is no document to ``rejected/``; both hold
 plates, and files go from there when the policy's days for reads are over. Only
 then is it moved that its reads are on the disk: after a crash it is taken
 again, and its reads are known already.
+
+Pictures, by their names, are not read: the file that names one may come later.
+They go an hour after they last changed, and after the files of the same look.
 """
 
 import asyncio
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -27,6 +31,9 @@ log = structlog.get_logger()
 EVERY_S = 1.0
 _HOUR_S = 3600.0
 _AGAIN_S = 60.0
+_PICTURE_S = 3600.0
+# Also as it is called in done/, where the name was taken.
+_PICTURE = re.compile(r"\.(jpe?g|png)(\.\d+)?\Z", re.IGNORECASE)
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 Stamp = tuple[int, int, int]
 
@@ -87,15 +94,17 @@ class FolderWay:
     def _whole(self) -> list[tuple[Path, Stamp]]:
         now = time.monotonic()
         found: dict[Path, tuple[Stamp, float]] = {}
-        whole: list[tuple[int, Path, Stamp]] = []
+        whole: list[tuple[bool, int, Path, Stamp]] = []
         for path, stamp in self._there():
             before = self._seen.get(path)
             since = before[1] if before and before[0] == stamp else now
             found[path] = (stamp, since)
-            if now - since >= self._source.settle_s:
-                whole.append((stamp[2], path, stamp))
+            picture = _picture(path)
+            settle_s = max(self._source.settle_s, _PICTURE_S if picture else 0)
+            if now - since >= settle_s:
+                whole.append((picture, stamp[2], path, stamp))
         self._seen = found
-        return [(path, stamp) for _, path, stamp in sorted(whole)]
+        return [(path, stamp) for *_, path, stamp in sorted(whole)]
 
     def _there(self) -> Iterator[tuple[Path, Stamp]]:
         with os.scandir(self._folder) as entries:
@@ -117,7 +126,8 @@ class FolderWay:
             if _stamp(os.fstat(descriptor)) != settled:
                 return  # changed since the scan: once it is whole again
             try:
-                self._intake.stream(file)
+                if not _picture(path):
+                    self._intake.stream(file)
             except InputError as error:
                 goes_to, problem = "rejected", unreadable(error)
         if _stamp(path.lstat()) != settled:
@@ -142,11 +152,12 @@ class FolderWay:
         path.rename(target)
 
     def _sweep(self) -> None:
-        """Remove what was moved as long ago as reads that met nothing are kept."""
+        """Remove what was moved as long ago as reads that met nothing, or photos, are kept."""
         kept = self._intake.kept()
         if kept is None:
             return
-        before_ms = self._intake.clock.now_ms() - kept.reads.keep_ms
+        now_ms, reads_ms = self._intake.clock.now_ms(), kept.reads.keep_ms
+        photos_ms = min(reads_ms, kept.photos.keep_ms)
         for name in ("done", "rejected"):
             folder = self._folder / name
             try:
@@ -155,7 +166,7 @@ class FolderWay:
                 log.warning("folder not swept", source=self._source.name, problem=error.strerror)
                 continue
             for path in moved:
-                self._remove_old(path, before_ms)
+                self._remove_old(path, now_ms - (photos_ms if _picture(path) else reads_ms))
 
     def _remove_old(self, path: Path, before_ms: int) -> None:
         try:
@@ -169,3 +180,7 @@ class FolderWay:
 
 def _stamp(status: os.stat_result) -> Stamp:
     return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _picture(path: Path) -> bool:
+    return _PICTURE.search(path.name) is not None

@@ -1,11 +1,15 @@
 """A folder's files that are not as one wishes: half written, in the way, gone, named by others."""
 
 import os
+import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from PIL import Image
 
 from accord.agreements.policy import parse_policy
 from accord.agreements.retention import DAY_MS, limits
@@ -160,3 +164,68 @@ def test_old_files_go_though_nothing_can_be_taken(
         way.look()
     assert made.there("done") == []
     assert made.there() == ["a.json"]
+
+
+MAPPING = """format = "accord-mapping/1"
+plate = "plate"
+time = "seen"
+time_format = "iso"
+camera = "camera"
+photo = "photo"
+"""
+ROWS = "seen,camera,plate,photo\n2026-03-01T08:30:00Z,PIER-1,TEST001,a.JPG\n"
+
+
+def photos(made: Made) -> list[str]:
+    with closing(sqlite3.connect(made.city / "data" / "reads.db")) as database:
+        return [row[0] for row in database.execute("SELECT photo FROM reads")]
+
+
+def picture(path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(path, "JPEG")
+
+
+def test_a_picture_waits_for_the_file_that_names_it(made: Made) -> None:
+    (made.city / "m.toml").write_text(MAPPING)
+    way = made.way(format="csv", mapping="m.toml")
+    picture(made.folder / "a.JPG")
+    made.settled(way)
+    made.now_s += 3500
+    way.look()
+    assert (made.there(), made.there("rejected")) == (["a.JPG"], [])
+    (made.folder / "a.csv").write_text(ROWS)
+    # Both are whole at one look, the picture for an hour: what names it goes first.
+    os.utime(made.folder / "a.csv")
+    way.look()
+    made.now_s += 3600
+    way.look()
+    assert made.there("done") == ["a.JPG", "a.csv"]
+    assert len([photo for photo in photos(made) if photo]) == 1
+
+
+@pytest.mark.parametrize(("taken", "left"), [("move", ["a.JPG"]), ("remove", [])])
+def test_a_picture_that_nothing_names_goes_after_an_hour(
+    made: Made, taken: str, left: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    way = made.way(taken=taken)
+    picture(made.folder / "a.JPG")
+    made.settled(way)
+    assert made.there() == ["a.JPG"]
+    made.now_s += 3600
+    way.look()
+    assert (made.there(), made.there("done"), made.there("rejected")) == ([], left, [])
+    assert "rejected" not in "".join(capfd.readouterr())
+
+
+def test_a_picture_is_kept_no_longer_than_photos_are(made: Made) -> None:
+    policy = made.city / "policy.toml"
+    text = re.sub(r"(?m)^photos_days.*$", "photos_days = 2", policy.read_text())
+    policy.write_text(re.sub(r"(?m)^reads_days.*$", "reads_days = 9", text))
+    (made.folder / "done").mkdir()
+    picture(made.folder / "done" / "a.JPG.1")
+    picture(made.folder / "done" / "a.JPG")
+    (made.folder / "done" / "a.csv").write_text(ROWS)
+    made.way(DAY_MS).look()
+    assert made.there("done") == ["a.JPG", "a.JPG.1", "a.csv"]
+    made.way(3 * DAY_MS).look()
+    assert made.there("done") == ["a.csv"]
