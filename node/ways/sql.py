@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from accord.errors import InputError
 from node.ingest.sql_rows import SqlRows, plain
+from node.ways.breakable import Breakable
 from node.ways.config import SqlSource
 from node.ways.intake import Intake
 
@@ -48,12 +49,14 @@ class SqlWay:
         assert mapping is not None  # the section's own check
         self._columns = list(dict.fromkeys([source.watermark, *mapping.fields]))
         self._recent: set[bytes] = set()
+        self._connected: Any = None
+        self._thread = Breakable(source.name, intake.stopping, self._break_off)
         self._engine().dispose()
 
     async def run(self) -> None:
         """See :class:`node.ways.running.Way`."""
         while True:
-            await self._intake.run(self.look)
+            await self._thread.run(self.look)
             self._intake.account.up = True
             await asyncio.sleep(self._source.every_s)
 
@@ -68,6 +71,7 @@ class SqlWay:
         engine = self._engine()
         try:
             with engine.connect() as connection:
+                self._connected = connection.connection.driver_connection
                 self._follow(connection)
         except SQLAlchemyError as error:
             # The text of such an error holds the statement, and may hold values.
@@ -75,11 +79,20 @@ class SqlWay:
             remedy = "check that the server is up, the names of table and columns, and the rights"
             raise InputError(self._where, f"the database refuses ({name})", remedy) from None
         finally:
+            self._connected = None
             engine.dispose()
+
+    def _break_off(self) -> None:
+        # By psycopg, psycopg2, oracledb; by sqlite3. Drivers without either are left behind.
+        connected = self._connected
+        end = getattr(connected, "cancel", None) or getattr(connected, "interrupt", None)
+        if end is not None:
+            end()
 
     def _follow(self, connection: sa.Connection) -> None:
         name, source = self._source.name, self._source
-        mark = load_mark(self._intake.store.mark(name))
+        with self._thread.going():
+            mark = load_mark(self._intake.store.mark(name))
         if mark is not None and self._went_back(connection, mark):
             log.warning("the watermark went back: all rows are read again", source=name)
             mark = None
@@ -96,13 +109,14 @@ class SqlWay:
                 seen.append(digest)
                 if digest not in self._recent:
                     fresh.append(values)
-            if fresh:
-                self._intake.account.documents += 1
-                self._intake.records("sql", SqlRows().rows(fresh, self._intake.settings))
-            last = _mark_of(rows[-1][source.watermark], self._where)
-            if last != mark:
-                mark = last
-                self._intake.store.set_mark(name, dump_mark(mark))
+            with self._thread.going():
+                if fresh:
+                    self._intake.account.documents += 1
+                    self._intake.records("sql", SqlRows().rows(fresh, self._intake.settings))
+                last = _mark_of(rows[-1][source.watermark], self._where)
+                if last != mark:
+                    mark = last
+                    self._intake.store.set_mark(name, dump_mark(mark))
         self._recent = set(seen)
 
     def _went_back(self, connection: sa.Connection, mark: Mark) -> bool:

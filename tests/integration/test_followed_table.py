@@ -1,8 +1,11 @@
 """A table of a PostgreSQL that we did not write, followed by a node that serves."""
 
+import asyncio
 import os
 import pwd
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from accord.demo.processes import free_port
 from accord.errors import InputError
-from node.ways import sql
+from node.ways import breakable, sql
 from tests.integration.ways import command, needs, plates, taking_node, until
 
 MAPPING = """
@@ -275,3 +278,44 @@ async def test_what_the_database_refuses_is_logged_and_tried_again(
         finally:
             rows.execute("DROP VIEW none")
     assert "TEST001" not in "".join(said)
+
+
+def waiting(rows: psycopg.Connection[tuple[object, ...]]) -> bool:
+    found = rows.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+    return found is not None
+
+
+async def test_a_stop_breaks_off_a_statement_that_waits_for_a_lock(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    with server.connect() as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE reads")
+        async with taking_node(city, section(city, server, BY_NUMBER)):
+            await until(lambda: waiting(rows))
+            started = time.monotonic()
+        assert time.monotonic() - started < breakable.LONGEST_STOP_S
+        # The server goes on with nothing of ours.
+        await until(lambda: not waiting(rows), 5)
+
+
+async def test_a_server_that_answers_nothing_holds_a_stop_for_seconds_only(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(breakable, "LONGEST_STOP_S", 1.0)
+    # It accepts, and says nothing: as behind a network that swallows packets.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = section(city, server, BY_NUMBER)
+        url = server.url.replace(str(server.port), str(silent.getsockname()[1]))
+        (city / "keys" / "records.url").write_text(url + "?sslmode=disable")
+        async with taking_node(city, text):
+            peer, _ = await asyncio.to_thread(silent.accept)
+            started = time.monotonic()
+        took = time.monotonic() - started
+        peer.close()
+    assert took < 5
+    assert "left behind at the stop" in "".join(capfd.readouterr())
