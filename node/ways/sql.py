@@ -5,7 +5,8 @@ the row's last change. Where we are is kept in the store, after the reads that
 it speaks of. Each look reads again what lies from ``overlap`` below the mark on:
 rows with the mark's own value, and rows whose transaction ended after those of
 greater ones. Where all rows are below that, the table was put back, and is read
-anew. Only the database's values are compared, no clock of ours. Rows
+anew; so it is where node.toml names another table, query or watermark. Only the
+database's values are compared; our clock serves for a warning alone. Rows
 without a value are not read. The node needs no right but SELECT.
 """
 
@@ -34,7 +35,8 @@ log = structlog.get_logger()
 BATCH = 500
 # Rows of the last look that are not handed on again: memory is bounded by it.
 _RECENT = 50_000
-Mark = int | Decimal | datetime | str
+Mark = int | Decimal | datetime
+_FAR = timedelta(days=1)
 
 
 class SqlWay:
@@ -49,6 +51,7 @@ class SqlWay:
         assert mapping is not None  # the section's own check
         self._columns = list(dict.fromkeys([source.watermark, *mapping.fields]))
         self._recent: set[bytes] = set()
+        self._ahead = False
         self._connected: Any = None
         self._thread = Breakable(source.name, intake.stopping, self._break_off)
         self._engine().dispose()
@@ -92,8 +95,8 @@ class SqlWay:
     def _follow(self, connection: sa.Connection) -> None:
         name, source = self._source.name, self._source
         with self._thread.going():
-            mark = load_mark(self._intake.store.mark(name))
-        if mark is not None and self._went_back(connection, mark):
+            mark = self._kept()
+        if self._went_back(connection, mark):
             log.warning("the watermark went back: all rows are read again", source=name)
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
@@ -116,20 +119,54 @@ class SqlWay:
                 last = _mark_of(rows[-1][source.watermark], self._where)
                 if last != mark:
                     mark = last
-                    self._intake.store.set_mark(name, dump_mark(mark))
+                    self._intake.store.set_mark(name, dump_mark(mark, self._what()))
         self._recent = set(seen)
+        self._warn_ahead(mark)
 
-    def _went_back(self, connection: sa.Connection, mark: Mark) -> bool:
-        """Tell whether the table ends below what is read again, as after a restore."""
+    def _what(self) -> str:
+        """Return a digest of what is followed: a mark says nothing of anything else."""
+        source = self._source
+        what = json.dumps([source.table, source.query, source.watermark])
+        return hashlib.sha256(what.encode()).hexdigest()
+
+    def _kept(self) -> Mark | None:
+        text = self._intake.store.mark(self._source.name)
+        mark = load_mark(text, self._what())
+        if text and mark is None:
+            said = "what is followed has changed: it is followed anew, from its first row"
+            log.warning(said, source=self._source.name)
+        return mark
+
+    def _warn_ahead(self, mark: Mark | None) -> None:
+        """Say once that a time lies so far ahead that rows to come are taken for old ones."""
+        if not isinstance(mark, datetime):
+            return
+        # A time without a zone may be of any; a day is more than zones differ by.
+        at = mark.replace(tzinfo=mark.tzinfo or UTC)
+        now = datetime.fromtimestamp(self._intake.clock.now_ms() / 1000, UTC)
+        ahead = at - now > _FAR
+        if ahead and not self._ahead:
+            said = "the watermark is more than a day ahead: rows below it are not read"
+            log.warning(said, source=self._source.name, remedy="mend the row of that time")
+        self._ahead = ahead
+
+    def _went_back(self, connection: sa.Connection, mark: Mark | None) -> bool:
+        """Tell whether the table ends below what is read again, as after a restore.
+
+        Raises:
+            InputError: the greatest value can be no mark; nothing was read yet.
+        """
         watermark: sa.ColumnClause[Any] = sa.column(self._source.watermark)
         statement: sa.Select[Any] = sa.select(sa.func.max(watermark)).select_from(self._rows())
         value = connection.execute(statement).scalar()
         if value is None:
             return False
-        greatest, low = _mark_of(value, self._where), below(mark, self._source.overlap)
-        # Two texts are in the database's order, which we don't know.
+        greatest = _mark_of(value, self._where)
+        if mark is None:
+            return False
+        low = below(mark, self._source.overlap)
         kinds = (datetime,) if isinstance(low, datetime) else (int, Decimal)
-        return isinstance(greatest, kinds) and not isinstance(low, str) and greatest < low  # type: ignore[operator] # of one kind
+        return isinstance(greatest, kinds) and greatest < low  # type: ignore[operator] # of one kind
 
     def _rows(self) -> Any:
         if self._source.table:
@@ -167,38 +204,42 @@ class SqlWay:
 
 
 def below(mark: Mark, overlap: int) -> Mark:
-    """Return the value from which on rows are read again; of a text, the mark itself."""
+    """Return the value from which on rows are read again."""
     if isinstance(mark, datetime):
         return mark - timedelta(seconds=overlap)
-    return mark if isinstance(mark, str) else mark - overlap
+    return mark - overlap
 
 
-def dump_mark(mark: Mark) -> str:
-    """Return the text that the store keeps, with the mark's type."""
+def dump_mark(mark: Mark, what: str) -> str:
+    """Return the text that the store keeps: the mark's type, the mark, and what it is of."""
     if isinstance(mark, datetime):
-        return json.dumps(["time", mark.isoformat()])
-    return json.dumps([type(mark).__name__, str(mark)])
+        return json.dumps(["time", mark.isoformat(), what])
+    return json.dumps([type(mark).__name__, str(mark), what])
 
 
-def load_mark(text: str) -> Mark | None:
-    """Return the mark of :func:`dump_mark`; None for ""."""
-    if not text:
+def load_mark(text: str, what: str) -> Mark | None:
+    """Return the mark of :func:`dump_mark`; None for "", and for one of something else."""
+    kind, value, *of = json.loads(text) if text else ("", "")
+    if of != [what]:
         return None
-    kind, value = json.loads(text)
-    of: dict[str, Callable[[str], Mark]] = {
+    types: dict[str, Callable[[str], Mark]] = {
         "int": int,
         "Decimal": Decimal,
         "time": datetime.fromisoformat,
-        "str": str,
     }
-    return of[kind](value)
+    return types[kind](value)
 
 
 def _mark_of(value: object, where: str) -> Mark:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC)
-    if isinstance(value, float):
-        return Decimal(repr(value))
-    if isinstance(value, int | Decimal | datetime | str) and not isinstance(value, bool):
-        return value
-    raise InputError(where, "the watermark is no number, time or text", "name another column")
+    if isinstance(value, datetime):
+        return value if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, str):
+        remedy = "cast it to a number or a time in query, and name that column"
+        raise InputError(where, "the watermark is text, which has no overlap", remedy)
+    number = Decimal(repr(value)) if isinstance(value, float) else value
+    if isinstance(number, int | Decimal) and not isinstance(number, bool):
+        if isinstance(number, Decimal) and not number.is_finite():
+            remedy = "mend the row, or leave it out by a query"
+            raise InputError(where, "a watermark is not a finite number", remedy)
+        return number
+    raise InputError(where, "the watermark is no number or time", "name another column")

@@ -110,7 +110,9 @@ def rows(server: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         yield connection
 
 
-def insert(connection: psycopg.Connection[tuple[object, ...]], n: int, at: str, plate: str) -> None:
+def insert(
+    connection: psycopg.Connection[tuple[object, ...]], n: int | str, at: str, plate: str
+) -> None:
     connection.execute(
         "INSERT INTO reads VALUES (%s, %s, %s, '2026-03-01 00:30', 'PIER-1', 33.7361, -118.2922)",
         (n, at, plate),
@@ -319,3 +321,108 @@ async def test_a_server_that_answers_nothing_holds_a_stop_for_seconds_only(
         peer.close()
     assert took < 5
     assert "left behind at the stop" in "".join(capfd.readouterr())
+
+
+async def refused(capfd: pytest.CaptureFixture[str], city: Path, text: str, words: str) -> None:
+    said: list[str] = []
+
+    def told() -> bool:
+        said.append("".join(capfd.readouterr()))
+        return words in "".join(said)
+
+    async with taking_node(city, text):
+        await until(told)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+@pytest.mark.parametrize("kind", ["numeric", "float8"])
+async def test_a_watermark_that_is_no_finite_number_is_refused_until_it_is_mended(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    value: str,
+    kind: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute(f"ALTER TABLE reads ALTER n TYPE {kind}")
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    insert(rows, value, "2026-03-01Z", "TEST002")
+    await refused(capfd, city, section(city, server, BY_NUMBER), "not a finite number")
+    rows.execute("UPDATE reads SET n = 2 WHERE plate = 'TEST002'")
+    async with taking_node(city, ""):
+        await until(lambda: plates(city) == ["TEST001", "TEST002"])
+
+
+async def test_a_text_is_no_watermark_and_its_cast_is_one(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute("ALTER TABLE reads ALTER at TYPE text")
+    insert(rows, 1, "2026-03-01 08:30:00Z", "TEST001")
+    by = 'table = "reads"\nwatermark = "at"'
+    text = section(city, server, by)
+    await refused(capfd, city, text, "the watermark is text")
+    assert plates(city) == []
+    cast = 'query = "SELECT *, at::timestamptz AS t FROM reads"\nwatermark = "t"'
+    whole = (city / "node.toml").read_text()
+    (city / "node.toml").write_text(whole.replace(by, cast))
+    async with taking_node(city, ""):
+        await until(lambda: plates(city) == ["TEST001"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('table = "public.reads"', 'table = "public.others"'),
+        ('table = "public.reads"', 'query = "SELECT * FROM others"'),
+        ('watermark = "n"', 'watermark = "other"'),
+    ],
+)
+async def test_another_table_query_or_watermark_begins_anew(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    old: str,
+    new: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute("ALTER TABLE reads ADD other integer")
+    insert_all = "INSERT INTO others SELECT n + %s, at, %s, seen, camera, lat, lon, n FROM reads"
+    insert(rows, 50_000, "2026-03-01Z", "TEST001")
+    rows.execute("DROP TABLE IF EXISTS others")
+    rows.execute("CREATE TABLE others AS SELECT * FROM reads WHERE false")
+    async with taking_node(city, section(city, server, BY_NUMBER)):
+        await until(lambda: plates(city) == ["TEST001"])
+    assert "followed anew" not in "".join(capfd.readouterr())
+    # Below the old mark, and the greatest is above it.
+    rows.execute(insert_all, (-49_000, "TEST002"))
+    rows.execute(insert_all, (10_000, "TEST003"))
+    rows.execute("INSERT INTO reads SELECT n, at, plate, seen, camera, lat, lon, n FROM others")
+    rows.execute("DELETE FROM reads WHERE plate = 'TEST001'")
+    whole = (city / "node.toml").read_text()
+    (city / "node.toml").write_text(whole.replace(old, new))
+    async with taking_node(city, ""):
+        await until(lambda: sorted(plates(city)) == ["TEST001", "TEST002", "TEST003"], 10)
+    assert "followed anew" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(("at", "warned"), [("now() + '25 hours'", True), ("now()", False)])
+async def test_a_time_far_ahead_is_warned_of_once(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    at: str,
+    warned: bool,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    insert(rows, 2, "2026-03-01Z", "TEST002")
+    rows.execute(f"UPDATE reads SET at = {at} WHERE n = 2")
+    async with taking_node(city, section(city, server, BY_TIME)):
+        await until(lambda: len(plates(city)) == 2)
+        insert(rows, 3, "2026-03-01Z", "TEST003")
+        rows.execute("UPDATE reads SET at = (SELECT max(at) FROM reads) + '1 s' WHERE n = 3")
+        await until(lambda: len(plates(city)) == 3)
+    assert "".join(capfd.readouterr()).count("more than a day ahead") == int(warned)
