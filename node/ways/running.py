@@ -113,7 +113,9 @@ def _way(intake: Intake, source: Source, config: NodeConfig) -> Way:
         case MqttSource():
             from node.ways.mqtt import MqttWay
 
-            return MqttWay(intake, source, base, f"accord-{config.agency}-{source.name}")
+            # No name has a dot in it: two nodes of one agency never take each other's session.
+            parts = ("accord", config.agency, config.name, source.name)
+            return MqttWay(intake, source, base, ".".join(parts))
         case SqlSource():
             from node.ways.sql import SqlWay
 

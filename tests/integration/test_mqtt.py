@@ -97,7 +97,7 @@ async def test_messages_are_taken_and_then_acknowledged(
     city: Path, server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with server.running(), taking_node(city, server.section()):
-        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
         await server.publish(event("TEST001"))
         await until(lambda: plates(city) == ["TEST001"])
         # No message ends the task, whatever is in it.
@@ -105,7 +105,7 @@ async def test_messages_are_taken_and_then_acknowledged(
             await server.publish(bad)
         await server.publish(event("TEST002"))
         await until(lambda: plates(city) == ["TEST001", "TEST002"])
-        await until(lambda: server.log().count("Received PUBACK from accord-city-yard") == 5)
+        await until(lambda: server.log().count("Received PUBACK from accord.city.main.yard") == 5)
     said = "".join(capfd.readouterr())
     assert "TEST00" not in said
     assert PASSWORD not in said
@@ -114,7 +114,7 @@ async def test_messages_are_taken_and_then_acknowledged(
 async def test_what_was_sent_while_we_were_away_comes_later(city: Path, server: Server) -> None:
     async with server.running():
         async with taking_node(city, server.section()):
-            await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+            await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
         await server.publish(event("TEST001"))
         assert plates(city) == []
         async with taking_node(city, ""):
@@ -123,7 +123,7 @@ async def test_what_was_sent_while_we_were_away_comes_later(city: Path, server: 
     async with taking_node(city, ""):
         await asyncio.sleep(0.3)
         async with server.running():
-            await until(lambda: server.log().count("Sending SUBACK to accord-city-yard") == 3)
+            await until(lambda: server.log().count("Sending SUBACK to accord.city.main.yard") == 3)
             await server.publish(event("TEST002"))
             await until(lambda: "TEST002" in plates(city))
 
@@ -138,14 +138,14 @@ async def test_a_message_that_can_not_be_stored_is_not_acknowledged_and_comes_ag
         raise Refused(Code.STORE_UNAVAILABLE, detail="the disk is full")
 
     async with server.running(), taking_node(city, server.section()):
-        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
         with monkeypatch.context() as broken:
             broken.setattr(SqliteStore, "add", full)
             await server.publish(event("TEST001"))
             await until(lambda: len(tries) == 2)
-        assert "Received PUBACK from accord-city-yard" not in server.log()
+        assert "Received PUBACK from accord.city.main.yard" not in server.log()
         await until(lambda: plates(city) == ["TEST001"])
-        await until(lambda: "Received PUBACK from accord-city-yard" in server.log())
+        await until(lambda: "Received PUBACK from accord.city.main.yard" in server.log())
 
 
 # paho leaves the socket of a failed handshake for the interpreter to close, which it does.
@@ -171,7 +171,7 @@ async def test_a_server_or_user_that_is_not_ours_gives_nothing(
 
 async def test_a_message_too_large_is_never_sent_to_us(city: Path, server: Server) -> None:
     async with server.running(), taking_node(city, server.section("max_message_kib = 1")):
-        await until(lambda: "Sending SUBACK to accord-city-yard" in server.log())
+        await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
         await server.publish(event("TEST001") + b" " * 2_000)
         await server.publish(event("TEST002"))
         await until(lambda: plates(city) == ["TEST002"])
