@@ -12,6 +12,11 @@ says as little as it can, since a source adds reads and never reads any:
     415   the body is compressed
     429   too many in this minute                     } with Retry-After: nothing was
     503   the node is busy, stops, or can't write     } taken, send it again
+
+Who connects has one of few places, from before the TLS handshake on, so that no
+crowd uses up the node's file descriptors. Where all are taken, the oldest
+connection that showed no token makes room; where all showed one, the newcomer's
+is closed without an answer. Both are counted as turned away.
 """
 
 import asyncio
@@ -20,21 +25,23 @@ import binascii
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import logging
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from accord.errors import InputError, Refused
 from node.rates import MINUTE_MS, Bound, Throttle
@@ -46,9 +53,10 @@ WAITING = 8
 """Bodies in memory at once, being read or stored; the next sender is told to wait."""
 BODY_S = 30.0
 HEAD_S = 10.0
-_HANDSHAKE_S = 5.0
-_CONNECTIONS = 64
-_RENEW_S = 60.0
+HANDSHAKE_S = 5.0
+CONNECTIONS = 64
+"""Open sockets of one source, in or after their handshake."""
+RENEW_S = 60.0
 MIN_TOKEN = 32
 
 
@@ -69,9 +77,11 @@ class WebhookWay:
     async def run(self) -> None:
         """See :class:`node.ways.running.Way`."""
         _silence()
-        context = self._context()
+        application = Starlette(routes=[Route("/reads", self._post, methods=["POST"])])
+        # It would send the document to an address made of the request's own Host.
+        application.router.redirect_slashes = False
         config = uvicorn.Config(
-            Starlette(routes=[Route("/reads", self._post, methods=["POST"])]),
+            application,
             http=_Prompt,
             ws="none",
             lifespan="off",
@@ -80,15 +90,13 @@ class WebhookWay:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=16_384,
-            ssl_context_factory=lambda _config, _default: context,
         )
         with _bound(self._address, self._source.name) as listening:
-            server = _Server(config)
+            server = _Server(config, Door(self._turned_away), self._context())
             serving = asyncio.create_task(server.serve(sockets=[listening]))
-            renewing = asyncio.create_task(self._renewed(context))
+            renewing = asyncio.create_task(self._renewed(server))
             try:
                 self._intake.account.up = True
                 await asyncio.shield(serving)
@@ -101,16 +109,18 @@ class WebhookWay:
         try:
             return Response(status_code=await self._answer(request))
         except _Later as later:
-            self._intake.account.turned_away += 1
+            self._turned_away()
             return Response(status_code=later.status, headers={"Retry-After": later.after_s})
         except Exception as error:
             # Here, since the server would log it with its text, which may hold a plate.
             log.warning("document failed", source=self._source.name, problem=type(error).__name__)
+            self._turned_away()
             return Response(status_code=503, headers={"Retry-After": "30"})
 
     async def _answer(self, request: Request) -> int:
         """Return the status for one request; see the module."""
-        if not self._admitted(request):
+        request.state.place.proven = self._admitted(request)
+        if not request.state.place.proven:
             return 401
         try:
             bound = Bound(("webhook",), MINUTE_MS, self._source.per_minute)
@@ -135,7 +145,7 @@ class WebhookWay:
                         return 413
             content = bytes(body)
             await self._intake.run(lambda: self._intake.document(content))
-        except TimeoutError:
+        except (TimeoutError, ClientDisconnect):
             return 408
         except InputError:
             return 400
@@ -144,6 +154,9 @@ class WebhookWay:
         finally:
             self._waiting -= 1
         return 204
+
+    def _turned_away(self) -> None:
+        self._intake.account.turned_away += 1
 
     def _admitted(self, request: Request) -> bool:
         """Tell whether the token is ours; where none is asked for, the certificate was."""
@@ -183,18 +196,24 @@ class WebhookWay:
             remedy = "name a PEM certificate and its key, without a password"
             raise InputError(self._files[0], problem, remedy) from None
 
-    async def _renewed(self, context: ssl.SSLContext) -> None:
-        """Load a renewed certificate; connections from then on see it."""
-        stamps = self._stamps()
+    async def _renewed(self, server: "_Server") -> None:
+        """Put a renewed certificate in place; connections from then on see it.
+
+        A whole new context, since one whose loading failed half-way has a
+        certificate without its key, and every handshake fails.
+        """
+        used = told = self._stamps()
         while True:
-            await asyncio.sleep(_RENEW_S)
+            await asyncio.sleep(RENEW_S)
             now = self._stamps()
-            if now != stamps:
+            if now != used:
                 try:
-                    self._load(context)
-                    stamps = now
+                    server.context = self._context()
+                    used = now
                 except InputError as error:
-                    log.warning("certificate", source=self._source.name, problem=str(error))
+                    if now != told:
+                        log.warning("certificate", source=self._source.name, problem=str(error))
+                    told = now
 
     def _stamps(self) -> list[int]:
         with contextlib.suppress(OSError):
@@ -210,13 +229,76 @@ class _Later(Exception):
         self.after_s = after_s
 
 
+class Place:
+    """One connection's place, from its accept until its socket is closed."""
+
+    def __init__(self, share: bytes, made: socket.socket) -> None:
+        self.share = share
+        self.proven = False
+        """Its last request was admitted."""
+        self.transport: asyncio.Transport | None = None
+        """There is one once the handshake is done."""
+        self._made = made
+
+    def close(self) -> None:
+        """Close it at once, at whatever stage it is."""
+        if self.transport is not None:
+            self.transport.abort()
+        else:
+            # The handshake sees the end and fails; its task closes the socket.
+            with contextlib.suppress(OSError):
+                self._made.shutdown(socket.SHUT_RDWR)
+
+
+class Door:
+    """Gives out the places, oldest first in `places`; counts whom it turns away."""
+
+    def __init__(self, turned_away: Callable[[], None]) -> None:
+        self.places: dict[Place, None] = {}
+        self._turned_away = turned_away
+
+    def enter(self, host: str, made: socket.socket) -> Place | None:
+        """Return a place for a new connection, None where all others are senders'.
+
+        Who makes room is of the address with most places without a token, so
+        that one address can't drive out the others' handshakes. Of IPv6 the
+        first 64 bits count: the rest is the sender's to choose.
+        """
+        if len(self.places) >= CONNECTIONS:
+            self._turned_away()
+            shares = Counter(one.share for one in self.places if not one.proven)
+            if not shares:
+                return None
+            # Of equal counts the one first met, which is the oldest's.
+            share, _ = shares.most_common(1)[0]
+            oldest = next(one for one in self.places if one.share == share and not one.proven)
+            self.leave(oldest)
+            oldest.close()
+        place = Place(ipaddress.ip_address(host.partition("%")[0]).packed[:8], made)
+        self.places[place] = None
+        return place
+
+    def leave(self, place: Place) -> None:
+        """Free the place; no matter where it is free already."""
+        self.places.pop(place, None)
+
+
 class _Prompt(H11Protocol):
     """A connection that sends no whole head of a request in time is closed."""
 
     _late: asyncio.TimerHandle | None = None
 
+    def __init__(
+        self, config: uvicorn.Config, server_state: ServerState, door: Door, place: Place
+    ) -> None:
+        # What is in app_state is in each request's state.
+        super().__init__(config, server_state, {"place": place})
+        self._door = door
+        self._place = place
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as there
         super().connection_made(transport)
+        self._place.transport = transport
         self._expect()
 
     def on_response_complete(self) -> None:
@@ -226,6 +308,7 @@ class _Prompt(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._late is not None:
             self._late.cancel()
+        self._door.leave(self._place)
         super().connection_lost(exc)
 
     def _expect(self) -> None:
@@ -239,27 +322,72 @@ class _Prompt(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Signals are the node's; a TLS handshake has few seconds."""
+    """Signals are the node's; the door is asked before a TLS handshake, which has few seconds."""
+
+    def __init__(self, config: uvicorn.Config, door: Door, context: ssl.SSLContext) -> None:
+        super().__init__(config)
+        self.context = context
+        self._door = door
+        self._accepting: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        config = self.config
-
-        def protocol() -> _Prompt:
-            state: dict[str, Any] = {}
-            return _Prompt(config=config, server_state=self.server_state, app_state=state)
-
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(
-                protocol, sock=one, ssl=config.ssl, ssl_handshake_timeout=_HANDSHAKE_S
-            )
-            for one in sockets or []
-        ]
+        self.servers = []
+        self._accepting = [asyncio.create_task(self._accept(one)) for one in sockets or []]
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for task in self._accepting:
+            task.cancel()
+        for place in list(self._door.places):
+            if place.transport is None:
+                place.close()
+        await asyncio.gather(*self._accepting, *self._opening, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listening.setblocking(False)
+        try:
+            while True:
+                try:
+                    made, address = await loop.sock_accept(listening)
+                except OSError:  # another part of the node has all descriptors
+                    await asyncio.sleep(0.1)
+                    continue
+                place = self._door.enter(address[0], made)
+                if place is None:
+                    made.close()
+                else:
+                    task = loop.create_task(self._open(made, place))
+                    self._opening.add(task)
+                    task.add_done_callback(self._opening.discard)
+                # While others wait to be accepted, accepting never yields; and
+                # what was closed to make room is closed in the loop's next turns.
+                for _ in range(4):
+                    await asyncio.sleep(0)
+        finally:
+            self.should_exit = True  # never a server that no one can reach
+
+    async def _open(self, made: socket.socket, place: Place) -> None:
+        def protocol() -> _Prompt:
+            return _Prompt(self.config, self.server_state, self._door, place)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol,
+                made,
+                ssl=self.context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=HANDSHAKE_S,
+            )
+        except OSError:  # no TLS, none in time, or gone
+            self._door.leave(place)
+            made.close()
 
 
 def _silence() -> None:
@@ -282,7 +410,7 @@ def _address(source: WebhookSource) -> tuple[str, int]:
 def _bound(address: tuple[str, int], name: str) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
-        made = socket.create_server(address, family=family, backlog=_CONNECTIONS)
+        made = socket.create_server(address, family=family, backlog=CONNECTIONS)
     except OSError as error:
         where = f"source {name}: listen"
         raise InputError(where, f"can't be used ({error.strerror})", "check the port") from None

@@ -1,7 +1,11 @@
 """A webhook that curl sends to, at a node that serves."""
 
 import asyncio
+import contextlib
+import shutil
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,6 +67,10 @@ def section(port: int, tls: Path, more: str) -> str:
     )
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def with_token(tls: Path) -> str:
     (tls / "token").write_text(TOKEN + "\n")
     return f'token = "{tls}/token"'
@@ -107,7 +115,7 @@ async def test_nothing_but_tls_1_3_and_nothing_but_posts_to_one_path(
     assert (await sender(body, "--tls-max", "1.2"))[0] == 0
     assert (await sender(body, url=f"http://127.0.0.1:{sender.port}/reads"))[0] == 0
     assert (await sender(body, "-X", "GET"))[0] == 405
-    for path in ("", "docs", "openapi.json", "metrics", "reads/1"):
+    for path in ("", "docs", "openapi.json", "metrics", "reads/1", "reads/"):
         assert (await sender(body, url=f"https://127.0.0.1:{sender.port}/{path}"))[0] == 404
     assert plates(city) == []
     assert (await sender(body, "--tlsv1.3"))[0] == 204
@@ -183,6 +191,131 @@ async def test_who_connects_and_says_nothing_is_let_go(
         with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
             assert await reader.readexactly(1)
     writer.close()
+
+
+async def test_a_flood_of_connections_takes_few_of_the_nodes_descriptors(
+    city: Path, sender: Sender
+) -> None:
+    before = descriptors()
+    # From another process, so that only the node's own ends are counted.
+    flood = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import socket, sys\n"
+        f"held = [socket.create_connection(('127.0.0.1', {sender.port})) for _ in range(400)]\n"
+        "print('held', flush=True)\nsys.stdin.read()",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert flood.stdout is not None
+    assert flood.stdin is not None
+    try:
+        assert await flood.stdout.readline() == b"held\n"
+        assert (await sender(event("TEST001")))[0] == 204
+        assert descriptors() - before <= webhook.CONNECTIONS + 16
+    finally:
+        flood.stdin.close()
+        await flood.wait()
+    assert plates(city) == ["TEST001"]
+
+
+async def test_who_begins_no_handshake_is_let_go(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "HANDSHAKE_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", sender.port)
+    async with asyncio.timeout(3):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    writer.close()
+
+
+async def test_idle_strangers_make_room_and_senders_with_a_token_keep_theirs(
+    city: Path, tls: Path
+) -> None:
+    port = free_port()
+    context = ssl.create_default_context(cafile=tls / "ca.crt")
+    body = event("TEST001")
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        send = Sender(port, tls)
+        assert (await send(event("TEST000")))[0] == 204
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(
+            b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+            b"Authorization: Bearer %s\r\n\r\n" % (len(body), TOKEN.encode())
+        )
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        idle = [
+            await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            for _ in range(webhook.CONNECTIONS + 8)
+        ]
+        assert (await send(event("TEST002")))[0] == 204
+        # The oldest of the strangers went, the newest is there.
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                assert await idle[0][0].read() == b""
+        assert not idle[-1][0].at_eof()
+        assert node.accounts[0].turned_away >= 9
+        writer.write(body)
+        assert (await reader.readline()).split()[1] == b"204"
+        for _, other in [*idle, (reader, writer)]:
+            other.transport.abort()
+    assert plates(city) == ["TEST000", "TEST002", "TEST001"]
+
+
+async def test_where_all_places_are_senders_the_next_one_is_turned_away_and_counted(
+    city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setattr(webhook, "CONNECTIONS", 1)
+    context = ssl.create_default_context(cafile=tls / "ca.crt")
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        send = Sender(port, tls)
+        await until(lambda: node.accounts[0].up)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(
+            b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+            b"Authorization: Bearer %s\r\n\r\n" % TOKEN.encode()
+        )
+        await asyncio.sleep(0.3)
+        assert (await send(event("TEST001")))[0] == 0
+        assert node.accounts[0].turned_away == 1
+        writer.transport.abort()
+        await asyncio.sleep(0.3)
+        assert (await send(event("TEST001")))[0] == 204
+        assert node.accounts[0].turned_away == 1
+
+
+def test_the_address_with_most_strangers_makes_room() -> None:
+    door = webhook.Door(lambda: None)
+    ends = [socket.socketpair() for _ in range(webhook.CONNECTIONS)]
+    hosts = ["192.0.2.1", "192.0.2.2", *["2001:db8::" + format(n, "x") for n in range(1, 63)]]
+    places = [door.enter(host, one) for host, (one, _) in zip(hosts, ends, strict=True)]
+    other, far = socket.socketpair()
+    assert door.enter("192.0.2.3", other) is not None
+    # One sender may have all of a /64: its oldest goes, and no one else's.
+    assert [n for n, place in enumerate(places) if place not in door.places] == [2]
+    for one in (other, far, *[end for pair in ends for end in pair]):
+        one.close()
+
+
+async def test_a_failed_renewal_leaves_the_working_certificate_and_a_good_one_is_used(
+    city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(webhook, "RENEW_S", 0.1)
+    port = free_port()
+    renewed = write_tls(tls.parent / "renewed")
+    async with taking_node(city, section(port, tls, with_token(tls))):
+        send, again = Sender(port, tls), Sender(port, renewed)
+        assert (await send(event("TEST001")))[0] == 204
+        shutil.copy(renewed / "server.crt", tls / "server.crt")  # and not yet its key
+        await asyncio.sleep(0.5)
+        assert (await send(event("TEST002")))[0] == 204
+        shutil.copy(renewed / "server.pem", tls / "server.pem")
+        await asyncio.sleep(0.5)
+        assert (await again(event("TEST003")))[0] == 204
+        assert (await send(event("TEST004")))[0] == 0
+    assert plates(city) == ["TEST001", "TEST002", "TEST003"]
+    assert "".join(capfd.readouterr()).count("and its key can't be used") == 1
 
 
 @pytest.mark.parametrize(
