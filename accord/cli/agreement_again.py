@@ -47,7 +47,7 @@ def sign_anew(
     """Sign what a stolen key of your counsel signed anew: the same content, with the new key."""
     folder = file.resolve().parent.parent
     manifest, counsel = read(folder), PrivateKey.load(key)
-    agency = own_agency(folder, party)
+    agency = own_agency(folder, manifest, party)
     check_counsel(agency, counsel, key)
     data = read_plain(file)
     try:

@@ -82,7 +82,7 @@ def sign_and_write(
     now_ms, key = SystemClock().now_ms(), PrivateKey.load(who.key)
     if manifest.joinder is None:
         party_root(manifest, who.party)
-    own = own_agency(folder, who.party)
+    own = own_agency(folder, manifest, who.party)
     check_counsel(own, key, who.key)
     number = _next_number(instruments, manifest, own)
     one = Instrument(who.party, number, kind, who.name, who.capacity, now_ms, said)
@@ -105,20 +105,23 @@ def held(folder: Path, manifest: Manifest) -> Federation:
     return load(folder.resolve().parent.parent, {one.id: one.root for one in manifest.parties})
 
 
-def own_agency(folder: Path, party: str) -> Agency:
+def own_agency(folder: Path, manifest: Manifest, party: str) -> Agency:
     """Return the agency that counsel signs for, as its agency.toml beside the text says.
 
-    It is taken by the root that signed it, whichever that is: of a joiner no text names
-    one yet, and of a root that changed the old texts name another. Whoever has the
-    counsel key that it names is who it is about; the others look at the root.
+    A party's is taken by the root that the text names: by no other can anybody verify
+    what it signs. A joiner's, whom the text does not name, by the root that signed it.
 
     Raises:
-        InputError, Unverified: none that can be read, or that is signed.
+        InputError, Unverified: none that can be read, or that this root signed.
     """
     check_agency(party, "--party")
     path = folder.resolve().parent.parent / "agencies" / party
-    root = claimed_root(read_plain(path / "agency.sig"), path / "agency.sig")
-    return load_agency(path, root=root)
+    named = manifest.party(party)
+    if named is not None:
+        return load_agency(path, root=named.root)
+    return load_agency(
+        path, root=claimed_root(read_plain(path / "agency.sig"), path / "agency.sig")
+    )
 
 
 def check_counsel(agency: Agency, key: PrivateKey, path: Path) -> None:

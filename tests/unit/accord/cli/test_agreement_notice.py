@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from accord.agencies import sign_agency
+from accord.keys import PrivateKey
 from tests.unit.accord.cli.kit import fails, run, sign, status
 
 TODAY = datetime.now(ZoneInfo("America/Los_Angeles")).date()
@@ -146,3 +148,13 @@ def test_another_partys_key_signs_nothing(in_force, tmp_path):
     assert "is no counsel key that the agency.toml of city names" in fails(*command)
     assert not (in_force / "federation/agreements/city-harbor/instruments").exists()
     run(*notice(in_force, "suspend", "--reason", "an inquiry"))
+
+
+def test_nothing_is_signed_under_a_root_that_the_text_does_not_name(in_force):
+    """Nobody could verify it, which would suspend the agreement for good."""
+    folder = in_force / "federation/agencies/city"
+    data = (folder / "agency.toml").read_bytes()
+    (folder / "agency.sig").write_bytes(sign_agency(data, PrivateKey.generate()))
+    said = fails(*notice(in_force, "suspend", "--reason", "an inquiry"))
+    assert "no key of the pinned root is known" in said
+    assert not (in_force / "federation/agreements/city-harbor/instruments").exists()
