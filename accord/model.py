@@ -211,10 +211,9 @@ class HotListPlate:
 
 @dataclass(frozen=True, slots=True)
 class HitsOf:
-    """Which reads met an entry of a hot list when they arrived?
+    """Which reads met a hot list on arrival: of one plate as it stands there, or in an area?
 
-    Those that met entries of one plate, as it stands on the list, or those in
-    an area; in both cases in the query's window.
+    In both cases in the query's window.
     """
 
     of: "ExactPlate | Area"
