@@ -11,10 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from accord.agreements.law.packs import built_in_law
 from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Denial, Grant, Permissions, permissions
-from accord.agreements.policy import parse_policy
 from accord.agreements.provisions import Export
 from accord.agreements.words import seen_words
 from accord.cli.cells import shown
@@ -22,11 +20,10 @@ from accord.cli.query import parse_time
 from accord.cli.show import console
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import AccordError
-from accord.law_files import LawFiles
 from accord.model import Kind
 from node.cli_activation import activate, deliveries, list_agreements
 from node.config import NodeConfig, load_config
-from node.held import held
+from node.held import held, own_law, own_policy
 from node.permission_history import PermissionHistory
 
 app = typer.Typer(
@@ -81,13 +78,13 @@ def _from_files(settings: NodeConfig, now_ms: int) -> Permissions:
         sys.stderr.write(f"Left out: {problem}\n")
     policy = None
     try:
-        policy = parse_policy(settings.policy.read_bytes(), settings.policy)
-    except (AccordError, OSError) as problem:
+        policy = own_policy(settings)
+    except AccordError as problem:
         sys.stderr.write(f"Not usable: {problem}\n")
     law, own = None, loaded.agencies.get(settings.agency)
     try:
         if own is not None:
-            law = built_in_law().with_packs(LawFiles(settings.federation).read(own))
+            law = own_law(settings, own)
     except AccordError as problem:
         sys.stderr.write(f"Not usable: {problem}\n")
     name = f"version {policy.version}" if policy else ""

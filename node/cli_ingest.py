@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
-from accord.agreements.policy import parse_policy
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
 from accord.hot_lists import HIT_NOTICE
 from node.config import NodeConfig, load_config
+from node.held import own_policy
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, retry
@@ -116,19 +116,6 @@ def list_formats() -> None:
         typer.echo(f"{name:{width}}  {form.about}")
 
 
-def keeps_photos(node: NodeConfig) -> bool:
-    """Tell whether the agency's policy keeps photos for a day or longer.
-
-    Raises:
-        InputError: the policy can't be read.
-    """
-    try:
-        policy = parse_policy(node.policy.read_bytes(), node.policy)
-    except OSError as error:
-        raise InputError(node.policy, f"can't be read ({error.strerror})") from None
-    return policy.retention.photos_days > 0
-
-
 @app.command("dead")
 def list_dead(config: Config = DEFAULT) -> None:
     """Count the records that were not taken, by source, format and reason."""
@@ -189,7 +176,7 @@ def _settings(
         at_ms=_moment(at) if at else None,
         zone=zone_of(zone, "zone") if zone else None,
         state=state_of(state, "state"),
-        keep_photos=keeps_photos(node),
+        keep_photos=own_policy(node).retention.photos_days > 0,
     )
 
 

@@ -2,8 +2,10 @@
 
 from accord import activation, pins
 from accord.activation import Activations
+from accord.agencies import Agency
 from accord.agreements.law.packs import built_in_law
-from accord.agreements.policy import parse_policy
+from accord.agreements.law.rules import Law
+from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.retention import Limits
 from accord.errors import InputError
 from accord.federation import Federation
@@ -26,6 +28,31 @@ def held(settings: NodeConfig) -> Federation:
     return FederationWatch(settings.federation, settings.roots, seen, activations).current
 
 
+def own_policy(settings: NodeConfig) -> Policy:
+    """Return the agency's own policy.
+
+    Raises:
+        InputError: it is not there, can't be read, or says something wrong.
+    """
+    try:
+        data = settings.policy.read_bytes()
+    except FileNotFoundError:
+        remedy = "put it back; accord policy new writes one to start from"
+        raise InputError(settings.policy, "is not there", remedy) from None
+    except OSError as error:
+        raise InputError(settings.policy, f"can't be read ({error.strerror})") from None
+    return parse_policy(data, settings.policy)
+
+
+def own_law(settings: NodeConfig, own: Agency) -> Law:
+    """Return the law with the updates that the agency's counsel signed.
+
+    Raises:
+        InputError, Unverified: an update can't be used, or counsel did not sign it.
+    """
+    return built_in_law().with_packs(LawFiles(settings.federation).read(own))
+
+
 def own_limits(settings: NodeConfig, found: Federation, now_ms: int) -> Limits:
     """Return how long the agency keeps what, by its policy and the law that binds it now.
 
@@ -34,15 +61,11 @@ def own_limits(settings: NodeConfig, found: Federation, now_ms: int) -> Limits:
             law can't be used.
         Unverified: an update of the law that its counsel did not sign.
     """
-    try:
-        policy = parse_policy(settings.policy.read_bytes(), settings.policy)
-    except OSError as error:
-        raise InputError(settings.policy, f"can't be read ({error.strerror})") from None
+    policy = own_policy(settings)
     own = found.agencies.get(settings.agency)
     if own is None:
         raise InputError(
             settings.federation, f"holds no valid agency.toml of {settings.agency}",
             "put the signed one there: it says whose law binds",
         )  # fmt: skip
-    law = built_in_law().with_packs(LawFiles(settings.federation).read(own))
-    return limits_at(policy.retention, own, law, now_ms)
+    return limits_at(policy.retention, own, own_law(settings, own), now_ms)

@@ -12,14 +12,10 @@ from typing import TypeVar
 
 from accord.agencies import Agency
 from accord.agreements.calendar import ahead
-from accord.agreements.law.packs import built_in_law
-from accord.agreements.law.rules import Law
-from accord.agreements.policy import Policy, parse_policy
 from accord.clock import Clock
 from accord.errors import AccordError, InputError
 from accord.federation import Federation
 from accord.identity import KeyRole
-from accord.law_files import LawFiles
 from accord.roster import Roster, load_roster
 from node.config import NodeConfig
 from node.doctor import files, stores
@@ -31,7 +27,7 @@ from node.doctor.facts import (
     FederationFacts,
     Trouble,
 )
-from node.held import held
+from node.held import held, own_law, own_policy
 
 # adjtimex(2) says so where nobody keeps the clock; its structure has 208 bytes.
 _TIME_ERROR = 5
@@ -95,8 +91,8 @@ def gather(
     left_out = [troubles.pop().problem] if troubles else []
     left_out += [str(problem) for problem in federation.problems] if federation else []
     own = federation.agencies.get(settings.agency) if federation else None
-    policy = _tried(lambda: _policy(settings), troubles)
-    law = _tried(lambda: _law(settings, own), troubles) if own else None
+    policy = _tried(lambda: own_policy(settings), troubles)
+    law = _tried(lambda: own_law(settings, own), troubles) if own else None
     roster = _tried(lambda: _roster(settings, own), troubles) if own else None
     stored = stores.look(settings, clock, policy, law, own, seconds)
     agreements = federation.agreements.values() if federation else ()
@@ -143,19 +139,6 @@ def _tried(look: Callable[[], T], troubles: list[Trouble]) -> T | None:
         return found[0]
     troubles.append(trouble)
     return None
-
-
-def _policy(settings: NodeConfig) -> Policy:
-    try:
-        data = settings.policy.read_bytes()
-    except FileNotFoundError:
-        remedy = "put it back; accord policy new writes one to start from"
-        raise InputError(settings.policy, "is not there", remedy) from None
-    return parse_policy(data, settings.policy)
-
-
-def _law(settings: NodeConfig, own: Agency) -> Law:
-    return built_in_law().with_packs(LawFiles(settings.federation).read(own))
 
 
 def _roster(settings: NodeConfig, own: Agency) -> Roster:

@@ -105,11 +105,11 @@ def retry(
     done = Retried(0, 0, IngestReport())
     last = 0
     # One by one: a letter may be a document of many MiB.
-    while letters := store.dead(last, source, form, 1):
-        for letter in letters:
-            last = letter.letter_id
-            done.letters += 1
-            done.gone += _retried(letter, store, photos, settings_of(letter.source), done.report)
+    while found := store.dead(last, source, form, 1):
+        (letter,) = found
+        last = letter.letter_id
+        done.letters += 1
+        done.gone += _retried(letter, store, photos, settings_of(letter.source), done.report)
     return done
 
 

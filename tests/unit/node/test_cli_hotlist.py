@@ -4,13 +4,13 @@ import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.hot_lists import MAX_HITS
 from accord.plates import LOOK_ALIKES
@@ -18,7 +18,6 @@ from node.__main__ import app
 from node.hotlists.mapping import SHIPPED, TAKEN, load_mapping
 from node.hotlists.reading import read_file
 from node.matching import MAX_DIFFERENCES
-from tests.conftest import make_files
 
 HEADER = "plate,state,category\n"
 Run = Callable[..., Result]
@@ -28,27 +27,9 @@ def ago(**time: int) -> str:
     return (datetime.now(UTC) - timedelta(**time)).isoformat()
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    files = make_files(tmp_path_factory.mktemp("federation"), SystemClock())
-    files.build()
-    return files.folder("city") / "node.toml"
-
-
 @pytest.fixture
-def run(settings: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-    for file in (settings.parent / "data").glob("reads.*"):
-        file.unlink()
-
-    def hotlist(*arguments: str, status: int = 0) -> Result:
-        result = CliRunner().invoke(app, ["hotlist", *arguments, "--config", str(settings)])
-        if isinstance(result.exception, InputError):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result
-
-    return hotlist
+def run(command: Run) -> Run:
+    return partial(command, "hotlist")
 
 
 @pytest.fixture

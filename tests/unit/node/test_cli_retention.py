@@ -2,22 +2,20 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
 from accord.clock import SystemClock, iso
 from accord.errors import InputError
 from accord.keys import read_secret_32
 from accord.model import Read
-from node.__main__ import app
 from node.config import load_config
 from node.ids import Names
 from node.store.sqlite import SqliteStore
-from tests.conftest import make_files
 
 DAY_MS = 86_400_000
 BY = "R. Roe, records"
@@ -25,28 +23,9 @@ Run = Callable[..., Result]
 Make = Callable[..., Read]
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    files = make_files(tmp_path_factory.mktemp("federation"), SystemClock())
-    files.build()
-    return files.folder("city") / "node.toml"
-
-
 @pytest.fixture
-def run(settings: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-    for file in (settings.parent / "data").glob("reads.*"):
-        file.unlink()
-
-    def retention(*arguments: str, typed: str = "") -> Result:
-        words = ["retention", *arguments, "--config", str(settings)]
-        result = CliRunner().invoke(app, words, input=typed)
-        if isinstance(result.exception, InputError):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result
-
-    return retention
+def run(command: Run) -> Run:
+    return partial(command, "retention")
 
 
 def add(settings: Path, *reads: Read) -> None:
