@@ -10,6 +10,9 @@ again, and its reads are known already.
 
 Pictures, by their names, are not read: the file that names one may come later.
 They go an hour after they last changed, and after the files of the same look.
+
+A sender may pause longer than ``settle_s``: what was moved is looked at for an
+hour, the last 1,000 files, and taken again where it grew.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -32,6 +36,8 @@ EVERY_S = 1.0
 _HOUR_S = 3600.0
 _AGAIN_S = 60.0
 _PICTURE_S = 3600.0
+_WATCHED_S = 3600.0
+_WATCHED = 1000
 # Also as it is called in done/, where the name was taken.
 _PICTURE = re.compile(r"\.(jpe?g|png)(\.\d+)?\Z", re.IGNORECASE)
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
@@ -46,6 +52,8 @@ class FolderWay:
         self._source = source
         self._folder = base / source.folder
         self._seen: dict[Path, tuple[Stamp, float]] = {}
+        # What was moved: where it is, as it was when it was taken, and when.
+        self._moved: dict[Path, tuple[Stamp, float]] = {}
         self._swept = -_HOUR_S
 
     async def run(self) -> None:
@@ -95,7 +103,7 @@ class FolderWay:
         now = time.monotonic()
         found: dict[Path, tuple[Stamp, float]] = {}
         whole: list[tuple[bool, int, Path, Stamp]] = []
-        for path, stamp in self._there():
+        for path, stamp in chain(self._there(), self._grown()):
             before = self._seen.get(path)
             since = before[1] if before and before[0] == stamp else now
             found[path] = (stamp, since)
@@ -119,6 +127,20 @@ class FolderWay:
                 if stat.S_ISREG(status.st_mode):
                     yield Path(entry.path), _stamp(status)
 
+    def _grown(self) -> Iterator[tuple[Path, Stamp]]:
+        """Yield what was written to since it was moved; forget what is gone, or long moved."""
+        now = time.monotonic()
+        for path, (taken, since) in list(self._moved.items()):
+            try:
+                status = path.lstat()
+            except OSError:
+                del self._moved[path]
+                continue
+            if stat.S_ISREG(status.st_mode) and _stamp(status) != taken:
+                yield path, _stamp(status)
+            elif now - since >= _WATCHED_S:
+                del self._moved[path]
+
     def _take(self, path: Path, settled: Stamp) -> None:
         goes_to, problem = "done", ""
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -134,9 +156,12 @@ class FolderWay:
             return  # written to, or another in its place: all of it again, once it is whole
         if problem:
             log.warning("file rejected", source=self._source.name, problem=problem)
-        self._move(path, goes_to)
+        if path in self._moved:
+            log.warning("file moved too early", source=self._source.name, inode=settled[0])
+        self._move(path, goes_to, settled)
 
-    def _move(self, path: Path, goes_to: str) -> None:
+    def _move(self, path: Path, goes_to: str, taken: Stamp) -> None:
+        self._moved.pop(path, None)
         if goes_to == "done" and self._source.taken == "remove":
             path.unlink()
             return
@@ -146,10 +171,13 @@ class FolderWay:
         except OSError as error:
             raise self._fails(error) from None
         target, number = folder / path.name, 0
-        while target.exists():
+        while target != path and target.exists():
             number += 1
             target = folder / f"{path.name}.{number}"
         path.rename(target)
+        self._moved[target] = (taken, time.monotonic())
+        while len(self._moved) > _WATCHED:
+            del self._moved[next(iter(self._moved))]
 
     def _sweep(self) -> None:
         """Remove what was moved as long ago as reads that met nothing, or photos, are kept."""

@@ -229,3 +229,54 @@ def test_a_picture_is_kept_no_longer_than_photos_are(made: Made) -> None:
     assert made.there("done") == ["a.JPG", "a.JPG.1", "a.csv"]
     made.way(3 * DAY_MS).look()
     assert made.there("done") == ["a.csv"]
+
+
+@pytest.mark.parametrize("moved_to", ["done", "rejected"])
+def test_what_is_written_after_the_move_is_taken_too(
+    made: Made, moved_to: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    way, cut = made.way(), 200 if moved_to == "done" else 1
+    whole = event("TEST001") + b"\n" + event("TEST002")
+    with (made.folder / "a.json").open("wb", buffering=0) as file:
+        file.write(whole[:cut])
+        made.settled(way)
+        assert made.there(moved_to) == ["a.json"]
+        way.look()
+        assert "moved too early" not in "".join(capfd.readouterr())
+        file.write(whole[cut:])
+        way.look()
+        assert "TEST002" not in made.plates()
+        made.now_s += 2.5
+        way.look()
+    assert made.plates() == ["TEST001", "TEST002"]
+    assert (made.there(), made.there("done")) == ([], ["a.json"])
+    assert made.there("rejected") == []
+    said = "".join(capfd.readouterr())
+    assert said.count("moved too early") == 1
+    assert "TEST00" not in said
+    documents = way._intake.account.documents
+    made.now_s += 5
+    way.look()
+    assert way._intake.account.documents == documents == 2
+
+
+def test_what_was_moved_is_looked_at_for_a_while_and_not_for_ever(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways_folder, "_WATCHED", 1)
+    way = made.way()
+    for order, name in enumerate(("a.json", "b.json", "c.json")):
+        (made.folder / name).write_bytes(event(f"TEST00{order}"))
+        os.utime(made.folder / name, (order, order))
+    made.settled(way)
+    (made.folder / "done" / "b.json").write_bytes(event("TEST007"))
+    (made.folder / "done" / "c.json").unlink()
+    made.settled(way)
+    assert made.plates() == ["TEST000", "TEST001", "TEST002"]
+    (made.folder / "d.json").write_bytes(event("TEST003"))
+    made.settled(way)
+    made.now_s += 3600
+    way.look()
+    (made.folder / "done" / "d.json").write_bytes(event("TEST007"))
+    made.settled(way)
+    assert made.plates() == ["TEST000", "TEST001", "TEST002", "TEST003"]
