@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 
 from node.ingest.formats import formats
+from tests.programs import program
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 EVENT = {
@@ -35,7 +35,7 @@ longitude = -118.2922
 
 
 def ingest(city: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "node", "ingest", *arguments]
+    command = [program("accord-node"), "ingest", *arguments]
     if arguments[0] != "formats":
         command += ["--config", str(city / "node.toml")]
     return subprocess.run(

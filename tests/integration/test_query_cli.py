@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from accord.hot_lists import HotListEntry
 from accord.model import LOOSE_NOTICE, READ_NOTICE
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold
+from tests.programs import program
 
 ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
 WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
@@ -36,9 +36,9 @@ def query(federation: Federation) -> Run:
     config = federation.files.client_toml("harbor", "O-1")
 
     async def run(*arguments: str, why: tuple[str, ...] = WHY, typed: str = "") -> Ran:
-        command = ["-m", "accord.cli.main", "query", *arguments, *why, "--config", str(config)]
+        command = ["query", *arguments, *why, "--config", str(config)]
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            program("accord"),
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

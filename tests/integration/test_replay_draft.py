@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 from accord.agreements.manifest import Party
 from accord.agreements.templates import template_moa
 from accord.model import HotListPlate
 from tests.conftest import PLATE, Federation
+from tests.programs import program
 
 
 def draft(federation: Federation, path: Path, **terms: object) -> Path:
@@ -22,9 +22,12 @@ def draft(federation: Federation, path: Path, **terms: object) -> Path:
 
 
 async def replay(*words: object) -> tuple[int, str]:
-    command = ["-m", "accord.cli.main", "agreement", "replay", *map(str, words)]
+    command = ["agreement", "replay", *map(str, words)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        program("accord"),
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode is not None

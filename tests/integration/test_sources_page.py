@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from accord.demo.processes import free_port
 from node.config import load_config
 from tests.integration.ways import event, needs, plates, taking_node, until, write_tls
+from tests.programs import folder as programs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
 SECTIONS = [
@@ -28,7 +28,7 @@ def shell(word: str) -> str:
 
 
 async def run(city: Path, commands: str) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{programs()}:{os.environ['PATH']}"
     process = await asyncio.create_subprocess_exec(
         "/bin/bash", "-ec", commands,
         cwd=city, env=os.environ | {"PATH": path, "GRPC_VERBOSITY": "NONE"},

@@ -6,7 +6,6 @@ import resource
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from accord.clock import SystemClock
 from accord.testing import FederationSimulator
 from tests.conftest import make_files
+from tests.programs import program
 
 Harm = Callable[[FederationSimulator, Path], object]
 
@@ -26,7 +26,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> FederationSimulator:
     return files
 
 
-def run(module: str, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+def run(name: str, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; ``limit`` is the largest file in bytes that it may write."""
 
     def before() -> None:
@@ -34,7 +34,7 @@ def run(module: str, *arguments: str, limit: int | None = None) -> subprocess.Co
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [program(name), *arguments],
         capture_output=True,
         text=True,
         timeout=30,
@@ -129,7 +129,7 @@ def test_a_node_that_can_not_start(built: FederationSimulator, tmp_path: Path, n
     shutil.copytree(built.folder("city"), folder)
     harm, words = NODE[name]
     harm(built, folder)
-    refused_in_one_line(run("node", "serve", "--config", str(folder / "node.toml")), words)
+    refused_in_one_line(run("accord-node", "serve", "--config", str(folder / "node.toml")), words)
 
 
 BROKER: dict[str, tuple[Harm, str]] = {
@@ -151,15 +151,17 @@ def test_a_broker_that_can_not_start(built: FederationSimulator, tmp_path: Path,
     shutil.copytree(built.folder("exchange"), folder)
     harm, words = BROKER[name]
     harm(built, folder)
-    refused_in_one_line(run("broker", "serve", "--config", str(folder / "broker.toml")), words)
+    refused_in_one_line(
+        run("accord-broker", "serve", "--config", str(folder / "broker.toml")), words
+    )
 
 
 @pytest.mark.parametrize(
-    ("module", "agency", "file"),
-    [("node", "city", "node.toml"), ("broker", "exchange", "broker.toml")],
+    ("name", "agency", "file"),
+    [("accord-node", "city", "node.toml"), ("accord-broker", "exchange", "broker.toml")],
 )
 def test_a_port_that_another_program_has(
-    built: FederationSimulator, tmp_path: Path, module: str, agency: str, file: str
+    built: FederationSimulator, tmp_path: Path, name: str, agency: str, file: str
 ) -> None:
     folder = tmp_path / agency
     shutil.copytree(built.folder(agency), folder)
@@ -168,7 +170,7 @@ def test_a_port_that_another_program_has(
         other.listen()
         port = other.getsockname()[1]
         edit(folder / file, built.everybody()[agency].address, f"127.0.0.1:{port}")
-        done = run(module, "serve", "--config", str(folder / file))
+        done = run(name, "serve", "--config", str(folder / file))
     refused_in_one_line(done, "another program uses the port")
 
 
@@ -192,10 +194,10 @@ def test_a_full_disk_loses_nothing(built: FederationSimulator, tmp_path: Path) -
     (tmp_path / "reads.csv").write_text("\n".join(["plate,time,camera", *rows]) + "\n")
     arguments = ("ingest", str(tmp_path / "reads.csv"), "--format", "csv", "--mapping",
                  str(tmp_path / "mapping.toml"), "--config", str(folder / "node.toml"))  # fmt: skip
-    full = run("node", *arguments, limit=400_000)
+    full = run("accord-node", *arguments, limit=400_000)
     refused_in_one_line(full, "reads.db: the database says SQLITE_IOERR_WRITE; see that the disk")
     assert "9TST" not in full.stderr
-    again = run("node", *arguments)
+    again = run("accord-node", *arguments)
     assert again.returncode == 0, again.stderr
     found = re.match(r"3000 rows: (\d+) taken, (\d+) known already, 0 not taken", again.stdout)
     assert found is not None, again.stdout

@@ -6,10 +6,10 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from accord.demo.processes import free_port
+from tests.programs import folder as programs
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,7 +30,7 @@ def run_pages(pages: dict[str, int], folder: Path) -> tuple[str, str]:
     script = "set -euo pipefail\n" + "\n".join(found)
     for port in ("7440", "7441", "7442"):
         script = script.replace(port, str(free_port()))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{programs()}:{os.environ['PATH']}"
     with (folder / "err").open("wb") as errors, (folder / "out").open("wb") as output:
         shell = subprocess.Popen(
             ["/bin/bash", "-c", script],

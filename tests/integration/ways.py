@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from accord.clock import SystemClock
 from accord.pki import certificate_pem, key_pem
 from node.config import load_config
 from node.serve import RunningNode, running_node
+from tests.programs import program
 
 
 def needs(program: str) -> str:
@@ -60,7 +60,7 @@ async def taking_node(city: Path, sources: str) -> AsyncIterator[RunningNode]:
 def command(city: Path, *arguments: str) -> str:
     """Run ``accord-node`` with the city's node.toml; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "node", *arguments, "--config", str(city / "node.toml")],
+        [program("accord-node"), *arguments, "--config", str(city / "node.toml")],
         capture_output=True,
         timeout=60,
         check=False,
