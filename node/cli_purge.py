@@ -1,32 +1,37 @@
 """``accord-node purge``."""
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from accord.clock import SystemClock, iso
+from accord.clock import SystemClock
 from node.config import load_config
 from node.held import held, own_limits
+from node.leap import Leap, heads_of_others
 from node.opened import opened
+from node.purging import in_words, purge_noted, require_clock, telling
 from node.retention import purge as purge_due
 
 
 def purge(
     config: Annotated[Path, typer.Option(help="The node's node.toml.")] = Path("node.toml"),
+    by: Annotated[str, typer.Option(help="Who asks; your login if left out.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Delete what is due by policy and law; the serving node does so on schedule."""
-    settings = load_config(config)
-    now_ms = SystemClock().now_ms()
-    kept = own_limits(settings, held(settings), now_ms)
+    settings, clock = load_config(config), SystemClock()
+    leap = Leap(settings.data, clock)
+    now_ms = clock.now_ms()
+    found = held(settings)
+    kept = own_limits(settings, found, now_ms)
+    heads = [at_ms for _, at_ms in heads_of_others(found, settings.agency)]
     with opened(settings) as (store, photos):
-        report = purge_due(store, photos, kept, now_ms, dry_run=dry_run)
-    said = "would go" if dry_run else "are gone"
-    counts = f"{report.reads} reads, {report.photos} photos, {report.entries} hot-list entries"
-    counts += f", {report.hits} hits"
-    if report.letters:
-        counts += f", {report.letters} dead letters"
-    typer.echo(f"{counts} {said}.")
-    if report.oldest is not None and report.newest is not None:
-        typer.echo(f"Reads from {iso(report.oldest)} to {iso(report.newest)}.")
+        if dry_run:
+            report = purge_due(store, photos, kept, now_ms, dry_run=True)
+        else:
+            require_clock(leap.look(telling(store), heads))
+            who = f"by {by or getpass.getuser()}"
+            report = purge_noted(store, photos, kept, now_ms, who)
+    typer.echo(f"{'Would go' if dry_run else 'Gone'}: {in_words(report)}.")

@@ -30,7 +30,9 @@ from node.config import NodeConfig, load_config
 from node.held import held, own_limits
 from node.holds import Hold, Note
 from node.ids import Names
+from node.leap import Leap, heads_of_others
 from node.opened import opened
+from node.purging import telling
 from node.store.base import Kept
 
 app = typer.Typer(
@@ -166,6 +168,31 @@ def holds(config: Config = DEFAULT, as_json: AsJson = False) -> None:
         cells = (row["hold"], row["case"], row["authority"], row["by"], row["of"], window, until)
         table.add_row(*map(shown, cells))
     console().print(table)
+
+
+@app.command("confirm-clock")
+def confirm_clock(
+    by: By,
+    yes: Annotated[bool, typer.Option("--yes", help="The time was compared: do not ask.")] = False,
+    config: Config = DEFAULT,
+) -> None:
+    """Say that this machine's clock is right, after a jump that stopped the purge."""
+    _check_text("--by", by)
+    settings, clock = load_config(config), SystemClock()
+    leap = Leap(settings.data, clock)
+    heads = [at_ms for _, at_ms in heads_of_others(held(settings), settings.agency)]
+    out = console()
+    stop = leap.peek(heads)
+    if stop is None:
+        out.print("Nothing is stopped: the clock did not jump.")
+        return
+    out.print(shown(f"{str(stop)[:1].upper()}{str(stop)[1:]}."))
+    question = f"This machine says that it is {iso(clock.now_ms())}. Is that right?"
+    if not yes and not typer.confirm(question):
+        raise InputError("clock", "is not right", "set it right, then say so with this command")
+    with opened(settings) as (store, _):
+        leap.confirm(telling(store), by)
+    out.print("What is due goes with the next purge.")
 
 
 def _rows(read: Kept, kept: Limits, now_ms: int) -> Iterator[dict[str, Any]]:

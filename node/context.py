@@ -17,6 +17,7 @@ from accord.federation import Federation
 from accord.keys import Signer
 from accord.model import Query, Read
 from node.ids import Names
+from node.leap import heads_of_others
 from node.photos import Photos
 from node.rates import Bound, Throttle, bounds
 from node.replay import ReplayGuard
@@ -135,6 +136,10 @@ class Context:
         if policy is None:
             return None
         return limits_at(policy.retention, own, self.sources.law, self.clock.now_ms())
+
+    def other_heads(self) -> list[int]:
+        """Return when other agencies' nodes signed the heads that are held, ms UTC."""
+        return [at_ms for _, at_ms in heads_of_others(self.federation, self.agency)]
 
     def _kept(self) -> tuple[int, Limits]:
         """Return now, and what policy and law leave together now."""

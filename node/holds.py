@@ -66,6 +66,10 @@ class Hold:
         return read.plate == self.plate if self.plate else read.camera == self.camera
 
 
+DUE = "due"
+"""The decision of a note that tells what a purge is about to remove."""
+
+
 class Note(NamedTuple):
     """What the audit log is to be told, once; ``note_id`` is random hex."""
 

@@ -12,6 +12,8 @@ the node serves::
     accord_policy_usable 1
     accord_roster_usable 1
     accord_roster_age_seconds 42
+    accord_purge_stopped 0
+    accord_purge_timestamp_seconds 1.7e+09
     accord_source_up{source="pier",way="folder"} 1
     accord_source_documents{source="pier"} 7
     accord_source_unreadable{source="pier"} 0
@@ -40,6 +42,7 @@ from accord.durable import replace_file
 from node.ahead import days_ahead
 from node.context import Context
 from node.list_ages import Age, age_of
+from node.purging import Purging
 from node.ways.intake import Account
 
 EVERY_S = 30.0
@@ -47,7 +50,12 @@ EVERY_S = 30.0
 READABLE = 0o644
 
 
-def exposition(context: Context, node: str, accounts: Sequence[Account] = ()) -> bytes:
+def exposition(
+    context: Context,
+    node: str,
+    accounts: Sequence[Account] = (),
+    purging: Purging | None = None,
+) -> bytes:
     """Return the figures of this moment as Prometheus' text."""
     federation, sources = context.federation, context.sources
     now_ms = context.clock.now_ms()
@@ -80,6 +88,12 @@ def exposition(context: Context, node: str, accounts: Sequence[Account] = ()) ->
     if roster is not None:
         age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
         age.set((now_ms - roster.as_of_ms) / 1000)
+    if purging is not None:
+        stopped = gauge("purge_stopped", "1 while nothing is deleted: the clock is in doubt.")
+        stopped.set(purging.stop is not None)
+        if purging.last_ms:
+            last = gauge("purge_timestamp_seconds", "When the last purge ended, Unix time.")
+            last.set(purging.last_ms / 1000)
     _of_sources(registry, context, accounts)
     _of_lists(registry, context, now_ms)
     return generate_latest(registry)
@@ -125,10 +139,16 @@ def _of_lists(registry: CollectorRegistry, context: Context, now_ms: int) -> Non
         not_matched.labels(list=one.name).set(age_of(one, now_ms) is Age.NOT_MATCHED)
 
 
-def write(context: Context, node: str, path: Path, accounts: Sequence[Account] = ()) -> None:
+def write(
+    context: Context,
+    node: str,
+    path: Path,
+    accounts: Sequence[Account] = (),
+    purging: Purging | None = None,
+) -> None:
     """Put the figures of this moment in the place of the last ones.
 
     Raises:
         InputError: the file can't be written.
     """
-    replace_file(path, exposition(context, node, accounts), READABLE)
+    replace_file(path, exposition(context, node, accounts, purging), READABLE)

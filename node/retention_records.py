@@ -1,15 +1,17 @@
-"""What ``accord-node retention`` did goes into the audit log, by the serving node.
+"""What was deleted, held, released or asked goes into the audit log, by the serving node.
 
 The log has one writer, so a command leaves a note in the store, in the same
-transaction as what it did; the node records it within a second or two.
+transaction as what it did, a purge before it begins; the node records it within a
+second or two.
 """
 
 import asyncio
 
 from accord.audit.once import Once
 from node.context import Context
+from node.holds import DUE
 
-KIND = "retention"
+PURGE, RETENTION = "purge", "retention"
 
 
 class RetentionRecords:
@@ -17,7 +19,7 @@ class RetentionRecords:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._records = Once(context.audit, KIND, ("note",))
+        self._records = {kind: Once(context.audit, kind, ("note",)) for kind in (PURGE, RETENTION)}
 
     async def record(self) -> None:
         """Record what is new; durable when this returns.
@@ -34,5 +36,5 @@ class RetentionRecords:
                 "case": one.case,
                 "detail": one.detail,
             }
-            await self._records.record(fields)
+            await self._records[PURGE if one.decision == DUE else RETENTION].record(fields)
             await asyncio.to_thread(holds.forget, one.note_id)

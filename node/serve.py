@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from cryptography import x509
 from grpc import aio
 
 from accord.agreements.calendar import Event, due
-from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock, iso
 from accord.durable import make_folder
@@ -39,8 +37,8 @@ from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
 from node.photos import Photos
+from node.purging import Purging
 from node.replay import ReplayGuard
-from node.retention import purge
 from node.retention_records import RetentionRecords
 from node.service import NodeService
 from node.sources import Sources
@@ -51,6 +49,7 @@ from node.ways.running import accounts_logged, taking
 log = structlog.get_logger()
 
 LISTS_S = 60.0
+CLOCK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         InputError: a file, key or setting that a person must mend.
     """
     make_folder(config.data, 0o700)
+    leap = Leap(config.data, clock)
     sources = Sources(
         config.agency,
         config.federation,
@@ -126,6 +126,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             record=lambda fields: context.record("refusal", fields),
         )
         try:
+            purging = Purging(context, leap)
+            await purging.look()
             await context.record("start", {"agency": config.agency, "decision": "serving"})
             activated = ActivationRecords(context)
             head_records = HeadRecords(context)
@@ -134,8 +136,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 await records.record()
             log.info("serving", agency=config.agency, node=config.name, port=port)
             async with (
-                taking(context, config) as accounts,
-                _periodic(context, config, recorded, keeper, accounts),
+                taking(context, config, lambda: purging.stop is None) as accounts,
+                _periodic(context, config, recorded, keeper, accounts, purging),
                 _sending(outbox, pool, tls),
             ):
                 yield RunningNode(context, server, port, accounts)
@@ -172,6 +174,7 @@ async def _periodic(
     recorded: Sequence[ActivationRecords | HeadRecords | RetentionRecords],
     keeper: HeadKeeper,
     accounts: Sequence[Account],
+    purging: Purging,
 ) -> AsyncIterator[None]:
     """Read changed files, purge and tell what lies ahead, while serving."""
     changed = asyncio.Event()
@@ -193,14 +196,6 @@ async def _periodic(
 
     async def look() -> None:
         await look_again(context.agency, context.sources, history, context.clock, changed)
-
-    leap = Leap(context.clock, lambda: time.monotonic_ns() // 1_000_000)
-
-    async def purge_due() -> None:
-        if leap.leapt():
-            log.error("alert: the clock has leapt ahead, so nothing is purged until a restart")
-            return
-        await purge_and_record(context)
 
     told: set[tuple[Event, int]] = set()
 
@@ -232,7 +227,9 @@ async def _periodic(
 
     async def write_metrics() -> None:
         try:
-            await asyncio.to_thread(metrics.write, context, config.name, config.metrics, accounts)
+            await asyncio.to_thread(
+                metrics.write, context, config.name, config.metrics, accounts, purging
+            )
         except InputError as error:
             # Figures are no reason to stop answering.
             log.warning("metrics not written", problem=str(error))
@@ -247,7 +244,8 @@ async def _periodic(
         asyncio.create_task(every(0.0, look)),
         asyncio.create_task(every(3600.0, tell_ahead)),
         asyncio.create_task(every(LISTS_S, tell_lists)),
-        asyncio.create_task(every(config.purge_every_s, purge_due)),
+        asyncio.create_task(every(CLOCK_S, purging.look)),
+        asyncio.create_task(every(config.purge_every_s, purging.purge)),
     ]
     try:
         yield
@@ -275,23 +273,3 @@ async def _sending(outbox: Outbox, pool: ChannelPool, tls: OwnCertificate) -> As
         await asyncio.gather(task, return_exceptions=True)
         await outbox.close()
         await pool.close()
-
-
-async def purge_and_record(context: Context) -> None:
-    """Purge what is due by our own policy (MOA IV) and the law, and record what went."""
-    kept, now_ms = context.kept(), context.clock.now_ms()
-    if kept is None:
-        return
-    report = await asyncio.to_thread(
-        purge, context.store, context.photos, kept, now_ms, dry_run=False
-    )
-    if report.reads or report.photos or report.entries or report.hits or report.letters:
-        counts = {
-            "reads": str(report.reads),
-            "photos": str(report.photos),
-            "entries": str(report.entries),
-            "hits": str(report.hits),
-            "letters": str(report.letters),
-        }
-        await context.audit.append(Record("purge", {"agency": context.agency, **counts}))
-        log.info("purged", **counts)

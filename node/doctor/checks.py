@@ -15,6 +15,7 @@ from accord.agreements.heads import SKEW_MS
 from accord.clock import iso
 from accord.roster import MAX_STATUS_AGE_MS
 from node.doctor.facts import AgreementFacts, Certificate, Database, Facts, Trouble
+from node.leap import REMEDY
 from node.store.base import Due
 
 DAY_MS = 86_400_000
@@ -94,7 +95,9 @@ def _certificate(one: Certificate, now_ms: int) -> tuple[State, str, str]:
 
 
 def clock(facts: Facts) -> Found:
-    """The clock is behind nothing that it wrote, and a time service keeps it."""
+    """The clock is behind nothing that it wrote, did not jump, and a time service keeps it."""
+    if facts.clock.stop is not None:
+        yield State.FAULT, f"nothing is deleted: {facts.clock.stop}", REMEDY
     mend = "have a time service keep the clock: systemd-timesyncd or chrony"
     name, latest_ms = max(facts.clock.latest, key=lambda one: one[1], default=("", 0))
     behind_ms = latest_ms - facts.now_ms

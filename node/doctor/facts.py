@@ -10,6 +10,7 @@ from pathlib import Path
 from accord.agreements.calendar import Event
 from accord.agreements.effective import Standing
 from accord.errors import AccordError, InputError
+from node.leap import Stop
 from node.store.base import DeadCount, Due, HotList
 from node.store.soundness import Soundness
 
@@ -64,11 +65,13 @@ class ClockFacts:
     ``latest`` are names and times of what our own agency has written.
     ``partners`` are those of the newest head of each partner. ``kept`` tells whether
     the kernel says that a time service keeps the clock, None where it can't be asked.
+    ``stop`` is why nothing is deleted by it, if so.
     """
 
     latest: Sequence[tuple[str, int]]
     partners: Sequence[tuple[str, int]]
     kept: bool | None
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from node.doctor.facts import (
     Trouble,
 )
 from node.held import held, own_law, own_policy
+from node.leap import Leap, heads_of_others
 
 # adjtimex(2) says so where nobody keeps the clock; its structure has 208 bytes.
 _TIME_ERROR = 5
@@ -86,6 +87,7 @@ def gather(
     ``reach`` calls the brokers; ``kept`` is what :func:`clock_kept` says.
     """
     now_ms = clock.now_ms()
+    leap = Leap(settings.data, clock)
     troubles: list[Trouble] = []
     federation = _tried(lambda: held(settings), troubles)
     left_out = [troubles.pop().problem] if troubles else []
@@ -97,6 +99,7 @@ def gather(
     stored = stores.look(settings, clock, policy, law, own, seconds)
     agreements = federation.agreements.values() if federation else ()
     agencies = federation.agencies.values() if federation else ()
+    partners = heads_of_others(federation, settings.agency) if federation else []
     today, events = ahead(agreements, agencies, now_ms, roster)
     return Facts(
         agency=settings.agency,
@@ -107,8 +110,9 @@ def gather(
         certificates=tuple(files.certificates(settings, own, now_ms)),
         clock=ClockFacts(
             tuple(_written(settings, own, roster, stored.audit_ms)),
-            tuple(_partners(settings, federation)),
+            partners,
             kept,
+            leap.peek(at_ms for _, at_ms in partners),
         ),
         databases=stored.databases,
         disk=files.disk(settings),
@@ -167,13 +171,6 @@ def _written(
         # A serving node puts files in each other's place meanwhile.
         with suppress(FileNotFoundError):
             yield str(path), path.stat().st_mtime_ns // 1_000_000
-
-
-def _partners(settings: NodeConfig, federation: Federation | None) -> Iterator[tuple[str, int]]:
-    for agreement in federation.agreements.values() if federation else ():
-        for head in agreement.heads or ():
-            if head.party != settings.agency:
-                yield head.party, head.as_of_ms
 
 
 def _agreements(

@@ -182,7 +182,7 @@ class FolderWay:
     def _sweep(self) -> None:
         """Remove what was moved as long ago as reads that met nothing, or photos, are kept."""
         kept = self._intake.kept()
-        if kept is None:
+        if kept is None or not self._intake.may_delete():
             return
         now_ms, reads_ms = self._intake.clock.now_ms(), kept.reads.keep_ms
         photos_ms = min(reads_ms, kept.photos.keep_ms)

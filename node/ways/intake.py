@@ -100,7 +100,9 @@ class Intake:
         *,
         bands: Mapping[str, Bands],
         kept: Callable[[], Limits | None],
+        may_delete: Callable[[], bool] = lambda: True,
     ) -> None:
+        self.may_delete = may_delete
         self.source = source
         self.account = Account(source.name, source.way)
         self.store = store

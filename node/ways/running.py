@@ -5,7 +5,7 @@ never what a document held.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -35,8 +35,10 @@ class Way(Protocol):
 
 
 @asynccontextmanager
-async def taking(context: Context, config: NodeConfig) -> AsyncIterator[Sequence[Account]]:
-    """Take from every source while the block runs.
+async def taking(
+    context: Context, config: NodeConfig, may_delete: Callable[[], bool]
+) -> AsyncIterator[Sequence[Account]]:
+    """Take from every source while the block runs; ``may_delete``: nobody doubts the clock.
 
     Raises:
         InputError: a source's section or a file that it names must be mended.
@@ -50,6 +52,7 @@ async def taking(context: Context, config: NodeConfig) -> AsyncIterator[Sequence
             context.clock,
             bands=config.bands,
             kept=context.kept,
+            may_delete=may_delete,
         )
         for source in config.sources
     ]

@@ -1,14 +1,17 @@
 """A node in New Hampshire: what met nothing goes after three minutes, hits and held reads stay."""
 
+import asyncio
 import secrets
 from pathlib import Path
 from typing import Any
 
 from accord.hot_lists import HotListEntry
 from accord.model import ExactPlate, HitsOf, Window
+from node import metrics
 from node.holds import Hold, Note
+from node.leap import Leap, machine_counter
+from node.purging import Purging
 from node.retention_records import RetentionRecords
-from node.serve import purge_and_record
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold as put_list
 from tests.integration.test_due_data import with_policy
@@ -51,7 +54,7 @@ async def test_a_hit_is_given_to_a_search_for_hits_and_a_held_read_to_nobody(
                 assert await rows(agency) == 1
                 assert await rows(agency, selector=ExactPlate(OTHER, "CA")) == 0
             assert await rows("city", selector=HitsOf(ExactPlate(PLATE, "CA"))) == 1
-            await purge_and_record(city)
+            await Purging(city, Leap(federation.files.folder("city") / "data", city.clock)).purge()
             counts = city.store.counts()
             # The recent read, the hit, the held one.
             assert (counts.reads, counts.hits) == (3, 1)
@@ -85,3 +88,33 @@ async def test_each_note_is_recorded_once_and_names_no_plate(tmp_path: Path) -> 
         records = [one.fields for one in city.audit.entries() if one.kind == "retention"]
         assert [(one["decision"], one["case"]) for one in records] == [("held", "26-1")]
         assert OTHER not in repr(records)
+
+
+async def test_the_serving_node_stops_with_the_clock_and_tells_of_each_purge(
+    federation: Federation,
+) -> None:
+    city = federation.nodes["city"].context
+    city.store.add([read_at(federation.clock.now_ms() - 800 * 24 * HOUR_MS, OTHER)])
+    counter = machine_counter()[0]
+    leap = Leap(federation.files.base / "other", city.clock, lambda: (counter, "boot"))
+    purging = Purging(city, leap)
+    await purging.look()
+    counter -= 2 * 24 * HOUR_MS
+    await purging.purge()
+    assert purging.stop is not None
+    assert len(city.store.kept(OTHER, 9, federation.clock.now_ms())) == 1
+    figures = metrics.exposition(city, "main", (), purging).decode()
+    assert "accord_purge_stopped 1.0" in figures
+    assert "accord_purge_timestamp" not in figures
+    leap.confirm(lambda *_: None, "R. Roe")
+    await purging.purge()
+    assert city.store.kept(OTHER, 9, federation.clock.now_ms()) == []
+    figures = metrics.exposition(city, "main", (), purging).decode()
+    assert "accord_purge_stopped 0.0" in figures
+    assert "accord_purge_timestamp" in figures
+    await asyncio.sleep(2.5)
+    (entry,) = [one.fields for one in city.audit.entries() if one.kind == "purge"]
+    assert entry["detail"].startswith("1 reads, 0 photos")
+    assert entry["detail"].endswith("on schedule")
+    stops = [one.fields["decision"] for one in city.audit.entries() if one.kind == "retention"]
+    assert stops == ["purge stopped"]

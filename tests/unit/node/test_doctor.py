@@ -331,6 +331,8 @@ def test_a_planted_fault_is_found_and_told(
         (61, "certificates", WARNING, "28 days left", "accord certs issue"),
         (91, "certificates", FAULT, "the node's (", "accord certs issue"),
         (-3, "clock", FAULT, "3 days, 0:00:0", "time service"),
+        (-3, "clock", FAULT, "nothing is deleted: the clock jumped", "confirm-clock --by"),
+        (3, "clock", FAULT, "nothing is deleted: the clock jumped", "confirm-clock --by"),
         (1, "policy and roster", FAULT, "signed 1 day", "accord officer publish"),
         (1, "figures", WARNING, "no node serves", "start the node"),
         (1075, "agreements", WARNING, "the last day in force", "counsel"),
