@@ -2,8 +2,10 @@
 
 A key's id is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo.
 Private keys live in files that nobody else can read; a looser mode is refused.
+So do all other secrets: tokens, passwords, URLs that hold one.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -189,19 +191,22 @@ def read_secret(path: Path) -> bytes:
             than 0600.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe would wait for who writes into it.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
     except OSError as error:
-        raise InputError(
-            path, f"can't open the key file ({error.strerror})", "check the path and its owner"
-        ) from error
+        problem = f"can't open this secret ({error.strerror})"
+        if error.errno == errno.ELOOP:
+            problem = "a secret is no link"
+        raise InputError(path, problem, "check the path and its owner") from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(path, "not a plain file", "give the key file itself")
+            raise InputError(path, "not a plain file", "give the file itself")
         if status.st_uid not in (os.geteuid(), 0):
             raise InputError(path, "belongs to another user", f"chown {os.geteuid()} {path}")
         if stat.S_IMODE(status.st_mode) & 0o077:
-            raise InputError(path, "other users can read this key", f"chmod 600 {path}")
+            raise InputError(path, "other users can read this secret", f"chmod 600 {path}")
         return file.read()
 
 
@@ -215,6 +220,18 @@ def read_secret_32(path: Path) -> bytes:
     if len(secret) != 32:
         raise InputError(path, "does not hold 32 bytes", "make a new one: accord certs init")
     return secret
+
+
+def read_secret_text(path: Path) -> str:
+    """Return a secret that is text, such as a password, without the end of its last line.
+
+    Raises:
+        InputError: as :func:`read_secret`, or no text.
+    """
+    try:
+        return read_secret(path).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise InputError(path, "is no text", "write it in UTF-8") from None
 
 
 def write_secret(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from accord.errors import InputError
+from accord.keys import read_secret, read_secret_text
 from node.ingest.dead import unreadable
 from node.ways.config import MqttSource
 from node.ways.intake import Intake
@@ -129,6 +130,7 @@ class MqttWay:
             context = ssl.create_default_context(cafile=base / source.ca if source.ca else None)
             if source.certificate:
                 files = (base / source.certificate, base / source.key)
+                read_secret(files[1])
                 context.load_cert_chain(*files, password=lambda: b"")
         except (OSError, ssl.SSLError):
             problem = "ca, certificate or key can't be used"
@@ -140,8 +142,4 @@ class MqttWay:
     def _password(self) -> str:
         if not self._source.password:
             return ""
-        path = self._base / self._source.password
-        try:
-            return path.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            raise InputError(path, "can't be read as a password", "check the path") from None
+        return read_secret_text(self._base / self._source.password)

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from accord.errors import InputError
+from accord.keys import read_secret_text
 from node.ingest.sql_rows import SqlRows, plain
 from node.ways.breakable import Breakable
 from node.ways.config import SqlSource
@@ -188,11 +189,9 @@ class SqlWay:
         return statement
 
     def _engine(self) -> sa.Engine:
+        url = read_secret_text(self._url).strip()
         try:
-            url = self._url.read_text().strip()
             return sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
-        except (OSError, UnicodeDecodeError):
-            raise InputError(self._url, "can't be read", "check the path") from None
         except (ArgumentError, ValueError):
             problem = "is not a URL of a database"
             remedy = "write one such as postgresql+psycopg://user:password@host/name"

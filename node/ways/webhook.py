@@ -44,6 +44,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from accord.errors import InputError, Refused
+from accord.keys import read_secret, read_secret_text
 from node.rates import MINUTE_MS, Bound, Throttle
 from node.ways.config import WebhookSource
 from node.ways.intake import Intake, Stopped
@@ -190,6 +191,7 @@ class WebhookWay:
         try:
             # Never asks for a password: it would ask on the terminal.
             certificate, key = self._files
+            read_secret(key)
             context.load_cert_chain(certificate, key, password=lambda: b"")
         except (OSError, ssl.SSLError):
             problem = "and its key can't be used"
@@ -422,12 +424,9 @@ def _token(path: Path) -> bytes:
     """Return the digest of the token in a file.
 
     Raises:
-        InputError: there is none, or it is short enough to be guessed.
+        InputError: others can read it, there is none, or it is short enough to be guessed.
     """
-    try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(path, "can't be read as a token", "openssl rand -hex 32") from None
+    token = read_secret_text(path).strip()
     if len(token) < MIN_TOKEN or not token.isascii() or " " in token:
         problem = f"is no token of at least {MIN_TOKEN} characters"
         raise InputError(path, problem, "openssl rand -hex 32")

@@ -15,7 +15,7 @@ import pytest
 from accord.demo.processes import free_port
 from accord.errors import InputError
 from node.ways import breakable, sql
-from tests.integration.ways import command, needs, plates, taking_node, until
+from tests.integration.ways import command, needs, plates, taking_node, until, write_secret
 
 MAPPING = """
 format = "accord-mapping/1"
@@ -121,7 +121,7 @@ def insert(
 
 def section(city: Path, server: Database, more: str) -> str:
     (city / "mapping.toml").write_text(MAPPING)
-    (city / "keys" / "records.url").write_text(server.url + "\n")
+    write_secret(city / "keys" / "records.url", server.url + "\n")
     return (
         '\n[[sources]]\nname = "records"\nway = "sql"\nurl = "keys/records.url"\n'
         f'mapping = "mapping.toml"\nevery_s = 1\n{more}\n'
@@ -217,7 +217,7 @@ async def test_rows_that_are_no_reads_are_dead_letters_and_retried(
     [
         (('table = "public.reads"', ""), "either table or query"),
         (('mapping = "mapping.toml"', ""), "needs mapping"),
-        (("keys/records.url", "keys/none.url"), "can't be read"),
+        (("keys/records.url", "keys/none.url"), "can't open this secret"),
         (('way = "sql"', 'way = "oracle"'), "does not match any of the expected"),
     ],
 )
@@ -241,7 +241,7 @@ async def test_a_url_that_is_none_is_not_shown(
     city: Path, server: Database, url: str, words: str
 ) -> None:
     text = section(city, server, BY_NUMBER)
-    (city / "keys" / "records.url").write_text(url)
+    write_secret(city / "keys" / "records.url", url)
     with pytest.raises(InputError, match=words) as raised:
         async with taking_node(city, text):
             pass
@@ -313,7 +313,7 @@ async def test_a_server_that_answers_nothing_holds_a_stop_for_seconds_only(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         text = section(city, server, BY_NUMBER)
         url = server.url.replace(str(server.port), str(silent.getsockname()[1]))
-        (city / "keys" / "records.url").write_text(url + "?sslmode=disable")
+        write_secret(city / "keys" / "records.url", url + "?sslmode=disable")
         async with taking_node(city, text):
             peer, _ = await asyncio.to_thread(silent.accept)
             started = time.monotonic()

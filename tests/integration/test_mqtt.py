@@ -12,7 +12,7 @@ import pytest
 from accord.demo.processes import free_port
 from accord.errors import Code, Refused
 from node.store.sqlite import SqliteStore
-from tests.integration.ways import event, needs, plates, taking_node, until, write_tls
+from tests.integration.ways import event, needs, plates, taking_node, until, write_secret, write_tls
 
 PASSWORD = "not-a-secret-0"
 
@@ -27,7 +27,7 @@ class Server:
         self.base = base
         self.tls = write_tls(base / "tls")
         (base / "sessions").mkdir()
-        (base / "password").write_text(PASSWORD + "\n")
+        write_secret(base / "password", PASSWORD + "\n")
         subprocess.run(
             [needs("mosquitto_passwd"), "-b", "-c", str(base / "users"), "accord", PASSWORD],
             check=True,

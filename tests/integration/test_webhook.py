@@ -15,7 +15,7 @@ from accord.demo.processes import free_port
 from accord.errors import InputError
 from node.config import load_config
 from node.ways import webhook
-from tests.integration.ways import event, needs, plates, taking_node, until, write_tls
+from tests.integration.ways import event, needs, plates, taking_node, until, write_secret, write_tls
 
 TOKEN = "0123456789abcdef" * 3
 FORM = (
@@ -72,7 +72,7 @@ def descriptors() -> int:
 
 
 def with_token(tls: Path) -> str:
-    (tls / "token").write_text(TOKEN + "\n")
+    write_secret(tls / "token", TOKEN + "\n")
     return f'token = "{tls}/token"'
 
 
@@ -322,7 +322,7 @@ async def test_a_failed_renewal_leaves_the_working_certificate_and_a_good_one_is
     ("change", "words"),
     [
         (("token = ", "# "), "a webhook needs token, ca or both"),
-        (("/token", "/none"), "can't be read as a token"),
+        (("/token", "/none"), "can't open this secret"),
         (("/server.pem", "/client.pem"), "can't be used"),
         (("/server.crt", "/none.crt"), "can't be used"),
         (('"127.0.0.1:', '"'), "is not an address"),

@@ -90,6 +90,12 @@ async def until(
             await asyncio.sleep(0.05)
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write a token, password or URL as a node takes it: nobody else can read it."""
+    path.write_text(text)
+    path.chmod(0o600)
+
+
 def write_tls(folder: Path) -> Path:
     """Write a CA, a server's and a client's certificate; another CA's client, too."""
     folder.mkdir()
@@ -103,8 +109,7 @@ def write_tls(folder: Path) -> Path:
                 certificate_pem(_certificate(name, own, root, key))
             )
             (folder / f"{name}.pem").write_bytes(key_pem(own))
-            # A server that drops its rights reads it too.
-            (folder / f"{name}.pem").chmod(0o644)
+            (folder / f"{name}.pem").chmod(0o600)
     return folder
 
 

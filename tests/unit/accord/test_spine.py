@@ -1,5 +1,6 @@
 """Keys, envelopes, canonical bytes, plates and the merge."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from accord import codec, envelope
 from accord.envelope import Envelope, SignedBy
 from accord.errors import CATALOGUE, Code, InputError, Refused, Unverified
-from accord.keys import ED25519, PrivateKey, PublicKey, read_secret, write_secret
+from accord.keys import ED25519, PrivateKey, PublicKey, read_secret, read_secret_text, write_secret
 from accord.merge import order
 from accord.model import AnswerBody, Credential, SharedRead
 from accord.plates import check_pattern, matches, normalise
@@ -65,6 +66,21 @@ def test_a_loose_key_file_is_refused(tmp_path) -> None:
         read_secret(path)
     with pytest.raises(InputError, match="never overwritten"):
         write_secret(path, b"other")
+
+
+def test_a_secret_is_no_link_nor_pipe_and_its_text_is_utf_8(tmp_path) -> None:
+    path, link = tmp_path / "password", tmp_path / "link"
+    write_secret(path, b" pass word \r\n")
+    assert read_secret_text(path) == " pass word "
+    link.symlink_to(path)
+    with pytest.raises(InputError, match="a secret is no link"):
+        read_secret_text(link)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(InputError, match="not a plain file"):
+        read_secret_text(tmp_path / "pipe")
+    path.write_bytes(b"\xff")
+    with pytest.raises(InputError, match="is no text"):
+        read_secret_text(path)
 
 
 def test_bytes_that_are_not_canonical_are_refused() -> None:

@@ -276,7 +276,7 @@ FAULT, WARNING = State.FAULT, State.WARNING
 @pytest.mark.parametrize(
     ("plant", "check", "state", "found", "remedy"),
     [
-        (key_open, "keys", FAULT, "other users can read this key", "chmod 600 "),
+        (key_open, "keys", FAULT, "other users can read this secret", "chmod 600 "),
         (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
         (key_gone, "keys", FAULT, "names.secret: is not there", "put it back"),
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),

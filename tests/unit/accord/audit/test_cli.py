@@ -174,7 +174,7 @@ def test_auditor_without_the_private_key(accord, config, tmp_path):
     [
         (("agency", "nothing"), "names no agency and no operator"),
         (('audit_secret = "keys/audit.secret"', ""), "audit_secret is missing"),
-        (("keys/audit.pem", "keys/none.pem"), "none.pem: can't open the key file"),
+        (("keys/audit.pem", "keys/none.pem"), "none.pem: can't open this secret"),
         (('data = "data"', 'data = "elsewhere"'), "audit.db: is not there"),
         (
             ('agency = "harbor"', 'agency = "city"'),
