@@ -13,10 +13,8 @@ says as little as it can, since a source adds reads and never reads any:
     429   too many in this minute                     } with Retry-After: nothing was
     503   the node is busy, stops, or can't write     } taken, send it again
 
-Who connects has one of few places, from before the TLS handshake on, so that no
-crowd uses up the node's file descriptors. Where all are taken, the oldest
-connection that showed no token makes room; where all showed one, the newcomer's
-is closed without an answer. Both are counted as turned away.
+Who connects has one of few places (:mod:`node.ways.door`); who had to make room,
+and who found none, is counted as turned away.
 """
 
 import asyncio
@@ -25,13 +23,11 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-import ipaddress
 import logging
 import os
 import socket
 import ssl
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -40,23 +36,18 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from accord.errors import InputError, Refused
 from accord.keys import read_secret, read_secret_text
 from node.rates import MINUTE_MS, Bound, Throttle
 from node.ways.config import WebhookSource
+from node.ways.door import CONNECTIONS, Door, Prompt, Server
 from node.ways.intake import Intake, Stopped
 
 log = structlog.get_logger()
 WAITING = 8
 """Bodies in memory at once, being read or stored; the next sender is told to wait."""
 BODY_S = 30.0
-HEAD_S = 10.0
-HANDSHAKE_S = 5.0
-CONNECTIONS = 64
-"""Open sockets of one source, in or after their handshake."""
 RENEW_S = 60.0
 MIN_TOKEN = 32
 
@@ -83,7 +74,7 @@ class WebhookWay:
         application.router.redirect_slashes = False
         config = uvicorn.Config(
             application,
-            http=_Prompt,
+            http=Prompt,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -95,7 +86,7 @@ class WebhookWay:
             h11_max_incomplete_event_size=16_384,
         )
         with _bound(self._address, self._source.name) as listening:
-            server = _Server(config, Door(self._turned_away), self._context())
+            server = Server(config, Door(self._turned_away), self._context())
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             renewing = asyncio.create_task(self._renewed(server))
             try:
@@ -198,7 +189,7 @@ class WebhookWay:
             remedy = "name a PEM certificate and its key, without a password"
             raise InputError(self._files[0], problem, remedy) from None
 
-    async def _renewed(self, server: "_Server") -> None:
+    async def _renewed(self, server: Server) -> None:
         """Put a renewed certificate in place; connections from then on see it.
 
         A whole new context, since one whose loading failed half-way has a
@@ -229,167 +220,6 @@ class _Later(Exception):
     def __init__(self, status: int, after_s: str) -> None:
         self.status = status
         self.after_s = after_s
-
-
-class Place:
-    """One connection's place, from its accept until its socket is closed."""
-
-    def __init__(self, share: bytes, made: socket.socket) -> None:
-        self.share = share
-        self.proven = False
-        """Its last request was admitted."""
-        self.transport: asyncio.Transport | None = None
-        """There is one once the handshake is done."""
-        self._made = made
-
-    def close(self) -> None:
-        """Close it at once, at whatever stage it is."""
-        if self.transport is not None:
-            self.transport.abort()
-        else:
-            # The handshake sees the end and fails; its task closes the socket.
-            with contextlib.suppress(OSError):
-                self._made.shutdown(socket.SHUT_RDWR)
-
-
-class Door:
-    """Gives out the places, oldest first in `places`; counts whom it turns away."""
-
-    def __init__(self, turned_away: Callable[[], None]) -> None:
-        self.places: dict[Place, None] = {}
-        self._turned_away = turned_away
-
-    def enter(self, host: str, made: socket.socket) -> Place | None:
-        """Return a place for a new connection, None where all others are senders'.
-
-        Who makes room is of the address with most places without a token, so
-        that one address can't drive out the others' handshakes. Of IPv6 the
-        first 64 bits count: the rest is the sender's to choose.
-        """
-        if len(self.places) >= CONNECTIONS:
-            self._turned_away()
-            shares = Counter(one.share for one in self.places if not one.proven)
-            if not shares:
-                return None
-            # Of equal counts the one first met, which is the oldest's.
-            share, _ = shares.most_common(1)[0]
-            oldest = next(one for one in self.places if one.share == share and not one.proven)
-            self.leave(oldest)
-            oldest.close()
-        place = Place(ipaddress.ip_address(host.partition("%")[0]).packed[:8], made)
-        self.places[place] = None
-        return place
-
-    def leave(self, place: Place) -> None:
-        """Free the place; no matter where it is free already."""
-        self.places.pop(place, None)
-
-
-class _Prompt(H11Protocol):
-    """A connection that sends no whole head of a request in time is closed."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, door: Door, place: Place
-    ) -> None:
-        # What is in app_state is in each request's state.
-        super().__init__(config, server_state, {"place": place})
-        self._door = door
-        self._place = place
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as there
-        super().connection_made(transport)
-        self._place.transport = transport
-        self._expect()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._expect()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._late is not None:
-            self._late.cancel()
-        self._door.leave(self._place)
-        super().connection_lost(exc)
-
-    def _expect(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-        self._late = self.loop.call_later(HEAD_S, self._close_if_silent)
-
-    def _close_if_silent(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
-
-
-class _Server(uvicorn.Server):
-    """Signals are the node's; the door is asked before a TLS handshake, which has few seconds."""
-
-    def __init__(self, config: uvicorn.Config, door: Door, context: ssl.SSLContext) -> None:
-        super().__init__(config)
-        self.context = context
-        self._door = door
-        self._accepting: list[asyncio.Task[None]] = []
-        self._opening: set[asyncio.Task[None]] = set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.servers = []
-        self._accepting = [asyncio.create_task(self._accept(one)) for one in sockets or []]
-        self.started = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for task in self._accepting:
-            task.cancel()
-        for place in list(self._door.places):
-            if place.transport is None:
-                place.close()
-        await asyncio.gather(*self._accepting, *self._opening, return_exceptions=True)
-        await super().shutdown(sockets)
-
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        listening.setblocking(False)
-        try:
-            while True:
-                try:
-                    made, address = await loop.sock_accept(listening)
-                except OSError:  # another part of the node has all descriptors
-                    await asyncio.sleep(0.1)
-                    continue
-                place = self._door.enter(address[0], made)
-                if place is None:
-                    made.close()
-                else:
-                    task = loop.create_task(self._open(made, place))
-                    self._opening.add(task)
-                    task.add_done_callback(self._opening.discard)
-                # While others wait to be accepted, accepting never yields; and
-                # what was closed to make room is closed in the loop's next turns.
-                for _ in range(4):
-                    await asyncio.sleep(0)
-        finally:
-            self.should_exit = True  # never a server that no one can reach
-
-    async def _open(self, made: socket.socket, place: Place) -> None:
-        def protocol() -> _Prompt:
-            return _Prompt(self.config, self.server_state, self._door, place)
-
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                protocol,
-                made,
-                ssl=self.context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=HANDSHAKE_S,
-            )
-        except OSError:  # no TLS, none in time, or gone
-            self._door.leave(place)
-            made.close()
 
 
 def _silence() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import shutil
 import socket
 import ssl
@@ -14,7 +15,7 @@ import pytest
 from accord.demo.processes import free_port
 from accord.errors import InputError
 from node.config import load_config
-from node.ways import webhook
+from node.ways import door, webhook
 from tests.integration.ways import event, needs, plates, taking_node, until, write_secret, write_tls
 
 TOKEN = "0123456789abcdef" * 3
@@ -183,7 +184,7 @@ async def test_too_many_and_too_busy_are_told_to_come_again(
 async def test_who_connects_and_says_nothing_is_let_go(
     sender: Sender, tls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "HEAD_S", 0.3)
+    monkeypatch.setattr(door, "HEAD_S", 0.3)
     context = ssl.create_default_context(cafile=tls / "ca.crt")
     reader, writer = await asyncio.open_connection("127.0.0.1", sender.port, ssl=context)
     writer.write(b"POST /reads HTTP/1.1\r\nHost: a\r\n")
@@ -210,7 +211,7 @@ async def test_a_flood_of_connections_takes_few_of_the_nodes_descriptors(
     try:
         assert await flood.stdout.readline() == b"held\n"
         assert (await sender(event("TEST001")))[0] == 204
-        assert descriptors() - before <= webhook.CONNECTIONS + 16
+        assert descriptors() - before <= door.CONNECTIONS + 16
     finally:
         flood.stdin.close()
         await flood.wait()
@@ -220,7 +221,7 @@ async def test_a_flood_of_connections_takes_few_of_the_nodes_descriptors(
 async def test_who_begins_no_handshake_is_let_go(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "HANDSHAKE_S", 0.3)
+    monkeypatch.setattr(door, "HANDSHAKE_S", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", sender.port)
     async with asyncio.timeout(3):
         with contextlib.suppress(ConnectionError):
@@ -246,7 +247,7 @@ async def test_idle_strangers_make_room_and_senders_with_a_token_keep_theirs(
         await asyncio.sleep(0.3)
         idle = [
             await asyncio.open_connection("127.0.0.1", port, ssl=context)
-            for _ in range(webhook.CONNECTIONS + 8)
+            for _ in range(door.CONNECTIONS + 8)
         ]
         assert (await send(event("TEST002")))[0] == 204
         # The oldest of the strangers went, the newest is there.
@@ -266,7 +267,7 @@ async def test_where_all_places_are_senders_the_next_one_is_turned_away_and_coun
     city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
-    monkeypatch.setattr(webhook, "CONNECTIONS", 1)
+    monkeypatch.setattr(door, "CONNECTIONS", 1)
     context = ssl.create_default_context(cafile=tls / "ca.crt")
     async with taking_node(city, section(port, tls, with_token(tls))) as node:
         send = Sender(port, tls)
@@ -286,15 +287,31 @@ async def test_where_all_places_are_senders_the_next_one_is_turned_away_and_coun
 
 
 def test_the_address_with_most_strangers_makes_room() -> None:
-    door = webhook.Door(lambda: None)
-    ends = [socket.socketpair() for _ in range(webhook.CONNECTIONS)]
+    entrance = door.Door(lambda: None)
+    ends = [socket.socketpair() for _ in range(door.CONNECTIONS)]
     hosts = ["192.0.2.1", "192.0.2.2", *["2001:db8::" + format(n, "x") for n in range(1, 63)]]
-    places = [door.enter(host, one) for host, (one, _) in zip(hosts, ends, strict=True)]
+    places = [entrance.enter(host, one) for host, (one, _) in zip(hosts, ends, strict=True)]
     other, far = socket.socketpair()
-    assert door.enter("192.0.2.3", other) is not None
+    assert entrance.enter("192.0.2.3", other) is not None
     # One sender may have all of a /64: its oldest goes, and no one else's.
-    assert [n for n, place in enumerate(places) if place not in door.places] == [2]
+    assert [n for n, place in enumerate(places) if place not in entrance.places] == [2]
     for one in (other, far, *[end for pair in ends for end in pair]):
+        one.close()
+
+
+def test_a_node_of_few_descriptors_gives_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft, places in ((8192, 64), (512, 64), (256, 32), (7, 1), (resource.RLIM_INFINITY, 64)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert door.most_connections() == places
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (16, 16))
+    turned_away: list[int] = []
+    entrance = door.Door(lambda: turned_away.append(1))
+    ends = [socket.socketpair() for _ in range(3)]
+    first, second, third = (entrance.enter("192.0.2.1", one) for one, _ in ends)
+    assert list(entrance.places) == [second, third]
+    assert first not in entrance.places
+    assert turned_away == [1]
+    for one in (end for pair in ends for end in pair):
         one.close()
 
 
