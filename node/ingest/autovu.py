@@ -23,6 +23,7 @@ from typing import BinaryIO
 from accord.errors import InputError
 from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
+from node.ingest.mapping import Mapping
 from node.ingest.report import Record
 from node.ingest.settings import Settings
 from node.ingest.xml_records import XmlRecord, text_at, xml_records
@@ -38,16 +39,22 @@ class AutoVu:
         """Return False: which XML it is, only the site knows."""
         return False
 
+    def mapping_of(self, settings: Settings, source: str = "") -> Mapping:
+        """See :class:`node.ingest.formats.ByMapping`."""
+        mapping = need_mapping(settings, self.name, source)
+        if not mapping.record:
+            where = f"{source}: " if source else ""
+            remedy = 'name the element that is one read, such as "AutoVu"'
+            raise InputError(f"{where}mapping: record", "is missing", remedy)
+        return mapping
+
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield each record as a read or with the reason why not; records count from 1.
 
         Raises:
             InputError: no mapping, or it does not say what a record is.
         """
-        mapping = need_mapping(settings, self.name)
-        if not mapping.record:
-            remedy = 'name the element that is one read, such as "AutoVu"'
-            raise InputError("mapping: record", "is missing", remedy)
+        mapping = self.mapping_of(settings)
 
         def take(record: XmlRecord) -> Iterable[Found | str]:
             yield mapped(partial(text_at, record.whole()), mapping, settings, self.name)

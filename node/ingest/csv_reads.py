@@ -12,6 +12,7 @@ from accord.errors import InputError
 from accord.received import NOT_OWN, is_received
 from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
+from node.ingest.mapping import Mapping
 from node.ingest.report import NotTaken, Record
 from node.ingest.settings import Settings
 
@@ -31,6 +32,10 @@ class CsvReads:
         starts_as_other = line.lstrip()[:1] in (b"{", b"[", b"<") or line.startswith(b"--")
         return b"," in line and not starts_as_other and line.rstrip(b"\r").isascii()
 
+    def mapping_of(self, settings: Settings, source: str = "") -> Mapping:
+        """See :class:`node.ingest.formats.ByMapping`."""
+        return need_mapping(settings, "CSV", source)
+
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield each row as a read or with the reason why not; rows count from 1.
 
@@ -38,7 +43,7 @@ class CsvReads:
             InputError: no mapping, a column of it is not there, or the file
                 holds what was received from other agencies.
         """
-        mapping = need_mapping(settings, "CSV")
+        mapping = self.mapping_of(settings)
         lines = _lines(stream)
         top, header = next(lines, (b"", None))
         header = header or []

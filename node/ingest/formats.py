@@ -12,7 +12,8 @@ a document is in is said by name, or told by the format itself from the first
 bytes. Where none or several know it, that is an error: nothing is guessed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Mapping as Table
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from node.ingest.csv_reads import CsvReads
 from node.ingest.frigate import Frigate
 from node.ingest.hikvision import Hikvision
 from node.ingest.json_reads import JsonReads
+from node.ingest.mapping import Mapping
 from node.ingest.openalpr import OpenAlpr, OpenAlprGroups
 from node.ingest.platerecognizer import PlateRecognizer
 from node.ingest.report import Record
@@ -66,6 +68,18 @@ class Format(Protocol):
         """
 
 
+@runtime_checkable
+class ByMapping(Protocol):
+    """What a format has that can't do without a mapping: the start of a node asks for it."""
+
+    def mapping_of(self, settings: Settings, source: str = "") -> Mapping:
+        """Return the mapping; ``source`` names the settings' section in node.toml, if any.
+
+        Raises:
+            InputError: there is none, or it lacks what the format needs.
+        """
+
+
 _BUILT_IN: tuple[Format, ...] = (
     CsvReads(), JsonReads(), OpenAlpr(), OpenAlprGroups(), PlateRecognizer(), Hikvision(),
     Axis(), Frigate(), AutoVu(), SqlRows(),
@@ -73,7 +87,7 @@ _BUILT_IN: tuple[Format, ...] = (
 
 
 @cache
-def formats() -> Mapping[str, Format]:
+def formats() -> Table[str, Format]:
     """Return all formats by name: the built-in ones, then those of installed packages.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from node.ingest.fields import Found
 from node.ingest.json_messages import at_path, each_record
 from node.ingest.mapped import mapped, need_mapping
+from node.ingest.mapping import Mapping
 from node.ingest.report import Record
 from node.ingest.settings import Settings
 
@@ -25,13 +26,17 @@ class JsonReads:
         """Return False: which JSON it is, only the site knows."""
         return False
 
+    def mapping_of(self, settings: Settings, source: str = "") -> Mapping:
+        """See :class:`node.ingest.formats.ByMapping`."""
+        return need_mapping(settings, "JSON", source)
+
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield each object as a read or with the reason why not; objects count from 1.
 
         Raises:
             InputError: no mapping.
         """
-        mapping = need_mapping(settings, "JSON")
+        mapping = self.mapping_of(settings)
 
         def take(record: dict[str, Any]) -> Iterable[Found | str]:
             yield mapped(partial(at_path, record), mapping, settings, self.name)

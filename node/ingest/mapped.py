@@ -20,22 +20,28 @@ Look = Callable[[str], object]
 """Give the value of a named field: text, number, or None where it is not there."""
 
 
-def need_mapping(settings: Settings, name: str) -> Mapping:
+def need_mapping(settings: Settings, name: str, source: str = "") -> Mapping:
     """Return the mapping that a format can't do without.
+
+    ``source`` names the settings' source in node.toml; "" are a command's options.
 
     Raises:
         InputError: there is none, or it can never give a time or a camera.
     """
-    mapping = settings.mapping
+    mapping, where = settings.mapping, f"{source}: " if source else ""
     if mapping is None:
-        raise InputError("mapping", "is missing", f"{name} needs --mapping FILE")
+        needed = 'mapping = "..." in its section of node.toml' if source else "--mapping FILE"
+        raise InputError(f"{where}mapping", "is missing", f"{name} needs {needed}")
     zones = [mapping.zone, settings.zone, *(c.zone for c in settings.cameras.values())]
     form = f"{mapping.date_format} {mapping.time_format}"
     if not any(zones) and mapping.time_format not in ("iso", *EPOCHS) and "%z" not in form:
-        remedy = "a time without a zone is never guessed: name it in the mapping, or with --zone"
-        raise InputError("zone", "is missing", remedy)
+        elsewhere = 'by zone = "..." in node.toml' if source else "with --zone"
+        remedy = f"a time without a zone is never guessed: name it in the mapping, or {elsewhere}"
+        raise InputError(f"{where}zone", "is missing", remedy)
     if not mapping.camera and not settings.camera:
-        raise InputError("camera", "is missing", "name its field in the mapping, or --camera NAME")
+        elsewhere = 'write camera = "..." in node.toml' if source else "--camera NAME"
+        remedy = f"name its field in the mapping, or {elsewhere}"
+        raise InputError(f"{where}camera", "is missing", remedy)
     return mapping
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
+from node.ingest.mapping import Mapping
 from node.ingest.report import MAX_CONTENT, NotTaken, Record
 from node.ingest.settings import Settings
 
@@ -31,6 +32,10 @@ class SqlRows:
         """Never: such rows come from our own store."""
         return False
 
+    def mapping_of(self, settings: Settings, source: str = "") -> Mapping:
+        """See :class:`node.ingest.formats.ByMapping`."""
+        return need_mapping(settings, "SQL", source)
+
     def parse(self, stream: BinaryIO, settings: Settings) -> Iterator[Record]:
         """Yield each line's row as a read or with the reason why not.
 
@@ -46,7 +51,7 @@ class SqlRows:
         Raises:
             InputError: no mapping.
         """
-        mapping = need_mapping(settings, "SQL")
+        mapping = self.mapping_of(settings)
 
         def take(row: Row | bytes) -> Iterator[Found | str]:
             if isinstance(row, bytes):

@@ -25,10 +25,11 @@ from accord.errors import AccordError, Code, InputError, Refused
 from node.ingest import ingest
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, unreadable
-from node.ingest.formats import choose, named, records
+from node.ingest.formats import ByMapping, choose, named, records
 from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport, Record, Rejected
 from node.ingest.settings import Settings, load_cameras
+from node.ingest.sql_rows import SqlRows
 from node.photos import Bands, Photos
 from node.store.base import ReadStore
 from node.ways.config import Source
@@ -73,9 +74,12 @@ def settings_of(source: Source, base: Path) -> Settings:
         InputError: naming the file or key to mend.
     """
     where = f"source {source.name}"
-    if source.format:
-        named(source.format)
-    return Settings(
+    if source.format == SqlRows.name:
+        remedy = 'leave it out, and to follow a table write way = "sql"'
+        raise InputError(f"{where}: format", '"sql" is no format of documents', remedy)
+    form = SqlRows.name if source.way == "sql" else source.format
+    chosen = named(form) if form else None
+    settings = Settings(
         mapping=load_mapping(base / source.mapping) if source.mapping else None,
         # Only what stands in a folder of ours may name files of ours.
         photo_folder=base / source.folder if source.way == "folder" else None,
@@ -85,6 +89,9 @@ def settings_of(source: Source, base: Path) -> Settings:
         state=state_of(source.state, f"{where}: state"),
         keep_photos=False,
     )
+    if isinstance(chosen, ByMapping):
+        chosen.mapping_of(settings, where)
+    return settings
 
 
 class Intake:
