@@ -5,7 +5,8 @@ the row's last change. Where we are is kept in the store, after the reads that
 it speaks of. Each look reads again what lies from ``overlap`` below the mark on:
 rows with the mark's own value, and rows whose transaction ended after those of
 greater ones. Where all rows are below that, the table was put back, and is read
-anew; so it is where node.toml names another table, query or watermark. Only the
+anew; so it is where node.toml names another table, query or watermark, and where
+the column got another type: number, time without a zone, time with one. Only the
 database's values are compared; our clock serves for a warning alone. Rows
 without a value are not read. The node needs no right but SELECT.
 """
@@ -97,7 +98,14 @@ class SqlWay:
         name, source = self._source.name, self._source
         with self._thread.going():
             mark = self._kept()
-        if self._went_back(connection, mark):
+        greatest = self._greatest(connection)
+        if greatest is None:
+            return
+        if mark is not None and kind(mark) != kind(greatest):
+            said = "the watermark has another type: what is followed is read anew"
+            log.warning(said, source=name, was=kind(mark), now=kind(greatest))
+            mark = None
+        elif mark is not None and greatest < below(mark, source.overlap):  # type: ignore[operator] # of one kind
             log.warning("the watermark went back: all rows are read again", source=name)
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
@@ -151,30 +159,17 @@ class SqlWay:
             log.warning(said, source=self._source.name, remedy="mend the row of that time")
         self._ahead = ahead
 
-    def _went_back(self, connection: sa.Connection, mark: Mark | None) -> bool:
-        """Tell whether the table ends below what is read again, as after a restore.
+    def _greatest(self, connection: sa.Connection) -> Mark | None:
+        """Return the greatest value, None where no row has one.
 
         Raises:
             InputError: the greatest value can be no mark; nothing was read yet.
         """
         watermark: sa.ColumnClause[Any] = sa.column(self._source.watermark)
-        statement: sa.Select[Any] = sa.select(sa.func.max(watermark)).select_from(self._rows())
+        statement: sa.Select[Any] = sa.select(sa.func.max(watermark))
+        statement = statement.select_from(rows_of(self._source))
         value = connection.execute(statement).scalar()
-        if value is None:
-            return False
-        greatest = _mark_of(value, self._where)
-        if mark is None:
-            return False
-        low = below(mark, self._source.overlap)
-        kinds = (datetime,) if isinstance(low, datetime) else (int, Decimal)
-        return isinstance(greatest, kinds) and greatest < low  # type: ignore[operator] # of one kind
-
-    def _rows(self) -> Any:
-        if self._source.table:
-            schema, _, table = self._source.table.rpartition(".")
-            return sa.table(table, schema=schema or None)
-        # The query is the site's own, written in its node.toml.
-        return sa.text(f"({self._source.query}) AS accord_rows")
+        return None if value is None else _mark_of(value, self._where)
 
     def _statement(self, mark: Mark | None) -> sa.Select[Any]:
         source = self._source
@@ -182,7 +177,9 @@ class SqlWay:
         columns: list[Any] = [sa.column(name) for name in self._columns]
         statement: sa.Select[Any] = sa.select(*columns)
         statement = (
-            statement.select_from(self._rows()).where(watermark.is_not(None)).order_by(watermark)
+            statement.select_from(rows_of(self._source))
+            .where(watermark.is_not(None))
+            .order_by(watermark)
         )
         if mark is not None:
             statement = statement.where(watermark >= below(mark, source.overlap))
@@ -200,6 +197,23 @@ class SqlWay:
             problem = "needs a driver that is not installed"
             remedy = "install it beside the node, such as psycopg for postgresql+psycopg"
             raise InputError(self._url, problem, remedy) from None
+
+
+def rows_of(source: SqlSource) -> Any:
+    """Return what a statement selects from: the table, or the query as one."""
+    if source.table:
+        schema, _, table = source.table.rpartition(".")
+        return sa.table(table, schema=schema or None)
+    # The query is the site's own, written in its node.toml. Without AS: Oracle
+    # takes none before such a name, and no database asks for one.
+    return sa.text(f"({source.query}) accord_rows")
+
+
+def kind(mark: Mark) -> str:
+    """Return what a mark can be compared with: a database compares one kind alone, too."""
+    if isinstance(mark, datetime):
+        return "local time" if mark.tzinfo is None else "time with zone"
+    return "number"
 
 
 def below(mark: Mark, overlap: int) -> Mark:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import oracle
 
 from accord.demo.processes import free_port
 from accord.errors import InputError
 from node.ways import breakable, sql
+from node.ways.config import SqlSource
 from tests.integration.ways import command, needs, plates, taking_node, until, write_secret
 
 MAPPING = """
@@ -97,6 +100,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         for _ in range(600):
             if database.ready():
                 break
+            time.sleep(0.05)
         yield database
     finally:
         database.close()
@@ -130,6 +134,7 @@ def section(city: Path, server: Database, more: str) -> str:
 
 BY_NUMBER = 'table = "public.reads"\nwatermark = "n"\noverlap = 3'
 BY_TIME = 'query = "SELECT * FROM reads WHERE n < 1000000"\nwatermark = "at"\noverlap = 60'
+LOCAL = "ALTER TABLE reads ALTER at TYPE timestamp"
 
 
 @pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
@@ -406,6 +411,65 @@ async def test_another_table_query_or_watermark_begins_anew(
     async with taking_node(city, ""):
         await until(lambda: sorted(plates(city)) == ["TEST001", "TEST002", "TEST003"], 10)
     assert "followed anew" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("by", "before", "after"),
+    [
+        (BY_TIME, "", LOCAL),
+        (BY_TIME, LOCAL, "ALTER TABLE reads ALTER at TYPE timestamptz"),
+        (BY_NUMBER, "", "ALTER TABLE reads ALTER n TYPE timestamptz USING to_timestamp(n)"),
+        (BY_TIME, "", "ALTER TABLE reads ALTER at TYPE bigint USING extract(epoch FROM at)"),
+    ],
+)  # fmt: skip
+async def test_a_watermark_of_another_type_begins_anew(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    by: str,
+    before: str,
+    after: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute(before or "SELECT 1")
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    insert(rows, 900, "2026-03-09Z", "TEST002")
+    text = section(city, server, by.replace(" WHERE n < 1000000", ""))
+    (city / "mapping.toml").write_text(MAPPING.replace('id = "n"\n', ""))
+    async with taking_node(city, text):
+        await until(lambda: len(plates(city)) == 2)
+    assert "another type" not in "".join(capfd.readouterr())
+    insert(rows, 2, "2026-03-01Z", "TEST003")  # below the mark that was kept
+    rows.execute(after)
+    async with taking_node(city, ""):
+        await until(lambda: plates(city) == ["TEST001", "TEST002", "TEST003"], 10)
+        await asyncio.sleep(1.5)  # another look
+    said = "".join(capfd.readouterr())
+    assert (said.count("another type"), "source stopped" in said) == (1, False)
+
+
+async def test_a_table_that_was_emptied_is_no_fault_whatever_its_type_is_now(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    insert(rows, 900, "2026-03-01Z", "TEST001")
+    async with taking_node(city, section(city, server, BY_NUMBER)) as node:
+        await until(lambda: plates(city) == ["TEST001"])
+        rows.execute("DELETE FROM reads")
+        rows.execute("ALTER TABLE reads ALTER n TYPE timestamptz USING to_timestamp(n)")
+        await asyncio.sleep(2.5)
+        assert node.accounts[0].up
+    assert "source stopped" not in "".join(capfd.readouterr())
+
+
+def test_a_query_is_named_as_oracle_takes_it_too() -> None:
+    named = {"name": "r", "way": "sql", "url": "u", "watermark": "n", "mapping": "m"}
+    by_query = SqlSource.model_validate({**named, "query": "SELECT * FROM reads"})
+    statement = sa.select(sa.column("n")).select_from(sql.rows_of(by_query))
+    text = " ".join(str(statement.compile(dialect=oracle.dialect())).split())
+    assert text == "SELECT n FROM (SELECT * FROM reads) accord_rows"
 
 
 @pytest.mark.parametrize(("at", "warned"), [("now() + '25 hours'", True), ("now()", False)])
