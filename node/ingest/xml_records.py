@@ -3,10 +3,10 @@
 A record is an element of a given name, with or without a name space prefix.
 Many may stand in one document or in one after another. Each is cut out as text
 and parsed by itself, so one that is cut off or is no XML costs nothing but
-itself. Documents come from strangers: what stands before a record, such as a
-document type, is never read, so an entity means nothing and a record that uses
-one is refused; inside a record defusedxml forbids both. None is larger than
-``MAX_RECORD``.
+itself. Documents come from strangers. What stands before a record, such as a
+document type, is never read, and inside one a document type is no XML: so no
+entity is ever declared, a record that uses one is refused, and defusedxml, which
+would refuse its declaration, is a second wall. None is larger than ``MAX_RECORD``.
 """
 
 import re
@@ -104,7 +104,7 @@ def _parse(content: bytes, name: bytes) -> Element | None:
         declared = b"".join(b' xmlns:%b="urn:%b"' % (prefix, prefix) for prefix in sorted(missing))
         content = content.replace(b"<" + name, b"<" + name + declared, 1)
     try:
-        element: Element = fromstring(content, forbid_dtd=True)
+        element: Element = fromstring(content)
     except (ParseError, ValueError, LookupError):
         # ValueError is also what defusedxml raises for what it forbids.
         return None

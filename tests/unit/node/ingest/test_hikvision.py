@@ -258,6 +258,30 @@ def test_a_document_type_is_never_read() -> None:
     assert plates(found) == ["TEST001", "TEST003"]
 
 
+TYPES = [
+    '<!DOCTYPE a [<!ENTITY b "TEST666">]>',
+    '<?xml version="1.0"?><!DOCTYPE EventNotificationAlert [<!ENTITY b "TEST666">]>',
+    '<!DOCTYPE a SYSTEM "/dev/full">',
+    "<!DOCTYPE a [",
+    '<!ENTITY b "TEST666">',
+]
+
+
+@pytest.mark.parametrize("plate", ["TEST002", "&b;"])
+@pytest.mark.parametrize("declared", TYPES)
+def test_a_document_type_means_nothing_at_any_place_of_a_record(declared: str, plate: str) -> None:
+    event = alert(plate)
+    for at in range(len(event) + 1):
+        content = alert("TEST001") + event[:at] + declared + event[at:] + alert("TEST003")
+        found = run(FORM, content.encode(), NONE)
+        taken = plates(found)
+        assert (taken[0], taken[-1]) == ("TEST001", "TEST003")
+        assert "TEST666" not in "".join(taken)
+        if plate == "&b;":
+            assert taken == ["TEST001", "TEST003"]
+            assert refusals(found)
+
+
 def test_a_record_whose_head_is_missing_is_accounted_for() -> None:
     headless = alert("TEST002").split("<ANPR>")[1]
     for content in (headless, alert("TEST001") + headless, headless + alert("TEST001")):
