@@ -15,6 +15,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -90,7 +91,10 @@ class Door:
 
 
 class Prompt(H11Protocol):
-    """A connection that sends no whole head of a request in time is closed."""
+    """A connection that sends no whole head of a request in time is closed.
+
+    One that sends no HTTP is answered 400 and counted as turned away.
+    """
 
     _late: asyncio.TimerHandle | None = None
 
@@ -112,6 +116,14 @@ class Prompt(H11Protocol):
         """Wait so for the next one."""
         super().on_response_complete()
         self._expect()
+
+    def send_400_response(self, msg: str) -> None:
+        """Count it; where the request was answered already, only close."""
+        self._door.turned_away()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place."""

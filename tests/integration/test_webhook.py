@@ -218,6 +218,52 @@ async def test_a_flood_of_connections_takes_few_of_the_nodes_descriptors(
     assert plates(city) == ["TEST001"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"TEST009 was here\r\n\r\n",
+        b"POST /reads HTTP/1.1\r\n\r\n",
+        b"POST /reads HTTP/1.1\r\nHost: a\r\nX: " + b"TEST009" * 9_000,
+        b"POST /reads HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        b"Authorization: Bearer %s\r\n\r\nTEST009\r\n" % TOKEN.encode(),
+    ],
+)
+async def test_what_is_no_http_is_answered_400_counted_and_said_nowhere(
+    city: Path, tls: Path, said: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    context = ssl.create_default_context(cafile=tls / "ca.crt")
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        await until(lambda: node.accounts[0].up)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(said)
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).split()[1] == b"400"
+        writer.transport.abort()
+        assert node.accounts[0].turned_away == 1
+        assert (await Sender(port, tls)(event("TEST001")))[0] == 204
+        assert node.accounts[0].turned_away == 1
+    assert "TEST009" not in "".join(capfd.readouterr())
+
+
+async def test_a_broken_body_of_a_request_that_was_answered_ends_its_connection_quietly(
+    city: Path, tls: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    context = ssl.create_default_context(cafile=tls / "ca.crt")
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        await until(lambda: node.accounts[0].up)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(b"POST /reads HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).split()[1] == b"401"
+            writer.write(b"TEST009, which is no chunk\r\n")
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await reader.read()
+        assert node.accounts[0].turned_away == 1
+    assert "Traceback" not in "".join(capfd.readouterr()) + caplog.text
+
+
 async def test_who_begins_no_handshake_is_let_go(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
