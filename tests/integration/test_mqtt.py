@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from accord.errors import Code, Refused
 from node.store.sqlite import SqliteStore
 from tests.integration.ways import event, needs, plates, taking_node, until, write_secret, write_tls
 
+PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+(PAGE_CONF,) = re.findall(r"^```conf\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 PASSWORD = "not-a-secret-0"
 
 
@@ -66,14 +69,24 @@ class Server:
         writer.close()
         return True
 
-    async def publish(self, body: bytes, topic: str = "cameras/lpr") -> None:
+    async def publish(
+        self, body: bytes, topic: str = "cameras/lpr", *, each_line: bool = False
+    ) -> None:
         process = await asyncio.create_subprocess_exec(
             self.publisher, "-h", "127.0.0.1", "-p", str(self.port), "--cafile",
-            str(self.tls / "ca.crt"), "-u", "accord", "-P", PASSWORD, "-q", "1", "-t", topic, "-s",
+            str(self.tls / "ca.crt"), "-u", "accord", "-P", PASSWORD, "-q", "1", "-t", topic,
+            "-l" if each_line else "-s",
             stdin=asyncio.subprocess.PIPE,
         )  # fmt: skip
         await process.communicate(body)
         assert process.returncode == 0
+
+    def set(self, more: str) -> None:
+        """Add settings of a Mosquitto's own file; what is there already stays."""
+        path = self.base / "mosquitto.conf"
+        known = {line.partition(" ")[0] for line in path.read_text().splitlines()}
+        added = [line for line in more.splitlines() if line.partition(" ")[0] not in known]
+        path.write_text("\n".join([path.read_text(), *added, ""]))
 
     def section(self, more: str = "") -> str:
         return (
@@ -126,6 +139,26 @@ async def test_what_was_sent_while_we_were_away_comes_later(city: Path, server: 
             await until(lambda: server.log().count("Sending SUBACK to accord.city.main.yard") == 3)
             await server.publish(event("TEST002"))
             await until(lambda: "TEST002" in plates(city))
+
+
+@pytest.mark.parametrize(("settings", "taken"), [("", False), (PAGE_CONF, True)])
+async def test_what_a_server_keeps_for_us_goes_by_its_settings(
+    city: Path, server: Server, settings: str, taken: bool
+) -> None:
+    server.set(settings)
+    sent = [f"T{n:05}" for n in range(1_100)]
+    async with server.running():
+        async with taking_node(city, server.section()):
+            await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
+        await server.publish(b"\n".join(map(event, sent)), each_line=True)
+    # Started again, it has what it kept.
+    async with server.running(), taking_node(city, ""):
+        await until(lambda: len(plates(city)) >= (1_100 if taken else 1_000), 60)
+        await server.publish(event("TEST001"))
+        await until(lambda: "TEST001" in plates(city))
+    came = plates(city)[:-1]
+    assert came == (sent if taken else sent[: len(came)])
+    assert taken or len(came) in (1_000, 1_020)
 
 
 async def test_a_message_that_can_not_be_stored_is_not_acknowledged_and_comes_again(
