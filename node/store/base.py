@@ -406,7 +406,7 @@ class ReadStore(Protocol):
         """Return how far a followed source was read, as :meth:`set_mark` kept it; "" at first."""
 
     def set_mark(self, source: str, mark: str) -> None:
-        """Keep how far a followed source was read."""
+        """Keep how far a followed source was read, or what it is subscribed to."""
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""

@@ -5,8 +5,15 @@ we are away, and sends again what was not acknowledged. paho-mqtt itself and not
 a wrapper of it: only there can an acknowledgement wait. Its loop runs in the
 source's one thread, so while a document is stored nothing more is read, and the
 server holds the rest back.
+
+A session keeps its topics as well, and sends those too that node.toml no longer
+names. So what we are subscribed to stands in the store, from before we are until
+the server says that we no longer are, and is compared at each connection:
+
+    ["topics", ["frigate/events"], "mqtt.city.example:8883 accord.city.main.yard"]
 """
 
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -40,6 +47,7 @@ class MqttWay:
         self._base = base
         self._client_id = client_id
         self._where = f"source {source.name}"
+        self._session = f"{source.host}:{source.port} {client_id}"
         self._context()
         self._password()
 
@@ -66,6 +74,7 @@ class MqttWay:
             client.username_pw_set(self._source.user, self._password())
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         client.on_message = self._message
         client.on_disconnect = self._disconnected
         wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # as paho has it
@@ -100,7 +109,12 @@ class MqttWay:
         if reason.is_failure:
             remedy = "check user, password and certificate"
             raise InputError(self._where, f"the server says {reason.getName()}", remedy)
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._source.topics])
+        topics = self._source.topics
+        gone = sorted(self._kept() - set(topics))
+        self._keep([*topics, *gone])
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
+        if gone:
+            client.unsubscribe(gone)
 
     def _subscribed(
         self, client: Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Any
@@ -110,6 +124,30 @@ class MqttWay:
                 problem = f"topic {topic!r}: the server says {reason.getName()}"
                 raise InputError(self._where, problem, "check its access list")
         self._intake.account.up = True
+
+    def _unsubscribed(
+        self, client: Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Any
+    ) -> None:
+        source = self._source
+        if any(reason.is_failure for reason in reasons):
+            # Tried again at the next connection; their messages are still taken.
+            said = "the server keeps topics that node.toml no longer names"
+            log.warning(said, source=source.name, problem=[one.getName() for one in reasons])
+            return
+        self._keep(source.topics)
+        log.info("topics that node.toml no longer names are left", source=source.name)
+
+    def _kept(self) -> set[str]:
+        """Return what this session at this server may be subscribed to."""
+        text = self._intake.store.mark(self._source.name)
+        kind, topics, *of = json.loads(text) if text else ("", [])
+        # Under this name there may have been a table, or another server's topics.
+        return set(topics) if (kind, of) == ("topics", [self._session]) else set()
+
+    def _keep(self, topics: list[str]) -> None:
+        text = json.dumps(["topics", topics, self._session])
+        if text != self._intake.store.mark(self._source.name):
+            self._intake.store.set_mark(self._source.name, text)
 
     def _message(self, client: Client, _: Any, message: MQTTMessage) -> None:
         try:

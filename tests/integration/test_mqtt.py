@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import subprocess
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
 
 from accord.demo.processes import free_port
 from accord.errors import Code, Refused
@@ -159,6 +161,73 @@ async def test_what_a_server_keeps_for_us_goes_by_its_settings(
     came = plates(city)[:-1]
     assert came == (sent if taken else sent[: len(came)])
     assert taken or len(came) in (1_000, 1_020)
+
+
+def rename(city: Path, old: str, new: str) -> None:
+    whole = (city / "node.toml").read_text()
+    assert old in whole
+    (city / "node.toml").write_text(whole.replace(old, new))
+
+
+async def test_a_topic_that_is_taken_out_of_the_settings_is_left(
+    city: Path, server: Server
+) -> None:
+    both, one = '["cameras/#", "others/#"]', '["cameras/#"]'
+    async with server.running():
+        async with taking_node(city, server.section().replace(one, both)):
+            await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
+        await server.publish(event("TEST001"), "others/lpr")
+        rename(city, both, one)
+        async with taking_node(city, ""):
+            await until(lambda: "Sending UNSUBACK to accord.city.main.yard" in server.log())
+            await server.publish(event("TEST002"), "others/lpr")
+            await server.publish(event("TEST003"))
+            await until(lambda: "TEST003" in plates(city))
+        # What was queued by then still came, and is all of it.
+        assert plates(city) == ["TEST001", "TEST003"]
+        for _ in range(2):
+            subscribed = server.log().count("Sending SUBACK")
+            async with taking_node(city, ""):
+                await until(lambda: server.log().count("Sending SUBACK") > subscribed)  # noqa: B023
+        assert server.log().count("Received UNSUBSCRIBE") == 1
+        # It may be named again.
+        rename(city, one, both)
+        async with taking_node(city, ""):
+            await server.publish(event("TEST004"), "others/lpr")
+            await until(lambda: "TEST004" in plates(city))
+
+
+async def test_a_topic_is_left_later_where_the_server_never_said_that_it_was(
+    city: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, one = '["cameras/#", "others/#"]', '["cameras/#"]'
+    async with server.running():
+        async with taking_node(city, server.section().replace(one, both)):
+            await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
+        rename(city, both, one)
+        with monkeypatch.context() as broken:
+            broken.setattr(Client, "unsubscribe", lambda *_: None)
+            async with taking_node(city, ""):
+                await until(lambda: server.log().count("Sending SUBACK") == 2)
+        async with taking_node(city, ""):
+            await until(lambda: "Sending UNSUBACK to accord.city.main.yard" in server.log())
+            await server.publish(event("TEST001"), "others/lpr")
+            await server.publish(event("TEST002"))
+            await until(lambda: plates(city) == ["TEST002"])
+
+
+async def test_a_mark_of_another_way_or_server_is_none_of_ours(city: Path, server: Server) -> None:
+    marks = (["int", "5", "0" * 64], ["topics", ["others/#"], "another.example:8883 x"])
+    async with server.running():
+        for number, mark in enumerate(marks, 1):
+            async with taking_node(city, server.section() if number == 1 else "") as node:
+                await until(lambda: server.log().count("Sending SUBACK") == 2 * number - 1)  # noqa: B023
+                node.context.store.set_mark("yard", json.dumps(mark))
+            async with taking_node(city, "") as node:
+                await until(lambda: server.log().count("Sending SUBACK") == 2 * number)  # noqa: B023
+                kept = json.loads(node.context.store.mark("yard"))
+                assert kept[:2] == ["topics", ["cameras/#"]]
+    assert "UNSUBSCRIBE" not in server.log()
 
 
 async def test_a_message_that_can_not_be_stored_is_not_acknowledged_and_comes_again(
