@@ -13,11 +13,11 @@ from accord.received import NOT_OWN, is_received
 from node.ingest.fields import Found, account
 from node.ingest.mapped import mapped, need_mapping
 from node.ingest.mapping import Mapping
-from node.ingest.report import NotTaken, Record
+from node.ingest.report import NotTaken, Record, Start
 from node.ingest.settings import Settings
 
 MAX_LINE = 16_384
-Row = tuple[bytes, list[str] | None]
+Row = tuple[bytes | Start, list[str] | None]
 
 
 class CsvReads:
@@ -45,7 +45,9 @@ class CsvReads:
         """
         mapping = self.mapping_of(settings)
         lines = _lines(stream)
-        top, header = next(lines, (b"", None))
+        first, header = next(lines, (b"", None))
+        # The start of a header names no columns, so nothing follows it.
+        top = b"" if isinstance(first, Start) else first
         header = header or []
         if is_received(header):
             problem, remedy = f"is not taken in: {NOT_OWN}", "take in your own cameras' reads"
@@ -69,8 +71,12 @@ class CsvReads:
             named = dict(zip(header, fields, strict=True))
             yield mapped(named.get, mapping, settings, self.name)
 
-        # With the header, so that the row can be taken in by itself.
-        yield from account(lines, take, settings, lambda row: top + row[0])
+        def document(row: Row) -> bytes | Start:
+            # With the header, so that the row can be taken in by itself.
+            line, _ = row
+            return Start(top + line.content) if isinstance(line, Start) else top + line
+
+        yield from account(lines, take, settings, document)
 
 
 def _lines(stream: BinaryIO) -> Iterator[Row]:
@@ -81,7 +87,7 @@ def _lines(stream: BinaryIO) -> Iterator[Row]:
             rest = line
             while rest and not rest.endswith(b"\n"):
                 rest = stream.readline(MAX_LINE)
-            yield line, None
+            yield Start(line), None
             continue
         if first:
             line = line.removeprefix(b"\xef\xbb\xbf")

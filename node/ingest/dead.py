@@ -9,13 +9,13 @@ the letter is its start, which is shown as cut off and never parsed.
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accord.clock import Clock
 from accord.errors import InputError
 from node.ingest import ingest
 from node.ingest.formats import choose, records
-from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected, is_cut
+from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected
 from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.base import DeadLetter, ReadStore
@@ -51,13 +51,14 @@ class DeadLetters:
         Raises:
             Refused: the store can't be written.
         """
-        reason, content = rejected.reason, rejected.content
-        if rejected.cut and self._whole:
-            content = self._whole
-        elif rejected.cut:
+        reason, content, cut = rejected.reason, rejected.content, rejected.cut
+        if cut and self._whole:
+            content, cut = self._whole, False
+        elif cut:
             self.cut += 1
             reason = CUT + reason
-        letter = DeadLetter(self._source, self._form, reason, self._clock.now_ms(), content)
+        now_ms = self._clock.now_ms()
+        letter = DeadLetter(self._source, self._form, reason, now_ms, content, cut=cut)
         self._waiting.append(letter)
         self._bytes += len(letter.content)
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
@@ -118,7 +119,7 @@ def _retried(
 ) -> bool:
     found: list[Record] = []
     try:
-        if is_cut(letter.content):
+        if letter.cut:
             found.append(Rejected(1, CUT + letter.reason.removeprefix(CUT)))
         elif letter.content:
             form, stream = choose(letter.format, io.BytesIO(letter.content))
@@ -130,10 +131,7 @@ def _retried(
     if refused or not found:
         reason = refused[0] if refused else letter.reason
         report.rejected.append(Rejected(letter.letter_id, reason))
-        changed = DeadLetter(
-            letter.source, letter.format, reason, letter.arrived_ms, letter.content
-        )
-        store.add_dead([changed])
+        store.add_dead([replace(letter, reason=reason)])
         return False
     store.remove_dead([letter.letter_id])
     return True

@@ -20,7 +20,16 @@ from typing import TypeVar
 from accord.errors import Refused
 from accord.model import Read, Vehicle
 from accord.plates import check_state, normalise
-from node.ingest.report import MAX_CAMERA, MAX_LOOK, NotTaken, Parsed, Passed, Record, Rejected
+from node.ingest.report import (
+    MAX_CAMERA,
+    MAX_LOOK,
+    NotTaken,
+    Parsed,
+    Passed,
+    Record,
+    Rejected,
+    Start,
+)
 from node.ingest.settings import Camera, Settings
 from node.placeholders import is_placeholder
 
@@ -75,7 +84,7 @@ def account(
     records: Iterable[T],
     take: Callable[[T], Iterable[Found | str]],
     settings: Settings,
-    content: Callable[[T], bytes],
+    content: Callable[[T], bytes | Start],
 ) -> Iterator[Record]:
     """Yield the account of all records, counted from 1.
 
@@ -90,7 +99,7 @@ def account(
 
 
 def settle(
-    number: int, outcome: Outcome, settings: Settings, content: Callable[[], bytes]
+    number: int, outcome: Outcome, settings: Settings, content: Callable[[], bytes | Start]
 ) -> Record:
     """Return the entry of the account for one outcome; ``content`` is asked for if refused."""
     if isinstance(outcome, str):
@@ -100,7 +109,10 @@ def settle(
             raise outcome
         return parsed(number, outcome, settings)
     except NotTaken as reason:
-        return Rejected(number, str(reason), content())
+        kept = content()
+        if isinstance(kept, Start):
+            return Rejected(number, str(reason), kept.content, cut=True)
+        return Rejected(number, str(reason), kept)
 
 
 def parsed(number: int, found: Found, settings: Settings) -> Parsed:

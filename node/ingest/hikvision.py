@@ -22,7 +22,7 @@ from xml.etree.ElementTree import Element
 from node.ingest.fields import Found, account, camera_of, confidence_pm, country_of
 from node.ingest.multipart import Part, forms_or_plain, with_pictures
 from node.ingest.pictures import picture_bytes
-from node.ingest.report import NotTaken, Record
+from node.ingest.report import NotTaken, Record, Start
 from node.ingest.settings import Camera, Settings
 from node.ingest.times import time_of
 from node.ingest.xml_records import XmlRecord, text_at, xml_records
@@ -39,7 +39,7 @@ class _Event:
     pictures: tuple[Part, ...] = ()
     other: str = ""
 
-    def document(self) -> bytes:
+    def document(self) -> bytes | Start:
         return self.record.document()
 
 

@@ -11,7 +11,7 @@ from accord.received import NOT_OWN, is_answer
 from node.ingest.fields import Found, account
 from node.ingest.json_records import IsEvent, json_records
 from node.ingest.multipart import Part, forms_or_plain, with_pictures
-from node.ingest.report import NotTaken, Record
+from node.ingest.report import NotTaken, Record, Start
 from node.ingest.settings import Settings
 
 DAMAGED = "the record is not JSON, or is cut off"
@@ -24,12 +24,13 @@ _MAX_KEPT_TEXT = 4096
 class Message:
     """One object, its text, and the pictures that came with it.
 
-    ``record`` is None where it is damaged; ``other`` says what the part is where
-    it is no event.
+    ``record`` is None where it is damaged, and ``text`` may then be the start of
+    it alone; ``other`` says what the part is where it is no event.
     """
 
     record: dict[str, Any] | None
     text: str = field(default="", repr=False)
+    is_start: bool = False
     pictures: tuple[Part, ...] = ()
     other: str = ""
 
@@ -48,10 +49,16 @@ class Message:
             raise NotTaken(NOT_OWN)
         return self.record
 
-    def document(self) -> bytes:
-        """Return the object by itself, without long texts: pictures."""
+    def document(self) -> bytes | Start:
+        """Return the object by itself, without long texts: pictures.
+
+        Where a text starts and ends in a damaged one nobody can tell, so what is
+        left out of that may be more than a picture.
+        """
         short = _TEXT.sub(lambda m: m[0] if len(m[0]) <= _MAX_KEPT_TEXT else '""', self.text)
-        return short.encode("utf-8", "replace")
+        content = short.encode("utf-8", "replace")
+        damaged = self.record is None
+        return Start(content) if self.is_start or (damaged and short != self.text) else content
 
 
 def each_record(

@@ -41,10 +41,11 @@ IsEvent = Callable[[dict[str, Any]], bool]
 
 def json_records(
     stream: BinaryIO, is_event: IsEvent
-) -> Iterator[tuple[dict[str, Any] | None, str]]:
-    """Yield each object and its text; None is a damaged one, its text the start of it.
+) -> Iterator[tuple[dict[str, Any] | None, str, bool]]:
+    """Yield each object, its text, and whether the text is only the start of it.
 
-    ``is_event`` tells whole records from the smaller objects inside a damaged one.
+    The object is None where it is damaged. ``is_event`` tells whole records from
+    the smaller objects inside a damaged one.
     """
     text = _Text(stream)
     while True:
@@ -57,10 +58,10 @@ def json_records(
             start = text.gone + text.at
             content = text.buffer[text.at : text.at + MAX_CONTENT]
             _resume(text, is_event)
-            content = content[: text.gone + text.at - start]
-            yield None, content
+            length = text.gone + text.at - start
+            yield None, content[:length], length > len(content)
         else:
-            yield found
+            yield *found, False
 
 
 class _Text:

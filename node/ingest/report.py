@@ -28,30 +28,25 @@ class Rejected:
     a document of its format by itself wherever that can be: given to the same
     format again it is taken, once the reason is mended. Pictures are left out
     of it. It holds the plate, so it is not in ``repr`` and belongs in no log.
-    What is as long as that was ``cut``, and is never parsed again: its last
-    field may be the start of a plate.
+    What is longer, or came as :class:`Start`, is ``cut``, and never parsed again:
+    its last field may be the start of a plate.
     """
 
     row: int
     reason: str
     content: bytes = field(default=b"", repr=False)
+    cut: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cut", self.cut or len(self.content) > MAX_CONTENT)
         object.__setattr__(self, "content", self.content[:MAX_CONTENT])
 
-    @property
-    def cut(self) -> bool:
-        """Tell whether the content is only the start of the record."""
-        return is_cut(self.content)
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A record's content of which some is left out that nobody can tell to be a picture."""
 
-def is_cut(content: bytes) -> bool:
-    """Tell whether the content of a dead letter is the start of a record alone.
-
-    Formats cut at :data:`MAX_CONTENT` as well, so the length is the mark, and
-    one that is by chance as long counts as cut. Whole documents may be longer.
-    """
-    return len(content) == MAX_CONTENT
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

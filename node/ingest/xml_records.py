@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
-from node.ingest.report import MAX_CONTENT, NotTaken
+from node.ingest.report import MAX_CONTENT, NotTaken, Start
 
 _CHUNK = 1 << 16
 MAX_RECORD = 8 << 20
@@ -33,10 +33,11 @@ DAMAGED = "the record is not XML, or is cut off"
 
 @dataclass(frozen=True, slots=True)
 class XmlRecord:
-    """One element and its text; None is a damaged one, its text the start of it."""
+    """One element and its text; None is a damaged one, of whose text some may be left out."""
 
     element: Element | None
     text: bytes = field(repr=False)
+    is_start: bool = False
 
     def whole(self) -> Element:
         """Return the element.
@@ -48,9 +49,14 @@ class XmlRecord:
             raise NotTaken(DAMAGED)
         return self.element
 
-    def document(self) -> bytes:
-        """Return the element by itself, without long texts: pictures."""
-        return _LONG_TEXT.sub(b"><", self.text)
+    def document(self) -> bytes | Start:
+        """Return the element by itself, without long texts: pictures.
+
+        In a damaged one a long text may be anything.
+        """
+        short = _LONG_TEXT.sub(b"><", self.text)
+        damaged = self.element is None
+        return Start(short) if self.is_start or (damaged and short != self.text) else short
 
 
 def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[XmlRecord]:
@@ -68,12 +74,12 @@ def xml_records(stream: BinaryIO, names: tuple[str, ...]) -> Iterator[XmlRecord]
             if text.ended:
                 before += text.take(len(text.buffer))
             if _MARKUP.sub(b"", before).strip():
-                yield XmlRecord(None, before[:MAX_CONTENT])
+                yield _damaged(before)
             if text.ended:
                 return
             continue
         if _MARKUP.sub(b"", before).strip():
-            yield XmlRecord(None, before[-MAX_CONTENT:])
+            yield XmlRecord(None, before[-MAX_CONTENT:], len(before) > MAX_CONTENT)
         yield _one(text, found, start)
 
 
@@ -93,7 +99,11 @@ def _one(text: "_Text", found: re.Match[bytes], start: re.Pattern[bytes]) -> Xml
         return XmlRecord(element, content)
     following = start.search(text.buffer, text.at + length)
     rest = text.take(following.start() if following else len(text.buffer))
-    return XmlRecord(None, rest[:MAX_CONTENT])
+    return _damaged(rest)
+
+
+def _damaged(text: bytes) -> XmlRecord:
+    return XmlRecord(None, text[:MAX_CONTENT], len(text) > MAX_CONTENT)
 
 
 def _parse(content: bytes, name: bytes) -> Element | None:

@@ -124,8 +124,9 @@ class Counts:
 class DeadLetter:
     """A record that was not taken. ``reason`` holds no plate, ``content`` does.
 
-    ``content`` is a document of ``format`` by itself; ``arrived_ms`` is UTC;
-    ``letter_id`` is the store's own number, 0 before it is kept.
+    ``content`` is a document of ``format`` by itself, or where ``cut`` a part of
+    one that is never parsed; ``arrived_ms`` is UTC; ``letter_id`` is the store's
+    own number, 0 before it is kept.
     """
 
     source: str
@@ -134,6 +135,7 @@ class DeadLetter:
     arrived_ms: int
     content: bytes = field(repr=False)
     letter_id: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

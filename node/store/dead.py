@@ -13,7 +13,7 @@ from node.store.base import DeadCount, DeadLetter
 
 MAX_LETTERS = 20_000
 MAX_BYTES = 1 << 30
-_COLUMNS = "letter_id, source, format, reason, arrived_ms, content"
+_COLUMNS = "source, format, reason, arrived_ms, content, letter_id, cut"
 
 
 def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
@@ -42,10 +42,10 @@ def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
             continue
         left[letter.source] = (count - 1, size - len(letter.content))
         sql.execute(
-            "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content, cut) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (digest, letter.source, letter.format, letter.reason, letter.arrived_ms,
-             letter.content),
+             letter.content, letter.cut),
         )  # fmt: skip
     return lost
 
@@ -60,8 +60,8 @@ def after(
         (letter_id, source, source, form, form, limit),
     )
     return [
-        DeadLetter(source, form, reason, arrived_ms, content, letter_id)
-        for letter_id, source, form, reason, arrived_ms, content in rows
+        DeadLetter(source, form, reason, arrived_ms, content, letter_id, bool(cut))
+        for source, form, reason, arrived_ms, content, letter_id, cut in rows
     ]
 
 
@@ -86,6 +86,8 @@ def remove_before(sql: sqlite3.Connection, before_ms: int) -> int:
 
 
 def _digest(letter: DeadLetter) -> bytes:
-    # Without content only the reason tells two letters apart.
+    # Without content only the reason tells two letters apart. The start of one record
+    # may read as another that is whole, and is tried again.
     names = f"{letter.source}\0{letter.format}\0{'' if letter.content else letter.reason}\0"
+    names += "cut\0" if letter.cut else ""
     return hashlib.sha256(names.encode() + letter.content).digest()

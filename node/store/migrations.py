@@ -241,3 +241,12 @@ def _holds(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@MIGRATIONS(name="008-cut-letters")
+def _cut_letters(db: Database) -> None:
+    # Whether a letter is a part of its record alone. Until now its length said so.
+    db.execute(
+        "ALTER TABLE dead_letters ADD COLUMN cut INTEGER NOT NULL DEFAULT 0 CHECK (cut IN (0, 1))"
+    )
+    db.execute("UPDATE dead_letters SET cut = 1 WHERE length(content) = 65536")

@@ -65,6 +65,18 @@ async def test_files_are_removed_where_that_is_configured(city: Path, folder: Pa
     assert not (folder / "done").exists()
 
 
+async def test_a_file_with_a_record_too_long_for_a_letter_is_kept(city: Path, folder: Path) -> None:
+    damaged = b'{"type": "lpr", "id": "1", "thumb": "%b", "plate": "TEST001", "x": nope}' % (
+        b"A" * 80_000
+    )
+    (folder / "a.json").write_bytes(damaged + event("TEST002"))
+    async with taking_node(city, FOLDER + 'taken = "remove"\nformat = "frigate"\n') as node:
+        await until(lambda: names(folder) == [])
+        (letter,) = node.context.store.dead(0, "pier", "", 9)
+    assert (plates(city), letter.cut) == (["TEST002"], True)
+    assert b"TEST001" in (folder / "rejected" / "a.json").read_bytes()
+
+
 async def test_what_is_no_document_is_set_aside_and_the_rest_is_taken(
     city: Path, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,10 +2,14 @@
 
 import io
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 from structlog.testing import capture_logs
 
 from accord.errors import InputError, Refused
@@ -15,6 +19,7 @@ from node.ingest.report import MAX_CONTENT
 from node.photos import Photos
 from node.store import dead
 from node.store.base import DeadLetter
+from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
 from node.ways.config import WebhookSource
 from node.ways.intake import Intake, settings_of
@@ -88,7 +93,7 @@ def test_a_long_document_refused_whole_is_kept_whole(gate: Gate) -> None:
 
 def test_the_start_of_a_record_is_never_parsed(gate: Gate) -> None:
     stump = table(ROWS)[:MAX_CONTENT]
-    gate.store.add_dead([DeadLetter("gate", "csv", "no column tag", NOW, stump)])
+    gate.store.add_dead([DeadLetter("gate", "csv", "no column tag", NOW, stump, cut=True)])
     for _ in range(2):
         done = gate.again("csv")
         assert (done.letters, done.gone, gate.store.counts().reads) == (1, 0, 0)
@@ -113,6 +118,69 @@ def test_a_long_record_of_a_stream_is_left_to_who_has_it(gate: Gate) -> None:
         intake.stream(io.BytesIO(content))
     assert gate.again("json", more=ZONE).gone == 0
     intake.stream(io.BytesIO(json.dumps(local(2)).encode()))  # a short one waits
+
+
+def csv_of(row: str) -> bytes:
+    return f"seen,camera,plate,what\n{row}\n".encode()
+
+
+# Records of which a letter keeps a part alone; each has its plate behind what is left out.
+LONG = {
+    "json": b'{"thumb": "%b", "plate": "TEST001", "seen": nope}' % (b"A" * 80_000),
+    "json: short, but with a text left open": b'{"thumb": "%b, "plate": "TEST001"}' % (b"A" * 9000),
+    "csv": csv_of("2026-03-01T08:30:00,PIER-1,TEST001," + "A" * 17_000),
+    "autovu": b"<Read><Image>%b</Image><plate>TEST001</plate><seen></Read>" % (b"A" * 80_000),
+    "autovu: no end": b"<Read><Image>%b<plate>TEST001</plate>" % (b"A" * 80_000),
+}
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_a_record_kept_in_part_is_cut_whatever_its_length_and_format(gate: Gate, case: str) -> None:
+    form, more = case.partition(":")[0], 'record = "Read"\n' if case.startswith("autovu") else ""
+    intake = gate.intake(form, more=more)
+    with pytest.raises(InputError, match="too long to keep"):
+        intake.stream(io.BytesIO(LONG[case]))
+    (letter,) = gate.store.dead(0, "gate", "", 9)
+    assert letter.cut
+    assert "only its start is kept" in letter.reason
+    assert len(letter.content) < len(LONG[case])
+    gate.store.remove_dead([letter.letter_id])
+    intake.document(LONG[case])  # who sent this has nobody else to keep it
+    (letter,) = gate.store.dead(0, "gate", "", 9)
+    assert (letter.content, letter.cut) == (LONG[case], False)
+
+
+def test_a_whole_record_as_long_as_a_letter_may_be_is_tried_again(gate: Gate) -> None:
+    record = local(1) | {"notes": ["x" * 4000] * 16, "more": ""}
+    record["more"] = "x" * (MAX_CONTENT - len(json.dumps(record)))
+    content = json.dumps(record).encode()
+    assert len(content) == MAX_CONTENT
+    gate.intake("json").stream(io.BytesIO(content))
+    assert gate.again("json", more=ZONE).gone == 1
+
+
+def test_a_start_that_reads_as_a_whole_record_is_a_letter_of_its_own(gate: Gate) -> None:
+    whole = DeadLetter("gate", "json", "no zone", NOW, json.dumps(local(1)).encode())
+    for letter in (whole, replace(whole, cut=True), whole, replace(whole, cut=True)):
+        assert gate.store.add_dead([letter]) == 0
+    assert [letter.cut for letter in gate.store.dead(0, "gate", "", 9)] == [False, True]
+    assert gate.again("json", more=ZONE).gone == 1
+    assert [letter.cut for letter in gate.store.dead(0, "gate", "", 9)] == [True]
+
+
+def test_letters_from_before_are_cut_where_they_are_as_long_as_a_start(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        MIGRATIONS.apply(Database(old), stop_before="008-cut-letters")
+        for number, size in enumerate((MAX_CONTENT - 1, MAX_CONTENT, MAX_CONTENT + 1)):
+            old.execute(
+                "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content) "
+                "VALUES (?, 'gate', 'csv', 'why', 0, zeroblob(?))",
+                (bytes([number]), size),
+            )
+    store = SqliteStore.open(path)
+    assert [letter.cut for letter in store.dead(0, "", "", 9)] == [False, True, False]
+    store.close()
 
 
 def test_without_room_nothing_is_acknowledged_until_there_is_some(

@@ -56,7 +56,7 @@ def by_every_brace(text: str) -> list[dict[str, Any] | None]:
 
 
 def by_node(text: str) -> list[dict[str, Any] | None]:
-    return [record for record, _ in json_records(io.BytesIO(text.encode()), is_event)]
+    return [record for record, *_ in json_records(io.BytesIO(text.encode()), is_event)]
 
 
 @pytest.mark.parametrize("piece", [4, 64, 4096])
