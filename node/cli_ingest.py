@@ -7,7 +7,7 @@
     accord-node ingest retry --source gate                  try that again
 
 A file that is named like one of the commands is written with its folder, such
-as ``./formats``.
+as ``./formats``. Status 4 says that some of it is neither taken nor kept whole.
 """
 
 import sys
@@ -26,6 +26,7 @@ from typer.core import TyperGroup
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
 from accord.hot_lists import HIT_NOTICE
+from accord.processes import EXIT_INCOMPLETE
 from node.config import NodeConfig, load_config
 from node.held import own_policy
 from node.ingest import ingest as ingest_records
@@ -101,10 +102,20 @@ def take_file(
             )
         letters.flush()
     print_report(account)
-    if letters.lost:
-        typer.echo(f"  noted: no room among the dead letters: {letters.lost}")
     if report is not None:
         account.write_rejected(report)
+    name, told = "standard input" if source == "-" else source, []
+    if letters.cut:
+        problem = f"{letters.cut} records are too long to keep whole"
+        told.append(InputError(name, problem, "keep the file, mend them, and take it in again"))
+    if letters.lost:
+        problem = f"{letters.lost} records find no room among the dead letters"
+        remedy = "ingest dead says why they wait: mend that, ingest retry, and take it in again"
+        told.append(InputError(name, problem, remedy))
+    for error in told:
+        typer.echo(f"error: {error}", err=True)
+    if told:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 @app.command("formats")

@@ -159,3 +159,40 @@ def test_samples_of_real_sources_go_in(city: Path, sample: str, options: tuple[s
             b"1 rows: 0 taken, 0 known already, 1 not taken"
             in ingest(city, str(SAMPLES / sample)).stdout
         )
+
+
+def test_a_record_kept_in_part_or_not_at_all_is_told_by_the_status(city: Path) -> None:
+    (city / "m.toml").write_text(
+        'format = "accord-mapping/1"\nplate = "p"\ntime = "t"\ntime_format = "iso"\ncamera = "c"\n'
+    )
+    options = ("--mapping", "m.toml", "--source", "week")
+    row = "TEST{:05},2026-03-01T08:00:00,{}\n"
+    short = "p,t,c\n" + row.format(1, "PIER-1")
+    (city / "short.csv").write_text(short)
+    done = ingest(city, "short.csv", *options)
+    assert (done.returncode, done.stderr) == (0, b"")  # all of it waits
+
+    (city / "long.csv").write_text(short + row.format(2, "P" * 17_000))
+    done = ingest(city, "long.csv", *options, "--report", "why.csv")
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [
+        b"error: long.csv: 1 records are too long to keep whole; "
+        b"keep the file, mend them, and take it in again"
+    ]
+    assert b"2 rows: 0 taken, 0 known already, 2 not taken" in done.stdout
+    assert (city / "why.csv").read_text().count("\n") == 3
+
+    with closing(sqlite3.connect(city / "data" / "reads.db")) as database, database:
+        database.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 19998) "
+            "INSERT INTO dead_letters (digest, source, format, reason, arrived_ms, content) "
+            "SELECT CAST(i AS BLOB), 'week', 'csv', 'why', 0, x'00' FROM n"
+        )
+    rows = "".join(row.format(n, "PIER-1") for n in range(3, 6))
+    done = ingest(city, "-", *options, given=("p,t,c\n" + rows).encode())
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [
+        b"error: standard input: 3 records find no room among the dead letters; "
+        b"ingest dead says why they wait: mend that, ingest retry, and take it in again"
+    ]
+    assert b"TEST" not in done.stdout + done.stderr
