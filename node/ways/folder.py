@@ -21,6 +21,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from accord.errors import InputError
 from node.ingest.dead import unreadable
 from node.ways.config import FolderSource
 from node.ways.intake import Intake
+from node.ways.places import HERE, MOVED, File, Places
 
 log = structlog.get_logger()
 EVERY_S = 1.0
@@ -51,9 +53,11 @@ class FolderWay:
         self._intake = intake
         self._source = source
         self._folder = base / source.folder
-        self._seen: dict[Path, tuple[Stamp, float]] = {}
+        made = MOVED if source.taken == "move" else ("rejected",)
+        self._places = Places(self._folder, source.name, made)
+        self._seen: dict[File, tuple[Stamp, float]] = {}
         # What was moved: where it is, as it was when it was taken, and when.
-        self._moved: dict[Path, tuple[Stamp, float]] = {}
+        self._moved: dict[File, tuple[Stamp, float]] = {}
         self._swept = -_HOUR_S
 
     async def run(self) -> None:
@@ -69,112 +73,93 @@ class FolderWay:
         The oldest file first. One that fails is told, and tried again after a minute.
 
         Raises:
-            InputError: the folder can't be read or written.
+            InputError: the folder can't be read.
             Refused: the store can't be written.
             Stopped: the node stops.
         """
-        if time.monotonic() - self._swept > _HOUR_S:
-            # First, so that nothing that fails below keeps anything longer.
-            self._sweep()
-            self._swept = time.monotonic()
-        try:
-            whole = self._whole()
-        except OSError as error:
-            raise self._fails(error) from None
-        for path, settled in whole:
+        with ExitStack() as stack:
             try:
-                self._take(path, settled)
+                stack.enter_context(self._places.opened())
+                if time.monotonic() - self._swept > _HOUR_S:
+                    # First, so that nothing that fails below keeps anything longer.
+                    self._sweep()
+                    self._swept = time.monotonic()
+                whole = self._whole()
             except OSError as error:
-                self._tell(error, settled)
-                self._seen[path] = (settled, time.monotonic() + _AGAIN_S)
+                remedy = "see that the folder is there and the node may write it"
+                # The file's own name may be a plate.
+                raise InputError(self._folder, f"fails ({error.strerror})", remedy) from None
+            for file, settled in whole:
+                try:
+                    self._take(file, settled)
+                except OSError as error:
+                    self._tell(str(error.strerror), settled)
+                    self._seen[file] = (settled, time.monotonic() + _AGAIN_S)
 
-    def _fails(self, error: OSError) -> InputError:
-        remedy = "see that the folder is there and the node may write it"
-        # The file's own name may be a plate.
-        return InputError(self._folder, f"fails ({error.strerror})", remedy)
-
-    def _tell(self, error: OSError, stamp: Stamp) -> None:
+    def _tell(self, problem: str, stamp: Stamp) -> None:
         # By its inode a person finds the file: find FOLDER -inum INODE.
-        log.warning(
-            "file not taken", source=self._source.name, problem=error.strerror, inode=stamp[0]
-        )
+        log.warning("file not taken", source=self._source.name, problem=problem, inode=stamp[0])
 
-    def _whole(self) -> list[tuple[Path, Stamp]]:
+    def _whole(self) -> list[tuple[File, Stamp]]:
         now = time.monotonic()
-        found: dict[Path, tuple[Stamp, float]] = {}
-        whole: list[tuple[bool, int, Path, Stamp]] = []
-        for path, stamp in chain(self._there(), self._grown()):
-            before = self._seen.get(path)
+        found: dict[File, tuple[Stamp, float]] = {}
+        whole: list[tuple[bool, int, File, Stamp]] = []
+        for file, stamp in chain(self._there(), self._grown()):
+            before = self._seen.get(file)
             since = before[1] if before and before[0] == stamp else now
-            found[path] = (stamp, since)
-            picture = _picture(path)
+            found[file] = (stamp, since)
+            picture = _picture(file)
             settle_s = max(self._source.settle_s, _PICTURE_S if picture else 0)
             if now - since >= settle_s:
-                whole.append((picture, stamp[2], path, stamp))
+                whole.append((picture, stamp[2], file, stamp))
         self._seen = found
-        return [(path, stamp) for *_, path, stamp in sorted(whole)]
+        return [(file, stamp) for *_, file, stamp in sorted(whole)]
 
-    def _there(self) -> Iterator[tuple[Path, Stamp]]:
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.startswith(".") or name.lower().endswith(_UNFINISHED):
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # gone since it was listed
-                if stat.S_ISREG(status.st_mode):
-                    yield Path(entry.path), _stamp(status)
+    def _there(self) -> Iterator[tuple[File, Stamp]]:
+        for file, status in self._places.files(HERE):
+            name = file.name
+            if not (name.startswith(".") or name.lower().endswith(_UNFINISHED) or name in MOVED):
+                yield file, _stamp(status)
 
-    def _grown(self) -> Iterator[tuple[Path, Stamp]]:
+    def _grown(self) -> Iterator[tuple[File, Stamp]]:
         """Yield what was written to since it was moved; forget what is gone, or long moved."""
         now = time.monotonic()
-        for path, (taken, since) in list(self._moved.items()):
+        for file, (taken, since) in list(self._moved.items()):
             try:
-                status = path.lstat()
+                status = self._places.status(file)
             except OSError:
-                del self._moved[path]
+                del self._moved[file]
                 continue
             if stat.S_ISREG(status.st_mode) and _stamp(status) != taken:
-                yield path, _stamp(status)
+                yield file, _stamp(status)
             elif now - since >= _WATCHED_S:
-                del self._moved[path]
+                del self._moved[file]
 
-    def _take(self, path: Path, settled: Stamp) -> None:
+    def _take(self, file: File, settled: Stamp) -> None:
         goes_to, problem = "done", ""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if _stamp(os.fstat(descriptor)) != settled:
+        with self._places.open(file) as stream:
+            if _stamp(os.fstat(stream.fileno())) != settled:
                 return  # changed since the scan: once it is whole again
             try:
-                if not _picture(path):
-                    self._intake.stream(file)
+                if not _picture(file):
+                    self._intake.stream(stream)
             except InputError as error:
                 goes_to, problem = "rejected", unreadable(error)
-        if _stamp(path.lstat()) != settled:
+        if _stamp(self._places.status(file)) != settled:
             return  # written to, or another in its place: all of it again, once it is whole
         if problem:
             log.warning("file rejected", source=self._source.name, problem=problem)
-        if path in self._moved:
+        if file in self._moved:
             log.warning("file moved too early", source=self._source.name, inode=settled[0])
-        self._move(path, goes_to, settled)
+        self._move(file, goes_to, settled)
 
-    def _move(self, path: Path, goes_to: str, taken: Stamp) -> None:
-        self._moved.pop(path, None)
+    def _move(self, file: File, goes_to: str, taken: Stamp) -> None:
+        self._moved.pop(file, None)
         if goes_to == "done" and self._source.taken == "remove":
-            path.unlink()
+            self._places.remove(file)
             return
-        folder = self._folder / goes_to
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise self._fails(error) from None
-        target, number = folder / path.name, 0
-        while target != path and target.exists():
-            number += 1
-            target = folder / f"{path.name}.{number}"
-        path.rename(target)
+        # Not 1, 2, 3: with one name for all files each would look at all before it.
+        target = self._places.move(file, goes_to, self._intake.clock.now_ms())
         self._moved[target] = (taken, time.monotonic())
         while len(self._moved) > _WATCHED:
             del self._moved[next(iter(self._moved))]
@@ -186,22 +171,21 @@ class FolderWay:
             return
         now_ms, reads_ms = self._intake.clock.now_ms(), kept.reads.keep_ms
         photos_ms = min(reads_ms, kept.photos.keep_ms)
-        for name in ("done", "rejected"):
-            folder = self._folder / name
+        for place in MOVED:
             try:
-                moved = list(folder.iterdir()) if folder.is_dir() else []
+                moved = list(self._places.files(place))
             except OSError as error:
                 log.warning("folder not swept", source=self._source.name, problem=error.strerror)
                 continue
-            for path in moved:
-                self._remove_old(path, now_ms - (photos_ms if _picture(path) else reads_ms))
+            for file, status in moved:
+                keep_ms = photos_ms if _picture(file) else reads_ms
+                # A move sets the time of the inode's change, and leaves that of its content.
+                if status.st_ctime_ns // 1_000_000 < now_ms - keep_ms:
+                    self._remove_old(file)
 
-    def _remove_old(self, path: Path, before_ms: int) -> None:
+    def _remove_old(self, file: File) -> None:
         try:
-            status = path.lstat()
-            # A move sets the time of the inode's change, and leaves that of its content.
-            if status.st_ctime_ns // 1_000_000 < before_ms and not path.is_dir():
-                path.unlink()
+            self._places.remove(file)
         except OSError as error:
             log.warning("old file not removed", source=self._source.name, problem=error.strerror)
 
@@ -210,5 +194,5 @@ def _stamp(status: os.stat_result) -> Stamp:
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _picture(path: Path) -> bool:
-    return _PICTURE.search(path.name) is not None
+def _picture(file: File) -> bool:
+    return _PICTURE.search(file.name) is not None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from accord.agreements.policy import parse_policy
 from accord.agreements.retention import DAY_MS, limits
@@ -53,7 +54,8 @@ async def test_files_are_taken_and_moved(city: Path, folder: Path) -> None:
         await until(lambda: len(names(folder / "done")) == 2)
     assert plates(city) == ["TEST001", "TEST002"]
     assert (folder / "done" / "a.json").read_bytes() == event("TEST001")
-    assert (folder / "done" / "a.json.1").read_bytes() == event("TEST002")
+    (later,) = (folder / "done").glob("a.json.*")
+    assert later.read_bytes() == event("TEST002")
     assert (folder / "done").stat().st_mode & 0o777 == 0o700
 
 
@@ -123,6 +125,79 @@ async def test_a_file_that_is_still_written_waits(city: Path, folder: Path) -> N
         assert time.monotonic() - grown > 2.5
         await until(lambda: names(folder) == [])
     assert plates(city) == ["TEST001", "TEST002"]
+
+
+def folder_way(city: Path, store: SqliteStore, later_ms: int = 0, taken: str = "move") -> FolderWay:
+    policy = parse_policy((city / "policy.toml").read_bytes(), "policy.toml")
+    source = FolderSource(name="pier", way="folder", folder="in", settle_s=0, taken=taken)
+    intake = Intake(
+        source, settings_of(source, city), store, Photos(city / "photos"),
+        FixedClock(SystemClock().now_ms() + later_ms), bands={},
+        kept=lambda: limits(policy.retention, ()),
+    )  # fmt: skip
+    return FolderWay(intake, source, city)
+
+
+@pytest.mark.parametrize("taken", ["move", "remove"])
+def test_a_link_in_place_of_done_or_rejected_leads_nowhere(
+    city: Path, folder: Path, store: SqliteStore, taken: str
+) -> None:
+    keys = city / "keys-of-another"
+    keys.mkdir()
+    (keys / "old.pem").write_bytes(b"key")
+    for name in ("done", "rejected"):
+        (folder / name).symlink_to(keys)
+    (folder / "a.json").write_bytes(event("TEST001"))
+    (folder / "node.toml").write_bytes(b"no document")
+    way = folder_way(city, store, 4000 * DAY_MS, taken)
+    with capture_logs() as logs:
+        way.look()
+        way.look()
+    assert names(keys) == ["old.pem"]
+    assert plates(city) == ["TEST001"]  # taken; where it should go is mended by a person
+    left = ["node.toml"] if taken == "remove" else ["a.json", "node.toml"]
+    assert [name for name in names(folder) if not (folder / name).is_symlink()] == left
+    said = [line for line in logs if "can't be used" in line["event"]]
+    assert [line["event"].partition("/")[0] for line in said] == ["done", "rejected"]
+    for name in ("done", "rejected"):
+        (folder / name).unlink()
+    folder_way(city, store, taken=taken).look()
+    assert (names(folder), names(folder / "rejected")) == ([], ["node.toml"])
+
+
+def test_a_file_called_done_stops_no_other(city: Path, folder: Path, store: SqliteStore) -> None:
+    (folder / "a.json").write_bytes(event("TEST001"))
+    (folder / "b.json").write_bytes(event("TEST002"))
+    (folder / "c.json").write_bytes(b"no document")
+    for name in ("done", "rejected"):
+        (folder / name).write_bytes(event("TEST009"))
+    with capture_logs() as logs:
+        folder_way(city, store).look()
+    assert plates(city) == ["TEST001", "TEST002"]
+    assert names(folder) == ["a.json", "b.json", "c.json", "done", "rejected"]
+    remedies = [line["remedy"] for line in logs if "remedy" in line]
+    assert remedies == [
+        f"remove what is called {name}; the node makes the folder" for name in ("done", "rejected")
+    ]
+
+
+def test_done_and_rejected_are_there_from_the_start(
+    city: Path, folder: Path, store: SqliteStore
+) -> None:
+    folder_way(city, store, taken="remove").look()
+    assert sorted(path.name for path in folder.iterdir()) == ["rejected"]
+    folder_way(city, store).look()
+    assert sorted(path.name for path in folder.iterdir()) == ["done", "rejected"]
+
+
+def test_files_of_one_name_are_all_kept(city: Path, folder: Path, store: SqliteStore) -> None:
+    way = folder_way(city, store)
+    for number in range(4):
+        (folder / "a.json").write_bytes(event(f"TEST00{number}"))
+        way.look()
+    moved = [path.read_bytes() for path in (folder / "done").iterdir()]
+    assert sorted(moved) == [event(f"TEST00{number}") for number in range(4)]
+    assert [name for name in names(folder / "done") if len(name) < 12] == ["a.json"]
 
 
 def test_old_files_go_as_reads_do(city: Path, folder: Path, store: SqliteStore) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from accord.agreements.policy import parse_policy
 from accord.agreements.retention import DAY_MS, limits
 from accord.clock import SystemClock
-from accord.errors import Code, InputError, Refused
+from accord.errors import Code, Refused
 from accord.testing import FixedClock
 from node.photos import Photos
 from node.store.sqlite import SqliteStore
@@ -138,15 +138,6 @@ def test_one_bad_file_is_told_without_its_name_and_the_rest_go_on(
     made.now_s += 65
     way.look()
     assert "".join(capfd.readouterr()).count("file not taken") == 1
-
-
-def test_a_folder_that_can_not_be_moved_into_stops_the_source(made: Made) -> None:
-    way = made.way()
-    (made.folder / "a.json").write_bytes(event("TEST001"))
-    (made.folder / ".kept").write_bytes(b"")
-    (made.folder / "done").symlink_to(made.folder / ".kept")
-    with pytest.raises(InputError, match="File exists"):
-        made.settled(way)
 
 
 def test_old_files_go_though_nothing_can_be_taken(
