@@ -39,6 +39,10 @@ HEAD = 64 << 10
 """So many first bytes are what a format may judge by."""
 
 
+class ReadFailed(InputError):
+    """The stream can't be read on, so nobody knows what is in it; it may be readable later."""
+
+
 @runtime_checkable
 class Format(Protocol):
     """One layout of reads. Stateless: one object serves many documents at once."""
@@ -151,15 +155,16 @@ def records(form: Format, stream: BinaryIO, settings: Settings) -> Iterator[Reco
     """Yield what the format makes of a stream; what fails is told in one line.
 
     Raises:
-        InputError: as :meth:`Format.parse`; the stream can't be read; or a
-            package's format fails, which it never should.
+        ReadFailed: the stream can't be read.
+        InputError: as :meth:`Format.parse`; or a package's format fails, which it
+            never should.
     """
     try:
         yield from form.parse(stream, settings)
     except AccordError:
         raise
     except OSError as error:
-        raise InputError("the input", f"can't be read to its end ({error.strerror})") from None
+        raise ReadFailed("the input", f"can't be read to its end ({error.strerror})") from None
     except Exception as error:
         raise _failed(form, error) from None
 

@@ -29,8 +29,9 @@ import structlog
 
 from accord.errors import InputError
 from node.ingest.dead import unreadable
+from node.ingest.formats import ReadFailed
 from node.ways.config import FolderSource
-from node.ways.intake import Intake
+from node.ways.intake import Intake, NoRoom
 from node.ways.places import HERE, MOVED, File, Places
 
 log = structlog.get_logger()
@@ -70,7 +71,8 @@ class FolderWay:
     def look(self) -> None:
         """Remove what is due in ``done/`` and ``rejected/``; take every file that is whole by now.
 
-        The oldest file first. One that fails is told, and tried again after a minute.
+        The oldest file first. One that fails, or needs a dead letter where there is no
+        room, is told and tried again after a minute; the others go on.
 
         Raises:
             InputError: the folder can't be read.
@@ -92,9 +94,17 @@ class FolderWay:
             for file, settled in whole:
                 try:
                     self._take(file, settled)
+                except NoRoom:
+                    self._wait(file, settled)  # told by the intake, once for all
+                except ReadFailed as error:
+                    self._tell(unreadable(error), settled)
+                    self._wait(file, settled)
                 except OSError as error:
                     self._tell(str(error.strerror), settled)
-                    self._seen[file] = (settled, time.monotonic() + _AGAIN_S)
+                    self._wait(file, settled)
+
+    def _wait(self, file: File, settled: Stamp) -> None:
+        self._seen[file] = (settled, time.monotonic() + _AGAIN_S)
 
     def _tell(self, problem: str, stamp: Stamp) -> None:
         # By its inode a person finds the file: find FOLDER -inum INODE.
@@ -143,6 +153,8 @@ class FolderWay:
             try:
                 if not _picture(file):
                     self._intake.stream(stream)
+            except ReadFailed:
+                raise
             except InputError as error:
                 goes_to, problem = "rejected", unreadable(error)
         if _stamp(self._places.status(file)) != settled:

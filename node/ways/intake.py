@@ -36,10 +36,21 @@ from node.ways.config import Source
 
 log = structlog.get_logger()
 T = TypeVar("T")
+_NO_ROOM = "no room among the dead letters: what needs one is not acknowledged"
 
 
 class Stopped(AccordError):
     """The node stops; what was under way is not acknowledged."""
+
+
+class NoRoom(Refused):
+    """The dead letters are full: of this document nothing is acknowledged, of others all may be.
+
+    What could be taken of it is on the disk.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Code.STORE_UNAVAILABLE, detail=_NO_ROOM)
 
 
 @dataclass
@@ -140,7 +151,8 @@ class Intake:
 
         Raises:
             InputError: it is such a one; it is kept all the same.
-            Refused: the store can't be written, or has no room for dead letters.
+            NoRoom: a record of it needs a dead letter, and there is no room.
+            Refused: the store can't be written.
             Stopped: the node stops.
         """
         try:
@@ -157,7 +169,8 @@ class Intake:
         Raises:
             InputError: as :meth:`document`, and where a record that was not taken
                 is too long for a dead letter: whoever has the document keeps it.
-            Refused, Stopped: as :meth:`document`.
+            ReadFailed: the stream can't be read to its end.
+            NoRoom, Refused, Stopped: as :meth:`document`.
         """
         self._document(stream, b"")
 
@@ -179,7 +192,7 @@ class Intake:
         """Store records; they are durable when this returns.
 
         Raises:
-            Refused, Stopped: as :meth:`document`.
+            NoRoom, Refused, Stopped: as :meth:`document`.
         """
         return self._records(self._letters(form, b""), found)
 
@@ -207,17 +220,16 @@ class Intake:
         """Keep the letters that wait.
 
         Raises:
-            Refused: some found no room; it is logged once, until some find room again.
+            NoRoom: some found none; it is logged once, until some find room again.
         """
         waiting = letters.flush()
         if letters.lost:
             self.account.records["no room"] += letters.lost
-            problem = "no room among the dead letters: nothing is acknowledged"
             if not self._full:
                 remedy = "accord-node ingest dead, mend, then ingest retry"
-                log.warning(problem, source=self.source.name, remedy=remedy)
+                log.warning(_NO_ROOM, source=self.source.name, remedy=remedy)
             self._full = True
-            raise Refused(Code.STORE_UNAVAILABLE, detail=problem)
+            raise NoRoom
         if waiting:
             self._full = False
 

@@ -1,10 +1,13 @@
 """A folder that files are put into, at a node that serves; and its figures and log."""
 
 import asyncio
+import errno
+import io
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +20,7 @@ from accord.testing import FixedClock
 from node import metrics
 from node.config import load_config
 from node.photos import Photos
+from node.store import dead
 from node.store.sqlite import SqliteStore
 from node.ways import running
 from node.ways.config import FolderSource
@@ -179,6 +183,78 @@ def test_a_file_called_done_stops_no_other(city: Path, folder: Path, store: Sqli
     assert remedies == [
         f"remove what is called {name}; the node makes the folder" for name in ("done", "rejected")
     ]
+
+
+def test_without_room_for_letters_a_file_waits_and_the_others_go_on(
+    city: Path, folder: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead, "MAX_LETTERS", 2)
+    bad = b"\n".join(b'{"type": "lpr", "id": "%d", "plate": "TEST00%d"}' % (n, n) for n in range(4))
+    (folder / "a.json").write_bytes(bad + b"\n" + event("TEST010"))
+    os.utime(folder / "a.json", (1e9, 1e9))
+    for number in range(3):
+        (folder / f"b{number}.json").write_bytes(event(f"TEST02{number}"))
+    way, now_s = folder_way(city, store), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    with capture_logs() as logs:
+        way.look()
+        (folder / "c.json").write_bytes(event("TEST030"))
+        way.look()
+    assert sorted(plates(city)) == ["TEST010", "TEST020", "TEST021", "TEST022", "TEST030"]
+    assert names(folder) == ["a.json"]
+    assert ["no room" in line["event"] for line in logs] == [True]
+    monkeypatch.setattr(dead, "MAX_LETTERS", 9)
+    way.look()
+    assert names(folder) == ["a.json"]  # not before a minute is over
+    now_s += 61
+    way.look()
+    assert (names(folder), len(store.dead(0, "", "", 9))) == ([], 4)
+
+
+class Failing(io.RawIOBase):
+    """A file on a disk that fails after the first bytes."""
+
+    def __init__(self, path: Path, good: int) -> None:
+        super().__init__()
+        self._file, self._good = path.open("rb", buffering=0), good
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        given = self._file.read(min(len(memoryview(buffer)), self._good))
+        if not given:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._good -= len(given)
+        memoryview(buffer)[: len(given)] = given
+        return len(given)
+
+
+@pytest.mark.parametrize("good", [10, 70_000])
+def test_a_file_that_can_not_be_read_to_its_end_is_tried_again(
+    city: Path, folder: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    path = folder / "a.json"
+    path.write_bytes(b"\n".join(event(f"TEST{n:03}") for n in range(900)))
+    way, now_s = folder_way(city, store), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(os, "fdopen", lambda d, _: (os.close(d), Failing(path, good))[1])
+        way.look()
+    ((event_, problem),) = [(line["event"], line["problem"]) for line in logs]
+    assert (event_, "Input/output error" in problem) == ("file not taken", True)
+    assert names(folder) == ["a.json"]
+    now_s += 61
+    way.look()
+    assert (names(folder), names(folder / "done")) == ([], ["a.json"])
+    assert len(plates(city)) == 900
 
 
 def test_done_and_rejected_are_there_from_the_start(
