@@ -2,8 +2,8 @@
 
 A document is taken when :meth:`Intake.document` returns: its reads and what is
 not taken of it are on the disk by then, so that the sender may forget it. Where
-dead letters have no room left, nothing is acknowledged until there is some. Where
-it raises, nothing is promised, and the same document may come again: reads are
+dead letters have no room left, what needs one is not acknowledged. Where it
+raises, nothing is promised, and the same document may come again: reads are
 known by their ids.
 """
 

@@ -11,10 +11,18 @@ names. So what we are subscribed to stands in the store, from before we are unti
 the server says that we no longer are, and is compared at each connection:
 
     ["topics", ["frigate/events"], "mqtt.city.example:8883 accord.city.main.yard"]
+
+A message that needs a dead letter where there is no room is kept here, without
+an acknowledgement, and tried again each minute, so that those behind it come in;
+once as many wait as may be in flight the server holds the rest back. It is then
+acknowledged later than its followers, which MQTT 5 does not foresee (4.6) and
+servers take: the packet's number names it.
 """
 
 import json
 import ssl
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +38,13 @@ from accord.errors import InputError
 from accord.keys import read_secret, read_secret_text
 from node.ingest.dead import unreadable
 from node.ways.config import MqttSource
-from node.ways.intake import Intake
+from node.ways.intake import Intake, NoRoom
 
 log = structlog.get_logger()
 _WEEK_S = 7 * 86_400
 _IN_FLIGHT = 20
 _KEEPALIVE_S = 60
+AGAIN_S = 60.0
 
 
 class MqttWay:
@@ -48,6 +57,8 @@ class MqttWay:
         self._client_id = client_id
         self._where = f"source {source.name}"
         self._session = f"{source.host}:{source.port} {client_id}"
+        self._left: deque[MQTTMessage] = deque()
+        self._tried = 0.0
         self._context()
         self._password()
 
@@ -62,6 +73,8 @@ class MqttWay:
             InputError: the server can't be reached, or lets us not in.
             Refused: the store can't be written; the message comes again.
         """
+        # What a connection leaves without an acknowledgement the next one brings again.
+        self._left.clear()
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
@@ -99,6 +112,7 @@ class MqttWay:
                 result = client.loop(timeout=0.5)
                 if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     raise InputError(self._where, f"the connection ended ({result.name})")
+                self._again(client)
         finally:
             # No word of it to the server where that fails: it keeps the session.
             client.disconnect()
@@ -150,12 +164,28 @@ class MqttWay:
             self._intake.store.set_mark(self._source.name, text)
 
     def _message(self, client: Client, _: Any, message: MQTTMessage) -> None:
+        if not self._taken(client, message) and message.qos:
+            self._left.append(message)
+
+    def _again(self, client: Client) -> None:
+        now = time.monotonic()
+        if now - self._tried < AGAIN_S:
+            return
+        self._tried = now
+        while self._left and self._taken(client, self._left[0]):
+            self._left.popleft()
+
+    def _taken(self, client: Client, message: MQTTMessage) -> bool:
+        """Take a message and acknowledge it; tell whether there was room for what it needs."""
         try:
             self._intake.document(bytes(message.payload))
+        except NoRoom:
+            return False
         except InputError as error:
             # Kept as a dead letter: sent again it would be no better.
             log.warning("message not taken", source=self._source.name, problem=unreadable(error))
         client.ack(message.mid, message.qos)
+        return True
 
     def _disconnected(
         self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Any

@@ -8,7 +8,8 @@ greater ones. Where all rows are below that, the table was put back, and is read
 anew; so it is where node.toml names another table, query or watermark, and where
 the column got another type: number, time without a zone, time with one. Only the
 database's values are compared; our clock serves for a warning alone. Rows
-without a value are not read. The node needs no right but SELECT.
+without a value are not read. Where rows need dead letters and there is no room
+the mark stays before them, and rows behind them are taken. The node needs no right but SELECT.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from accord.keys import read_secret_text
 from node.ingest.sql_rows import SqlRows, plain
 from node.ways.breakable import Breakable
 from node.ways.config import SqlSource
-from node.ways.intake import Intake
+from node.ways.intake import Intake, NoRoom
 
 log = structlog.get_logger()
 BATCH = 500
@@ -70,6 +71,7 @@ class SqlWay:
 
         Raises:
             InputError: the database refuses, or the watermark can't be one.
+            NoRoom: some rows need dead letters; the others are taken.
             Refused: the store can't be written.
             Stopped: the node stops.
         """
@@ -109,28 +111,36 @@ class SqlWay:
             log.warning("the watermark went back: all rows are read again", source=name)
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
+        full: NoRoom | None = None
         statement = self._statement(mark)
         options = {"stream_results": True, "yield_per": BATCH}
         for rows in (
             connection.execute(statement, execution_options=options).mappings().partitions()
         ):
-            fresh = []
+            fresh, digests = [], []
             for row in rows:
                 values = {column: plain(row[column]) for column in self._columns}
                 digest = hashlib.sha256(repr(values).encode("utf-8", "replace")).digest()[:16]
-                seen.append(digest)
+                digests.append(digest)
                 if digest not in self._recent:
                     fresh.append(values)
             with self._thread.going():
                 if fresh:
                     self._intake.account.documents += 1
-                    self._intake.records("sql", SqlRows().rows(fresh, self._intake.settings))
+                    try:
+                        self._intake.records("sql", SqlRows().rows(fresh, self._intake.settings))
+                    except NoRoom as error:
+                        full = error
+                        continue
+                seen += digests
                 last = _mark_of(rows[-1][source.watermark], self._where)
-                if last != mark:
+                if last != mark and full is None:
                     mark = last
                     self._intake.store.set_mark(name, dump_mark(mark, self._what()))
         self._recent = set(seen)
         self._warn_ahead(mark)
+        if full is not None:
+            raise full
 
     def _what(self) -> str:
         """Return a digest of what is followed: a mark says nothing of anything else."""
