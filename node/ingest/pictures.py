@@ -6,6 +6,8 @@ agency's policy keeps no photos, none is even decoded.
 
 import base64
 import binascii
+import os
+import stat
 from pathlib import Path
 
 from node.ingest.report import NotTaken
@@ -13,6 +15,7 @@ from node.ingest.settings import Settings
 
 MAX_PICTURE = 8 << 20
 NO_PICTURES = "a picture left out: the policy keeps none"
+_NOT_THERE = "the photo is not there"
 _DAMAGED = "the picture is damaged or too large: left out"
 
 
@@ -68,10 +71,16 @@ def picture_file(name: str, settings: Settings, notes: list[str]) -> bytes | Non
             raise out
         if not path.resolve().is_relative_to(folder.resolve()):
             raise out
-        with path.open("rb") as file:
-            content = file.read(MAX_PICTURE + 1)
+        # Nothing waits for whoever would write to a pipe.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(MAX_PICTURE + 1) if plain else b""
+        if not plain:
+            notes.append(_NOT_THERE)
+            return None
     except (OSError, ValueError):
         # ValueError: a null byte, or half a surrogate pair.
-        notes.append("the photo is not there")
+        notes.append(_NOT_THERE)
         return None
     return picture_bytes(content, settings, notes)
