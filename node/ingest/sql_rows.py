@@ -1,7 +1,7 @@
 """Rows of a database, by a mapping of its columns (:mod:`node.ingest.mapping`).
 
 They come from a followed table, not from a file. As a document, which a dead
-letter is, a row is a line of JSON, with times marked as such::
+letter is, a row is a line of JSON without its picture, with times marked as such::
 
     {"plate": "TEST001", "seen": {"time": "2026-03-01T08:30:00-08:00"}, "camera": "PIER-1"}
 """
@@ -58,7 +58,13 @@ class SqlRows:
                 raise NotTaken("the line is no row of a database")
             yield mapped(row.get, mapping, settings, self.name)
 
-        return account(rows, take, settings, _line)
+        def document(row: Row | bytes) -> bytes:
+            if isinstance(row, bytes):
+                return row
+            kept = {name: row[name] for name in row if name != mapping.photo_base64}
+            return json.dumps(kept, default=lambda value: {"time": value.isoformat()}).encode()
+
+        return account(rows, take, settings, document)
 
 
 def plain(value: object) -> object:
@@ -68,12 +74,6 @@ def plain(value: object) -> object:
     if isinstance(value, Decimal | UUID):
         return str(value)
     return value.isoformat() if isinstance(value, date | time) else None
-
-
-def _line(row: Row | bytes) -> bytes:
-    if isinstance(row, bytes):
-        return row
-    return json.dumps(row, default=lambda value: {"time": value.isoformat()}).encode()
 
 
 def _row(line: bytes) -> Row | bytes:

@@ -390,7 +390,10 @@ class ReadStore(Protocol):
         """Take the photos that are due from up to ``batch`` reads; return how many."""
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:
-        """Keep records that were not taken, each once; return how many found no room."""
+        """Keep records that were not taken, each once; return how many found no room.
+
+        A letter with a number changes the reason of that one, if it is still there.
+        """
 
     def dead(self, after: int, source: str, form: str, limit: int) -> list[DeadLetter]:
         """Return dead letters with numbers above ``after``; "" is any source or format."""

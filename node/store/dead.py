@@ -19,7 +19,8 @@ _COLUMNS = "source, format, reason, arrived_ms, content, letter_id, cut"
 def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
     """Keep the letters that are not there yet; return how many found no room.
 
-    A letter that is there already takes the reason of the new one.
+    A letter that is there already takes the reason of the new one. One that has a
+    number was there: where it is gone meanwhile it stays so.
     """
     left: dict[str, tuple[int, int]] = {}
     for letter in letters:
@@ -32,6 +33,10 @@ def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
             left[letter.source] = (MAX_LETTERS - count, MAX_BYTES - size)
     lost = 0
     for letter in letters:
+        if letter.letter_id:
+            text = "UPDATE dead_letters SET reason = ? WHERE letter_id = ?"
+            sql.execute(text, (letter.reason, letter.letter_id))
+            continue
         digest = _digest(letter)
         text = "UPDATE dead_letters SET reason = ? WHERE digest = ?"
         if sql.execute(text, (letter.reason, digest)).rowcount:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from node.ingest.dead import DeadLetters, Retried, retry
 from node.ingest.formats import named, records
 from node.ingest.mapping import Mapping
 from node.ingest.settings import Settings
+from node.ingest.sql_rows import SqlRows
 from node.photos import Photos
 from node.retention import purge
 from node.store import dead
@@ -125,3 +127,29 @@ def test_how_far_a_source_was_read_is_kept(store: SqliteStore) -> None:
     store.set_mark("records", "1")
     store.set_mark("records", "2")
     assert (store.mark("records"), store.mark("others")) == ("2", "")
+
+
+def test_a_letter_that_went_while_it_was_tried_is_not_put_back(
+    store: SqliteStore, photos: Photos
+) -> None:
+    take(store, photos)
+    (letter,) = store.dead(0, "", "", 9)
+    store.add_dead([replace(letter, reason="another")])
+    assert store.dead(0, "", "", 9) == [replace(letter, reason="another")]
+    store.remove_dead([letter.letter_id])  # by a purge, or another retry
+    assert store.add_dead([replace(letter, reason="another")]) == 0
+    assert store.dead(0, "", "", 9) == []
+
+
+def test_a_row_waits_without_its_picture(store: SqliteStore, photos: Photos) -> None:
+    mapping = MAPPING.model_copy(update={"photo_base64": "image", "zone": ""})
+    settings = Settings(mapping=mapping, camera="GATE")
+    row: dict[str, object] = {
+        "image": "A" * 70_000, "plate": "TEST001", "when": "2026-03-01T08:30:00"
+    }  # fmt: skip
+    letters = DeadLetters(store, "gate", "sql", FixedClock(NOW))
+    ingest(SqlRows().rows([row], settings), store, photos, refused=letters.keep)
+    letters.flush()
+    (letter,) = store.dead(0, "", "", 9)
+    assert (letter.cut, b"AAAA" in letter.content) == (False, False)
+    assert again(store, photos, "America/Los_Angeles").report.taken == 1
