@@ -10,6 +10,7 @@ known by their ids.
 import asyncio
 import io
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -131,6 +132,7 @@ class Intake:
         self._bands = bands
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"source-{source.name}")
         self._full = False
+        self._refused = 0.0
         self.stopping = threading.Event()
 
     @property
@@ -141,8 +143,20 @@ class Intake:
         return replace(self._settings, keep_photos=keeps)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run work in the source's own thread; SQLite's writes wait there, not in the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        """Run work in the source's own thread; SQLite's writes wait there, not in the loop.
+
+        Raises:
+            Refused: the store refused a document while this work waited: a store that
+                is locked makes each wait for seconds, and senders give up by then.
+        """
+        asked = time.monotonic()
+
+        def in_turn() -> T:
+            if asked < self._refused:
+                raise Refused(Code.STORE_UNAVAILABLE, detail="the store refused the one before")
+            return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, in_turn)
 
     def document(self, content: bytes) -> None:
         """Take one document, in the calling thread.
@@ -155,6 +169,15 @@ class Intake:
             Refused: the store can't be written.
             Stopped: the node stops.
         """
+        try:
+            self._document_or_letter(content)
+        except NoRoom:
+            raise
+        except Refused:
+            self._refused = time.monotonic()
+            raise
+
+    def _document_or_letter(self, content: bytes) -> None:
         try:
             self._document(io.BytesIO(content), content)
         except InputError as error:

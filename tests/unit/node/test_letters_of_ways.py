@@ -1,9 +1,11 @@
 """Dead letters of the ways: never parsed from their start alone, none lost for want of room."""
 
+import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from sqlite_utils import Database
 from structlog.testing import capture_logs
 
-from accord.errors import InputError, Refused
+from accord.errors import Code, InputError, Refused
 from accord.testing import FixedClock
 from node.ingest.dead import Retried, retry
 from node.ingest.report import MAX_CONTENT
@@ -211,3 +213,29 @@ def test_the_bytes_of_a_source_are_bounded_too(gate: Gate, monkeypatch: pytest.M
     assert gate.store.add_dead(letters) == 1
     assert gate.store.add_dead([DeadLetter("gate", "csv", "why", NOW, b"12")]) == 0
     assert gate.store.add_dead([DeadLetter("gate", "csv", "why", NOW, b"3")]) == 1
+
+
+async def test_who_waits_while_the_store_fails_is_refused_at_once(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, tries = gate.intake("json", more=ZONE), []
+
+    def locked(*_: object) -> None:
+        tries.append(1)
+        time.sleep(0.2)  # all others are in the queue by then
+        raise Refused(Code.STORE_UNAVAILABLE, detail="locked")
+
+    def given(number: int) -> Awaitable[None]:
+        return intake.run(lambda: intake.document(json.dumps(local(number)).encode()))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqliteStore, "add", locked)
+        found = await asyncio.gather(*map(given, range(5)), return_exceptions=True)
+        assert [getattr(one, "code", None) for one in found] == [Code.STORE_UNAVAILABLE] * 5
+        assert len(tries) == 1
+        with pytest.raises(Refused):
+            await given(1)  # who comes later has a try of its own
+        assert len(tries) == 2
+    await given(1)
+    assert intake.account.records["taken"] == 1
+    await intake.close()
