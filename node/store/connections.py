@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlite_utils import Database
-
+from accord import private_db
 from accord.errors import Code, InputError, Refused
 from node.store.base import Cancelled
 from node.store.migrations import MIGRATIONS
@@ -25,16 +24,13 @@ _UNBOUNDED = 1 << 62
 READ_WAIT_MS = 250
 WRITE_WAIT_MS = 5_000
 
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
 
 def as_refusal(error: sqlite3.Error) -> Refused:
     """Return the refusal that a database error means; its own text is kept for the log."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _CORRUPT:
+    if private_db.is_damage(error):
         return Refused(Code.STORE_CORRUPT, detail="the database file is damaged")
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return Refused(Code.STORE_UNAVAILABLE, detail=f"the database says {name}")
+    said = private_db.reason(error)
+    return Refused(Code.STORE_UNAVAILABLE, detail=f"the database says {said}")
 
 
 class Bounded:
@@ -42,33 +38,11 @@ class Bounded:
 
     def __init__(self, path: Path, *, looking: bool = False) -> None:
         """Connect; one that is only ``looking`` can't write, whatever it is asked."""
-        self.sql = sqlite3.connect(
-            f"file:{_quoted(path)}?mode={'ro' if looking else 'rw'}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-            timeout=READ_WAIT_MS / 1000,
-        )
+        self.sql = private_db.connect(path, wait_ms=READ_WAIT_MS, looking=looking)
         self._left = _UNBOUNDED
         self._cancelled: Cancelled | None = None
         self._stopped: Code | None = None
-        try:
-            for pragma in (
-                "query_only=ON" if looking else "journal_mode=WAL",
-                # A source is told that its reads are kept, and forgets them.
-                "synchronous=FULL",
-                "secure_delete=ON",
-                "foreign_keys=ON",
-                # Sorting must not spill plates into the system's temp folder.
-                "temp_store=MEMORY",
-                "trusted_schema=OFF",
-            ):
-                self.sql.execute(f"PRAGMA {pragma}")
-            self.sql.set_progress_handler(self._tick, _INSTRUCTIONS)
-        except BaseException:
-            self.sql.close()
-            raise
+        self.sql.set_progress_handler(self._tick, _INSTRUCTIONS)
 
     def _tick(self) -> int:
         self._left -= 1
@@ -178,50 +152,8 @@ def prepare(path: Path) -> None:
     Raises:
         InputError: the file can't be opened, or is not an undamaged store.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            # Two commands may start on a new folder at once. A lock on the
-            # folder and not on the file: SQLite has locks of its own there.
-            with _folder_locked(path.parent):
-                _migrate(path)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise InputError(
-            path, f"can't be opened ({error.strerror})", "check the path and its permissions"
-        ) from None
-    except sqlite3.Error as error:
-        if as_refusal(error).code is Code.STORE_CORRUPT:
-            raise InputError(
-                path, "is damaged, or no database of a node", "restore it from the last backup"
-            ) from None
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise InputError(
-            path, f"can't be used ({name})", "check the disk, and who else has it open"
-        ) from None
-
-
-def _migrate(path: Path) -> None:
-    connection = Bounded(path)
-    try:
-        database = Database(connection.sql)
-        if MIGRATIONS.pending(database):
-            MIGRATIONS.apply(database)
-    finally:
-        connection.sql.close()
-
-
-@contextmanager
-def _folder_locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    remedy = "restore it from the last backup"
+    private_db.prepare(path, MIGRATIONS, "database of a node", remedy, wait_ms=READ_WAIT_MS)
 
 
 def lock_for_serving(path: Path) -> int:
@@ -263,7 +195,3 @@ def _locked(lock: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -11,6 +11,7 @@ from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
 from accord.errors import Code, InputError, Refused
 from accord.model import Area, ExactPlate, Read, WildcardPlate
+from accord.private_db import rewrite
 from node.store import dead, due
 from node.store.area_search import find_in_area
 from node.store.base import (
@@ -312,10 +313,8 @@ class SqliteStore:
     def settle(self, now_ms: int) -> bool:
         """See :meth:`node.store.base.ReadStore.settle`.
 
-        ``secure_delete`` overwrites a deleted row where it stands, but not the
-        copies that stay behind in a page when SQLite splits or joins pages
-        (seen in a test). Only VACUUM, which writes the whole file anew, takes
-        those too. A large file gets it twice a day, a small one at once.
+        A large file is rewritten twice a day, a small one at once: see
+        :func:`accord.private_db.rewrite`.
         """
         if self._dictionary.used:
             # Another process may have purged.
@@ -331,10 +330,7 @@ class SqliteStore:
             ).fetchone()
             if size > _LARGE_BYTES and now_ms - rewritten_ms < _REWRITE_MS:
                 return False
-            sql.execute("VACUUM")
-            # A reader in the middle of a search keeps the journal as it is.
-            (busy, _, _) = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
+            if not rewrite(sql):
                 return False
             sql.execute("UPDATE upkeep SET deleted = 0, rewritten_ms = ?", (now_ms,))
         return True
