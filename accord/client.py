@@ -290,4 +290,5 @@ def _result(
         warnings=tuple(told),
         hits=hits_of(reads, bodies),
         lists=tuple(ListState(b.agency, state) for b in bodies for state in b.lists),
+        proofs=tuple(c.proof for c in came if c.proof is not None),
     )

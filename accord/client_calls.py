@@ -21,7 +21,7 @@ from accord.federation import Federation
 from accord.merge import order
 from accord.model import OutcomeKind, Query
 from accord.outcomes import claimed, missing, places
-from accord.results import AgencyOutcome
+from accord.results import AgencyOutcome, Proof
 from accord.transport.channels import ChannelPool
 from accord.transport.failures import failed_call
 from accord.transport.server import refusal_from
@@ -42,10 +42,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """One agency's outcome; the answer is there only if it was verified."""
+    """One agency's outcome; answer and proof are there only if they were verified."""
 
     outcome: AgencyOutcome
     answer: VerifiedAnswer | None = None
+    proof: Proof | None = None
 
 
 class Calls:
@@ -178,9 +179,8 @@ class Calls:
                     envelope_from_wire(outcome.refusal), asked.query, asked.digest, owner
                 )
                 return Came(AgencyOutcome.refused(name, refusal))
-            answer = verify_answer(
-                envelope_from_wire(outcome.answer), asked.query, asked.digest, owner
-            )
+            envelope = envelope_from_wire(outcome.answer)
+            answer = verify_answer(envelope, asked.query, asked.digest, owner)
         except Unverified as problem:
             text = f"Not shown: {problem.problem}."
             said = AgencyOutcome(name, OutcomeKind.UNVERIFIED, False, code=problem.code, text=text)
@@ -196,6 +196,7 @@ class Calls:
                 log_index=answer.log_index,
             ),
             answer,
+            Proof(asked.envelope, envelope, body, asked.query.issued_at_ms),
         )
 
     def _with_contact(self, outcome: AgencyOutcome) -> AgencyOutcome:

@@ -10,6 +10,10 @@ broker_root = "sha256:<64 hex>"
 [tls]
 certificate = "client.crt"
 key = "client.pem"
+[results]                           # left out: no answer is kept here
+folder = "results"                  # this user's alone
+keep_days = 30                      # your agency's policy on what it received; a duty or
+                                    # law that is stricter counts
 """
 
 from collections.abc import Mapping
@@ -18,6 +22,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from accord.agreements.shapes import Days
 from accord.identity import PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.model import check_agency
@@ -32,6 +37,13 @@ class TlsSection(StrictModel):
     key: str
 
 
+class ResultsSection(StrictModel):
+    """``[results]``: where answers are kept, and how many days at the most."""
+
+    folder: str = Field(min_length=1)
+    keep_days: Days
+
+
 class _File(StrictModel):
     agency: str
     root: Fingerprint
@@ -42,11 +54,20 @@ class _File(StrictModel):
     broker_root: Fingerprint
     deadline_s: float = Field(default=30.0, gt=0, le=120)
     tls: TlsSection
+    results: ResultsSection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """Where answers are kept, and how many days after receipt by the agency's own policy."""
+
+    folder: Path
+    keep_days: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """A read and checked ``client.toml``; paths are absolute."""
+    """A read and checked ``client.toml``; paths are absolute. Nothing is kept if not said so."""
 
     agency: str
     roots: Mapping[str, str]
@@ -57,6 +78,7 @@ class ClientConfig:
     certificate: Path
     key: Path
     deadline_s: float
+    results: KeepConfig | None = None
 
     def load_officer_key(self) -> PrivateKey:
         """Return the officer's signing key.
@@ -99,4 +121,7 @@ def load_client_config(path: Path) -> ClientConfig:
         certificate=base / file.tls.certificate,
         key=base / file.tls.key,
         deadline_s=file.deadline_s,
+        results=None
+        if file.results is None
+        else KeepConfig(base / file.results.folder, file.results.keep_days),
     )

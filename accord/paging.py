@@ -50,8 +50,7 @@ class Paging:
         asked, self.cursors = self.cursors, {}
         for outcome in result.outcomes:
             self._outcomes[outcome.agency] = self._with_earlier(outcome)
-        for answer in answers:
-            self._take_one(answer)
+        taken = {answer.agency for answer in answers if self._take_one(answer)}
         for name in asked.keys() - {answer.agency for answer in answers}:
             self._end(name)
         if self._taken >= MAX_PAGES:
@@ -68,6 +67,7 @@ class Paging:
             hits=hits_of(fresh, (body for pages in self._held.values() for body in pages)),
             outcomes=tuple(self._outcomes.values()),
             warnings=(*result.warnings, *self._warnings),
+            proofs=tuple(proof for proof in result.proofs if proof.body.agency in taken),
         )
 
     def _with_earlier(self, outcome: AgencyOutcome) -> AgencyOutcome:
@@ -78,7 +78,8 @@ class Paging:
         duty = outcome.duty or earlier.duty
         return replace(outcome, rows=earlier.rows + outcome.rows, duty=duty)
 
-    def _take_one(self, answer: AnswerBody) -> None:
+    def _take_one(self, answer: AnswerBody) -> bool:
+        """Take an agency's next page; tell False where it does not go on from the last one."""
         name = answer.agency
         pages = self._held.setdefault(name, [])
         known = {read.read_id for page in pages for read in page.reads}
@@ -94,10 +95,11 @@ class Paging:
                 name, OutcomeKind.UNVERIFIED, False, code=Code.ANSWER_UNVERIFIED, text=text
             )
             self._end(name)
-            return
+            return False
         pages.append(answer)
         if not answer.complete:
             self.cursors[name] = answer.next_cursor
+        return True
 
     def _end(self, name: str) -> None:
         """Ask an agency no more; what it gave counts, its frontier does not."""

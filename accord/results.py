@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from accord.envelope import Envelope
 from accord.errors import AccordError
 from accord.hot_lists import HotListEntry, HotListState, SharedHit
 from accord.model import AnswerBody, Duty, OutcomeKind, Photo, RefusalBody, SharedRead
@@ -93,6 +94,19 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """An answer that was verified: the query that was sent, what came back, and what it says.
+
+    ``asked_ms`` is when the query was issued, UTC ms.
+    """
+
+    query: Envelope
+    answer: Envelope
+    body: AnswerBody
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that came back for one question.
 
@@ -101,7 +115,7 @@ class Result:
     pages to see them in their place. ``warnings`` are for the person who asks.
     ``recipient`` is the agency that asked. Where hits were asked for, ``hits``
     says what each of the reads met, in their order; ``lists`` how old the hot
-    lists behind an answer are.
+    lists behind an answer are. ``proofs`` are the signed answers that it was made of.
     """
 
     query_id: str
@@ -114,6 +128,7 @@ class Result:
     warnings: tuple[str, ...] = field(default=())
     hits: tuple[Hit, ...] = ()
     lists: tuple[ListState, ...] = ()
+    proofs: tuple[Proof, ...] = field(default=(), repr=False)
 
     @property
     def complete(self) -> bool:

@@ -127,7 +127,7 @@ def provision_clauses(provisions: Provisions) -> Iterator[Words]:
     if provisions.survival:
         yield "After the end", provisions.survival.section, _survival(provisions.survival), enforced
         if provisions.survival.alerts is not None:
-            text = _alerts(acted_on=provisions.survival.alerts)
+            text = alerts_words(acted_on=provisions.survival.alerts)
             yield "Alerts after the end", provisions.survival.section, text, recorded
         if provisions.survival.logs_years:
             text = f"The books are kept {provisions.survival.logs_years} years."
@@ -184,7 +184,8 @@ def _survival(rule: Survival) -> str:
     return f"A query under way at the end {flight}; what was received {kept}: each answer says so."
 
 
-def _alerts(*, acted_on: bool) -> str:
+def alerts_words(*, acted_on: bool) -> str:
+    """Return whether a match that was told before the end still counts: no machine sees that."""
     still = "may still be acted on" if acted_on else "is acted on no more"
     return (
         f"A match with a hot list that was told before the end {still}: no machine sees that. "

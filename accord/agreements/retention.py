@@ -78,7 +78,7 @@ def limits(days: RetentionDays, rules: Iterable[Rule]) -> Limits:
     """Return what policy and law leave together; ``rules`` are those that bind the owner."""
     bound = [rule for rule in rules if isinstance(rule.demand, Retention)]
     reads = _policy("reads_days", days.reads_days)
-    on_reads, on_hits = _law(bound, Covers.READS), _law(bound, Covers.HITS)
+    on_reads, on_hits = law_on(bound, Covers.READS), law_on(bound, Covers.HITS)
     hits = reads if days.hits_days is None else _policy("hits_days", days.hits_days)
     hit_reads = _least(*on_hits, reads)
     if on_reads:
@@ -88,7 +88,7 @@ def limits(days: RetentionDays, rules: Iterable[Rule]) -> Limits:
         reads=_least(*on_reads, reads),
         hit_reads=hit_reads,
         hits=_least(hit_reads, hits),
-        photos=_least(*_law(bound, Covers.PHOTOS), _policy("photos_days", days.photos_days)),
+        photos=_least(*law_on(bound, Covers.PHOTOS), _policy("photos_days", days.photos_days)),
         hot_list=_policy("hot_list_days", days.hot_list_days),
     )
 
@@ -112,8 +112,8 @@ def _policy(key: str, days: int) -> Limit:
     return Limit(days * DAY_MS, f"policy.toml [retention] {key}", f"{days} days")
 
 
-def _law(rules: Iterable[Rule], what: Covers) -> list[Limit]:
-    """Return the shortest that the law says, if it says any."""
+def law_on(rules: Iterable[Rule], what: Covers) -> list[Limit]:
+    """Return the one shortest limit that the rules set to something; empty where they set none."""
     found = [
         Limit(rule.demand.keep_ms, rule.citation, rule.says)
         for rule in rules

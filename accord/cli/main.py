@@ -10,6 +10,7 @@ app = typer.Typer(
         {
             "query": "accord.cli.query:app",
             "directory": "accord.cli.query:directory",
+            "results": "accord.cli.results:app",
             "agreement": "accord.cli.agreement:app",
             "policy": "accord.cli.policy:app",
             "law": "accord.cli.law:app",

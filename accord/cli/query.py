@@ -20,15 +20,16 @@ from typing import Annotated
 import typer
 
 from accord import model
-from accord.cli import selecting, show
+from accord.cli import keeping, selecting, show
 from accord.client import AccordClient, Question
+from accord.client_config import ClientConfig, load_client_config
 from accord.clock import SystemClock, to_datetime, to_ms
 from accord.codec import check_approval, check_window
 from accord.errors import Code, InputError, Refused
 from accord.model import Selector, SharedRead, Window
 from accord.plates import MAX_SUBSTITUTIONS, SUBSTITUTIONS
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK, EXIT_REFUSED
-from accord.results import Hit, Result
+from accord.results import Hit, Proof, Result
 
 app = typer.Typer(
     help="Ask the agencies in scope.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -59,6 +60,7 @@ Substitutions = Annotated[
     int, typer.Option(help="So many characters may differ.", min=1, max=MAX_SUBSTITUTIONS)
 ]
 All = Annotated[bool, typer.Option("--all", help="Ask page after page until nothing is left.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep what comes, under the case, until due.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
 DEFAULT = Path("client.toml")
@@ -138,6 +140,7 @@ def _ask(
     as_csv: bool,
     every_page: bool = False,
     photo_out: Path | None = None,
+    keep: bool,
 ) -> None:
     """Check the question, ask it, show it, and leave with its exit status."""
     if as_json and as_csv:
@@ -163,13 +166,18 @@ def _ask(
         export=as_json or as_csv or photo_out is not None,
         agencies=tuple(agencies) if agencies else None,
     )
-    result = asyncio.run(_run(config, question, every_page=every_page))
+    settings = load_client_config(config)
+    # Before anything is asked: it must be there to keep what comes.
+    store = keeping.opened(settings, question, keep=keep)
+    result = asyncio.run(_run(settings, question, every_page=every_page))
     if photo_out is not None and result.photo is not None:
         show.save_photo(result.photo, photo_out)
     show.result(result, as_json=as_json, as_csv=as_csv)
     if photo_out is not None:
         written = "There is no photo to give." if result.photo is None else f"Written: {photo_out}"
         sys.stderr.write(written + "\n")
+    if store is not None:
+        keeping.done(store, result)
     raise typer.Exit(status_of(result))
 
 
@@ -180,16 +188,18 @@ def status_of(result: Result) -> int:
     return EXIT_REFUSED if result.refused and not result.reads else EXIT_INCOMPLETE
 
 
-async def _run(config: Path, question: Question, *, every_page: bool) -> Result:
-    async with AccordClient.open(config) as client:
+async def _run(settings: ClientConfig, question: Question, *, every_page: bool) -> Result:
+    async with AccordClient(settings) as client:
         if not every_page:
             return await client.ask(question)
         reads: list[SharedRead] = []
         hits: list[Hit] = []
+        proofs: list[Proof] = []
         async for page in client.pages(question):
             reads += page.reads
             hits += page.hits
-        return replace(page, reads=tuple(reads), hits=tuple(hits))
+            proofs += page.proofs
+        return replace(page, reads=tuple(reads), hits=tuple(hits), proofs=tuple(proofs))
 
 
 @app.command()
@@ -211,12 +221,13 @@ def plate(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for the reads of one plate."""
     _ask(config, ("plate", plate, state), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval, as_json=as_json,
-         as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -238,12 +249,13 @@ def partial(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for plates of which a part is known."""
     _ask(config, ("partial", pattern, state), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -266,13 +278,14 @@ def lookalike(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for plates that look like this one: 0 for O, 8 for B and so on."""
     _ask(config, ("lookalike", plate, state, substitutions), purpose=purpose, case=case,
          reason=reason, since=since, until=until, limit=limit, agencies=agency,
          on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -293,12 +306,13 @@ def plates(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for several plates at once, where the agreement says how many."""
     _ask(config, ("plates", *plates), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 # A box that begins south of the equator begins with a minus, as options do.
@@ -320,12 +334,13 @@ def area(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for the reads in an area."""
     _ask(config, ("area", box), purpose=purpose, case=case, reason=reason, since=since,
          until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval, as_json=as_json,
-         as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -346,12 +361,13 @@ def circle(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for the reads in a circle."""
     _ask(config, ("circle", circle), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -372,12 +388,13 @@ def polygon(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for the reads in a polygon of 3 to 64 corners."""
     _ask(config, ("polygon", *corners), purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -395,12 +412,13 @@ def hotlist(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask whether a plate is on the agencies' hot lists."""
     _ask(config, ("hotlist", plate, state), purpose=purpose, case=case, reason=reason,
          since="1d", until="now", limit=100, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval,
-         as_json=as_json, as_csv=as_csv)  # fmt: skip
+         as_json=as_json, as_csv=as_csv, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -431,13 +449,14 @@ def hits(
     config: Config = DEFAULT,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    keep: Keep = False,
 ) -> None:
     """Ask which reads met a hot list when they arrived: of one plate, or in an area."""
     selector = ("hits", plate, state, box, circle, *(corner or ()))
     _ask(config, selector, purpose=purpose, case=case, reason=reason,
          since=since, until=until, limit=limit, agencies=agency, on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval, as_json=as_json,
-         as_csv=as_csv, every_page=every_page)  # fmt: skip
+         as_csv=as_csv, every_page=every_page, keep=keep)  # fmt: skip
 
 
 @app.command()
@@ -454,12 +473,13 @@ def photo(
     approval: Approval = "",
     config: Config = DEFAULT,
     as_json: AsJson = False,
+    keep: Keep = False,
 ) -> None:
     """Ask for the photo of one read: a signed query of its own."""
     _ask(config, ("photo", read_id), purpose=purpose, case=case, reason=reason, since="30d",
          until="now", limit=1, agencies=[agency], on_behalf_of=on_behalf_of,
          attest=attest, offence=offence, approval=approval, as_json=as_json,
-         as_csv=False, photo_out=out)  # fmt: skip
+         as_csv=False, photo_out=out, keep=keep)  # fmt: skip
 
 
 def directory(config: Config = DEFAULT) -> None:

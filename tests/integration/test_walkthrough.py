@@ -97,7 +97,7 @@ def same(text: str) -> str:
 def test_from_nothing_to_a_first_answer_and_an_investigators_day(tmp_path: Path) -> None:
     """The second page begins where the first one ends."""
     page = "for-investigators.md"
-    out, err = run_pages({"walkthrough.md": 12, page: 14}, tmp_path)
+    out, err = run_pages({"walkthrough.md": 12, page: 15}, tmp_path)
     begins = out.index("Stolen vehicles of State bureau: 1 entry")
     first_answer(out[:begins], tmp_path)
     day = same(out[begins:])
@@ -117,5 +117,6 @@ def test_from_nothing_to_a_first_answer_and_an_investigators_day(tmp_path: Path)
         ("city", "harbor", True)
     ] * 3
     assert re.search(r"city: answered, rows: 3; delete by \d{4}-\d\d-\d\d\n", err)
+    assert re.search(r"city: kept, gone by .*\nKept as result-[0-9a-f]{10};", err)
     for code in ("CASE_NUMBER_REQUIRED", "PURPOSE_NOT_AGREED", "PLATES_NOT_AGREED"):
         assert f"refused: {code} (II." in day[day.index("┃ Decision") :]
