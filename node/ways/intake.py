@@ -152,6 +152,7 @@ class Intake:
         asked = time.monotonic()
 
         def in_turn() -> T:
+            """Do it, unless the one before it was refused meanwhile."""
             if asked < self._refused:
                 raise Refused(Code.STORE_UNAVAILABLE, detail="the store refused the one before")
             return work()
