@@ -1,17 +1,12 @@
 """The signed and local files a node lives by, read again when they change.
 
 The federation folder with counsel's updates of the law, the agency's own
-``policy.toml`` and its signed roster.
-A file that became unreadable takes its permissions with it: nothing old is
-kept alive, so a mistake closes the node and never opens it.
+``policy.toml`` and its signed roster (:mod:`node.watched`).
 """
 
-import hashlib
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import structlog
 
@@ -27,59 +22,9 @@ from accord.identity import KeyRole
 from accord.law_files import LawFiles
 from accord.pins import Pins
 from accord.roster import Roster, load_roster
+from node.watched import WatchedFile
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
-
-
-class _WatchedFile(Generic[T]):
-    """One file, parsed again when its identity, size or time of change differ."""
-
-    def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
-        self._path = path
-        self._parse = parse
-        self._stamp: tuple[int, int, int, int] | None = None
-        self.value: T | None = None
-        self.problem: str = "not read yet"
-        self.digest: str = ""
-        self._lock = threading.Lock()
-
-    def refresh(self) -> bool:
-        """Read the file if it changed; tell whether it did. One at a time: the last bytes count."""
-        with self._lock:
-            return self._refresh()
-
-    def forget(self) -> None:
-        """Parse the file again at the next refresh: what it was verified with may have changed."""
-        with self._lock:
-            self._stamp = None
-
-    def _refresh(self) -> bool:
-        try:
-            status = os.stat(self._path)
-            times = (status.st_mtime_ns, status.st_ctime_ns)
-            stamp = (status.st_ino, *times, status.st_size)
-            if stamp == self._stamp:
-                return False
-            self._stamp = stamp
-            data = self._path.read_bytes()
-            self.digest = hashlib.sha256(data).hexdigest()
-            self.value = self._parse(data)
-            self.problem = ""
-        except OSError as error:
-            problem = f"{self._path}: can't be read ({error.strerror})"
-            changed = problem != self.problem
-            self._stamp, self.value, self.problem = None, None, problem
-            return changed
-        except AccordError as error:
-            self.value, self.problem = None, str(error)
-        except Exception:
-            # Tried again; until then nothing is shared: the old one may have allowed more.
-            self._stamp, self.value = None, None
-            self.problem = f"{self._path}: could not be read"
-            raise
-        return True
 
 
 class Sources:
@@ -111,8 +56,8 @@ class Sources:
         self._law_files = LawFiles(federation, self._pins)
         self._law: Law | None = None
         self._law_problem = ""
-        self._policy = _WatchedFile(policy, lambda data: parse_policy(data, policy))
-        self._roster = _WatchedFile(roster, self._parse_roster)
+        self._policy = WatchedFile(policy, lambda data: parse_policy(data, policy))
+        self._roster = WatchedFile(roster, self._parse_roster)
 
     def _parse_roster(self, data: bytes) -> Roster:
         own = self.federation.agencies.get(self._agency)

@@ -11,7 +11,8 @@ says as little as it can, since a source adds reads and never reads any:
     413   the body is too large
     415   the body is compressed
     429   too many in this minute                     } with Retry-After: nothing was
-    503   the node is busy, stops, or can't write     } taken, send it again
+    503   the node is busy, stops, can't write, or    } taken, send it again
+          can't read its own token                    }
 
 Who connects has one of few places (:mod:`node.ways.door`); who had to make room,
 and who found none, is counted as turned away.
@@ -38,8 +39,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from accord.errors import InputError, Refused
-from accord.keys import read_secret, read_secret_text
+from accord.keys import read_secret
 from node.rates import MINUTE_MS, Bound, Throttle
+from node.watched import WatchedFile
 from node.ways.config import WebhookSource
 from node.ways.door import CONNECTIONS, Door, Prompt, Server
 from node.ways.intake import Intake, Stopped
@@ -59,7 +61,7 @@ class WebhookWay:
         self._intake = intake
         self._source = source
         self._address = _address(source)
-        self._token = _token(base / source.token) if source.token else None
+        self._token = _watched_token(base / source.token) if source.token else None
         self._files = [base / name for name in (source.certificate, source.key)]
         self._ca = base / source.ca if source.ca else None
         self._throttle = Throttle(intake.clock)
@@ -151,9 +153,14 @@ class WebhookWay:
         self._intake.account.turned_away += 1
 
     def _admitted(self, request: Request) -> bool:
-        """Tell whether the token is ours; where none is asked for, the certificate was."""
+        """Tell whether the token is ours; where none is asked for, the certificate was.
+
+        Raises:
+            _Later: the token's file can't be used, so nobody knows whose it is.
+        """
         if self._token is None:
             return True
+        expected = self._digest(self._token)
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "basic":
             try:
@@ -163,7 +170,17 @@ class WebhookWay:
         elif kind.lower() != "bearer":
             given = ""
         digest = hashlib.sha256(given.strip().encode("utf-8", "replace")).digest()
-        return hmac.compare_digest(digest, self._token)
+        return hmac.compare_digest(digest, expected)
+
+    def _digest(self, token: WatchedFile[bytes]) -> bytes:
+        before = token.problem
+        token.refresh()
+        if token.value is not None:
+            return token.value
+        token.forget()  # what failed may have been the disk, or a want of descriptors
+        if token.problem != before:
+            log.warning("token", source=self._source.name, problem=token.problem)
+        raise _Later(503, "30")
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -190,7 +207,7 @@ class WebhookWay:
             raise InputError(self._files[0], problem, remedy) from None
 
     async def _renewed(self, server: Server) -> None:
-        """Put a renewed certificate in place; connections from then on see it.
+        """Put a renewed certificate or CA in place; connections from then on see it.
 
         A whole new context, since one whose loading failed half-way has a
         certificate without its key, and every handshake fails.
@@ -209,8 +226,9 @@ class WebhookWay:
                     told = now
 
     def _stamps(self) -> list[int]:
+        files = [*self._files, self._ca] if self._ca else self._files
         with contextlib.suppress(OSError):
-            return [os.stat(path).st_mtime_ns for path in self._files]
+            return [os.stat(path).st_mtime_ns for path in files]
         return []
 
 
@@ -250,13 +268,18 @@ def _bound(address: tuple[str, int], name: str) -> Iterator[socket.socket]:
         yield made
 
 
-def _token(path: Path) -> bytes:
-    """Return the digest of the token in a file.
+def _watched_token(path: Path) -> WatchedFile[bytes]:
+    """Return the token's file, whose value is the token's digest.
 
     Raises:
         InputError: others can read it, there is none, or it is short enough to be guessed.
     """
-    token = read_secret_text(path).strip()
+    _token(read_secret(path), path)
+    return WatchedFile(path, lambda data: _token(data, path), read_secret)
+
+
+def _token(data: bytes, path: Path) -> bytes:
+    token = data.decode("ascii", "replace").strip()
     if len(token) < MIN_TOKEN or not token.isascii() or " " in token:
         problem = f"is no token of at least {MIN_TOKEN} characters"
         raise InputError(path, problem, "openssl rand -hex 32")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accord.errors import InputError
-from node.sources import _WatchedFile
+from node.watched import WatchedFile
 
 
 def parse(data: bytes) -> bytes:
@@ -23,10 +23,10 @@ def write(path: Path, data: bytes, at_s: int) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> tuple[Path, _WatchedFile[bytes]]:
+def watched(tmp_path: Path) -> tuple[Path, WatchedFile[bytes]]:
     path = tmp_path / "policy.toml"
     write(path, b"first", 1)
-    file = _WatchedFile(path, parse)
+    file = WatchedFile(path, parse)
     assert file.refresh()
     assert (file.value, file.problem) == (b"first", "")
     assert not file.refresh()
@@ -34,7 +34,7 @@ def watched(tmp_path: Path) -> tuple[Path, _WatchedFile[bytes]]:
 
 
 def test_a_bad_file_and_a_missing_one_allow_nothing(
-    watched: tuple[Path, _WatchedFile[bytes]],
+    watched: tuple[Path, WatchedFile[bytes]],
 ) -> None:
     path, file = watched
     write(path, b"bad", 2)
@@ -47,7 +47,7 @@ def test_a_bad_file_and_a_missing_one_allow_nothing(
 
 
 def test_an_unforeseen_error_allows_nothing_and_is_tried_again(
-    watched: tuple[Path, _WatchedFile[bytes]],
+    watched: tuple[Path, WatchedFile[bytes]],
 ) -> None:
     path, file = watched
     write(path, b"odd", 2)
