@@ -24,11 +24,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from accord.clock import SystemClock, iso, to_ms
-from accord.errors import InputError
+from accord.errors import InputError, Unverified
 from accord.hot_lists import HIT_NOTICE
 from accord.processes import EXIT_INCOMPLETE
 from node.config import NodeConfig, load_config
-from node.held import own_policy
+from node.held import held, own_limits
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, retry
@@ -179,6 +179,13 @@ def _settings(
     at: str,
     photos: Path | None,
 ) -> Settings:
+    try:
+        # As a serving node: by the policy and the law.
+        kept = own_limits(node, held(node), SystemClock().now_ms())
+    except Unverified as unsigned:
+        # Its own status says that something was taken.
+        remedy = "nothing was taken in: have your counsel sign it"
+        raise InputError("the law", unsigned.problem, remedy) from None
     return Settings(
         mapping=load_mapping(mapping) if mapping else None,
         photo_folder=photos,
@@ -187,7 +194,7 @@ def _settings(
         at_ms=_moment(at) if at else None,
         zone=zone_of(zone, "zone") if zone else None,
         state=state_of(state, "state"),
-        keep_photos=own_policy(node).retention.photos_days > 0,
+        keep_photos=kept.photos.keep_ms > 0,
     )
 
 

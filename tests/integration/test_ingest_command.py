@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from accord.agreements.law.updates import sign_update
+from accord.identity import KeyRole
+from accord.keys import PrivateKey
+from accord.testing import FederationSimulator
 from node.ingest.formats import formats
 from tests.programs import program
 
@@ -31,6 +35,24 @@ source = "pier_cam"
 name = "PIER-1"
 latitude = 33.7361
 longitude = -118.2922
+"""
+UPDATE = """\
+format = "accord-law/1"
+id = "city-news"
+number = 1
+title = "News"
+applies_to = "CA"
+[[rules]]
+id = "photos"
+kind = "retention"
+state = "enforced"
+binds = "owner"
+citation = "Example Act, section 7"
+confidence = "high"
+from = 2026-01-01
+says = "Photos are kept for a day."
+keep = "1 day"
+covers = ["photos"]
 """
 
 
@@ -115,14 +137,7 @@ def test_a_file_with_the_name_of_a_command(city: Path) -> None:
     assert b"1 taken" in ingest(city, "./formats").stdout
 
 
-@pytest.mark.parametrize(("days", "photos"), [(30, 1), (0, 0)])
-def test_pictures_are_kept_only_where_the_policy_keeps_photos(
-    city: Path, days: int, photos: int
-) -> None:
-    policy = city / "policy.toml"
-    text = policy.read_text()
-    assert "photos_days = 365" in text
-    policy.write_text(text.replace("photos_days = 365", f"photos_days = {days}"))
+def with_picture() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16)).save(buffer, "JPEG")
     event = {
@@ -132,11 +147,42 @@ def test_pictures_are_kept_only_where_the_policy_keeps_photos(
         "camera_id": 1,
         "overview_jpeg": base64.b64encode(buffer.getvalue()).decode(),
     }
-    done = ingest(city, "-", given=json.dumps(event).encode())
+    return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize(("days", "photos"), [(30, 1), (0, 0)])
+def test_pictures_are_kept_only_where_the_policy_keeps_photos(
+    city: Path, days: int, photos: int
+) -> None:
+    policy = city / "policy.toml"
+    text = policy.read_text()
+    assert "photos_days = 365" in text
+    policy.write_text(text.replace("photos_days = 365", f"photos_days = {days}"))
+    done = ingest(city, "-", given=with_picture())
     assert b"1 taken" in done.stdout
     assert (b"the policy keeps none" in done.stdout) == (not photos)
     assert len(list((city / "data" / "photos").rglob("*.jpg"))) == photos
     assert bool(reads(city)[0][-1]) == bool(photos)
+
+
+@pytest.mark.parametrize("signer", ["city", "county"])
+def test_what_is_kept_goes_by_the_law_too_which_our_own_counsel_must_have_signed(
+    city: Path, built: FederationSimulator, signer: str
+) -> None:
+    folder = city / "federation" / "law"
+    folder.mkdir()
+    key = PrivateKey.load(built.members[signer].files.key(KeyRole.COUNSEL))
+    (folder / "city-news.toml").write_text(UPDATE)
+    (folder / "city-news.sig").write_bytes(sign_update(UPDATE.encode(), "x", key))
+    done = ingest(city, "-", given=with_picture())
+    if signer == "city":
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert bool(reads(city)[0][-1])
+    else:
+        assert done.returncode == 2
+        assert done.stderr.count(b"\n") == 1
+        assert b"city-news" in done.stderr
+        assert not (city / "data" / "reads.db").exists()
 
 
 @pytest.mark.parametrize(
