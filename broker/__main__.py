@@ -1,4 +1,4 @@
-"""``accord-broker``: serve, check."""
+"""``accord-broker``: serve, health."""
 
 import asyncio
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from accord.cli import health as shared
 from accord.clock import SystemClock
 from accord.processes import configure_logs, guarded, keep_private, serve_until_signal
 from broker.config import load_config
@@ -16,11 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-@app.callback()
-def _root() -> None:
-    """Keep `serve` a sub-command, so that others can join it."""
 
 
 @app.command()
@@ -37,6 +33,20 @@ def serve(
             await stop.wait()
 
     serve_until_signal(main)
+
+
+@app.command()
+def health(
+    config: Annotated[Path, typer.Option(help="The broker's broker.toml.")] = Path("broker.toml"),
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether it is ready, and not only alive.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Ask again for so many seconds until it is.", min=0)
+    ] = 0.0,
+) -> None:
+    """Ask the serving broker how it is: one line, status 0 where it is well, 1 where it is not."""
+    shared.tell(load_config(config), ready, wait, "its log says why")
 
 
 def run() -> None:

@@ -19,6 +19,7 @@ from accord.keys import PrivateKey, read_secret_32
 from accord.pins import FILE_NAME, Pins
 from accord.processes import every
 from accord.transport.channels import ChannelPool
+from accord.transport.health import Readiness
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
@@ -72,6 +73,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         service = BrokerService(
             watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator, carrier
         )
+        ready = Readiness(lambda: _why_not_ready(config.operator, watch, audit))
         server, port = await build_server(
             address=config.listen,
             credentials=server_credentials(
@@ -81,6 +83,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
             verifier=PeerVerifier(lambda agency: watch.current.agency(agency), clock),
             add_services=lambda s: broker_pb2_grpc.add_BrokerServicer_to_server(service, s),
             health_services=("accord.wire.v1.Broker",),
+            ready=ready,
             record=lambda fields: audit.append(Record("refusal", fields)),
         )
         start = {"agency": config.operator, "decision": "serving"}
@@ -95,12 +98,25 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
 
         task = asyncio.create_task(every(1.0, refresh))
         try:
-            yield RunningBroker(server, port, audit)
+            async with ready.looking():
+                yield RunningBroker(server, port, audit)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await server.stop(grace=5)
             await pool.close()
+
+
+def _why_not_ready(operator: str, watch: FederationWatch, audit: AuditLog) -> list[str]:
+    """Return why nothing can be forwarded now, if so."""
+    federation, why = watch.current, []
+    if not federation.readable:
+        why.append("the federation folder can't be used")
+    elif operator not in federation.agencies:
+        why.append("our own agency.toml is not valid")
+    if audit.failed:
+        why.append("the audit log can't be written")
+    return why
 
 
 def _report(watch: FederationWatch) -> None:

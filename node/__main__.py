@@ -1,4 +1,4 @@
-"""``accord-node``: init, doctor, serve, ingest, purge, retention, hotlist, agreement."""
+"""``accord-node``: init, doctor, serve, health, ingest, purge, retention, hotlist, agreement."""
 
 import typer
 
@@ -14,6 +14,7 @@ app = typer.Typer(
             "hotlist": "node.cli_hotlist:app",
             "agreement": "node.cli_agreement:app",
             "serve": "node.cli_serve:serve",
+            "health": "node.cli_health:health",
             "purge": "node.cli_purge:purge",
             "retention": "node.cli_retention:app",
         }

@@ -12,6 +12,7 @@ the node serves::
     accord_policy_usable 1
     accord_roster_usable 1
     accord_roster_age_seconds 42
+    accord_ready 1
     accord_purge_stopped 0
     accord_purge_timestamp_seconds 1.7e+09
     accord_source_up{source="pier",way="folder"} 1
@@ -43,6 +44,7 @@ from node.ahead import days_ahead
 from node.context import Context
 from node.list_ages import Age, age_of
 from node.purging import Purging
+from node.readiness import why_not_ready
 from node.ways.intake import Account
 
 EVERY_S = 30.0
@@ -89,6 +91,8 @@ def exposition(
         age = gauge("roster_age_seconds", "Age of the signed roster; it counts for 15 minutes.")
         age.set((now_ms - roster.as_of_ms) / 1000)
     if purging is not None:
+        ready = gauge("ready", "1 if what the node stands on can be used: its health says so too.")
+        ready.set(not why_not_ready(context, purging.stop))
         stopped = gauge("purge_stopped", "1 while nothing is deleted: the clock is in doubt.")
         stopped.set(purging.stop is not None)
         if purging.last_ms:

@@ -19,6 +19,7 @@ from accord.identity import SpiffeId
 from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
 from accord.transport.channels import ChannelPool
+from accord.transport.health import Readiness
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
@@ -38,6 +39,7 @@ from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
 from node.photos import Photos
 from node.purging import Purging
+from node.readiness import why_not_ready
 from node.replay import ReplayGuard
 from node.retention_records import RetentionRecords
 from node.service import NodeService
@@ -115,6 +117,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         keeper = HeadKeeper(config.agency, sources, signer, clock)
         await asyncio.to_thread(keeper.keep)
         roots = _peer_roots(sources, config)
+        purging = Purging(context, leap)
+        ready = Readiness(lambda: why_not_ready(context, purging.stop))
         server, port = await build_server(
             address=config.listen,
             credentials=server_credentials(tls.current, roots),
@@ -123,10 +127,10 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 NodeService(context), s
             ),
             health_services=("accord.wire.v1.Node",),
+            ready=ready,
             record=lambda fields: context.record("refusal", fields),
         )
         try:
-            purging = Purging(context, leap)
             await purging.look()
             await context.record("start", {"agency": config.agency, "decision": "serving"})
             activated = ActivationRecords(context)
@@ -139,6 +143,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
                 taking(context, config, lambda: purging.stop is None) as accounts,
                 _periodic(context, config, recorded, keeper, accounts, purging),
                 _sending(outbox, pool, tls),
+                ready.looking(),
             ):
                 yield RunningNode(context, server, port, accounts)
         finally:

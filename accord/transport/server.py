@@ -22,13 +22,14 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 
 from accord.codec import envelope_from_wire
 from accord.envelope import Envelope
 from accord.errors import Code, InputError, Mark, Refused, Unverified
 from accord.identity import SpiffeId, may_call
+from accord.transport.health import Health
 from accord.transport.journal import Journal, Recorder
 from accord.transport.peers import PeerVerifier
 from accord.transport.tls import MAX_MESSAGE, MAX_RESPONSE
@@ -182,24 +183,6 @@ def _parsed(handler: Any, raw: bytes) -> Any:
         raise Refused(Code.MALFORMED, detail="not the message of this method") from None
 
 
-class Health(health_pb2_grpc.HealthServicer):
-    """``Check`` alone: a ``Watch`` would hold a slot for as long as its caller likes.
-
-    (grpc/health/v1/health.proto: a caller who gets ``UNIMPLEMENTED`` for Watch
-    goes on without it.)
-    """
-
-    def __init__(self, services: Sequence[str]) -> None:
-        self._services = frozenset(("", *services))
-
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
-        """Say that a service is served; another one is not found."""
-        if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "No such service here.")
-        serving = health_pb2.HealthCheckResponse.SERVING
-        return health_pb2.HealthCheckResponse(status=serving)
-
-
 async def _abort(context: aio.ServicerContext[Any, Any], error: Exception, method: str) -> None:
     """End the call with what the catalogue says for this error."""
     if isinstance(error, aio.AbortError):
@@ -242,10 +225,12 @@ async def build_server(
     verifier: PeerVerifier,
     add_services: Callable[[aio.Server], None],
     health_services: Sequence[str],
+    ready: Callable[[], bool] = lambda: False,
     record: Recorder | None = None,
 ) -> tuple[aio.Server, int]:
     """Start a server on ``host:port`` and return it with its port.
 
+    ``ready`` tells whether ``health_services`` can be used now, and may not block;
     ``record`` appends to the audit log what the gate refuses.
 
     Raises:
@@ -257,7 +242,7 @@ async def build_server(
         maximum_concurrent_rpcs=MAX_CALLS,
     )
     add_services(server)
-    health_pb2_grpc.add_HealthServicer_to_server(Health(health_services), server)
+    health_pb2_grpc.add_HealthServicer_to_server(Health(health_services, ready), server)
     host, port = _split(address)
     try:
         port = server.add_secure_port(address, credentials)

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from cryptography import x509
 from grpc import StatusCode, aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from accord.agencies import Endpoint
 from accord.errors import AccordError
@@ -14,7 +12,7 @@ from accord.federation import Federation
 from accord.identity import SpiffeId
 from accord.pki import TlsMaterial
 from accord.transport.failures import failed_call
-from accord.transport.tls import channel
+from accord.transport.health import READY, check
 from node.config import NodeConfig
 from node.doctor.facts import BrokerFacts, Trouble
 
@@ -23,6 +21,7 @@ _SILENT = (
     "see that it serves, that name, port and firewall let us through, and that both sides "
     "hold each other's newest agency.toml"
 )
+_NOT_READY = "its log says why: ask its operator"
 _REFUSED = "give its operator our newest agency.toml, or ask there"
 
 
@@ -65,14 +64,11 @@ async def _called(
     endpoint: Endpoint, material: TlsMaterial, cas: Sequence[x509.Certificate], timeout_s: float
 ) -> Trouble | None:
     """Return what kept the broker from answering; what it said itself stands in it."""
-    async with channel(endpoint, material, cas) as open_channel:
-        try:
-            request = health_pb2.HealthCheckRequest(service="accord.wire.v1.Broker")
-            # Its stubs for mypy know of no method.
-            stub: Any = health_pb2_grpc.HealthStub(open_channel)
-            await stub.Check(request, timeout=timeout_s)
-        except aio.AioRpcError as error:
-            whom = f"{endpoint.spiffe} at {endpoint.address}"
-            silent = error.code() in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
-            return Trouble(failed_call(error, whom, "").text, _SILENT if silent else _REFUSED)
-    return None
+    whom = f"{endpoint.spiffe} at {endpoint.address}"
+    try:
+        if await check(endpoint, material, cas, READY, timeout_s):
+            return None
+    except aio.AioRpcError as error:
+        silent = error.code() in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+        return Trouble(failed_call(error, whom, "").text, _SILENT if silent else _REFUSED)
+    return Trouble(f"{whom} answers and says that it is not ready", _NOT_READY)

@@ -12,6 +12,7 @@ from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import AccordClient, Question
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.model import ExactPlate, OutcomeKind, Window
+from accord.transport.health import READY
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import MAX_DEADLINE_S, build_server, refusal_from
 from accord.transport.tls import server_credentials
@@ -208,6 +209,7 @@ async def test_health_is_told_per_service_over_mutual_tls_only(house: House, kin
     async with target.channel(house.client()) as channel:
         assert await serving(channel)
         assert await serving(channel, name)
+        assert await serving(channel, READY)
         stub = health_pb2_grpc.HealthStub(channel)
         with pytest.raises(aio.AioRpcError) as caught:
             await stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=5)
