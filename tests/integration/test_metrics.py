@@ -1,6 +1,7 @@
 """A serving node's metrics: what stands there, what never does, and that it's one whole file."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -146,3 +147,14 @@ async def test_every_standing_is_counted_at_all_times(federation: Federation) ->
     found = samples(metrics.exposition(federation.nodes["city"].context, "main"))
     counted = {key[1] for key in found if key[0] == "accord_agreements"}
     assert counted == {one.value for one in Standing}
+
+
+def test_the_page_tells_of_every_figure_and_of_no_other() -> None:
+    root = Path(__file__).parents[2]
+    told = set(re.findall(r"\baccord_[a-z_]+", (root / "docs" / "operations.md").read_text()))
+    code = (root / "node" / "metrics.py").read_text()
+    lists = code.index("def _of_lists")
+    made = {f"accord_{name}" for name in re.findall(r'gauge\("(\w+)"', code[:lists])}
+    made |= {f"accord_hot_list_{name}" for name in re.findall(r'gauge\("(\w+)"', code[lists:])}
+    made |= set(re.findall(r'Gauge\(\s*"(accord_\w+)"', code))
+    assert told == made
