@@ -18,6 +18,7 @@ from node.__main__ import app as node
 TOP = Path(__file__).parents[2]
 SYSTEMD = TOP / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
+TIMERS = sorted(SYSTEMD.rglob("*.timer"))
 PROGRAMS = {"accord": accord, "accord-node": node, "accord-broker": broker}
 BIN = "/opt/accord/bin/"
 # Of ten; what systemd 252 calls OK ends at 5.
@@ -84,6 +85,11 @@ def test_a_unit_starts_what_there_is(unit: Path) -> None:
         assert takes([words[0].removeprefix(BIN), *words[1:]])
 
 
+def test_the_unit_of_who_asks_starts_what_there_is() -> None:
+    [words] = commands(SYSTEMD / "user" / "accord-results-purge.service")
+    assert takes([words[0].removeprefix(BIN), *words[1:]])
+
+
 def test_what_there_is_not_would_be_found() -> None:
     for words in (["accord-node", "fly"], ["accord-node", "serve", "--confg", "x"]):
         assert not takes(words)
@@ -127,11 +133,11 @@ def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def verified(folder: Path, text: str, name: str) -> str:
+def verified(folder: Path, text: str, name: str, *options: str) -> str:
     """Return what systemd says of a unit whose programs are where they can be found."""
     unit = folder / name
     unit.write_text(re.sub(rf"{BIN}\S+", sys.executable, text))
-    done = analyzed("verify", "--man=no", "--recursive-errors=no", str(unit))
+    done = analyzed("verify", *options, "--man=no", "--recursive-errors=no", str(unit))
     return done.stderr or done.stdout or str(done.returncode or "")
 
 
@@ -146,12 +152,17 @@ def test_systemd_takes_a_unit_as_it_stands(unit: Path, tmp_path: Path) -> None:
 
 
 @needs_systemd
-def test_systemd_takes_the_timer(tmp_path: Path) -> None:
-    text = (SYSTEMD / "accord-node-doctor.service").read_text()
-    verified(tmp_path, text, "accord-node-doctor.service")
-    timer = (SYSTEMD / "accord-node-doctor.timer").read_text()
-    assert verified(tmp_path, timer, "accord-node-doctor.timer") == ""
-    assert verified(tmp_path, timer.replace("06:30", "26:30"), "accord-node-doctor.timer")
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.name)
+def test_systemd_takes_a_timer_and_what_it_starts(
+    timer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    whose = ("--user",) if timer.parent.name == "user" else ()
+    service = timer.with_suffix(".service")
+    assert verified(tmp_path, service.read_text(), service.name, *whose) == ""
+    text = timer.read_text()
+    assert verified(tmp_path, text, timer.name, *whose) == ""
+    assert verified(tmp_path, text.replace("OnCalendar=", "OnCalendar=26:"), timer.name, *whose)
 
 
 @needs_systemd
@@ -178,7 +189,7 @@ def test_the_page_names_what_there_is() -> None:
     for line in found:
         assert takes(shlex.split(line, comments=True)), line
     for unit in re.findall(r"accord[\w-]*\.(?:service|timer)", page):
-        assert (SYSTEMD / unit).exists(), unit
+        assert list(SYSTEMD.rglob(unit)), unit
     for name in re.findall(r"deploy/[\w./*-]+\w", page):
         assert list(TOP.glob(name)), name
 
