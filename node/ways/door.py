@@ -2,8 +2,11 @@
 
 No crowd uses up the node's file descriptors: a source has :data:`CONNECTIONS`
 places, and no more than an eighth of the descriptors that the node may open.
-Where all are taken, the oldest connection that showed no token makes room;
-where all showed one, the newcomer's is closed without an answer.
+Where all are taken, the oldest connection that showed no token makes room. Senders
+that showed one keep three quarters of the places against newcomers; where they
+have more, as when many of them are slow, the one whose request began first makes
+room, unless its document is being stored. Where all are, the newcomer's connection
+is closed without an answer.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import ipaddress
 import resource
 import socket
 import ssl
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -42,6 +46,10 @@ class Place:
         self.share = share
         self.proven = False
         """Its last request was admitted."""
+        self.storing = False
+        """Its body is whole and being stored, which ends soon."""
+        self.since = time.monotonic()
+        """When its last admitted request began; before it, the connection."""
         self.transport: asyncio.Transport | None = None
         """There is one once the handshake is done."""
         self._made = made
@@ -65,20 +73,24 @@ class Door:
         self._most = most_connections()
 
     def enter(self, host: str, made: socket.socket) -> Place | None:
-        """Return a place for a new connection, None where all others are senders'.
+        """Return a place for a new connection, None where no other can make room.
 
-        Who makes room is of the address with most places without a token, so
-        that one address can't drive out the others' handshakes. Of IPv6 the
-        first 64 bits count: the rest is the sender's to choose.
+        Who makes room is of the address with most such places, so that one address
+        can't drive out the others' handshakes. Of IPv6 the first 64 bits count: the
+        rest is the sender's to choose.
         """
         if len(self.places) >= self._most:
             self.turned_away()
-            shares = Counter(one.share for one in self.places if not one.proven)
-            if not shares:
+            senders = [one for one in self.places if one.proven]
+            if len(senders) > self._most * 3 // 4:
+                may_go = [one for one in senders if not one.storing]
+            else:
+                may_go = [one for one in self.places if not one.proven]
+            if not may_go:
                 return None
             # Of equal counts the one first met, which is the oldest's.
-            share, _ = shares.most_common(1)[0]
-            oldest = next(one for one in self.places if one.share == share and not one.proven)
+            ((share, _),) = Counter(one.share for one in may_go).most_common(1)
+            oldest = min((one for one in may_go if one.share == share), key=lambda one: one.since)
             self.leave(oldest)
             oldest.close()
         place = Place(ipaddress.ip_address(host.partition("%")[0]).packed[:8], made)

@@ -15,7 +15,10 @@ says as little as it can, since a source adds reads and never reads any:
           can't read its own token                    }
 
 Who connects has one of few places (:mod:`node.ways.door`); who had to make room,
-and who found none, is counted as turned away.
+and who found none, is counted as turned away. Bodies hold at most 16 times
+``max_body_kib`` in memory, 32 MiB unless it is set: half while they come in
+(:mod:`node.ways.bodies`), half while they wait for the store; beside that, each
+connection's own buffers hold less than one MiB.
 """
 
 import asyncio
@@ -28,6 +31,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,14 +46,14 @@ from accord.errors import InputError, Refused
 from accord.keys import read_secret
 from node.rates import MINUTE_MS, Bound, Throttle
 from node.watched import WatchedFile
+from node.ways.bodies import Bodies, Crowded, TooLarge
 from node.ways.config import WebhookSource
-from node.ways.door import CONNECTIONS, Door, Prompt, Server
+from node.ways.door import CONNECTIONS, Door, Place, Prompt, Server
 from node.ways.intake import Intake, Stopped
 
 log = structlog.get_logger()
 WAITING = 8
-"""Bodies in memory at once, being read or stored; the next sender is told to wait."""
-BODY_S = 30.0
+"""Whole bodies that wait for the store at once; the next sender is told to come again."""
 RENEW_S = 60.0
 MIN_TOKEN = 32
 
@@ -65,6 +69,7 @@ class WebhookWay:
         self._files = [base / name for name in (source.certificate, source.key)]
         self._ca = base / source.ca if source.ca else None
         self._throttle = Throttle(intake.clock)
+        self._bodies = Bodies(source.max_body_kib << 10)
         self._waiting = 0
         self._context()  # what must be mended is told at the start
 
@@ -113,9 +118,11 @@ class WebhookWay:
 
     async def _answer(self, request: Request) -> int:
         """Return the status for one request; see the module."""
-        request.state.place.proven = self._admitted(request)
-        if not request.state.place.proven:
+        place: Place = request.state.place
+        place.proven = self._admitted(request)
+        if not place.proven:
             return 401
+        place.since = time.monotonic()
         try:
             bound = Bound(("webhook",), MINUTE_MS, self._source.per_minute)
             self._throttle.admit([bound])
@@ -123,29 +130,29 @@ class WebhookWay:
             raise _Later(429, "60") from None
         if request.headers.get("content-encoding", "identity") != "identity":
             return 415
-        most = self._source.max_body_kib << 10
         length = request.headers.get("content-length", "0")
-        if len(length) > 12 or int(length) > most:
+        if len(length) > 12 or int(length) > self._source.max_body_kib << 10:
             return 413
+        try:
+            content = await self._bodies.read(request.stream(), place.share)
+        except TooLarge:
+            return 413
+        except Crowded:
+            raise _Later(503, "5") from None
+        except (TimeoutError, ClientDisconnect):
+            return 408
         if self._waiting >= WAITING:
             raise _Later(503, "5")
         self._waiting += 1
+        place.storing = True
         try:
-            body = bytearray()
-            async with asyncio.timeout(BODY_S):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > most:
-                        return 413
-            content = bytes(body)
             await self._intake.run(lambda: self._intake.document(content))
-        except (TimeoutError, ClientDisconnect):
-            return 408
         except InputError:
             return 400
         except (Refused, Stopped):
             raise _Later(503, "30") from None
         finally:
+            place.storing = False
             self._waiting -= 1
         return 204
 

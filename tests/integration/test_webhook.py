@@ -308,27 +308,97 @@ async def test_idle_strangers_make_room_and_senders_with_a_token_keep_theirs(
     assert plates(city) == ["TEST000", "TEST002", "TEST001"]
 
 
-async def test_where_all_places_are_senders_the_next_one_is_turned_away_and_counted(
-    city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("slow", "places"), [(webhook.WAITING + 1, 64), (12, 4)])
+async def test_slow_senders_with_a_token_keep_no_other_out(
+    city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch, slow: int, places: int
+) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS", places)
+    port = free_port()
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        await until(lambda: node.accounts[0].up)
+        held = [await began(port, tls, event("TEST009")) for _ in range(slow)]
+        send = Sender(port, tls)
+        for plate in ("TEST001", "TEST002", "TEST003"):
+            assert (await send(event(plate)))[0] == 204
+        if slow < places:
+            assert node.accounts[0].turned_away == 0
+            for reader, writer in held:
+                writer.write(event("TEST009")[-1:])
+                assert (await reader.readline()).split()[1] == b"204"
+        else:
+            assert node.accounts[0].turned_away > slow - places
+        for _, writer in held:
+            writer.transport.abort()
+    assert plates(city) == ["TEST001", "TEST002", "TEST003", *["TEST009"] * (slow < places)]
+
+
+async def began(
+    port: int, tls: Path, body: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send all but the last byte of a body."""
+    context = ssl.create_default_context(cafile=tls / "ca.crt")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.write(
+        b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+        b"Authorization: Bearer %s\r\n\r\n%s" % (len(body), TOKEN.encode(), body[:-1])
+    )
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    return reader, writer
+
+
+async def test_bodies_that_are_being_read_hold_few_bytes_and_who_made_room_is_told_so(
+    city: Path, tls: Path
 ) -> None:
     port = free_port()
-    monkeypatch.setattr(door, "CONNECTIONS", 1)
-    context = ssl.create_default_context(cafile=tls / "ca.crt")
-    async with taking_node(city, section(port, tls, with_token(tls))) as node:
-        send = Sender(port, tls)
-        await until(lambda: node.accounts[0].up)
-        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-        writer.write(
-            b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
-            b"Authorization: Bearer %s\r\n\r\n" % TOKEN.encode()
-        )
-        await asyncio.sleep(0.3)
-        assert (await send(event("TEST001")))[0] == 0
-        assert node.accounts[0].turned_away == 1
-        writer.transport.abort()
-        await asyncio.sleep(0.3)
-        assert (await send(event("TEST001")))[0] == 204
-        assert node.accounts[0].turned_away == 1
+    more = with_token(tls) + "\nmax_body_kib = 1"
+    async with taking_node(city, section(port, tls, more)):
+        body = event("TEST001") + b" " * 800
+        held = [await began(port, tls, body) for _ in range(10)]
+        assert (await Sender(port, tls)(event("TEST002")))[0] == 204
+        answers = []
+        for reader, writer in held:
+            writer.write(body[-1:])
+            answers.append((await reader.readline()).split()[1])
+            writer.transport.abort()
+    assert answers.count(b"503") == 2
+    assert answers.count(b"204") == 8
+    assert sorted(plates(city)) == ["TEST001", "TEST002"]
+
+
+def test_senders_keep_three_quarters_of_the_places_and_those_whose_document_is_being_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS", 4)
+    turned_away: list[int] = []
+    entrance = door.Door(lambda: turned_away.append(1))
+    ends = [socket.socketpair() for _ in range(8)]
+    made = iter(one for one, _ in ends)
+
+    def enter(host: str) -> door.Place | None:
+        return entrance.enter(host, next(made))
+
+    places = [enter(f"192.0.2.{n}") for n in (1, 2, 2, 3)]
+    first, second, third, fourth = (place for place in places if place is not None)
+    for place in (first, second, third):
+        place.proven = True
+    fifth = enter("192.0.2.1")
+    assert fifth is not None
+    assert list(entrance.places) == [first, second, third, fifth]
+    fifth.proven = True
+    first.since = fifth.since + 1
+    fifth.storing = True
+    # Of .1 one may go, of .2 both: the older.
+    sixth = enter("192.0.2.4")
+    assert sixth is not None
+    assert list(entrance.places) == [first, third, fifth, sixth]
+    for place in (first, third, sixth):
+        place.proven = place.storing = True
+    assert enter("192.0.2.5") is None
+    assert turned_away == [1, 1, 1]
+    assert fourth not in entrance.places
+    for one in (end for pair in ends for end in pair):
+        one.close()
 
 
 def test_the_address_with_most_strangers_makes_room() -> None:
