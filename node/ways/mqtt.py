@@ -12,6 +12,9 @@ the server says that we no longer are, and is compared at each connection:
 
     ["topics", ["frigate/events"], "mqtt.city.example:8883 accord.city.main.yard"]
 
+A retained message is no other, but is asked for only where a topic is new to the
+session: sent at every connection it would bring back what a purge removed.
+
 A message that needs a dead letter where there is no room is kept here, without
 an acknowledgement, and tried again each minute, so that those behind it come in;
 once as many wait as may be in flight the server holds the rest back. It is then
@@ -44,6 +47,8 @@ log = structlog.get_logger()
 _WEEK_S = 7 * 86_400
 _IN_FLIGHT = 20
 _KEEPALIVE_S = 60
+_ONLY_WHEN_NEW = 1
+"""What a topic retains is sent when the session does not have the topic yet."""
 AGAIN_S = 60.0
 
 
@@ -126,7 +131,8 @@ class MqttWay:
         topics = self._source.topics
         gone = sorted(self._kept() - set(topics))
         self._keep([*topics, *gone])
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
+        options = SubscribeOptions(qos=1, retainHandling=_ONLY_WHEN_NEW)
+        client.subscribe([(topic, options) for topic in topics])
         if gone:
             client.unsubscribe(gone)
 

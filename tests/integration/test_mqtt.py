@@ -14,6 +14,7 @@ from paho.mqtt.client import Client
 
 from accord.demo.processes import free_port
 from accord.errors import Code, Refused
+from node.serve import RunningNode
 from node.store.sqlite import SqliteStore
 from tests.integration.ways import event, needs, plates, taking_node, until, write_secret, write_tls
 
@@ -72,12 +73,17 @@ class Server:
         return True
 
     async def publish(
-        self, body: bytes, topic: str = "cameras/lpr", *, each_line: bool = False
+        self,
+        body: bytes,
+        topic: str = "cameras/lpr",
+        *,
+        each_line: bool = False,
+        retained: bool = False,
     ) -> None:
         process = await asyncio.create_subprocess_exec(
             self.publisher, "-h", "127.0.0.1", "-p", str(self.port), "--cafile",
             str(self.tls / "ca.crt"), "-u", "accord", "-P", PASSWORD, "-q", "1", "-t", topic,
-            "-l" if each_line else "-s",
+            "-l" if each_line else "-s", *(["-r"] if retained else []),
             stdin=asyncio.subprocess.PIPE,
         )  # fmt: skip
         await process.communicate(body)
@@ -161,6 +167,45 @@ async def test_what_a_server_keeps_for_us_goes_by_its_settings(
     came = plates(city)[:-1]
     assert came == (sent if taken else sent[: len(came)])
     assert taken or len(came) in (1_000, 1_020)
+
+
+async def test_a_retained_message_comes_once_and_not_at_every_connection(
+    city: Path, server: Server
+) -> None:
+    us = "accord.city.main.yard"
+
+    def letters(node: RunningNode) -> int:
+        return len(node.context.store.dead(0, "yard", "", 9))
+
+    async with server.running():
+        # One that is there before us, and one that is no read.
+        await server.publish(event("TEST001"), "cameras/one", retained=True)
+        await server.publish(b"TEST009 was here", "cameras/two", retained=True)
+        async with taking_node(city, server.section()) as node:
+            await until(lambda: plates(city) == ["TEST001"] and letters(node) == 1)
+        # One that comes while we are away waits as any other does.
+        await server.publish(event("TEST002"), "cameras/one", retained=True)
+        async with taking_node(city, "") as node:
+            await until(lambda: plates(city) == ["TEST001", "TEST002"])
+            # And one that comes while we are there.
+            await server.publish(event("TEST003"), "cameras/one", retained=True)
+            await until(lambda: "TEST003" in plates(city))
+        for number in (3, 4):
+            async with taking_node(city, "") as node:
+                await until(lambda: server.log().count(f"Sending SUBACK to {us}") == number)  # noqa: B023
+                await server.publish(event(f"TEST00{number + 1}"))
+                await until(lambda: f"TEST00{number + 1}" in plates(city))  # noqa: B023
+                assert letters(node) == 1
+        # A topic that is new to the session brings what is retained there.
+        await server.publish(event("TEST006"), "others/lpr", retained=True)
+        rename(city, '["cameras/#"]', '["cameras/#", "others/#"]')
+        async with taking_node(city, "") as node:
+            await until(lambda: "TEST006" in plates(city))
+            assert letters(node) == 1
+    assert plates(city) == [f"TEST00{n}" for n in range(1, 7)]
+    # Two from before us, one while we were away, three of this topic and one of another.
+    sent = server.log().count(f"Sending PUBLISH to {us}")
+    assert sent == 7
 
 
 def rename(city: Path, old: str, new: str) -> None:
