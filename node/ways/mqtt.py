@@ -3,8 +3,10 @@
 TLS always; quality of service 1; the server keeps the session for a week while
 we are away, and sends again what was not acknowledged. paho-mqtt itself and not
 a wrapper of it: only there can an acknowledgement wait. Its loop runs in the
-source's one thread, so while a document is stored nothing more is read, and the
-server holds the rest back.
+source's one thread, so while a document is stored nothing more is read; the rest
+waits at the server, which keeps what its settings allow and drops what is more:
+a Mosquitto 1,000 messages (``max_queued_messages``) unless told otherwise. No client
+learns of that, the sender has its acknowledgement: docs/sources.md says what to set.
 
 A session keeps its topics as well, and sends those too that node.toml no longer
 names. So what we are subscribed to stands in the store, from before we are until
@@ -17,7 +19,7 @@ session: sent at every connection it would bring back what a purge removed.
 
 A message that needs a dead letter where there is no room is kept here, without
 an acknowledgement, and tried again each minute, so that those behind it come in;
-once as many wait as may be in flight the server holds the rest back. It is then
+once as many wait as may be in flight the rest waits at the server. It is then
 acknowledged later than its followers, which MQTT 5 does not foresee (4.6) and
 servers take: the packet's number names it.
 """

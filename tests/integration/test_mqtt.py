@@ -169,6 +169,27 @@ async def test_what_a_server_keeps_for_us_goes_by_its_settings(
     assert taken or len(came) in (1_000, 1_020)
 
 
+@pytest.mark.parametrize(
+    ("settings", "taken"), [("max_queued_messages 20", False), (PAGE_CONF, True)]
+)
+async def test_a_burst_that_comes_faster_than_it_is_stored_waits_at_the_server_or_is_lost(
+    city: Path, server: Server, settings: str, taken: bool
+) -> None:
+    server.set(settings)
+    sent = [f"T{n:05}" for n in range(300)]
+    async with server.running(), taking_node(city, server.section()):
+        await until(lambda: "Sending SUBACK to accord.city.main.yard" in server.log())
+        await server.publish(b"\n".join(map(event, sent)), each_line=True)
+
+        async def last() -> None:
+            await server.publish(event("TEST001"))
+
+        await until(lambda: "TEST001" in plates(city), works=last)
+    came = plates(city)[:-1]
+    assert (came == sent) == taken
+    assert ("are being dropped" in server.log()) != taken
+
+
 async def test_a_retained_message_comes_once_and_not_at_every_connection(
     city: Path, server: Server
 ) -> None:
