@@ -147,6 +147,19 @@ def activate(path: Path, manifest: Manifest, at_ms: int, by: str) -> bool:
     return True
 
 
+def take_activations(path: Path, others: tuple[Activation, ...]) -> None:
+    """Add what another file has activated and this one has not; durable when this returns.
+
+    Raises:
+        InputError: the file is damaged, or can't be written.
+    """
+    with _locked(path):
+        before = read_activations(path)
+        new = tuple(one for one in others if one.digest not in {each.digest for each in before})
+        if new:
+            replace_file(path, _rendered((*before, *new)))
+
+
 def _rendered(activations: tuple[Activation, ...]) -> bytes:
     entries = [
         {

@@ -164,6 +164,26 @@ class Pins:
                 replace_file(self.path, data)
                 self._saved = data
 
+    def take(self, other: "Pins") -> None:
+        """Take over what another file has seen, of each entry the newer: no stop is lifted."""
+        for root, number in other.agencies.items():
+            self.agencies[root] = max(number, self.agencies.get(root, 0))
+        for digest, at_ms in other.commenced.items():
+            self.commenced[digest] = min(at_ms, self.commenced.get(digest, at_ms))
+        for key, number in other.instruments.items():
+            self.instruments[key] = max(number, self.instruments.get(key, 0))
+        for key, number in other.heads.items():
+            if number > self.heads.get(key, -1):
+                self.heads[key] = number
+                self.named[key] = other.named.get(key, ())
+        for digest, parties in other.between.items():
+            self.between[digest] = parties | self.between.get(digest, frozenset())
+        for name, update in other.law.items():
+            self.law[name] = max(update, self.law.get(name, update), key=lambda one: one[0])
+        self.texts = other.texts | self.texts
+        self.prohibiting |= other.prohibiting
+        self.replaced |= other.replaced
+
     def knows(self, digest: bytes) -> bool:
         """Tell whether a text counted before, or stopped somebody."""
         return digest in self.texts or digest in self.between

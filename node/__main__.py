@@ -1,4 +1,4 @@
-"""``accord-node``: init, doctor, serve, health, ingest, purge, retention, hotlist, agreement."""
+"""``accord-node``: init, doctor, serve, ingest, hotlist, agreement, purge, backup and more."""
 
 import typer
 
@@ -17,6 +17,8 @@ app = typer.Typer(
             "health": "node.cli_health:health",
             "purge": "node.cli_purge:purge",
             "retention": "node.cli_retention:app",
+            "backup": "node.cli_backup:backup",
+            "restore": "node.cli_backup:restore",
         }
     ),
     no_args_is_help=True,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from accord.durable import make_folder
 from accord.errors import Code, InputError, Refused
@@ -10,13 +11,33 @@ from node.photos import Photos
 from node.store.sqlite import SqliteStore
 
 
+def restoring(data: Path) -> Path:
+    """Return the folder in which a restore of a data folder is made."""
+    there = data.resolve()
+    return there.with_name(f"{there.name}.restoring")
+
+
+def require_whole(data: Path) -> None:
+    """Refuse to work on a data folder while a restore is under way, or was stopped half-way.
+
+    Raises:
+        InputError: it is.
+    """
+    if restoring(data).exists():
+        raise InputError(
+            restoring(data), "is there: a restore is under way, or was stopped",
+            "run accord-node restore again: it puts all right",
+        )  # fmt: skip
+
+
 @contextmanager
 def opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
     """Open store and photos; close them at the end.
 
     Raises:
-        InputError: the store can't be written or is damaged.
+        InputError: the store can't be written or is damaged; a restore is under way.
     """
+    require_whole(settings.data)
     make_folder(settings.data, 0o700)
     store = SqliteStore.open(settings.data / "reads.db")
     try:

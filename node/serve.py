@@ -34,6 +34,7 @@ from node.head_keeper import HeadKeeper
 from node.head_records import HeadRecords
 from node.leap import Leap
 from node.list_ages import Age, ListAges
+from node.opened import require_whole
 from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
@@ -71,6 +72,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     Raises:
         InputError: a file, key or setting that a person must mend.
     """
+    require_whole(config.data)
     make_folder(config.data, 0o700)
     leap = Leap(config.data, clock)
     sources = Sources(

@@ -58,6 +58,8 @@ KINDS = frozenset(
         "acknowledged",
         # The node signed a head of its own, or came to hold a new one of another party.
         "head",
+        # The node's data come from a backup from here on.
+        "restored",
         # A process started to write this log.
         "start",
     }
