@@ -1,10 +1,7 @@
 """A table of a PostgreSQL that we did not write, followed by a node that serves."""
 
 import asyncio
-import os
-import pwd
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import oracle
 
-from accord.demo.processes import free_port
 from accord.errors import InputError
 from node.ways import breakable, sql
 from node.ways.config import SqlSource
-from tests.integration.ways import command, needs, plates, taking_node, until, write_secret
+from tests.integration.ways import command, plates, taking_node, until, write_secret
+from tests.postgres import PASSWORD, USER, Database
 
 MAPPING = """
 format = "accord-mapping/1"
@@ -37,79 +34,9 @@ TABLE = (
 )
 
 
-class Database:
-    """PostgreSQL in a folder of its own."""
-
-    def __init__(self, base: Path) -> None:
-        # It refuses to run as root.
-        self.account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        self.base = base
-        self.port = free_port()
-        base.mkdir()
-        if os.getuid() == 0:
-            for folder in (base, *base.parents):
-                if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in str(folder):
-                    folder.chmod(folder.stat().st_mode | 0o011)
-            os.chown(base, self.account.pw_uid, self.account.pw_gid)
-        self.password = "not-a-secret-0"
-        (base / "pw").write_text(self.password)
-        (base / "pw").chmod(0o644)
-        self._run("initdb", "-U", "accord", "--pwfile", str(base / "pw"), "-A", "scram-sha-256",
-                  "-D", str(base / "db"), "-N")  # fmt: skip
-        self.process = subprocess.Popen(
-            [needs("postgres"), "-D", str(base / "db"), "-p", str(self.port), "-k", str(base),
-             "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-            **self._as(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def _as(self) -> dict[str, object]:
-        if os.getuid():
-            return {}
-        return {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [needs(program), *arguments], check=True, capture_output=True, cwd="/", **self._as()
-        )
-
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg://accord:{self.password}@127.0.0.1:{self.port}/postgres"
-
-    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
-
-    def ready(self) -> bool:
-        try:
-            self.connect().close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    needs("postgres")
-    needs("initdb")
-    database = Database(tmp_path_factory.mktemp("postgres") / "it")
-    try:
-        for _ in range(600):
-            if database.ready():
-                break
-            time.sleep(0.05)
-        yield database
-    finally:
-        database.close()
-
-
 @pytest.fixture
-def rows(server: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with server.connect() as connection:
-        connection.execute("DROP TABLE IF EXISTS reads")
+def rows(database: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with database.connect() as connection:
         connection.execute(TABLE)
         yield connection
 
@@ -123,9 +50,15 @@ def insert(
     )
 
 
-def section(city: Path, server: Database, more: str) -> str:
+def address(database: Database) -> str:
+    """Return the URL as SQLAlchemy writes it."""
+    at = f"127.0.0.1:{database.server.port}/{database.name}"
+    return f"postgresql+psycopg://{USER}:{PASSWORD}@{at}"
+
+
+def section(city: Path, database: Database, more: str) -> str:
     (city / "mapping.toml").write_text(MAPPING)
-    write_secret(city / "keys" / "records.url", server.url + "\n")
+    write_secret(city / "keys" / "records.url", address(database) + "\n")
     return (
         '\n[[sources]]\nname = "records"\nway = "sql"\nurl = "keys/records.url"\n'
         f'mapping = "mapping.toml"\nevery_s = 1\n{more}\n'
@@ -140,7 +73,7 @@ LOCAL = "ALTER TABLE reads ALTER at TYPE timestamp"
 @pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
 async def test_rows_come_in_and_those_of_the_marks_own_value_too(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     by: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -150,7 +83,7 @@ async def test_rows_come_in_and_those_of_the_marks_own_value_too(
     # A clock of the other machine that is a century off changes nothing.
     for n in range(5):
         insert(rows, n, "2126-01-01 00:00:00Z", f"TEST00{n}")
-    async with taking_node(city, section(city, server, by)):
+    async with taking_node(city, section(city, database, by)):
         await until(lambda: len(plates(city)) == 5)
         # A tie by time, a row that was committed late, and a new one.
         insert(rows, 40, "2126-01-01 00:00:00Z", "TEST006")
@@ -165,18 +98,18 @@ async def test_rows_come_in_and_those_of_the_marks_own_value_too(
     assert len(plates(city)) == 9
     said = "".join(capfd.readouterr())
     assert "TEST00" not in said
-    assert server.password not in said
+    assert PASSWORD not in said
 
 
 async def test_many_rows_of_one_value_are_all_taken(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     rows.execute(
         "INSERT INTO reads SELECT n, '2026-03-01Z', 'T' || n, '2026-03-01 00:30', 'PIER-1', 1, 1 "
         "FROM generate_series(1, 1700) n"
     )
     by = BY_TIME.replace("60", "0")
-    async with taking_node(city, section(city, server, by)):
+    async with taking_node(city, section(city, database, by)):
         await until(lambda: len(plates(city)) == 1700)
         insert(rows, 1701, "2026-03-01Z", "T1701")
         await until(lambda: len(plates(city)) == 1701)
@@ -184,11 +117,11 @@ async def test_many_rows_of_one_value_are_all_taken(
 
 @pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
 async def test_a_table_that_was_put_back_is_read_anew(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]], by: str
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]], by: str
 ) -> None:
     insert(rows, 1, "2026-03-01Z", "TEST001")
     insert(rows, 900, "2026-03-09Z", "TEST002")
-    async with taking_node(city, section(city, server, by)):
+    async with taking_node(city, section(city, database, by)):
         await until(lambda: len(plates(city)) == 2)
         rows.execute("DELETE FROM reads WHERE n = 900")
         insert(rows, 2, "2026-03-01 00:00:01Z", "TEST003")
@@ -197,13 +130,13 @@ async def test_a_table_that_was_put_back_is_read_anew(
 
 
 async def test_rows_that_are_no_reads_are_dead_letters_and_retried(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     insert(rows, 1, "2026-03-01Z", "TEST001")
     rows.execute("INSERT INTO reads VALUES (2, '2026-03-01Z', 'TEST002', NULL, 'PIER-1', 1, 1)")
     rows.execute("INSERT INTO reads VALUES (3, '2026-03-01Z', '', '2026-03-01 00:30', 'P', 1, 1)")
     rows.execute("INSERT INTO reads (plate) VALUES ('TEST004')")  # without a watermark
-    async with taking_node(city, section(city, server, BY_TIME)) as node:
+    async with taking_node(city, section(city, database, BY_TIME)) as node:
         await until(lambda: sum(one.letters for one in node.context.store.dead_counts()) == 2)
         assert plates(city) == ["TEST001"]
         reasons = " ".join(one.reason for one in node.context.store.dead_counts())
@@ -227,9 +160,9 @@ async def test_rows_that_are_no_reads_are_dead_letters_and_retried(
     ],
 )
 async def test_what_can_not_work_stops_the_start(
-    city: Path, server: Database, change: tuple[str, str], words: str
+    city: Path, database: Database, change: tuple[str, str], words: str
 ) -> None:
-    text = section(city, server, BY_NUMBER).replace(*change)
+    text = section(city, database, BY_NUMBER).replace(*change)
     with pytest.raises(InputError, match=words):
         async with taking_node(city, text):
             pass
@@ -243,9 +176,9 @@ async def test_what_can_not_work_stops_the_start(
     ],
 )
 async def test_a_url_that_is_none_is_not_shown(
-    city: Path, server: Database, url: str, words: str
+    city: Path, database: Database, url: str, words: str
 ) -> None:
-    text = section(city, server, BY_NUMBER)
+    text = section(city, database, BY_NUMBER)
     write_secret(city / "keys" / "records.url", url)
     with pytest.raises(InputError, match=words) as raised:
         async with taking_node(city, text):
@@ -262,7 +195,7 @@ async def test_a_url_that_is_none_is_not_shown(
 )
 async def test_what_the_database_refuses_is_logged_and_tried_again(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     by: str,
     words: str,
@@ -275,7 +208,7 @@ async def test_what_the_database_refuses_is_logged_and_tried_again(
         said.append("".join(capfd.readouterr()))
         return words in "".join(said)
 
-    async with taking_node(city, section(city, server, by)):
+    async with taking_node(city, section(city, database, by)):
         await until(told)
         rows.execute("ALTER TABLE reads ADD COLUMN nothing integer")
         rows.execute("UPDATE reads SET nothing = 1")
@@ -293,12 +226,12 @@ def waiting(rows: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 async def test_a_stop_breaks_off_a_statement_that_waits_for_a_lock(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    with server.connect() as other:
+    with database.connect() as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE reads")
-        async with taking_node(city, section(city, server, BY_NUMBER)):
+        async with taking_node(city, section(city, database, BY_NUMBER)):
             await until(lambda: waiting(rows))
             started = time.monotonic()
         assert time.monotonic() - started < breakable.LONGEST_STOP_S
@@ -308,7 +241,7 @@ async def test_a_stop_breaks_off_a_statement_that_waits_for_a_lock(
 
 async def test_a_server_that_answers_nothing_holds_a_stop_for_seconds_only(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -316,8 +249,8 @@ async def test_a_server_that_answers_nothing_holds_a_stop_for_seconds_only(
     monkeypatch.setattr(breakable, "LONGEST_STOP_S", 1.0)
     # It accepts, and says nothing: as behind a network that swallows packets.
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        text = section(city, server, BY_NUMBER)
-        url = server.url.replace(str(server.port), str(silent.getsockname()[1]))
+        text = section(city, database, BY_NUMBER)
+        url = address(database).replace(str(database.server.port), str(silent.getsockname()[1]))
         write_secret(city / "keys" / "records.url", url + "?sslmode=disable")
         async with taking_node(city, text):
             peer, _ = await asyncio.to_thread(silent.accept)
@@ -343,7 +276,7 @@ async def refused(capfd: pytest.CaptureFixture[str], city: Path, text: str, word
 @pytest.mark.parametrize("kind", ["numeric", "float8"])
 async def test_a_watermark_that_is_no_finite_number_is_refused_until_it_is_mended(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     value: str,
     kind: str,
@@ -352,7 +285,7 @@ async def test_a_watermark_that_is_no_finite_number_is_refused_until_it_is_mende
     rows.execute(f"ALTER TABLE reads ALTER n TYPE {kind}")
     insert(rows, 1, "2026-03-01Z", "TEST001")
     insert(rows, value, "2026-03-01Z", "TEST002")
-    await refused(capfd, city, section(city, server, BY_NUMBER), "not a finite number")
+    await refused(capfd, city, section(city, database, BY_NUMBER), "not a finite number")
     rows.execute("UPDATE reads SET n = 2 WHERE plate = 'TEST002'")
     async with taking_node(city, ""):
         await until(lambda: plates(city) == ["TEST001", "TEST002"])
@@ -360,14 +293,14 @@ async def test_a_watermark_that_is_no_finite_number_is_refused_until_it_is_mende
 
 async def test_a_text_is_no_watermark_and_its_cast_is_one(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     rows.execute("ALTER TABLE reads ALTER at TYPE text")
     insert(rows, 1, "2026-03-01 08:30:00Z", "TEST001")
     by = 'table = "reads"\nwatermark = "at"'
-    text = section(city, server, by)
+    text = section(city, database, by)
     await refused(capfd, city, text, "the watermark is text")
     assert plates(city) == []
     cast = 'query = "SELECT *, at::timestamptz AS t FROM reads"\nwatermark = "t"'
@@ -387,7 +320,7 @@ async def test_a_text_is_no_watermark_and_its_cast_is_one(
 )
 async def test_another_table_query_or_watermark_begins_anew(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     old: str,
     new: str,
@@ -398,7 +331,7 @@ async def test_another_table_query_or_watermark_begins_anew(
     insert(rows, 50_000, "2026-03-01Z", "TEST001")
     rows.execute("DROP TABLE IF EXISTS others")
     rows.execute("CREATE TABLE others AS SELECT * FROM reads WHERE false")
-    async with taking_node(city, section(city, server, BY_NUMBER)):
+    async with taking_node(city, section(city, database, BY_NUMBER)):
         await until(lambda: plates(city) == ["TEST001"])
     assert "followed anew" not in "".join(capfd.readouterr())
     # Below the old mark, and the greatest is above it.
@@ -424,7 +357,7 @@ async def test_another_table_query_or_watermark_begins_anew(
 )  # fmt: skip
 async def test_a_watermark_of_another_type_begins_anew(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     by: str,
     before: str,
@@ -434,7 +367,7 @@ async def test_a_watermark_of_another_type_begins_anew(
     rows.execute(before or "SELECT 1")
     insert(rows, 1, "2026-03-01Z", "TEST001")
     insert(rows, 900, "2026-03-09Z", "TEST002")
-    text = section(city, server, by.replace(" WHERE n < 1000000", ""))
+    text = section(city, database, by.replace(" WHERE n < 1000000", ""))
     (city / "mapping.toml").write_text(MAPPING.replace('id = "n"\n', ""))
     async with taking_node(city, text):
         await until(lambda: len(plates(city)) == 2)
@@ -450,12 +383,12 @@ async def test_a_watermark_of_another_type_begins_anew(
 
 async def test_a_table_that_was_emptied_is_no_fault_whatever_its_type_is_now(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     insert(rows, 900, "2026-03-01Z", "TEST001")
-    async with taking_node(city, section(city, server, BY_NUMBER)) as node:
+    async with taking_node(city, section(city, database, BY_NUMBER)) as node:
         await until(lambda: plates(city) == ["TEST001"])
         rows.execute("DELETE FROM reads")
         rows.execute("ALTER TABLE reads ALTER n TYPE timestamptz USING to_timestamp(n)")
@@ -475,7 +408,7 @@ def test_a_query_is_named_as_oracle_takes_it_too() -> None:
 @pytest.mark.parametrize(("at", "warned"), [("now() + '25 hours'", True), ("now()", False)])
 async def test_a_time_far_ahead_is_warned_of_once(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     at: str,
     warned: bool,
@@ -484,7 +417,7 @@ async def test_a_time_far_ahead_is_warned_of_once(
     insert(rows, 1, "2026-03-01Z", "TEST001")
     insert(rows, 2, "2026-03-01Z", "TEST002")
     rows.execute(f"UPDATE reads SET at = {at} WHERE n = 2")
-    async with taking_node(city, section(city, server, BY_TIME)):
+    async with taking_node(city, section(city, database, BY_TIME)):
         await until(lambda: len(plates(city)) == 2)
         insert(rows, 3, "2026-03-01Z", "TEST003")
         rows.execute("UPDATE reads SET at = (SELECT max(at) FROM reads) + '1 s' WHERE n = 3")

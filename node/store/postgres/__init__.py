@@ -1,0 +1,1 @@
+"""The PostgreSQL store: all that knows of psycopg. Needs the extra ``accord[postgres]``."""

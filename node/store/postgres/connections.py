@@ -1,0 +1,208 @@
+"""Connections to PostgreSQL: a pool for searches, one for the owner's own work.
+
+A search runs on a connection that can't write, with a bound on its time: the
+server ends a statement after :data:`SEARCH_MS`, and one whose asker has gone is
+cancelled. The bound is a hard stop, far above what a search may cost by its own
+counts. What writes waits its turn for a lock of ours and has no such bound.
+
+No message of psycopg or of the server goes on: they may hold a row's values.
+What is told is the error's class by its SQLSTATE.
+"""
+
+import logging
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from accord.errors import Code, InputError, Refused
+from node.store.base import Cancelled
+from node.store.postgres.address import read_address
+
+SCHEMA = "accord"
+SEARCH_MS = 5_000
+WRITE_WAIT_MS = 5_000
+CHECK_S = 0.02
+"""So often a search that runs is asked whether anybody still waits for it."""
+_SEARCHES = 8
+_WORKERS = 4
+_POOL_WAIT_S = 5.0
+# Any number does; each is a lock of the database, by the transaction that holds it.
+WRITE_LOCK = 0x4163_636F_7264_0001
+MIGRATION_LOCK = 0x4163_636F_7264_0002
+IMPORT_LOCK = 0x4163_636F_7264_0003
+
+_SESSION = {
+    # Functions and operators come from the system's own schema first, tables from ours.
+    "search_path": f"{SCHEMA},pg_temp",
+    "timezone": "UTC",
+    # A source is told that its reads are kept, and forgets them.
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read\\ committed",
+    "idle_in_transaction_session_timeout": "60s",
+    # Compiling a statement takes longer than any of ours runs.
+    "jit": "off",
+    # Sorting should not spill plates into files.
+    "work_mem": "64MB",
+    "lock_timeout": str(WRITE_WAIT_MS),
+}
+_LOOKING = {"default_transaction_read_only": "on"}
+_SEARCHING = _LOOKING | {"statement_timeout": str(SEARCH_MS), "lock_timeout": "1000"}
+
+_CORRUPT = (errors.DataCorrupted, errors.IndexCorrupted)
+T = TypeVar("T")
+
+for _name in ("psycopg", "psycopg.pool"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+    logging.getLogger(_name).propagate = False
+
+
+def as_refusal(error: psycopg.Error) -> Refused:
+    """Return the refusal that a database error means, by its class alone."""
+    if isinstance(error, _CORRUPT):
+        return Refused(Code.STORE_CORRUPT, detail="the database is damaged")
+    return Refused(Code.STORE_UNAVAILABLE, detail=f"the database says {named(error)}")
+
+
+def named(error: psycopg.Error) -> str:
+    """Return an error's class and its SQLSTATE, where the server gave one."""
+    name = type(error).__name__
+    return f"{name} ({error.sqlstate})" if error.sqlstate else name
+
+
+class Watched(psycopg.Connection[TupleRow]):
+    """A connection whose statements end when ``cancelled`` says so."""
+
+    cancelled: Cancelled | None = None
+    stopped = False
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """See :meth:`psycopg.Connection.wait`."""
+        if self.cancelled is None:
+            return super().wait(gen, *args, **kwargs)
+        return super().wait(self._asking(gen, self.cancelled), interval=CHECK_S)
+
+    def _asking(self, gen: Generator[Any, Any, T], cancelled: Cancelled) -> Generator[Any, Any, T]:
+        try:
+            awaited = next(gen)
+            while True:
+                ready = yield awaited
+                if not ready and not self.stopped and cancelled():
+                    self.stopped = True
+                    self.cancel_safe(timeout=1)
+                awaited = gen.send(ready)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+
+class Connections:
+    """The pools of one process. Neither connects before it is asked for a connection."""
+
+    def __init__(self, path: Path, address: Mapping[str, str], *, looking: bool = False) -> None:
+        self.path = path
+        self._address = address
+        self._searches = self._pool(_SEARCHES, _SEARCHING)
+        self._work = self._pool(_WORKERS, _LOOKING if looking else {})
+
+    @classmethod
+    def open(cls, path: Path, *, looking: bool = False) -> "Connections":
+        """Read the address from its file, and see that the server is there.
+
+        Raises:
+            InputError: the file is not as it must be, or the server can't be reached.
+        """
+        address = read_address(path)
+        try:
+            with connect(address):
+                pass
+        except psycopg.Error as error:
+            raise unreachable(path, error) from None
+        return cls(path, address, looking=looking)
+
+    def _pool(self, most: int, more: Mapping[str, str]) -> ConnectionPool[Watched]:
+        return ConnectionPool(
+            connection_class=Watched,
+            kwargs={**self._address, "options": _options(more), "autocommit": True},
+            min_size=0,
+            max_size=most,
+            timeout=_POOL_WAIT_S,
+            max_idle=300,
+            reconnect_timeout=10,
+            open=True,
+        )
+
+    @contextmanager
+    def searching(self, cancelled: Cancelled | None = None) -> Iterator[Watched]:
+        """Run one search: it can't write, and its time is bounded.
+
+        Raises:
+            Refused: as :class:`node.store.base.ReadStore` says.
+        """
+        with self._taken(self._searches) as sql:
+            sql.cancelled, sql.stopped = cancelled, False
+            try:
+                yield sql
+            except errors.QueryCanceled:
+                code = Code.NODE_TIMED_OUT if sql.stopped else Code.SEARCH_TOO_WIDE
+                raise Refused(code, detail="stopped while searching") from None
+            finally:
+                sql.cancelled = None
+
+    @contextmanager
+    def working(self) -> Iterator[Watched]:
+        """Run the owner's own work, without a bound; errors as :meth:`searching`."""
+        with self._taken(self._work) as sql:
+            yield sql
+
+    @contextmanager
+    def writing(self) -> Iterator[Watched]:
+        """Run one write transaction: all of it or nothing.
+
+        Writers take turns, over all processes, so that row numbers become
+        visible in their order. Waits up to five seconds.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+        with self.working() as sql, sql.transaction():
+            sql.execute("SELECT pg_advisory_xact_lock(%s)", (WRITE_LOCK,))
+            yield sql
+
+    @contextmanager
+    def _taken(self, pool: ConnectionPool[Watched]) -> Iterator[Watched]:
+        try:
+            with pool.connection() as sql:
+                yield sql
+        except psycopg.Error as error:
+            raise as_refusal(error) from None
+
+    def close(self) -> None:
+        """Close all connections; none may be in use any longer."""
+        self._searches.close()
+        self._work.close()
+
+
+def connect(address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
+    """Return a connection beside the pools, for steps of the tables and for listening.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    return psycopg.connect(make_conninfo(**address, options=_options({})), autocommit=True)
+
+
+def unreachable(path: Path, error: psycopg.Error) -> InputError:
+    """Return what a person is told when the server does not take us."""
+    remedy = "check that the server runs, and host, user, password and TLS of the URL with psql"
+    return InputError(path, f"the database can't be reached or refuses ({named(error)})", remedy)
+
+
+def _options(more: Mapping[str, str]) -> str:
+    return " ".join(f"-c {name}={value}" for name, value in {**_SESSION, **more}.items())

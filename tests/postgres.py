@@ -1,0 +1,161 @@
+"""A PostgreSQL server of our own for tests, from Debian's packages: one for each session.
+
+It listens on a Unix socket in a folder of its own, and over TLS on a port. A test
+gets a database of its own, made from a template, which is quick.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from accord.demo.processes import free_port
+from tests.integration.ways import needs, write_tls
+
+USER = "accord"
+PASSWORD = "not-a-secret-0"
+# Nothing of a test is worth waiting for a disk.
+_QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
+
+
+class Server:
+    """PostgreSQL in a folder of its own; ``close`` stops it and removes the folder."""
+
+    def __init__(self) -> None:
+        needs("postgres")
+        needs("initdb")
+        # It refuses to run as root; the path of a socket may have 107 bytes.
+        self._account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        self.folder = Path(tempfile.mkdtemp(prefix="accord-pg-"))
+        self.folder.chmod(0o711)
+        self.port = free_port()
+        write_tls(self.folder / "tls")
+        (self.folder / "pw").write_text(PASSWORD)
+        own = [self.folder, *self.folder.iterdir(), *(self.folder / "tls").iterdir()]
+        for path in own if os.getuid() == 0 else ():
+            os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        (self.folder / "tls" / "server.pem").chmod(0o600)
+        self._run("initdb", "-U", USER, "--pwfile", str(self.folder / "pw"), "-A", "scram-sha-256",
+                  "-E", "UTF8", "--locale=C", "-D", str(self.folder / "db"), "-N")  # fmt: skip
+        self._start()
+
+    def _start(self) -> None:
+        tls = self.folder / "tls"
+        settings = (
+            *_QUICK, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on",
+            f"ssl_cert_file={tls / 'server.crt'}", f"ssl_key_file={tls / 'server.pem'}",
+            f"unix_socket_directories={self.folder}", f"log_directory={self.folder}",
+            "log_filename=server.log", "logging_collector=on",
+        )  # fmt: skip
+        self._process = subprocess.Popen(
+            [needs("postgres"), "-D", str(self.folder / "db"), *(f"--{one}" for one in settings)],
+            **self._as(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        for _ in range(600):
+            try:
+                self.connect().close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, "the server ended"
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the server does not start")
+
+    def _as(self) -> dict[str, Any]:
+        if os.getuid():
+            return {}
+        return {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [needs(program), *arguments], check=True, capture_output=True, cwd="/", **self._as()
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL by way of the socket."""
+        return f"postgresql://{USER}:{PASSWORD}@/{database}?host={self.folder}&port={self.port}"
+
+    def tls_url(self, database: str = "postgres") -> str:
+        """Return the URL by way of the port, which demands TLS as the store does."""
+        ca = self.folder / "tls" / "ca.crt"
+        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}?sslrootcert={ca}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def log(self) -> str:
+        """Return what the server has logged."""
+        return (self.folder / "server.log").read_text()
+
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator["Database"]:
+        """Make a database of a new name, and drop it at the end."""
+        name = f"t{time.monotonic_ns()}"
+        with self.connect() as sql:
+            sql.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            try:
+                yield Database(self, name)
+            finally:
+                sql.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def restart(self) -> None:
+        """Stop it at once, as a crash would, and start it again."""
+        self._process.send_signal(3)
+        self._process.wait(30)
+        self._start()
+
+    def close(self) -> None:
+        # A fast stop: it does not wait for those who are connected.
+        self._process.send_signal(2)
+        self._process.wait(30)
+        shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a server, for one test."""
+
+    server: Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return self.server.connect(self.name)
+
+    def url_file(self, folder: Path, url: str | None = None) -> Path:
+        """Write the file that node.toml names."""
+        path = folder / "store.url"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_text((self.url if url is None else url) + "\n")
+        return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A server for the session; the test is skipped where PostgreSQL is not installed."""
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[Database]:
+    """An empty database."""
+    with postgres.database() as made:
+        yield made
