@@ -1,0 +1,264 @@
+"""The tables of the PostgreSQL store, as numbered steps that only ever grow.
+
+Reads lie in one partition for each UTC day of capture, and those of no such
+day in ``reads_rest``. A read's row number is
+
+    number of the read in the order of commits << 22 | UTC day of capture
+
+so that it rises as the reads become visible, and tells in which partition the
+read lies. ``upkeep.last_read`` is the number of the last one: whoever pages
+through reads sees those up to it.
+
+Texts are compared by their bytes, whatever the database's own order is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from node.store.postgres.connections import MIGRATION_LOCK, SCHEMA
+
+Sql = psycopg.Connection[Any]
+
+DAY_BITS = 22
+DAY_MS = 86_400_000
+_TEXT = 'text COLLATE "C" NOT NULL'
+
+
+class Step(NamedTuple):
+    """A step, by the name under which it is kept that it was taken."""
+
+    name: str
+    take: Callable[[Sql], None]
+
+
+def _reads(sql: Sql) -> None:
+    sql.execute(
+        f"""
+        CREATE TABLE reads (
+            row_id bigint NOT NULL,
+            tag bigint NOT NULL,
+            plate {_TEXT},
+            raw_plate {_TEXT},
+            state {_TEXT},
+            captured_ms bigint NOT NULL
+                CHECK (captured_ms >= 0 AND captured_ms / {DAY_MS} < {1 << DAY_BITS}),
+            camera {_TEXT},
+            source_id bytea NOT NULL,
+            lat_e7 integer,
+            lon_e7 integer,
+            cell integer,
+            make text COLLATE "C",
+            model text COLLATE "C",
+            colour text COLLATE "C",
+            body text COLLATE "C",
+            confidence_pm integer NOT NULL,
+            photo {_TEXT},
+            "case" {_TEXT},
+            PRIMARY KEY (row_id, captured_ms),
+            CHECK (row_id % {1 << DAY_BITS} = captured_ms / {DAY_MS})
+        ) PARTITION BY RANGE (captured_ms)
+        """
+    )
+    # What counts before a search runs finds all that it needs in the index.
+    sql.execute("CREATE INDEX reads_by_plate ON reads (plate, captured_ms, tag) INCLUDE (row_id)")
+    sql.execute(
+        "CREATE INDEX reads_by_cell ON reads (cell, captured_ms) INCLUDE (row_id) "
+        "WHERE cell IS NOT NULL"
+    )
+    sql.execute("CREATE INDEX reads_by_photo ON reads (photo) WHERE photo != ''")
+    sql.execute("CREATE TABLE reads_rest PARTITION OF reads DEFAULT")
+    # The partitions of days. A number is never used twice, also where a day is.
+    sql.execute(
+        "CREATE TABLE parts (number integer PRIMARY KEY, day integer NOT NULL UNIQUE, "
+        f"name {_TEXT})"
+    )
+    # A source's identifier says nothing of the time, and is known once in all
+    # partitions. That of a part that is not there any longer is not known; 0 is the rest.
+    sql.execute("CREATE TABLE source_ids (source_id bytea PRIMARY KEY, part integer NOT NULL)")
+    # ``last_day`` is that of the newest read of the plate, or later: who drops
+    # a day finds the plates that may have gone with it.
+    sql.execute(
+        f"CREATE TABLE plates (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, plate {_TEXT}, "
+        f"state {_TEXT}, last_day integer NOT NULL, UNIQUE (plate, state)) WITH (fillfactor = 80)"
+    )
+    sql.execute(
+        "CREATE TABLE plates_gone (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+        "plate_id bigint NOT NULL)"
+    )
+    # One row: the number of the last read and of the last partition; the last day
+    # whose partition was dropped and whose plates were not looked after, else -1;
+    # were rows deleted since the small tables were last written anew?
+    sql.execute(
+        "CREATE TABLE upkeep (id integer PRIMARY KEY CHECK (id = 1), last_read bigint NOT NULL, "
+        "last_part integer NOT NULL, dropped_day integer NOT NULL, deleted boolean NOT NULL) "
+        "WITH (fillfactor = 10)"
+    )
+    sql.execute("INSERT INTO upkeep VALUES (1, 0, 0, -1, false)")
+
+
+def _hot_lists(sql: Sql) -> None:
+    # As in node/store/migrations.py: a list's entries are written under a new
+    # number, and are nobody's until one short transaction makes it the list's.
+    sql.execute(
+        f"""
+        CREATE TABLE hot_lists (
+            list {_TEXT} PRIMARY KEY,
+            number bigint NOT NULL UNIQUE,
+            source {_TEXT},
+            published_ms bigint NOT NULL,
+            max_age_s bigint NOT NULL,
+            hard_limit_s bigint NOT NULL,
+            imported_ms bigint NOT NULL,
+            entries bigint NOT NULL,
+            file_digest bytea NOT NULL
+        )
+        """
+    )
+    sql.execute(
+        f"""
+        CREATE TABLE hot_list_entries (
+            skeleton {_TEXT},
+            plate {_TEXT},
+            state {_TEXT},
+            category {_TEXT},
+            number bigint NOT NULL,
+            PRIMARY KEY (skeleton, plate, state, category, number)
+        )
+        """
+    )
+    sql.execute("CREATE INDEX hot_list_entries_by_number ON hot_list_entries (number)")
+    # Raised with every change of a list: whoever matches reads looks at it.
+    sql.execute(
+        "CREATE TABLE hot_list_version (id integer PRIMARY KEY CHECK (id = 1), "
+        "version bigint NOT NULL, last_number bigint NOT NULL)"
+    )
+    sql.execute("INSERT INTO hot_list_version VALUES (1, 1, 0)")
+
+
+def _hits(sql: Sql) -> None:
+    # A hit goes with its read: by what deletes the read, since a partition that
+    # others refer to can't be dropped without looking through it.
+    sql.execute(
+        f"""
+        CREATE TABLE hits (
+            read_row bigint NOT NULL,
+            list {_TEXT},
+            source {_TEXT},
+            listed_plate {_TEXT},
+            listed_state {_TEXT},
+            category {_TEXT},
+            published_ms bigint NOT NULL,
+            max_age_s bigint NOT NULL,
+            matched_ms bigint NOT NULL,
+            age_s bigint NOT NULL,
+            captured_ms bigint NOT NULL,
+            possible boolean NOT NULL,
+            notice {_TEXT},
+            PRIMARY KEY (read_row, list, listed_plate, listed_state, category)
+        )
+        """
+    )
+    sql.execute("CREATE INDEX hits_by_plate ON hits (listed_plate, captured_ms)")
+    sql.execute("CREATE INDEX hits_by_time ON hits (captured_ms)")
+
+
+def _dead_letters(sql: Sql) -> None:
+    sql.execute(
+        f"""
+        CREATE TABLE dead_letters (
+            letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            digest bytea NOT NULL UNIQUE,
+            source {_TEXT},
+            format {_TEXT},
+            reason {_TEXT},
+            arrived_ms bigint NOT NULL,
+            content bytea NOT NULL
+        )
+        """
+    )
+    sql.execute("CREATE INDEX dead_letters_by_source ON dead_letters (source)")
+    sql.execute("CREATE INDEX dead_letters_by_time ON dead_letters (arrived_ms)")
+    # How far each followed source was read.
+    sql.execute(f"CREATE TABLE source_marks (source {_TEXT} PRIMARY KEY, mark {_TEXT})")
+
+
+def _holds(sql: Sql) -> None:
+    # What a case needs is not purged while the hold lasts (node/holds.py).
+    sql.execute(
+        f"""
+        CREATE TABLE holds (
+            hold_id {_TEXT} PRIMARY KEY,
+            "case" {_TEXT},
+            authority {_TEXT},
+            placed_by {_TEXT},
+            from_ms bigint NOT NULL,
+            to_ms bigint NOT NULL,
+            placed_ms bigint NOT NULL,
+            until_ms bigint NOT NULL,
+            plate text COLLATE "C",
+            camera text COLLATE "C",
+            south_e7 integer,
+            west_e7 integer,
+            north_e7 integer,
+            east_e7 integer,
+            CHECK (num_nonnulls(plate, camera, south_e7) = 1)
+        )
+        """
+    )
+    # For the audit log; without a plate, since that outlives the hold.
+    sql.execute(
+        f"""
+        CREATE TABLE notes (
+            seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            note_id {_TEXT} UNIQUE,
+            decision {_TEXT},
+            "case" {_TEXT},
+            detail {_TEXT}
+        )
+        """
+    )
+
+
+STEPS: Sequence[Step] = (
+    Step("001-reads", _reads),
+    Step("002-hot-lists", _hot_lists),
+    Step("003-hits", _hits),
+    Step("004-dead-letters", _dead_letters),
+    Step("005-holds", _holds),
+)
+
+
+def migrate(sql: Sql, steps: Sequence[Step] = STEPS) -> None:
+    """Take the steps that were not taken yet, each whole or not at all.
+
+    Two processes that start at once take turns. The connection is in autocommit.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    with sql.transaction():
+        sql.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        sql.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        sql.execute(f"CREATE TABLE IF NOT EXISTS steps (name {_TEXT} PRIMARY KEY)")
+    for step in steps:
+        with sql.transaction():
+            sql.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+            if sql.execute("SELECT 1 FROM steps WHERE name = %s", (step.name,)).fetchone() is None:
+                step.take(sql)
+                sql.execute("INSERT INTO steps VALUES (%s)", (step.name,))
+
+
+def pending(sql: Sql, steps: Sequence[Step] = STEPS) -> tuple[int, int]:
+    """Return how many steps are to be taken, and how many were taken that are not known here.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    there = sql.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.steps",)).fetchone()
+    taken = set()
+    if there is not None and there[0]:
+        taken = {name for (name,) in sql.execute("SELECT name FROM steps")}
+    known = {step.name for step in steps}
+    return len(known - taken), len(taken - known)
