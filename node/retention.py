@@ -88,6 +88,7 @@ def purge(
     if dry_run:
         return report
     store.holds.expire(now_ms)
+    store.drop_segments(before, photos.unlink)
     # Hits first: a read whose hit is over is one that met nothing.
     store.delete_hits(before)
     _repeat(lambda: store.delete_photos(before, _BATCH, photos.unlink))

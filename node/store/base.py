@@ -179,6 +179,24 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What went as whole segments, in rows and files.
+
+    ``moved`` reads are not among ``reads``: they are held, or met a list, and
+    are kept elsewhere in the store. Times are ms UTC of the oldest and the newest
+    read that went, None without any.
+    """
+
+    segments: int = 0
+    reads: int = 0
+    hits: int = 0
+    photos: int = 0
+    moved: int = 0
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What is due for deletion; times in ms UTC of the reads, None without any."""
 
@@ -375,6 +393,16 @@ class ReadStore(Protocol):
 
     def due(self, before: Cuts) -> Due:
         """Count what is due."""
+
+    def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
+        """Drop the parts of the store, each of a span of captures, in which all is due.
+
+        In a time that doesn't grow with their reads, and without holding up others. What
+        is held, or met a list and is not due, is moved elsewhere in the store first, under
+        its row number. ``unlink`` as in :meth:`delete_reads`. A store that was stopped
+        in the middle goes on where it was: nothing is lost, doubled or comes back. The
+        ``delete_`` methods take what is due in the other parts.
+        """
 
     def delete_hits(self, before: Cuts) -> int:
         """Delete hits that are due; return how many."""

@@ -23,6 +23,7 @@ from node.store.base import (
     Cuts,
     DeadCount,
     DeadLetter,
+    Dropped,
     Due,
     Kept,
     Page,
@@ -219,6 +220,10 @@ class SqliteStore:
             "SELECT count(*) FROM dead_letters WHERE arrived_ms < ?", before.reads_ms
         )
         return Due(reads, photos, entries, hits, oldest, newest, letters)
+
+    def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
+        """See :meth:`node.store.base.ReadStore.drop_segments`; there are none yet."""
+        return Dropped()
 
     def delete_hits(self, before: Cuts) -> int:
         """See :meth:`node.store.base.ReadStore.delete_hits`."""
