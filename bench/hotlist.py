@@ -92,6 +92,7 @@ class Setting:
 
         The two take turns in one transaction, which is taken back.
         """
+        numbers = {read.source_id: number for number, read in enumerate(reads)}
         rows = [
             (number, read.plate, read.raw_plate, read.captured_ms, read.source_id)
             for number, read in enumerate(reads)
@@ -100,7 +101,9 @@ class Setting:
         started = time.thread_time()
         self.sql.executemany(_INSERT, rows)
         stored = time.thread_time()
-        hits = self.matcher.store_hits(self.sql, reads, self._now_ms)
+        hits = self.matcher.store_hits(
+            self.sql, reads, self._now_ms, lambda read: numbers[read.source_id]
+        )
         matched = time.thread_time()
         self.sql.execute("ROLLBACK")
         each = 1_000_000 / len(reads)

@@ -14,7 +14,6 @@ Both refuse in the same words.
 """
 
 import json
-import sqlite3
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -26,6 +25,7 @@ from node import grid
 from node.store.base import MAX_WITHHELD_COUNT, Search
 from node.store.cells import around, cells_of
 from node.store.fast import LAT, LON
+from node.store.shared import Sql
 from node.store.statements import Statement, buckets, stretch
 
 MAX_SEEN = 50_000
@@ -39,9 +39,7 @@ Rows = list[tuple[Any, ...]]
 _Inside = Callable[[int, int], bool]
 
 
-def find_in_area(
-    sql: sqlite3.Connection, search: Search, area: Area, snapshot: int
-) -> tuple[Rows, int]:
+def find_in_area(sql: Sql, search: Search, area: Area, snapshot: int) -> tuple[Rows, int]:
     """Return the rows of a page and one more, and how many before them are withheld.
 
     Each stretch is as long as the last one's rows say that the page still
@@ -98,9 +96,7 @@ def _too_many() -> Refused:
     )
 
 
-def _flagged(
-    sql: sqlite3.Connection, page: Statement, inside: _Inside, wanted: int
-) -> tuple[Rows, int, int]:
+def _flagged(sql: Sql, page: Statement, inside: _Inside, wanted: int) -> tuple[Rows, int, int]:
     """Return the visible rows in the area, and of the rows looked at for them two numbers.
 
     How many are visible, wherever they lie; how many in the area are withheld.

@@ -22,7 +22,6 @@ a plate. Every comparison is numpy's, also that of parts between stars, so the
 work is bounded by the pattern's length times the plates there are.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 
 from accord.errors import Code, Refused
 from accord.plates import MAX_LENGTH
+from node.store.shared import Sql
 
 MAX_FOUND = 100_000
 """More plates than this are not looked up among the reads: a hard stop on work.
@@ -49,9 +49,9 @@ PART = 1 << 16
 _NO_MORE = 1 << 62
 _CHUNK = 50_000
 _FIRST_ROOM = 1024
-_NEW = "SELECT id, plate, state FROM plates WHERE id > ? ORDER BY id"
+_NEW = "SELECT id, plate, state FROM plates WHERE id > ? ORDER BY id LIMIT ?"
 _GONE = "SELECT seq, plate_id FROM plates_gone WHERE seq > ? ORDER BY seq"
-_LAST_GONE = "SELECT ifnull(max(seq), 0) FROM plates_gone"
+_LAST_GONE = "SELECT coalesce(max(seq), 0) FROM plates_gone"
 
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Numbers: TypeAlias = NDArray[np.int64]
@@ -67,11 +67,11 @@ class Dictionary:
         self._blocks: dict[int, _Block] = {}
         self._start_anew(0)
 
-    def refresh(self, sql: sqlite3.Connection) -> None:
+    def refresh(self, sql: Sql) -> None:
         """Take in what was committed since the last time; the first time, everything.
 
         Raises:
-            sqlite3.Error: as the connection says.
+            sqlite3.Error, psycopg.Error: as the connection says.
         """
         with self._mutex:
             self._refresh(sql)
@@ -86,7 +86,7 @@ class Dictionary:
 
     def find(
         self,
-        sql: sqlite3.Connection,
+        sql: Sql,
         pattern: str,
         state: str = "",
         pause: Callable[[], None] = lambda: None,
@@ -98,7 +98,7 @@ class Dictionary:
 
         Raises:
             Refused: ``SEARCH_TOO_WIDE`` for more than :data:`MAX_FOUND`.
-            sqlite3.Error: as the connection says.
+            sqlite3.Error, psycopg.Error: as the connection says.
         """
         with self._mutex:
             self._refresh(sql)
@@ -138,14 +138,13 @@ class Dictionary:
         self._last_id = 0
         self._last_gone = last_gone
 
-    def _refresh(self, sql: sqlite3.Connection) -> None:
+    def _refresh(self, sql: Sql) -> None:
         gone = sql.execute(_GONE, (self._last_gone,)).fetchall() if self._last_id else []
         if not self._last_id or (gone and gone[0][0] != self._last_gone + 1):
             # The first time; or the numbers that were missed are no longer kept.
             self._start_anew(sql.execute(_LAST_GONE).fetchone()[0])
             gone = []
-        cursor = sql.execute(_NEW, (self._last_id,))
-        while rows := cursor.fetchmany(_CHUNK):
+        while rows := sql.execute(_NEW, (self._last_id, _CHUNK)).fetchall():
             self._add(rows)
         if gone:
             self._drop(np.array([plate_id for _, plate_id in gone], dtype=np.int64))

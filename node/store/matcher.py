@@ -12,13 +12,13 @@ the surest come first; an import lets no list have more of them than
 :data:`node.store.hot_lists.MAX_ALIKE`.
 """
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from accord.hot_lists import HIT_NOTICE
 from accord.lookalikes import skeleton
 from accord.model import Read
 from node.matching import Candidate, matches
+from node.store.shared import Sql
 
 _VERSION = "SELECT version FROM hot_list_version"
 _SKELETONS = (
@@ -32,7 +32,7 @@ _LOOK_UP = (
 _INSERT = (
     "INSERT INTO hits (read_row, list, source, listed_plate, listed_state, category, "
     "published_ms, max_age_s, matched_ms, age_s, captured_ms, possible, notice) "
-    "SELECT row_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM reads WHERE source_id = ?"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -43,7 +43,7 @@ class Matcher:
         # One tuple, replaced as a whole: several threads may store reads.
         self._held: tuple[int, frozenset[str]] = (0, frozenset())
 
-    def refresh(self, sql: sqlite3.Connection) -> frozenset[str]:
+    def refresh(self, sql: Sql) -> frozenset[str]:
         """Return the skeletons of all listed plates, read again if a list has changed."""
         (version,) = sql.execute(_VERSION).fetchone()
         held, skeletons = self._held
@@ -52,24 +52,30 @@ class Matcher:
             self._held = (version, skeletons)
         return skeletons
 
-    def store_hits(self, sql: sqlite3.Connection, reads: Sequence[Read], now_ms: int) -> int:
+    def store_hits(
+        self, sql: Sql, reads: Sequence[Read], now_ms: int, number: Callable[[Read], int]
+    ) -> int:
         """Store the hits of reads that the same transaction has stored; return how many.
 
         ``now_ms`` is when they arrived: how old a list was is counted to then.
+        ``number`` tells a read's row number; few are asked for.
         """
         listed = self.refresh(sql)
         if not listed:
             return 0
         rows = [row for read in reads if skeleton(read.plate) in listed
-                for row in _hits(sql, read, now_ms)]  # fmt: skip
+                for row in _hits(sql, read, now_ms, number)]  # fmt: skip
         sql.executemany(_INSERT, rows)
         return len(rows)
 
 
-def _hits(sql: sqlite3.Connection, read: Read, now_ms: int) -> list[tuple[object, ...]]:
+def _hits(
+    sql: Sql, read: Read, now_ms: int, number: Callable[[Read], int]
+) -> list[tuple[object, ...]]:
     found = sql.execute(_LOOK_UP, (skeleton(read.plate), now_ms))
     return [
         (
+            number(read),
             entry.list,
             entry.source,
             entry.plate,
@@ -82,7 +88,6 @@ def _hits(sql: sqlite3.Connection, read: Read, now_ms: int) -> list[tuple[object
             read.captured_ms,
             possible,
             HIT_NOTICE,
-            read.source_id,
         )
         for entry, possible in matches(read.plate, read.state, (Candidate(*row) for row in found))
     ]

@@ -4,22 +4,20 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
-from accord.errors import Code, InputError, Refused
-from accord.model import Area, ExactPlate, Read, WildcardPlate
+from accord.errors import InputError, Refused
+from accord.model import ExactPlate, Read
 from accord.private_db import rewrite
 from node.store import dead, due
-from node.store.area_search import find_in_area
 from node.store.base import (
-    MAX_WITHHELD_COUNT,
     Added,
     Cancelled,
     Counts,
-    Cursor,
     Cuts,
     DeadCount,
     DeadLetter,
@@ -29,7 +27,6 @@ from node.store.base import (
     Page,
     Search,
     StoredRead,
-    away,
 )
 from node.store.cells import cell_of
 from node.store.connections import Connections, lock_for_serving, prepare
@@ -38,14 +35,12 @@ from node.store.fast import COLUMNS, stored
 from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.matcher import Matcher
+from node.store.pages import one_page
 from node.store.statements import (
-    MAX_MATCHES,
     SHORT,
     SHORT_ROWS,
     SNAPSHOT,
-    Plan,
     one_read,
-    plan,
 )
 
 # Constants of this module make these texts, nothing from outside.
@@ -133,7 +128,8 @@ class SqliteStore:
             plates = {(read.plate, read.state) for read in fresh}
             sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
             sql.executemany(INSERT, map(row_of, fresh))
-            hits = self._matcher.store_hits(sql, fresh, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            hits = self._matcher.store_hits(sql, fresh, now_ms, partial(_row_id, sql))
         return Added(len(fresh), tuple(duplicates), hits)
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
@@ -142,25 +138,7 @@ class SqliteStore:
         with mine.searching(cancelled) as sql:
             after = search.after
             snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
-            selector = search.selector
-            if isinstance(selector, Area):
-                rows, withheld = find_in_area(sql, search, selector, snapshot)
-            else:
-                # After the snapshot: whatever is in that, the dictionary knows.
-                plates = (
-                    self._dictionary.find(sql, selector.pattern, selector.state, mine.pause)
-                    if isinstance(selector, WildcardPlate)
-                    else []
-                )
-                rows, withheld = _found(sql, plan(search, snapshot, plates), search.limit + 1)
-        complete = len(rows) <= search.limit
-        kept = tuple(map(stored, rows[: search.limit]))
-        cursor = None
-        if not complete:
-            last = kept[-1]
-            bucket = last.read.captured_ms // search.redaction.time_step_ms
-            cursor = Cursor(bucket, last.tag, snapshot, away(selector, last.read.plate))
-        return Page(kept, complete, cursor, withheld, snapshot)
+            return one_page(sql, search, snapshot, partial(self._dictionary.find, sql), mine.pause)
 
     def is_short(self, search: Search) -> bool:
         """See :meth:`node.store.base.ReadStore.is_short`."""
@@ -371,6 +349,11 @@ def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
     return known
 
 
+def _row_id(sql: sqlite3.Connection, read: Read) -> int:
+    text = "SELECT row_id FROM reads WHERE source_id = ?"
+    return int(sql.execute(text, (read.source_id,)).fetchone()[0])
+
+
 def row_of(read: Read) -> tuple[object, ...]:
     """Return the values for :data:`INSERT`, with a new random tag."""
     vehicle = read.vehicle
@@ -395,27 +378,6 @@ def row_of(read: Read) -> tuple[object, ...]:
         read.case,
         cell_of(read.lat_e7, read.lon_e7),
     )
-
-
-def _found(sql: sqlite3.Connection, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
-    """Go through the steps until so many rows are found; count what is withheld there.
-
-    Raises:
-        Refused: ``SEARCH_TOO_WIDE``.
-    """
-    if todo.bound is not None and all(
-        sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
-    ):
-        raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-    rows: list[tuple[Any, ...]] = []
-    withheld = 0
-    for step in todo.steps:
-        rows += sql.execute(*step.page).fetchall()
-        if step.withheld is not None:
-            withheld += sql.execute(*step.withheld).fetchone()[0]
-        if len(rows) >= wanted:
-            break
-    return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)
 
 
 def _used(sql: sqlite3.Connection, photo: str) -> bool:

@@ -1,7 +1,8 @@
 """The SQL of a search, by its shape, and the values that go with it. Pure.
 
 Every value is bound, none is written into the text; the text depends on the
-shape of the search only, so it is built once and SQLite prepares it once.
+shape of the search only, so it is built once and SQLite prepares it once. The
+texts are SQLite's; :mod:`node.store.postgres.wording` puts them into PostgreSQL's words.
 """
 
 import json
@@ -21,7 +22,7 @@ SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 SHORT_ROWS = 2_000
 SHORT = (
     "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608 - a constant of this module
-    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1})"
+    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1}) AS some"
 )
 
 Values = tuple[object, ...]
@@ -233,8 +234,8 @@ _AREA = f"{_CELLS} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 def _withheld(areas: int, within: int) -> str:
     """Return the condition for a row that the owner withholds; never NULL."""
     lists = f'plate {_LISTED} OR camera {_LISTED} OR "case" {_LISTED}'
-    box = " OR ifnull(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, 0)"
-    outside = f" OR NOT (0{box * within})" if within else ""
+    box = " OR coalesce(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, false)"
+    outside = f" OR NOT (false{box * within})" if within else ""
     return f"({lists}{box * areas}{outside})"
 
 
@@ -260,7 +261,7 @@ def _from(index: str, match: str) -> str:
     )
 
 
-_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?)"  # noqa: S608
+_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?) AS some"  # noqa: S608
 
 
 def _ordered(rounded: bool, paged: bool) -> str:
@@ -270,7 +271,7 @@ def _ordered(rounded: bool, paged: bool) -> str:
 
 
 def _counted(rows: str, most: int) -> str:
-    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most})"  # noqa: S608 - texts of this module
+    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most}) AS some"  # noqa: S608 - texts of this module
 
 
 @lru_cache(maxsize=64)

@@ -248,7 +248,7 @@ def test_an_area_may_be_the_larger_the_shorter_the_time(store: SqliteStore, days
 def test_the_bound_of_look_alikes_counts_what_is_visible_only(
     store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.store.sqlite.MAX_MATCHES", 10)
+    monkeypatch.setattr("node.store.pages.MAX_MATCHES", 10)
     store.add([make_read("BABC120", START + n, camera="SECRET") for n in range(50)])
     store.add([make_read("8ABC120", START + n) for n in range(10)])
     search = replace(BASE, withholding=Withholding(cameras=frozenset({"SECRET"})))

@@ -267,7 +267,7 @@ def test_the_bound_counts_what_is_visible_only(
 ) -> None:
     # The bound's text is built from the constant: rebuild it with a small one.
     monkeypatch.setattr("node.store.statements.MAX_MATCHES", 10)
-    monkeypatch.setattr("node.store.sqlite.MAX_MATCHES", 10)
+    monkeypatch.setattr("node.store.pages.MAX_MATCHES", 10)
     statements._texts.cache_clear()
     try:
         store.add([make_read(f"WIDE{n}", camera="SECRET") for n in range(50)])
