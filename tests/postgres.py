@@ -26,6 +26,10 @@ USER = "accord"
 PASSWORD = "not-a-secret-0"
 # Nothing of a test is worth waiting for a disk.
 _QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
+# What docs/operations.md tells an administrator to set.
+_TOLD = (
+    "max_locks_per_transaction=1024", "log_error_verbosity=terse", "log_parameter_max_length=0",
+)  # fmt: skip
 
 
 class Server:
@@ -52,7 +56,7 @@ class Server:
     def _start(self) -> None:
         tls = self.folder / "tls"
         settings = (
-            *_QUICK, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on",
+            *_QUICK, *_TOLD, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on",
             f"ssl_cert_file={tls / 'server.crt'}", f"ssl_key_file={tls / 'server.pem'}",
             f"unix_socket_directories={self.folder}", f"log_directory={self.folder}",
             "log_filename=server.log", "logging_collector=on",

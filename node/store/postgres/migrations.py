@@ -23,6 +23,8 @@ Sql = psycopg.Connection[Any]
 
 DAY_BITS = 22
 DAY_MS = 86_400_000
+PRIVATE = ("plate", "raw_plate", "case")
+"""Columns of a read whose values the server must note nowhere else."""
 _TEXT = 'text COLLATE "C" NOT NULL'
 
 
@@ -69,6 +71,8 @@ def _reads(sql: Sql) -> None:
     )
     sql.execute("CREATE INDEX reads_by_photo ON reads (photo) WHERE photo != ''")
     sql.execute("CREATE TABLE reads_rest PARTITION OF reads DEFAULT")
+    # For the rest alone: is anything of a day there?
+    sql.execute("CREATE INDEX rest_by_time ON reads_rest (captured_ms)")
     # The partitions of days. A number is never used twice, also where a day is.
     sql.execute(
         "CREATE TABLE parts (number integer PRIMARY KEY, day integer NOT NULL UNIQUE, "
@@ -89,13 +93,17 @@ def _reads(sql: Sql) -> None:
     )
     # One row: the number of the last read and of the last partition; the last day
     # whose partition was dropped and whose plates were not looked after, else -1;
-    # were rows deleted since the small tables were last written anew?
+    # were rows deleted since the small tables were last written anew, and when was
+    # that (ms UTC)?
     sql.execute(
         "CREATE TABLE upkeep (id integer PRIMARY KEY CHECK (id = 1), last_read bigint NOT NULL, "
-        "last_part integer NOT NULL, dropped_day integer NOT NULL, deleted boolean NOT NULL) "
-        "WITH (fillfactor = 10)"
+        "last_part integer NOT NULL, dropped_day integer NOT NULL, deleted boolean NOT NULL, "
+        "rewritten_ms bigint NOT NULL) WITH (fillfactor = 10)"
     )
-    sql.execute("INSERT INTO upkeep VALUES (1, 0, 0, -1, false)")
+    sql.execute("INSERT INTO upkeep VALUES (1, 0, 0, -1, false, 0)")
+    _no_statistics(sql, "reads", PRIVATE)
+    _no_statistics(sql, "reads_rest", PRIVATE)
+    _no_statistics(sql, "plates", ("plate",))
 
 
 def _hot_lists(sql: Sql) -> None:
@@ -135,6 +143,7 @@ def _hot_lists(sql: Sql) -> None:
         "version bigint NOT NULL, last_number bigint NOT NULL)"
     )
     sql.execute("INSERT INTO hot_list_version VALUES (1, 1, 0)")
+    _no_statistics(sql, "hot_list_entries", ("skeleton", "plate"))
 
 
 def _hits(sql: Sql) -> None:
@@ -162,6 +171,7 @@ def _hits(sql: Sql) -> None:
     )
     sql.execute("CREATE INDEX hits_by_plate ON hits (listed_plate, captured_ms)")
     sql.execute("CREATE INDEX hits_by_time ON hits (captured_ms)")
+    _no_statistics(sql, "hits", ("listed_plate",))
 
 
 def _dead_letters(sql: Sql) -> None:
@@ -180,6 +190,7 @@ def _dead_letters(sql: Sql) -> None:
     )
     sql.execute("CREATE INDEX dead_letters_by_source ON dead_letters (source)")
     sql.execute("CREATE INDEX dead_letters_by_time ON dead_letters (arrived_ms)")
+    _no_statistics(sql, "dead_letters", ("content",))
     # How far each followed source was read.
     sql.execute(f"CREATE TABLE source_marks (source {_TEXT} PRIMARY KEY, mark {_TEXT})")
 
@@ -207,6 +218,7 @@ def _holds(sql: Sql) -> None:
         )
         """
     )
+    _no_statistics(sql, "holds", ("plate", "case"))
     # For the audit log; without a plate, since that outlives the hold.
     sql.execute(
         f"""
@@ -219,6 +231,15 @@ def _holds(sql: Sql) -> None:
         )
         """
     )
+
+
+def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
+    """Have the server note no values of these columns among its statistics.
+
+    They would stay there when the rows are gone.
+    """
+    for column in columns:
+        sql.execute(f'ALTER TABLE {table} ALTER COLUMN "{column}" SET STATISTICS 0')
 
 
 STEPS: Sequence[Step] = (
