@@ -1,4 +1,4 @@
-"""Dead letters in SQLite: records that were not taken, kept until they are, or are due.
+"""Dead letters in either store: records that were not taken, kept until they are, or are due.
 
 A record stands once, however often its source sends it: its key is a digest of
 source, format and content. Of one source at most :data:`MAX_LETTERS` are kept,
@@ -6,17 +6,17 @@ and :data:`MAX_BYTES`, so that a source gone mad does not fill the disk.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 
 from node.store.base import DeadCount, DeadLetter
+from node.store.shared import Sql
 
 MAX_LETTERS = 20_000
 MAX_BYTES = 1 << 30
 _COLUMNS = "source, format, reason, arrived_ms, content, letter_id, cut"
 
 
-def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
+def add(sql: Sql, letters: Sequence[DeadLetter]) -> int:
     """Keep the letters that are not there yet; return how many found no room.
 
     A letter that is there already takes the reason of the new one. One that has a
@@ -26,7 +26,7 @@ def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
     for letter in letters:
         if letter.source not in left:
             text = (
-                "SELECT count(*), coalesce(sum(length(content)), 0) "
+                "SELECT count(*), CAST(coalesce(sum(length(content)), 0) AS bigint) "
                 "FROM dead_letters WHERE source = ?"
             )
             count, size = sql.execute(text, (letter.source,)).fetchone()
@@ -55,9 +55,7 @@ def add(sql: sqlite3.Connection, letters: Sequence[DeadLetter]) -> int:
     return lost
 
 
-def after(
-    sql: sqlite3.Connection, letter_id: int, source: str, form: str, limit: int
-) -> list[DeadLetter]:
+def after(sql: Sql, letter_id: int, source: str, form: str, limit: int) -> list[DeadLetter]:
     """Return the letters that follow one, in order; "" stands for any source or format."""
     rows = sql.execute(
         f"SELECT {_COLUMNS} FROM dead_letters WHERE letter_id > ? "  # noqa: S608 - constants
@@ -70,7 +68,7 @@ def after(
     ]
 
 
-def counts(sql: sqlite3.Connection) -> tuple[DeadCount, ...]:
+def counts(sql: Sql) -> tuple[DeadCount, ...]:
     """Return how many there are by source, format and reason, the most first."""
     rows = sql.execute(
         "SELECT source, format, reason, count(*) AS letters, min(arrived_ms) FROM dead_letters "
@@ -79,13 +77,13 @@ def counts(sql: sqlite3.Connection) -> tuple[DeadCount, ...]:
     return tuple(DeadCount(*row) for row in rows)
 
 
-def remove(sql: sqlite3.Connection, letter_ids: Sequence[int]) -> int:
+def remove(sql: Sql, letter_ids: Sequence[int]) -> int:
     """Remove letters by number."""
     text = "DELETE FROM dead_letters WHERE letter_id = ?"
     return sql.executemany(text, ((letter_id,) for letter_id in letter_ids)).rowcount
 
 
-def remove_before(sql: sqlite3.Connection, before_ms: int) -> int:
+def remove_before(sql: Sql, before_ms: int) -> int:
     """Remove the letters that arrived before."""
     return sql.execute("DELETE FROM dead_letters WHERE arrived_ms < ?", (before_ms,)).rowcount
 

@@ -1,4 +1,4 @@
-"""Legal holds in the SQLite store. They are few, and looked at for each read that is due."""
+"""Legal holds in either store. They are few, and looked at for each read that is due."""
 
 import secrets
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from typing import Any
 
 from accord.model import AreaBox
 from node.holds import Hold, Note
-from node.store.connections import Connections
 from node.store.due import MATCHES
+from node.store.shared import DELETED, Database
 
 _COLUMNS = (
     'hold_id, "case", authority, placed_by, from_ms, to_ms, placed_ms, until_ms, plate, camera, '
@@ -17,14 +17,13 @@ _COLUMNS = (
 _INSERT = f"INSERT INTO holds ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS} FROM holds ORDER BY placed_ms, hold_id"  # noqa: S608
 _NOTE = 'INSERT INTO notes (note_id, decision, "case", detail) VALUES (?, ?, ?, ?)'
-_DELETED = "UPDATE upkeep SET deleted = 1"
 
 
 class Holds:
-    """A :class:`node.holds.HoldStore` in the store's file."""
+    """A :class:`node.holds.HoldStore` in a database."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def place(self, hold: Hold, note: Note) -> int:
         """See :meth:`node.holds.HoldStore.place`."""
@@ -36,29 +35,29 @@ class Holds:
             hold.hold_id, hold.case, hold.authority, hold.by, hold.from_ms, hold.to_ms,
             hold.placed_ms, hold.until_ms, hold.plate or None, hold.camera or None, *edges,
         )  # fmt: skip
-        with self._connections.mine().writing() as sql:
+        with self._database.writing() as sql:
             sql.execute(_INSERT, values)
             sql.execute(_NOTE, note)
-        with self._connections.mine().unbounded() as sql:
+        with self._database.working() as sql:
             text = f"SELECT count(*) FROM reads JOIN holds ON hold_id = ? WHERE {MATCHES}"  # noqa: S608
             return int(sql.execute(text, (hold.hold_id,)).fetchone()[0])
 
     def all(self) -> tuple[Hold, ...]:
         """See :meth:`node.holds.HoldStore.all`."""
-        with self._connections.mine().unbounded() as sql:
+        with self._database.working() as sql:
             rows = sql.execute(_SELECT).fetchall()
         return tuple(map(_hold, rows))
 
     def release(self, hold_id: str, note: Note) -> None:
         """See :meth:`node.holds.HoldStore.release`."""
-        with self._connections.mine().writing() as sql:
+        with self._database.writing() as sql:
             if sql.execute("DELETE FROM holds WHERE hold_id = ?", (hold_id,)).rowcount:
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
                 sql.execute(_NOTE, note)
 
     def expire(self, now_ms: int) -> int:
         """See :meth:`node.holds.HoldStore.expire`."""
-        with self._connections.mine().writing() as sql:
+        with self._database.writing() as sql:
             gone = sql.execute(
                 'DELETE FROM holds WHERE until_ms <= ? RETURNING hold_id, "case"', (now_ms,)
             ).fetchall()
@@ -66,23 +65,23 @@ class Holds:
                 note = Note(secrets.token_hex(16), "hold over", case, f"hold {hold_id} has ended")
                 sql.execute(_NOTE, note)
             if gone:
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
         return len(gone)
 
     def note(self, note: Note) -> None:
         """See :meth:`node.holds.HoldStore.note`."""
-        with self._connections.mine().writing() as sql:
+        with self._database.writing() as sql:
             sql.execute(_NOTE, note)
 
     def notes(self) -> Sequence[Note]:
         """See :meth:`node.holds.HoldStore.notes`."""
-        with self._connections.mine().unbounded() as sql:
+        with self._database.working() as sql:
             text = 'SELECT note_id, decision, "case", detail FROM notes ORDER BY seq LIMIT 1000'
             return [Note(*row) for row in sql.execute(text)]
 
     def forget(self, note_id: str) -> None:
         """See :meth:`node.holds.HoldStore.forget`."""
-        with self._connections.mine().writing() as sql:
+        with self._database.writing() as sql:
             sql.execute("DELETE FROM notes WHERE note_id = ?", (note_id,))
 
 

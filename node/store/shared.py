@@ -1,13 +1,32 @@
-"""What both databases are asked in the same words.
+"""What both databases are asked in the same words, and the few words that are each one's own.
 
-Texts write each value as ``?`` and hold no other one. What PostgreSQL says
-differently, :mod:`node.store.postgres.wording` puts into its words.
+Hot lists, hits, holds and dead letters are the same tables in SQLite and in
+PostgreSQL. Their modules write SQLite's SQL, each value as ``?``, which
+PostgreSQL's connections put into their own words; what the two do differently
+is left to a :class:`Database`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from node.store.base import Cancelled
 
 Values = Sequence[object]
+
+DELETED = "UPDATE upkeep SET deleted = true"
+"""Notes, in the same transaction, that rows were deleted whose bytes are to go."""
+
+
+class Part(NamedTuple):
+    """A condition and its values, in their order."""
+
+    text: str
+    values: tuple[object, ...]
+
+    def also(self, other: "Part") -> "Part":
+        """Return the condition that both hold; neither may be an OR without brackets."""
+        return Part(f"{self.text} AND {other.text}", (*self.values, *other.values))
 
 
 class Found(Protocol):
@@ -23,6 +42,9 @@ class Found(Protocol):
     def fetchall(self) -> list[Any]:
         """Return the rows that are left."""
 
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Return the next rows."""
+
     def close(self) -> None:
         """Leave the rows that are left."""
 
@@ -37,3 +59,35 @@ class Sql(Protocol):
 
     def executemany(self, text: str, rows: Iterable[Values], /) -> Found:
         """Run a statement for each row; ``rowcount`` is that of all."""
+
+
+class Database(Protocol):
+    """One of the two databases."""
+
+    key: tuple[str, str]
+    """The columns that tell a read, of ``reads`` and of ``hits``."""
+
+    def searching(self, cancelled: Cancelled | None = None) -> AbstractContextManager[Sql]:
+        """Run one search, bounded; errors as :class:`node.store.base.ReadStore`."""
+
+    def working(self) -> AbstractContextManager[Sql]:
+        """Run the owner's own work, without a bound; errors as :meth:`searching`."""
+
+    def writing(self) -> AbstractContextManager[Sql]:
+        """Run one write transaction: all of it or nothing; errors as :meth:`searching`."""
+
+    def importing(self) -> AbstractContextManager[None]:
+        """Hold the lock that one import of a hot list holds at a time, over all processes.
+
+        Raises:
+            InputError: another import is under way.
+        """
+
+    def rows(self, sql: Sql, part: Part) -> AbstractContextManager[Iterator[Any]]:
+        """Go through what a query finds, some rows at a time; it may be left early."""
+
+    def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
+        """Put many rows into a table, in the way that is the quickest."""
+
+    def snapshot(self, sql: Sql) -> int:
+        """Return the highest row number that there is, 0 without reads."""

@@ -34,8 +34,10 @@ from node.store.dictionary import KEPT_GONE, Dictionary
 from node.store.fast import COLUMNS, stored
 from node.store.holds import Holds
 from node.store.hot_lists import HotLists
+from node.store.in_sqlite import InSqlite
 from node.store.matcher import Matcher
 from node.store.pages import one_page
+from node.store.shared import DELETED
 from node.store.statements import (
     SHORT,
     SHORT_ROWS,
@@ -48,7 +50,6 @@ INSERT = (
     f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
     f"VALUES ({'?, ' * 16}?)"
 )
-_DELETED = "UPDATE upkeep SET deleted = 1"
 _FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
@@ -66,8 +67,9 @@ class SqliteStore:
         self._lock = lock
         self._clock = clock
         self._matcher = Matcher()
-        self.hot_lists = HotLists(self._connections, clock)
-        self.holds = Holds(self._connections)
+        database = InSqlite(self._connections)
+        self.hot_lists = HotLists(database, clock)
+        self.holds = Holds(database)
         self._dictionary = Dictionary()
 
     @classmethod
@@ -209,7 +211,7 @@ class SqliteStore:
             text = f"DELETE FROM hits WHERE {due.HITS}"  # noqa: S608 - our own texts
             gone = sql.execute(text, due.hits(before)).rowcount
             if gone:
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
         return gone
 
     def delete_reads(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
@@ -228,7 +230,7 @@ class SqliteStore:
             )
             _unlink_unused(sql, (photo for *_, photo in gone if photo), unlink)
             if gone:
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
                 sql.execute(_FORGET_GONE, (KEPT_GONE,))
         if gone and self._dictionary.used:
             self.refresh()
@@ -266,14 +268,14 @@ class SqliteStore:
         """See :meth:`node.store.base.ReadStore.remove_dead`."""
         with self._connections.mine().writing() as sql:
             if dead.remove(sql, letter_ids):
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
 
     def delete_dead(self, before_ms: int) -> int:
         """See :meth:`node.store.base.ReadStore.delete_dead`."""
         with self._connections.mine().writing() as sql:
             gone = dead.remove_before(sql, before_ms)
             if gone:
-                sql.execute(_DELETED)
+                sql.execute(DELETED)
         return gone
 
     def mark(self, source: str) -> str:

@@ -1,0 +1,53 @@
+"""The words that are SQLite's own, of what is asked of both databases."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from node.store.base import Cancelled
+from node.store.connections import Connections, importing
+from node.store.shared import Part, Sql, Values
+from node.store.statements import SNAPSHOT
+
+
+class InSqlite:
+    """A :class:`node.store.shared.Database` in the store's file."""
+
+    key = "row_id", "read_row"
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def searching(self, cancelled: Cancelled | None = None) -> AbstractContextManager[Sql]:
+        """See :meth:`node.store.shared.Database.searching`."""
+        return self._connections.mine().searching(cancelled)
+
+    def working(self) -> AbstractContextManager[Sql]:
+        """See :meth:`node.store.shared.Database.working`."""
+        return self._connections.mine().unbounded()
+
+    def writing(self) -> AbstractContextManager[Sql]:
+        """See :meth:`node.store.shared.Database.writing`."""
+        return self._connections.mine().writing()
+
+    def importing(self) -> AbstractContextManager[None]:
+        """See :meth:`node.store.shared.Database.importing`."""
+        return importing(self._connections.path)
+
+    @contextmanager
+    def rows(self, sql: Sql, part: Part) -> Iterator[Iterator[Any]]:
+        """See :meth:`node.store.shared.Database.rows`."""
+        found = sql.execute(*part)
+        try:
+            yield iter(found)
+        finally:
+            found.close()
+
+    def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
+        """See :meth:`node.store.shared.Database.insert`."""
+        marks = ", ".join("?" for _ in columns.split(","))
+        sql.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+
+    def snapshot(self, sql: Sql) -> int:
+        """See :meth:`node.store.shared.Database.snapshot`."""
+        return int(sql.execute(SNAPSHOT).fetchone()[0])

@@ -1,0 +1,87 @@
+"""The words that are PostgreSQL's own, of what is asked of both databases."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+
+from accord.errors import InputError
+from node.store.base import Cancelled
+from node.store.postgres.connections import IMPORT_LOCK, Connections
+from node.store.postgres.wording import Worded, worded
+from node.store.shared import Part, Sql, Values
+
+_AT_A_TIME = 2_000
+
+
+class InPostgres:
+    """A :class:`node.store.shared.Database` on a server."""
+
+    # The time of capture tells the partition that a read lies in.
+    key = "(row_id, captured_ms)", "read_row, captured_ms"
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    @contextmanager
+    def searching(self, cancelled: Cancelled | None = None) -> Iterator[Sql]:
+        """See :meth:`node.store.shared.Database.searching`."""
+        with self._connections.searching(cancelled) as sql:
+            yield Worded(sql)
+
+    @contextmanager
+    def working(self) -> Iterator[Sql]:
+        """See :meth:`node.store.shared.Database.working`."""
+        with self._connections.working() as sql:
+            yield Worded(sql)
+
+    @contextmanager
+    def writing(self) -> Iterator[Sql]:
+        """See :meth:`node.store.shared.Database.writing`."""
+        with self._connections.writing() as sql:
+            yield Worded(sql)
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """See :meth:`node.store.shared.Database.importing`.
+
+        The lock goes with its connection: one that is lost while an import runs lets
+        another begin, which then clears away what this one wrote. See
+        :meth:`node.store.hot_lists.HotLists.replace`, which looks at the end.
+        """
+        with self._connections.working() as sql:
+            taken = sql.execute("SELECT pg_try_advisory_lock(%s)", (IMPORT_LOCK,)).fetchone()
+            if taken != (True,):
+                problem = "another hot list is being imported"
+                raise InputError(self._connections.path, problem, "wait until it is done")
+            try:
+                yield
+            finally:
+                sql.execute("SELECT pg_advisory_unlock(%s)", (IMPORT_LOCK,))
+
+    @contextmanager
+    def rows(self, sql: Sql, part: Part) -> Iterator[Iterator[Any]]:
+        """See :meth:`node.store.shared.Database.rows`."""
+        real = _real(sql)
+        with real.transaction(), real.cursor(name="rows") as cursor:
+            cursor.itersize = _AT_A_TIME
+            cursor.execute(worded(part.text), part.values)
+            yield iter(cursor)
+
+    def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
+        """See :meth:`node.store.shared.Database.insert`."""
+        text = f"COPY {table} ({columns}) FROM STDIN"
+        with _real(sql).cursor() as cursor, cursor.copy(text) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def snapshot(self, sql: Sql) -> int:
+        """See :meth:`node.store.shared.Database.snapshot`."""
+        return int(sql.execute("SELECT last_read FROM upkeep").fetchone()[0])
+
+
+def _real(sql: Sql) -> Connection[Any]:
+    if not isinstance(sql, Worded):
+        raise TypeError("a connection of another database")
+    return sql.sql
