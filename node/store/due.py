@@ -28,7 +28,8 @@ PHOTOS = f"(reads.captured_ms < ? AND reads.photo != '' AND NOT {HELD})"
 PHOTOS_AND_READS = f"(reads.photo != '' AND (reads.captured_ms < ? OR {_READS}) AND NOT {HELD})"
 HITS = (
     "(hits.captured_ms < ? AND (hits.captured_ms < ? OR hits.possible) AND NOT EXISTS "  # noqa: S608
-    f"(SELECT 1 FROM reads WHERE reads.row_id = hits.read_row AND {HELD}))"
+    "(SELECT 1 FROM reads WHERE reads.row_id = hits.read_row "
+    f"AND reads.captured_ms = hits.captured_ms AND {HELD}))"
 )
 
 

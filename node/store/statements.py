@@ -22,7 +22,7 @@ SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
 SHORT_ROWS = 2_000
 SHORT = (
     "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608 - a constant of this module
-    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1}) AS some"
+    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1}) AS counted"
 )
 
 Values = tuple[object, ...]
@@ -261,7 +261,7 @@ def _from(index: str, match: str) -> str:
     )
 
 
-_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?) AS some"  # noqa: S608
+_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?) AS counted"  # noqa: S608
 
 
 def _ordered(rounded: bool, paged: bool) -> str:
@@ -271,7 +271,7 @@ def _ordered(rounded: bool, paged: bool) -> str:
 
 
 def _counted(rows: str, most: int) -> str:
-    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most}) AS some"  # noqa: S608 - texts of this module
+    return f"SELECT count(*) FROM (SELECT 1 {rows} LIMIT {most}) AS counted"  # noqa: S608 - texts of this module
 
 
 @lru_cache(maxsize=64)

@@ -127,7 +127,7 @@ class Connections:
 
     def __init__(self, path: Path, address: Mapping[str, str], *, looking: bool = False) -> None:
         self.path = path
-        self._address = address
+        self.address = address
         self._searches = self._pool(_SEARCHES, _SEARCHING)
         self._work = self._pool(_WORKERS, _LOOKING if looking else {})
 
@@ -149,7 +149,7 @@ class Connections:
     def _pool(self, most: int, more: Mapping[str, str]) -> ConnectionPool[Watched]:
         return ConnectionPool(
             connection_class=Watched,
-            kwargs={**self._address, "options": _options(more), "autocommit": True},
+            kwargs={**self.address, "options": _options(more), "autocommit": True},
             min_size=0,
             max_size=most,
             timeout=_POOL_WAIT_S,

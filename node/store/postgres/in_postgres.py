@@ -9,6 +9,7 @@ from psycopg import Connection
 from accord.errors import InputError
 from node.store.base import Cancelled
 from node.store.postgres.connections import IMPORT_LOCK, Connections
+from node.store.postgres.parts import last_row
 from node.store.postgres.wording import Worded, worded
 from node.store.shared import Part, Sql, Values
 
@@ -78,7 +79,7 @@ class InPostgres:
 
     def snapshot(self, sql: Sql) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""
-        return int(sql.execute("SELECT last_read FROM upkeep").fetchone()[0])
+        return last_row(int(sql.execute("SELECT last_read FROM upkeep").fetchone()[0]))
 
 
 def _real(sql: Sql) -> Connection[Any]:

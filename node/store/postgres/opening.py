@@ -1,0 +1,58 @@
+"""What a database must be like before a node takes it: looked at when it is opened."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+
+from accord.errors import InputError
+from node.store.postgres.connections import connect, unreachable
+from node.store.postgres.migrations import Sql, migrate
+
+LOCKS = 1024
+_OLDEST = 150_000
+# A search over years locks each day's partition and its indexes.
+_SETTINGS = (
+    ("max_locks_per_transaction", str(LOCKS), "in postgresql.conf, and restart the server"),
+    # The server's log would hold plates: a value that is there twice, a row of a
+    # COPY, the values of a slow statement.
+    ("log_error_verbosity", "terse", "for the role, as a superuser: ALTER ROLE ... SET"),
+    ("log_parameter_max_length", "0", "for the role, as a superuser: ALTER ROLE ... SET"),
+)
+
+
+def prepare(path: Path, address: Mapping[str, str]) -> None:
+    """See that the server is set as it must be, and bring the tables up.
+
+    Raises:
+        InputError: it is not, or can't be reached.
+    """
+    try:
+        with connect(address) as sql:
+            _check(path, sql)
+            migrate(sql)
+    except psycopg.OperationalError as error:
+        raise unreachable(path, error) from None
+    except psycopg.Error as error:
+        remedy = "let the role own the database, or restore it from the last backup"
+        problem = f"the tables can't be made or brought up ({type(error).__name__})"
+        raise InputError(path, problem, remedy) from None
+
+
+def _check(path: Path, sql: Sql) -> None:
+    if sql.info.server_version < _OLDEST:
+        raise InputError(path, "the server is older than PostgreSQL 15", "take a newer one")
+    settings: dict[str, str] = dict(
+        sql.execute(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)",
+            ([*(name for name, *_ in _SETTINGS), "server_encoding"],),
+        ).fetchall()
+    )
+    if settings["server_encoding"] != "UTF8":
+        problem = f"the database's encoding is {settings['server_encoding']}"
+        raise InputError(path, problem, "make one with ENCODING 'UTF8'")
+    for name, value, how in _SETTINGS:
+        there = settings[name]
+        if there != value and not (name.startswith("max_") and int(there) >= int(value)):
+            problem = f"the server's {name} is {there}"
+            raise InputError(path, problem, f"set it to {value} {how}")
