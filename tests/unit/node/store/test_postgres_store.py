@@ -1,0 +1,297 @@
+"""What is PostgreSQL's own: partitions, several processes, its log, its statistics, its files.
+
+What every store does is told by the tests that run on both.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accord.agreements.terms import OPEN, Withholding
+from accord.clock import SystemClock
+from accord.errors import Code, InputError, Refused
+from accord.model import ExactPlate, Read, WildcardPlate, Window
+from node.holds import Hold, Note
+from node.store.base import Search
+from node.store.postgres import opening, parts, segments
+from node.store.postgres.connections import Connections
+from node.store.postgres.parts import DAY_MS, day_of
+from node.store.postgres.store import PostgresStore
+from tests.cuts import all_before
+from tests.postgres import Database
+
+NOW = SystemClock().now_ms()
+TODAY = day_of(NOW) * DAY_MS
+OLD = TODAY - 40 * DAY_MS
+CUTS = all_before(TODAY - 30 * DAY_MS)
+SEARCH = Search(ExactPlate("TEST001"), Window(OLD - 10 * DAY_MS, NOW), OPEN, Withholding(), 0, 100)
+Make = Callable[..., Read]
+Open = Callable[[], PostgresStore]
+
+
+@pytest.fixture
+def open_store(database: Database, tmp_path: Path) -> Iterator[Open]:
+    path, opened = database.url_file(tmp_path), list[PostgresStore]()
+
+    def open_one() -> PostgresStore:
+        opened.append(PostgresStore.open(path))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> PostgresStore:
+    return open_store()
+
+
+def found(store: PostgresStore, **changes: object) -> list[Read]:
+    return [row.read for row in store.search(replace(SEARCH, **changes)).rows]  # type: ignore[arg-type]
+
+
+def part_names(database: Database) -> list[str]:
+    with database.connect() as sql:
+        return [name for (name,) in sql.execute("SELECT name FROM accord.parts ORDER BY day")]
+
+
+def hold(plate: str) -> tuple[Hold, Note]:
+    held = Hold("h1", "case", "court", "clerk", 0, NOW, NOW, NOW + DAY_MS, plate, "", None)
+    return held, Note("n1", "hold placed", "case", "")
+
+
+def nothing(photo: str) -> None:
+    raise AssertionError(photo)
+
+
+def test_a_day_is_dropped_and_what_is_held_stays_under_its_number(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    held, due, kept = (make_read(plate, OLD) for plate in ("HELD1", "DUE1", "HELD1"))
+    newer = make_read("DUE1", NOW - 1000)
+    store.add([held, due, kept, newer])
+    store.holds.place(*hold("HELD1"))
+    before = {
+        row.row_id for row in store.search(replace(SEARCH, selector=ExactPlate("HELD1"))).rows
+    }
+    dropped = store.drop_segments(CUTS, nothing)
+    assert (dropped.segments, dropped.reads, dropped.moved) == (1, 1, 2)
+    assert (dropped.from_ms, dropped.to_ms) == (OLD, OLD)
+    after = store.search(replace(SEARCH, selector=ExactPlate("HELD1"))).rows
+    assert {row.row_id for row in after} == before
+    assert len(before) == 2
+    for row in after:
+        assert store.read(row.row_id, Withholding(), 0) == row
+        assert store.kept(row.row_id, 1, NOW)[0].holds == ("h1",)
+    assert found(store, selector=ExactPlate("DUE1")) == [newer]
+    assert len(part_names(database)) == 2  # today's and tomorrow's
+    # What stays is known, and what went is not.
+    assert store.add([held, due]).duplicates == (0,)
+
+
+def test_a_day_that_is_not_all_due_is_not_dropped(store: PostgresStore, make_read: Make) -> None:
+    day = day_of(CUTS.reads_ms) * DAY_MS
+    store.add([make_read(captured_ms=day - 1), make_read(captured_ms=day)])
+    assert store.drop_segments(all_before(day - 1), nothing).segments == 0
+    assert store.drop_segments(all_before(day), nothing).segments == 1
+    assert store.drop_segments(all_before(day + 1), nothing).segments == 0
+    assert store.delete_reads(all_before(day + 1), 10, nothing) == 1
+    assert store.counts().reads == store.counts().plates == 0
+
+
+def test_photos_go_with_a_day_unless_another_read_has_them(
+    store: PostgresStore, make_read: Make
+) -> None:
+    store.add(
+        [
+            make_read(captured_ms=OLD, photo="aa"),
+            make_read(captured_ms=OLD, photo="bb"),
+            make_read(captured_ms=NOW - 1, photo="bb"),
+            make_read("HELD1", OLD, photo="cc"),
+        ]
+    )
+    store.holds.place(*hold("HELD1"))
+    gone: list[str] = []
+    assert store.drop_segments(CUTS, gone.append).photos == 2
+    assert gone == ["aa"]
+    assert store.in_use(["aa", "bb", "cc"]) == {"bb", "cc"}
+
+
+def test_days_far_off_lie_in_the_rest(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    far = [make_read(captured_ms=at) for at in (0, NOW + 10 * DAY_MS)]
+    near = make_read(captured_ms=NOW)
+    assert store.add([*far, near]).taken == 3
+    assert len(part_names(database)) == 2  # today's, and tomorrow's ahead
+    everything = Window(0, NOW + 20 * DAY_MS)
+    assert found(store, window=everything) == [far[1], near, far[0]]
+    assert store.add(far).duplicates == (0, 1)
+    assert store.delete_reads(CUTS, 10, nothing) == 1
+    # Nothing of it is left: it is as if it was never seen.
+    assert store.add(far).duplicates == (1,)
+
+
+def test_a_day_of_which_something_was_kept_is_not_made_anew(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    held = make_read("HELD1", OLD)
+    store.add([held])
+    store.holds.place(*hold("HELD1"))
+    assert store.drop_segments(CUTS, nothing).moved == 1
+    late = make_read("LATE1", OLD + 1)
+    store.add([late])
+    assert len(part_names(database)) == 2
+    assert found(store, selector=WildcardPlate("*1")) == [late, held]
+
+
+def test_who_looks_at_a_day_keeps_it_and_holds_up_nobody(
+    store: PostgresStore, database: Database, make_read: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "_TRIES", 2)
+    store.add([make_read(captured_ms=OLD), make_read(captured_ms=NOW - 1)])
+    with database.connect() as reader:
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM accord.reads")
+            assert store.drop_segments(CUTS, nothing).segments == 0
+            assert len(found(store)) == 2
+            assert store.add([make_read(captured_ms=NOW - 2)]).taken == 1
+        assert store.drop_segments(CUTS, nothing).segments == 1
+    assert len(found(store)) == 2
+
+
+def test_several_processes_on_one_database(open_store: Open, make_read: Make) -> None:
+    one, other = open_store(), open_store()
+    reads = [make_read(f"PLATE{n}", OLD + n * DAY_MS // 10) for n in range(100)]
+    taken: list[int] = []
+    threads = [
+        threading.Thread(target=lambda store=store: taken.append(store.add(reads).taken))
+        for store in (one, other, one, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [0, 0, 0, 100]
+    wild = {"selector": WildcardPlate("PLATE*")}
+    assert found(one, **wild) == found(other, **wild) == reads[::-1]
+    assert one.drop_segments(CUTS, nothing).reads == 100
+    assert found(other, **wild) == []
+    assert other.counts().plates == 0
+    assert len(other._dictionary) == 0
+
+
+def test_two_processes_make_the_tables_at_once(database: Database, tmp_path: Path) -> None:
+    path, errors = database.url_file(tmp_path), list[Exception]()
+
+    def start() -> None:
+        try:
+            PostgresStore.open(path).close()
+        except Exception as error:  # told by the assertion
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("log_error_verbosity", "default", "log_error_verbosity is default"),
+        ("log_parameter_max_length", "-1", "log_parameter_max_length is -1"),
+    ],
+)
+def test_a_server_whose_log_would_hold_plates_is_refused(
+    database: Database, tmp_path: Path, setting: str, value: str, words: str
+) -> None:
+    with database.connect() as sql:
+        sql.execute(f"ALTER DATABASE {database.name} SET {setting} = '{value}'")
+    with pytest.raises(InputError, match=words):
+        PostgresStore.open(database.url_file(tmp_path))
+
+
+def test_a_server_with_too_few_locks_is_refused(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database.url_file(tmp_path)
+    PostgresStore.open(path).close()
+    needed = ("max_locks_per_transaction", "2048", "in postgresql.conf")
+    monkeypatch.setattr(opening, "_SETTINGS", (needed,))
+    with pytest.raises(InputError, match="max_locks_per_transaction is 1024"):
+        PostgresStore.open(path)
+
+
+def test_the_servers_log_holds_no_plate(
+    store: PostgresStore, database: Database, tmp_path: Path, make_read: Make
+) -> None:
+    with pytest.raises(Refused) as refused:
+        store.add([make_read("CANARY1", captured_ms=-5)])
+    assert refused.value.code is Code.STORE_UNAVAILABLE
+    assert "CANARY" not in str(refused.value) + refused.value.detail
+    assert "CANARY1" not in database.server.log()
+    # Set as it is at first, the log has it: what is refused at opening matters.
+    with database.connect() as sql:
+        sql.execute(f"ALTER DATABASE {database.name} SET log_error_verbosity = 'default'")
+    other = PostgresStore(Connections.open(database.url_file(tmp_path)), SystemClock())
+    with pytest.raises(Refused):
+        other.add([make_read("CANARY2", captured_ms=-5)])
+    other.close()
+    for _ in range(500):  # a process of its own writes it
+        if "CANARY2" in database.server.log():
+            return
+        time.sleep(0.02)
+    raise AssertionError("the log does not show what it would")
+
+
+def test_no_plate_stands_in_the_servers_statistics(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    store.add([make_read(f"CANARY{n % 3}", NOW - n, camera=f"SEEN{n % 3}") for n in range(300)])
+    with database.connect() as sql:
+        sql.execute("ANALYZE")
+        values = str(sql.execute("SELECT * FROM pg_stats WHERE schemaname = 'accord'").fetchall())
+    assert "SEEN1" in values
+    assert "CANARY" not in values
+
+
+def test_after_a_purge_no_byte_of_the_plate_is_in_the_tables_files(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    def traces() -> set[str]:
+        with database.connect() as sql:
+            sql.execute("CHECKPOINT")
+        base = database.server.folder / "db" / "base"
+        return {
+            file.name
+            for file in base.rglob("*")
+            if file.is_file() and b"CANARY" in file.read_bytes()
+        }
+
+    store.add([make_read(f"CANARY{n}", OLD + n) for n in range(2000)])
+    store.add([make_read(f"KEPT{n}", NOW - n) for n in range(2000)])
+    store.holds.place(*hold("CANARY7"))
+    assert traces()
+    assert store.drop_segments(CUTS, nothing).moved == 1
+    assert store.settle(NOW)
+    assert traces()  # the one that is held, and the hold
+    store.holds.release("h1", Note("n2", "hold released", "case", ""))
+    assert store.delete_reads(CUTS, 10, nothing) == 1
+    assert store.settle(NOW)
+    assert traces() == set()
+    assert store.counts().reads == 2000
+
+
+def test_a_row_number_rises_and_names_its_day() -> None:
+    numbers = [parts.row_number(count, at) for count, at in ((1, NOW), (2, 0), (3, NOW), (4, -5))]
+    assert numbers == sorted(numbers)
+    assert parts.span_of(numbers[0])[0] == TODAY
+    assert numbers[1] <= parts.last_row(2) < numbers[2]
