@@ -261,7 +261,9 @@ def _from(index: str, match: str) -> str:
     )
 
 
-_COUNT_CELLS = f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?) AS counted"  # noqa: S608
+_COUNT_CELLS = (
+    f"SELECT count(*) FROM (SELECT 1 {_from('reads_by_cell', _CELLS)} LIMIT ?) AS counted"  # noqa: S608
+)
 
 
 def _ordered(rounded: bool, paged: bool) -> str:

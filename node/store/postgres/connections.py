@@ -155,6 +155,8 @@ class Connections:
             timeout=_POOL_WAIT_S,
             max_idle=300,
             reconnect_timeout=10,
+            # One that a restart of the server has ended is not handed out.
+            check=ConnectionPool.check_connection,
             open=True,
         )
 

@@ -5,9 +5,11 @@ What every store does is told by the tests that run on both.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -163,6 +165,59 @@ def test_who_looks_at_a_day_keeps_it_and_holds_up_nobody(
             assert store.add([make_read(captured_ms=NOW - 2)]).taken == 1
         assert store.drop_segments(CUTS, nothing).segments == 1
     assert len(found(store)) == 2
+
+
+def test_a_purge_that_is_cut_off_twenty_times_loses_and_doubles_nothing(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    """As when its process is killed: the server ends what was begun."""
+    store.holds.place(*hold("HELD1"))
+    random = Random(7)
+    kept: list[Read] = []
+    cut_off = 0
+    for turn in range(20):
+        days = [OLD - (5 * turn + n) * DAY_MS for n in range(5)]
+        held = [make_read("HELD1", day) for day in days]
+        due = [make_read(f"DUE{n}", day) for day in days for n in range(20)]
+        store.add([*held, *due])
+        kept += held
+        ended = threading.Timer(random.uniform(0, 0.15), end_one, (database,))
+        ended.start()
+        try:
+            store.drop_segments(CUTS, nothing)
+        except Refused:
+            cut_off += 1
+        ended.join()
+        with database.connect() as sql:
+            text = "SELECT plate, source_id, captured_ms FROM accord.reads"
+            there = sql.execute(text).fetchall()
+        assert Counter(row[1] for row in there if row[0] == "HELD1") == Counter(
+            read.source_id for read in kept
+        )
+        # Of each day all is there, or nothing.
+        left = Counter(at for plate, _, at in there if plate != "HELD1")
+        assert set(left.values()) <= {20}
+        store.drop_segments(CUTS, nothing)
+        store.delete_reads(CUTS, 1000, nothing)
+        counts = store.counts()
+        assert (counts.reads, counts.plates) == (len(kept), 1)
+    assert cut_off > 3
+    with database.connect() as sql:
+        ids = sql.execute("SELECT source_id FROM accord.source_ids WHERE part = 0").fetchall()
+    assert {source_id for (source_id,) in ids} == {read.source_id for read in kept}
+
+
+def end_one(database: Database) -> None:
+    """End a connection in the midst of something, if there is one within a second."""
+    with database.connect() as sql:
+        for _ in range(1000):
+            ended = sql.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state != 'idle' "
+                "AND datname = current_database() AND pid != pg_backend_pid()"
+            ).fetchall()
+            if ended:
+                return
+            time.sleep(0.001)
 
 
 def test_several_processes_on_one_database(open_store: Open, make_read: Make) -> None:
