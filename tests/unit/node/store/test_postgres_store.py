@@ -96,6 +96,23 @@ def test_a_day_is_dropped_and_what_is_held_stays_under_its_number(
     assert store.add([held, due]).duplicates == (0,)
 
 
+def test_what_a_dropped_day_has_left_is_known_no_longer(
+    store: PostgresStore, database: Database, make_read: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The purge was stopped behind the drop.
+    monkeypatch.setattr(segments, "look_after_dropped", lambda connections: None)
+    read, other = make_read("AGAIN1", OLD), make_read("OTHER1", OLD)
+    store.add([read, other])
+    assert store.drop_segments(CUTS, nothing).reads == 2
+    assert store.counts().plates == 2
+    assert store.add([read]).taken == 1
+    assert store.settle(NOW)
+    assert store.add([read]).duplicates == (0,)
+    assert store.counts().plates == 1
+    with database.connect() as sql:
+        assert sql.execute("SELECT count(*) FROM accord.source_ids").fetchall() == [(1,)]
+
+
 def test_a_day_that_is_not_all_due_is_not_dropped(store: PostgresStore, make_read: Make) -> None:
     day = day_of(CUTS.reads_ms) * DAY_MS
     store.add([make_read(captured_ms=day - 1), make_read(captured_ms=day)])
