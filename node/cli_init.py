@@ -39,6 +39,9 @@ def init(
         float, typer.Option(help="Band that every camera burns in: fraction of the height.")
     ] = 0.0,
     overlay_bottom: Annotated[float, typer.Option(help="As --overlay-top, at the bottom.")] = 0.0,
+    postgres: Annotated[
+        str, typer.Option(help="A file with the URL of a PostgreSQL database, instead of SQLite.")
+    ] = "",
 ) -> None:
     """Write a node.toml with every key explained; asks for what no option gives.
 
@@ -61,7 +64,7 @@ def init(
         brokers = _ask_brokers()
     choices = Choices(
         agency, listen, root, brokers, name, data, federation, policy, roster, metrics,
-        overlay_top, overlay_bottom,
+        overlay_top, overlay_bottom, postgres,
     )  # fmt: skip
     if not create_file(config, node_toml(choices, config)):
         _refuse_existing(config)
@@ -156,4 +159,6 @@ def _missing(settings: NodeConfig) -> list[Path]:
         settings.federation, settings.policy, settings.certificate, settings.tls_key,
         settings.node_key, settings.audit_key, settings.audit_secret, settings.names_secret,
     ]  # fmt: skip
+    if settings.store_url is not None:
+        needed.append(settings.store_url)
     return [path for path in needed if not path.exists()]

@@ -18,6 +18,8 @@ node = "keys/node.pem"
 audit = "keys/audit.pem"
 audit_secret = "keys/audit.secret"   # 32 bytes
 names_secret = "keys/names.secret"   # 32 bytes
+[store]                              # PostgreSQL; reads.db in data without this section
+postgres = "keys/store.url"          # a file that holds its URL
 [[brokers]]                          # who may forward queries to us
 id = "spiffe://county/broker/main"
 root = "sha256:<64 hex>"
@@ -47,6 +49,7 @@ from accord.strict_toml import Fingerprint, StrictModel, fingerprint, parse_toml
 from node.ways.config import Source
 
 METRICS = "metrics.prom"
+READS = "reads.db"
 
 
 class _Keys(StrictModel):
@@ -54,6 +57,10 @@ class _Keys(StrictModel):
     audit: str
     audit_secret: str
     names_secret: str
+
+
+class _Store(StrictModel):
+    postgres: str = Field(min_length=1)
 
 
 class _Broker(StrictModel):
@@ -80,6 +87,7 @@ class _File(StrictModel):
     metrics: str | None = Field(default=None, pattern=r"\.prom$")
     tls: TlsSection
     keys: _Keys
+    store: _Store | None = None
     brokers: list[_Broker] = Field(default_factory=list)
     overlays: list[_Overlay] = Field(default_factory=list)
     sources: list[Source] = Field(default_factory=list)
@@ -109,6 +117,13 @@ class NodeConfig:
     brokers: frozenset[str]
     bands: Mapping[str, tuple[float, float]]
     sources: tuple[Source, ...] = ()
+    store_url: Path | None = None
+    """The file that holds the URL of the PostgreSQL database; None is SQLite in ``data``."""
+
+    @property
+    def reads(self) -> Path:
+        """The file of the store: SQLite's own, or the one that holds PostgreSQL's URL."""
+        return self.store_url or self.data / READS
 
     @property
     def base(self) -> Path:
@@ -186,4 +201,5 @@ def _checked(file: _File, path: Path) -> NodeConfig:
         brokers=frozenset(broker.id for broker in file.brokers),
         bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
         sources=tuple(file.sources),
+        store_url=None if file.store is None else base / file.store.postgres,
     )

@@ -36,7 +36,8 @@ class BrokerChoice:
 class Choices:
     """What the person who sets a node up decides; the rest is as ``accord certs init`` has it.
 
-    ``metrics`` "" is the file in the data folder; ``top`` and ``bottom`` are the
+    ``metrics`` "" is the file in the data folder; ``postgres`` is the file that holds
+    the URL of a PostgreSQL database, "" for SQLite; ``top`` and ``bottom`` are the
     bands of every camera, fractions of a photo's height.
     """
 
@@ -52,6 +53,7 @@ class Choices:
     metrics: str = ""
     top: float = 0.0
     bottom: float = 0.0
+    postgres: str = ""
 
 
 def node_toml(choices: Choices, path: Path) -> bytes:

@@ -8,7 +8,8 @@ from accord.durable import make_folder
 from accord.errors import Code, InputError, Refused
 from node.config import NodeConfig
 from node.photos import Photos
-from node.store.sqlite import SqliteStore
+from node.store.base import ReadStore
+from node.store.opening import open_store
 
 
 def restoring(data: Path) -> Path:
@@ -31,7 +32,7 @@ def require_whole(data: Path) -> None:
 
 
 @contextmanager
-def opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
+def opened(settings: NodeConfig) -> Iterator[tuple[ReadStore, Photos]]:
     """Open store and photos; close them at the end.
 
     Raises:
@@ -39,15 +40,16 @@ def opened(settings: NodeConfig) -> Iterator[tuple[SqliteStore, Photos]]:
     """
     require_whole(settings.data)
     make_folder(settings.data, 0o700)
-    store = SqliteStore.open(settings.data / "reads.db")
+    store = open_store(settings)
     try:
         yield store, Photos(settings.data / "photos")
     except Refused as refused:
         if refused.code not in (Code.STORE_UNAVAILABLE, Code.STORE_CORRUPT):
             raise
-        remedy = "see that the disk has room, and run this again: what is in is not taken twice"
+        what = "the disk" if settings.store_url is None else "the server runs and"
+        remedy = f"see that {what} has room, and run this again: what is in is not taken twice"
         if refused.code is Code.STORE_CORRUPT:
             remedy = "restore it from the last backup"
-        raise InputError(settings.data / "reads.db", refused.detail, remedy) from None
+        raise InputError(settings.reads, refused.detail, remedy) from None
     finally:
         store.close()

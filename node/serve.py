@@ -45,7 +45,7 @@ from node.replay import ReplayGuard
 from node.retention_records import RetentionRecords
 from node.service import NodeService
 from node.sources import Sources
-from node.store.sqlite import SqliteStore
+from node.store.opening import open_store
 from node.ways.intake import Account
 from node.ways.running import accounts_logged, taking
 
@@ -99,7 +99,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             clock=clock,
         )
         stack.callback(audit.close)
-        store = SqliteStore.open(config.data / "reads.db", serving=True, clock=clock)
+        store = open_store(config, serving=True, clock=clock)
         stack.callback(store.close)
         context = Context(
             agency=config.agency,

@@ -127,7 +127,8 @@ def database(facts: Facts) -> Found:
 
 def _database(one: Database) -> tuple[State, str, str]:
     name = one.path.name
-    restore = f"stop the node and restore {one.path} from the last backup"
+    what, well = (one.path, "sound") if not one.served else ("the database", "its server answers")
+    restore = f"stop the node and restore {what} from the last backup"
     if one.trouble is not None:
         return _met(one.trouble, restore)
     if one.size is None:
@@ -144,9 +145,9 @@ def _database(one: Database) -> tuple[State, str, str]:
         text = f"{name}: a later version of Accord has changed its tables"
         return State.FAULT, text, "install that version again"
     if sound.pending:
-        text = f"{name}: {size}, sound; {sound.pending} steps of its tables are to be taken"
+        text = f"{name}: {size}, {well}; {sound.pending} steps of its tables are to be taken"
         return State.WARNING, text, "back it up, then restart the node, which takes them"
-    return State.OK, f"{name}: {size}, sound", ""
+    return State.OK, f"{name}: {size}, {well}", ""
 
 
 def disk(facts: Facts) -> Found:

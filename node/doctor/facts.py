@@ -76,11 +76,15 @@ class ClockFacts:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database file; ``size`` None: it is not there. ``needed``: others of its age are."""
+    """One database; ``size`` None: it is not there. ``needed``: others of its age are.
+
+    ``served``: a database server looks after its pages, and ``path`` is of its URL.
+    """
 
     path: Path
     size: int | None
     needed: bool = False
+    served: bool = False
     soundness: Soundness | None = None
     trouble: Trouble | None = None
 

@@ -53,6 +53,8 @@ def secrets(settings: NodeConfig, own: Agency | None) -> Iterator[Secret]:
         ("keys.names_secret", settings.names_secret, lambda: read_secret_32(settings.names_secret)),
         ("tls.key", settings.tls_key, lambda: read_secret(settings.tls_key)),
     ]
+    if (url := settings.store_url) is not None:
+        looks.append(("store.postgres", url, partial(read_secret, url)))
     for name, path in _of_sources(settings):
         looks.append((name, path, partial(read_secret, path)))
     for name, path, look in looks:

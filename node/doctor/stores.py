@@ -1,8 +1,8 @@
 """Facts of the databases: reads, audit log, replay guard. Opened for reading only."""
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accord.agencies import Agency
@@ -16,13 +16,12 @@ from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
 from node.retention import cuts, limits_at
-from node.store.base import DeadCount, HotList
-from node.store.migrations import MIGRATIONS
-from node.store.soundness import look_at
-from node.store.sqlite import SqliteStore
+from node.store.base import DeadCount, HotList, ReadStore
+from node.store.opening import look_at_soundness, look_at_store
+from node.store.soundness import Soundness, look_at
 
 DAY_MS = 86_400_000
-READS, AUDIT, REPLAY = "reads.db", "audit.db", "replay.db"
+AUDIT, REPLAY = "audit.db", "replay.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +44,54 @@ def look(
     # A node that serves makes all three; reads alone may be taken in before its first start.
     audit = _database(data / AUDIT, seconds, needed=(data / REPLAY).exists())
     audit, audit_ms = _audit(settings, audit)
-    reads = _database(data / READS, seconds, needed=(data / AUDIT).exists())
+    reads = _reads(settings, seconds, needed=(data / AUDIT).exists())
     kept = Kept(settings.purge_every_s)
     lists: Sequence[HotList] = ()
     letters: Sequence[DeadCount] = ()
     sound = reads.soundness
     # Tables of another version are not asked: what they lack is no damage.
     if sound is not None and not (sound.pending or sound.unknown or sound.defects):
-        store = SqliteStore.look(reads.path, clock)
+        store = look_at_store(settings, clock)
         try:
             lists, letters = store.hot_lists.lists(), store.dead_counts()
             if policy is not None and law is not None and own is not None:
                 kept = _kept(settings, store, policy, law, own, clock.now_ms())
         except Refused as refused:
-            reads = _refused(reads.path, reads.size, refused)
+            reads = replace(reads, soundness=None, trouble=_trouble(reads.path, refused))
         finally:
             store.close()
     replay = _database(data / REPLAY, seconds, needed=(data / AUDIT).exists())
     return Stored((reads, audit, replay), kept, lists, letters, audit_ms)
 
 
+def _reads(settings: NodeConfig, seconds: float, *, needed: bool) -> Database:
+    found = Database(settings.reads, None, needed, served=settings.store_url is not None)
+    return _looked_at(found, lambda: look_at_soundness(settings, seconds))
+
+
 def _database(path: Path, seconds: float, *, needed: bool) -> Database:
+    def look() -> tuple[int, Soundness]:
+        return path.stat().st_size, look_at(path, seconds)
+
+    return _looked_at(Database(path, None, needed), look)
+
+
+def _looked_at(found: Database, look: Callable[[], tuple[int, Soundness]]) -> Database:
     try:
-        size = path.stat().st_size
+        size, soundness = look()
     except OSError:
-        return Database(path, None, needed)
-    try:
-        steps = MIGRATIONS if path.name == READS else None
-        return Database(path, size, soundness=look_at(path, seconds, steps))
+        return found
+    except InputError as error:
+        return replace(found, trouble=Trouble.of(error))
     except Refused as refused:
-        return _refused(path, size, refused)
+        return replace(found, trouble=_trouble(found.path, refused))
+    return replace(found, size=size, soundness=soundness)
 
 
-def _refused(path: Path, size: int | None, refused: Refused) -> Database:
+def _trouble(path: Path, refused: Refused) -> Trouble:
     damaged = refused.code is Code.STORE_CORRUPT
     remedy = "" if damaged else "check its owner, its mode and the disk, then try again"
-    return Database(path, size, trouble=Trouble(f"{path}: {refused.detail}", remedy))
+    return Trouble(f"{path}: {refused.detail}", remedy)
 
 
 def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:
@@ -113,7 +124,7 @@ def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]
 
 
 def _kept(
-    settings: NodeConfig, store: SqliteStore, policy: Policy, law: Law, own: Agency, now_ms: int
+    settings: NodeConfig, store: ReadStore, policy: Policy, law: Law, own: Agency, now_ms: int
 ) -> Kept:
     """Return what is due by the stricter of policy and law, now and a day ago."""
     limits = limits_at(policy.retention, own, law, now_ms)

@@ -101,6 +101,21 @@ def test_what_no_node_could_take_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_server_is_named_by_a_file_with_its_url(tmp_path: Path) -> None:
+    run(tmp_path / "sqlite.toml", *FLAGS)
+    assert load_config(tmp_path / "sqlite.toml").reads == tmp_path / "data/reads.db"
+    path = tmp_path / "node.toml"
+    said = run(path, *FLAGS, "--postgres", "keys/db.url").output
+    assert f"Not there yet: {tmp_path / 'keys/db.url'}" in said
+    assert load_config(path).reads == tmp_path / "keys/db.url"
+    for spoilt in ("[store]", '[store]\npostgres = ""', '[store]\npostgres = "a"\nkind = "b"'):
+        with pytest.raises(InputError, match="store"):
+            check_config(
+                path.read_bytes().replace(b'[store]\npostgres = "keys/db.url"', spoilt.encode()),
+                path,
+            )
+
+
 def test_a_value_is_never_more_than_a_value(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     data = 'da"ta\npolicy = "other.toml" # \\'
@@ -113,13 +128,14 @@ def test_every_key_stands_there_and_what_is_commented_out_would_count(tmp_path: 
     path = tmp_path / "node.toml"
     run(path, *FLAGS)
     text = path.read_text()
-    # Examples are lines such as "# key = 1" and "# [[table]]"; prose has no such form.
-    bare = re.sub(r"^# (?=\[\[|[a-z_0-9]+ = )", "", text, flags=re.MULTILINE)
+    # Examples are lines such as "# key = 1" and "# [table]"; prose has no such form.
+    bare = re.sub(r"^# (?=\[|[a-z_0-9]+ = )", "", text, flags=re.MULTILINE)
     bare = re.sub(r'^(mapping|query) = ""\n', "", bare, flags=re.MULTILINE)
     found = check_config(bare.encode(), path)
     assert [type(one) for one in found.sources] == [
         FolderSource, WebhookSource, MqttSource, SqlSource
     ]  # fmt: skip
+    assert found.store_url == tmp_path / "keys/store.url"
     content = tomllib.loads(bare)
     assert content.keys() == _File.model_fields.keys()
     for one, source in zip(content["sources"], found.sources, strict=True):

@@ -1,0 +1,81 @@
+"""The one place that opens the store that ``node.toml`` names.
+
+Without a ``[store]`` section it is SQLite, ``reads.db`` in the data folder; with one
+it is PostgreSQL, whose driver is imported here and nowhere else, since a node on
+SQLite needs none.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from accord.clock import Clock, SystemClock
+from accord.errors import InputError
+from node.config import NodeConfig
+from node.store.base import ReadStore
+from node.store.migrations import MIGRATIONS
+from node.store.soundness import Soundness, look_at
+from node.store.sqlite import SqliteStore
+
+EXTRA = "accord-alpr[postgres]"
+
+
+def open_store(
+    settings: NodeConfig, *, serving: bool = False, clock: Clock | None = None
+) -> ReadStore:
+    """Open the store, and make its tables if need be.
+
+    ``serving`` says that it is a serving node's, and ``clock`` (the machine's if
+    left out) when a read arrives, and how old a hot list is.
+
+    Raises:
+        InputError: it is damaged, can't be reached or used, or is being served.
+    """
+    if settings.store_url is None:
+        return SqliteStore.open(settings.reads, serving=serving, clock=clock)
+    store: ReadStore = _postgres("store", settings.store_url).PostgresStore.open(
+        settings.store_url, serving=serving, clock=clock or SystemClock()
+    )
+    return store
+
+
+def look_at_store(settings: NodeConfig, clock: Clock) -> ReadStore:
+    """Open a store that is there, for reading only, its tables as they are.
+
+    Raises:
+        InputError: as :func:`open_store`.
+    """
+    if settings.store_url is None:
+        return SqliteStore.look(settings.reads, clock)
+    store: ReadStore = _postgres("store", settings.store_url).PostgresStore.look(
+        settings.store_url, clock
+    )
+    return store
+
+
+def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundness]:
+    """Return the store's size in bytes, and what is amiss with it.
+
+    Raises:
+        InputError: as :func:`open_store`.
+        Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``.
+        OSError: the file can't be looked at.
+    """
+    if settings.store_url is None:
+        size = settings.reads.stat().st_size
+        return size, look_at(settings.reads, seconds, MIGRATIONS)
+    found: tuple[int, Soundness] = _postgres("soundness", settings.store_url).look_at(
+        settings.store_url
+    )
+    return found
+
+
+def _postgres(module: str, path: Path) -> Any:
+    try:
+        return import_module(f"node.store.postgres.{module}")
+    except ImportError as error:
+        # Without a name it is the driver that misses its own library.
+        if not (error.name or "psycopg").startswith("psycopg"):
+            raise
+        problem = "names a PostgreSQL server, whose driver is not installed here"
+        raise InputError(path, problem, f"run pip install '{EXTRA}'") from None
