@@ -20,6 +20,7 @@ from broker.serve import RunningBroker, running_broker
 from node.config import load_config as load_node_config
 from node.serve import RunningNode, running_node
 from tests.postgres import database, postgres  # noqa: F401 - fixtures
+from tests.stores import place, store, stores  # noqa: F401 - fixtures
 
 AGENCIES = ("city", "harbor", "county")
 HOUR_MS = 3_600_000

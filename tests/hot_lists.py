@@ -3,8 +3,7 @@
 from typing import Any
 
 from accord.hot_lists import HotListEntry
-from node.store.base import HotList, Listed
-from node.store.sqlite import SqliteStore
+from node.store.base import HotList, Listed, ReadStore
 
 TEN_YEARS_S = 10 * 366 * 86_400
 
@@ -23,7 +22,7 @@ def hot_list(entry: HotListEntry, **changes: Any) -> HotList:
     return HotList(**(fields | changes))
 
 
-def hold(store: SqliteStore, *entries: HotListEntry, **changes: Any) -> None:
+def hold(store: ReadStore, *entries: HotListEntry, **changes: Any) -> None:
     """Put one list in place: the entries' own, which must be the same."""
     kept = [Listed(entry.plate, entry.state, entry.category) for entry in entries]
     new = hot_list(entries[0], **({"entries": len(set(kept))} | changes))

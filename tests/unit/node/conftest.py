@@ -1,7 +1,7 @@
 """Stores and reads for the node's tests; every plate is invented."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,10 @@ from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.model import Read
 from node.__main__ import app
-from node.store.sqlite import SqliteStore
 from tests.conftest import make_files
 
 HOUR = 3_600_000
 START = 1_760_000_400_000 // HOUR * HOUR
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(tmp_path / "data" / "reads.db")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from accord.model import AreaBox, ExactPlate, Read, Window
 from node.holds import Hold, Note
 from node.photos import Photos
 from node.retention import purge
-from node.store.base import HitSearch, Search
-from node.store.sqlite import SqliteStore
+from node.store.base import HitSearch, ReadStore, Search
 from tests.hot_lists import hold as put_list
+from tests.stores import Stores
 from tests.unit.accord.agreements.test_retention import with_demands
 
 NOW = 1_760_000_000_000
@@ -70,14 +70,15 @@ few = st.integers(0, SPAN)
 @given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands)
 @settings(deadline=None, max_examples=60)
 def test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
+    stores: Stores,
     some: list[tuple[str, int, tuple[int | None, int | None], str]],
     held: list[tuple[dict[str, object], int, int, int]],
     days: RetentionDays,
     law: list[Retention],
 ) -> None:
     kept = limits(days, with_demands(law))
-    with TemporaryDirectory() as folder:
-        store = SqliteStore.open(Path(folder) / "reads.db")
+    with TemporaryDirectory() as folder, stores.place(Path(folder)) as place:
+        store = place.open()
         put_list(store, HotListEntry("stolen", "bureau", "KEPT1", "CA", "stolen", NOW, 60))
         all_reads = [
             Read(plate, plate, "CA", at, camera, number.to_bytes(16, "big"), *place)
@@ -126,7 +127,7 @@ def hit_search(earliest_ms: int = 0, alike_from_ms: int = 0) -> HitSearch:
 
 
 def test_a_read_captured_later_is_held_too_and_its_photo_stays(
-    store: SqliteStore, make_read: Make, tmp_path: Path
+    store: ReadStore, make_read: Make, tmp_path: Path
 ) -> None:
     photos = Photos(tmp_path / "data" / "photos")
     assert store.holds.place(a_hold(), note()) == 0
@@ -147,7 +148,7 @@ def test_a_read_captured_later_is_held_too_and_its_photo_stays(
 
 @pytest.mark.parametrize("how", ["released", "over"])
 def test_what_a_hold_kept_goes_after_it_and_no_byte_of_either_is_left(
-    store: SqliteStore, make_read: Make, tmp_path: Path, how: str
+    store: ReadStore, make_read: Make, tmp_path: Path, how: str
 ) -> None:
     photos = Photos(tmp_path / "data" / "photos")
     one = a_hold(plate="CANARY1", authority="CANARYORDER", until_ms=NOW + 30 * DAY_MS)
@@ -174,7 +175,7 @@ def test_what_a_hold_kept_goes_after_it_and_no_byte_of_either_is_left(
      (5, 101, False), (5, -1, False), (5, None, False)],
 )  # fmt: skip
 def test_the_edges_of_a_hold(
-    store: SqliteStore, make_read: Make, tmp_path: Path, at: int, place: int | None, is_held: bool
+    store: ReadStore, make_read: Make, tmp_path: Path, at: int, place: int | None, is_held: bool
 ) -> None:
     first = NOW - 20 * DAY_MS
     store.holds.place(a_hold(plate="", area=BOX, from_ms=first, to_ms=first + 10), note())
@@ -186,7 +187,7 @@ def test_the_edges_of_a_hold(
     assert store.counts().reads == is_held
 
 
-def test_notes_are_there_until_they_are_forgotten(store: SqliteStore) -> None:
+def test_notes_are_there_until_they_are_forgotten(store: ReadStore) -> None:
     one, other = note(), replace_note("other")
     store.holds.note(one)
     store.holds.note(other)
@@ -200,7 +201,7 @@ def replace_note(detail: str) -> Note:
 
 
 def test_past_the_law_on_reads_a_plate_that_looks_alike_is_no_hit(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     put_list(store, HotListEntry("stolen", "bureau", "KEPT1", "CA", "stolen", NOW, 60))
     edge = NOW - 180_000

@@ -20,9 +20,9 @@ from accord.hot_lists import HotListEntry
 from accord.model import ExactPlate, Read, WildcardPlate, Window
 from node.photos import Photos
 from node.retention import limits_at, purge
-from node.store.base import Search
-from node.store.sqlite import SqliteStore
+from node.store.base import ReadStore, Search
 from tests.hot_lists import hold
+from tests.stores import SQLITE
 
 NOW = 1_760_000_000_000
 DAYS = limits(RetentionDays(30, 10, 5), ())
@@ -57,7 +57,7 @@ class Owner(NamedTuple):
 
 
 def test_in_new_hampshire_what_met_nothing_goes_after_three_minutes(
-    store: SqliteStore, make_read: Make, photos: Photos
+    store: ReadStore, make_read: Make, photos: Photos
 ) -> None:
     """RSA 261:75-b: to the millisecond; a plate that only looks alike met nothing."""
     hold(store, HotListEntry("stolen", "bureau", "KEPT1", "CA", "stolen-vehicle", NOW, 60))
@@ -79,7 +79,7 @@ def test_in_new_hampshire_what_met_nothing_goes_after_three_minutes(
 
 
 def test_what_is_due_goes_and_the_rest_stays(
-    store: SqliteStore, make_read: Make, photos: Photos
+    store: ReadStore, make_read: Make, photos: Photos
 ) -> None:
     boundary = NOW - 30 * DAY_MS
     store.add([make_read("GONE1", boundary - 1), make_read("KEPT1", boundary)])
@@ -94,7 +94,7 @@ def test_what_is_due_goes_and_the_rest_stays(
 
 
 def test_a_plate_stays_searchable_while_one_read_of_it_is_left(
-    store: SqliteStore, make_read: Make, photos: Photos
+    store: ReadStore, make_read: Make, photos: Photos
 ) -> None:
     store.add([make_read("KEPT1", NOW - 40 * DAY_MS), make_read("KEPT1", NOW)])
     purge(store, photos, DAYS, NOW, dry_run=False)
@@ -103,7 +103,7 @@ def test_a_plate_stays_searchable_while_one_read_of_it_is_left(
 
 
 def test_photos_go_before_their_reads_and_shared_ones_stay(
-    store: SqliteStore, make_read: Make, photos: Photos, tmp_path: Path
+    store: ReadStore, make_read: Make, photos: Photos, tmp_path: Path
 ) -> None:
     alone, shared = photos.keep(picture(1)), photos.keep(picture(2))
     photos.prepare_masked(alone, (0.1, 0.0))
@@ -125,7 +125,7 @@ def test_photos_go_before_their_reads_and_shared_ones_stay(
 
 
 def test_a_photo_left_by_a_stopped_ingest_goes_after_a_day(
-    store: SqliteStore, make_read: Make, photos: Photos, tmp_path: Path
+    store: ReadStore, make_read: Make, photos: Photos, tmp_path: Path
 ) -> None:
     left, used, fresh = (photos.keep(picture(n)) for n in (1, 2, 3))
     # Files carry the machine's own time, so this test asks for it too.
@@ -144,7 +144,7 @@ def test_a_photo_left_by_a_stopped_ingest_goes_after_a_day(
     assert photos.given(fresh, False, (0.0, 0.0))
 
 
-def test_a_hot_list_goes_by_when_it_was_published(store: SqliteStore, photos: Photos) -> None:
+def test_a_hot_list_goes_by_when_it_was_published(store: ReadStore, photos: Photos) -> None:
     for name, published in (("old", NOW - 6 * DAY_MS), ("new", NOW)):
         entry = HotListEntry(name, "bureau", "KEPT1", "CA", "stolen-vehicle", published, 60)
         hold(store, entry)
@@ -152,8 +152,9 @@ def test_a_hot_list_goes_by_when_it_was_published(store: SqliteStore, photos: Ph
     assert [entry.list for entry in store.hot_lists.entries("KEPT1", "")] == ["new"]
 
 
+@SQLITE
 def test_after_a_purge_no_byte_of_the_plate_is_left(
-    store: SqliteStore, make_read: Make, photos: Photos, tmp_path: Path
+    store: ReadStore, make_read: Make, photos: Photos, tmp_path: Path
 ) -> None:
     """Free pages, the journal and the gaps inside pages included."""
     folder = tmp_path / "data"
@@ -183,8 +184,9 @@ def test_after_a_purge_no_byte_of_the_plate_is_left(
     assert store.counts().reads == 9000 - report.reads
 
 
+@SQLITE
 def test_a_large_store_is_written_anew_twice_a_day(
-    store: SqliteStore, make_read: Make, photos: Photos, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, make_read: Make, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.store.sqlite._LARGE_BYTES", 1)
     store.add([make_read("GONE1", NOW - 40 * DAY_MS), make_read("GONE2", NOW - 30 * DAY_MS)])
@@ -196,7 +198,7 @@ def test_a_large_store_is_written_anew_twice_a_day(
 
 
 def test_a_purge_that_fails_says_so_and_goes_on_the_next_time(
-    store: SqliteStore, make_read: Make, photos: Photos, tmp_path: Path
+    store: ReadStore, make_read: Make, photos: Photos, tmp_path: Path
 ) -> None:
     name = photos.keep(picture(1))
     store.add([make_read("GONE1", NOW - 40 * DAY_MS, photo=name)])

@@ -21,7 +21,7 @@ from node.ingest.mapping import Mapping, load_mapping
 from node.ingest.report import IngestReport, Parsed, Record, Rejected
 from node.ingest.settings import Settings
 from node.photos import Photos
-from node.store.sqlite import SqliteStore
+from node.store.base import ReadStore
 from tests.unit.node.ingest.damage import (
     check_neighbours,
     check_retry,
@@ -278,7 +278,7 @@ def with_photo(name: str) -> str:
 
 
 def test_a_photo_is_found_beside_the_csv(
-    mapping: MakeMapping, tmp_path: Path, store: SqliteStore, photos: Photos
+    mapping: MakeMapping, tmp_path: Path, store: ReadStore, photos: Photos
 ) -> None:
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "sub" / "a.png").write_bytes(picture())
@@ -291,7 +291,7 @@ def test_a_photo_is_found_beside_the_csv(
 
 
 def test_masked_copies_are_made_with_the_photo(
-    mapping: MakeMapping, tmp_path: Path, store: SqliteStore, photos: Photos
+    mapping: MakeMapping, tmp_path: Path, store: ReadStore, photos: Photos
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture())
     text = with_photo("a.png") + GOOD.replace("CAR-01", "CAR-02").replace("\n", ",a.png\n")
@@ -319,7 +319,7 @@ def test_a_photo_beyond_the_folder_is_never_opened(
 
 
 def test_every_row_is_accounted_for_and_again_is_all_duplicates(
-    mapping: MakeMapping, store: SqliteStore, photos: Photos, tmp_path: Path
+    mapping: MakeMapping, store: ReadStore, photos: Photos, tmp_path: Path
 ) -> None:
     lines = [GOOD, GOOD, GOOD.replace("TEST001", "T\u0415ST"), GOOD.replace("51", "52"), "x\n"]
 
@@ -342,7 +342,7 @@ def test_every_row_is_accounted_for_and_again_is_all_duplicates(
 
 
 def test_a_real_week_is_accounted_for_to_the_last_row(
-    mapping: MakeMapping, store: SqliteStore, photos: Photos
+    mapping: MakeMapping, store: ReadStore, photos: Photos
 ) -> None:
     path = Path(__file__).parents[5] / "shared" / "data" / "seattle_week_2021-10.csv.gz"
     if not path.exists():

@@ -1,7 +1,6 @@
 """Dead letters: kept once, tried again, counted without a plate, and purged like reads."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from node.ingest.sql_rows import SqlRows
 from node.photos import Photos
 from node.retention import purge
 from node.store import dead
-from node.store.base import DeadLetter
-from node.store.sqlite import SqliteStore
+from node.store.base import DeadLetter, ReadStore
 
 NOW = 1_772_353_800_000
 CSV = b"plate,when\nTEST001,2026-03-01T08:30:00Z\nTEST002,2026-03-01T08:31:00\n"
@@ -31,18 +29,11 @@ NO_ZONE = Settings(mapping=MAPPING, camera="GATE")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore.open(tmp_path / "reads.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def photos(tmp_path: Path) -> Photos:
     return Photos(tmp_path / "photos")
 
 
-def take(store: SqliteStore, photos: Photos, source: str = "gate", content: bytes = CSV) -> int:
+def take(store: ReadStore, photos: Photos, source: str = "gate", content: bytes = CSV) -> int:
     letters = DeadLetters(store, source, "csv", FixedClock(NOW))
     stream = records(named("csv"), io.BytesIO(content), NO_ZONE)
     report = ingest(stream, store, photos, refused=letters.keep)
@@ -50,14 +41,14 @@ def take(store: SqliteStore, photos: Photos, source: str = "gate", content: byte
     return report.taken
 
 
-def again(store: SqliteStore, photos: Photos, zone: str = "", **only: str) -> Retried:
+def again(store: ReadStore, photos: Photos, zone: str = "", **only: str) -> Retried:
     mapping = MAPPING.model_copy(update={"zone": zone})
     settings = Settings(mapping=mapping, camera="GATE")
     return retry(store, photos, lambda _: settings, **only)
 
 
 def test_what_is_not_taken_waits_and_is_taken_once_its_reason_is_mended(
-    store: SqliteStore, photos: Photos
+    store: ReadStore, photos: Photos
 ) -> None:
     assert take(store, photos) == 1
     (count,) = store.dead_counts()
@@ -71,7 +62,7 @@ def test_what_is_not_taken_waits_and_is_taken_once_its_reason_is_mended(
 
 
 def test_a_record_that_comes_again_is_one_letter_per_source(
-    store: SqliteStore, photos: Photos
+    store: ReadStore, photos: Photos
 ) -> None:
     for source in ("gate", "gate", "pier"):
         take(store, photos, source)
@@ -84,7 +75,7 @@ def test_a_record_that_comes_again_is_one_letter_per_source(
 
 
 def test_a_letter_that_no_format_knows_stays_and_costs_no_other(
-    store: SqliteStore, photos: Photos
+    store: ReadStore, photos: Photos
 ) -> None:
     store.add_dead([DeadLetter("gate", "", "not known", NOW, b"\0\0TEST003")])
     store.add_dead([DeadLetter("gate", "csv", "no content", NOW, b"")])
@@ -95,7 +86,7 @@ def test_a_letter_that_no_format_knows_stays_and_costs_no_other(
 
 
 def test_a_source_gone_mad_fills_no_disk(
-    store: SqliteStore, photos: Photos, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead, "MAX_LETTERS", 2)
     letters = DeadLetters(store, "gate", "csv", FixedClock(NOW))
@@ -107,7 +98,7 @@ def test_a_source_gone_mad_fills_no_disk(
 
 
 def test_letters_go_when_a_read_captured_at_their_arrival_goes(
-    tmp_path: Path, store: SqliteStore, photos: Photos
+    tmp_path: Path, store: ReadStore, photos: Photos
 ) -> None:
     take(store, photos)
     days = limits(RetentionDays(30, 30, 30), ())
@@ -118,11 +109,11 @@ def test_letters_go_when_a_read_captured_at_their_arrival_goes(
     assert len(store.dead_counts()) == 1
     assert purge(store, photos, days, due, dry_run=False).letters == 1
     assert store.dead_counts() == ()
-    for path in tmp_path.glob("reads.db*"):
+    for path in (tmp_path / "data").rglob("reads.db*"):
         assert b"TEST002" not in path.read_bytes()
 
 
-def test_how_far_a_source_was_read_is_kept(store: SqliteStore) -> None:
+def test_how_far_a_source_was_read_is_kept(store: ReadStore) -> None:
     assert store.mark("records") == ""
     store.set_mark("records", "1")
     store.set_mark("records", "2")
@@ -130,7 +121,7 @@ def test_how_far_a_source_was_read_is_kept(store: SqliteStore) -> None:
 
 
 def test_a_letter_that_went_while_it_was_tried_is_not_put_back(
-    store: SqliteStore, photos: Photos
+    store: ReadStore, photos: Photos
 ) -> None:
     take(store, photos)
     (letter,) = store.dead(0, "", "", 9)
@@ -141,7 +132,7 @@ def test_a_letter_that_went_while_it_was_tried_is_not_put_back(
     assert store.dead(0, "", "", 9) == []
 
 
-def test_a_row_waits_without_its_picture(store: SqliteStore, photos: Photos) -> None:
+def test_a_row_waits_without_its_picture(store: ReadStore, photos: Photos) -> None:
     mapping = MAPPING.model_copy(update={"photo_base64": "image", "zone": ""})
     settings = Settings(mapping=mapping, camera="GATE")
     row: dict[str, object] = {

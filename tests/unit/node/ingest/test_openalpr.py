@@ -17,7 +17,7 @@ from node.ingest.pictures import NO_PICTURES
 from node.ingest.report import Parsed, Passed, Rejected
 from node.ingest.settings import Settings
 from node.photos import Photos
-from node.store.sqlite import SqliteStore
+from node.store.base import ReadStore
 
 
 def group(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_every_layout(layout: str) -> None:
 
 
 def test_previews_and_other_kinds_are_passed_over_and_counted(
-    store: SqliteStore, tmp_path: Path
+    store: ReadStore, tmp_path: Path
 ) -> None:
     lines = [group(1), group(2, is_preview=True), {"data_type": "heartbeat"}, group(3)]
     found = parse("\n".join(map(json.dumps, lines)))
@@ -151,7 +151,7 @@ def test_positions_that_can_not_be_right_are_left_out_and_noted() -> None:
 
 
 def test_a_picture_comes_along_and_a_damaged_one_is_noted(
-    store: SqliteStore, tmp_path: Path
+    store: ReadStore, tmp_path: Path
 ) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), (1, 2, 3)).save(buffer, "JPEG")
@@ -261,7 +261,7 @@ def test_an_alert_that_is_cut_off_still_gives_its_group() -> None:
 
 
 def test_plates_of_a_frame_are_reads_and_its_next_frames_are_the_same(
-    store: SqliteStore, tmp_path: Path
+    store: ReadStore, tmp_path: Path
 ) -> None:
     start = 1_634_475_960_000
     frames = [frame("TEST001", "TEST002", at=start + n * 500) for n in range(10)]
@@ -375,7 +375,7 @@ def test_depth_and_digits_without_end_are_rejected_and_neighbours_taken() -> Non
     assert taken(parse(text)) == ["TEST001", "TEST002"]
 
 
-def test_an_event_of_a_real_agent(store: SqliteStore) -> None:
+def test_an_event_of_a_real_agent(store: ReadStore) -> None:
     path = Path(__file__).parents[5] / "shared" / "samples" / "openalpr_alpr_group_v3.json"
     if not path.exists():
         pytest.skip("shared data not present: openalpr_alpr_group_v3.json")
@@ -386,7 +386,7 @@ def test_an_event_of_a_real_agent(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize("camera", ["c" * 101, "", "cam\ud800", "cam\x1b[2J"])
 def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
-    camera: str, store: SqliteStore, tmp_path: Path
+    camera: str, store: ReadStore, tmp_path: Path
 ) -> None:
     """One such row would make every answer that holds it one that nobody believes."""
     lines = [json.dumps(group(1, camera_id=camera)), json.dumps(group(2, camera_id="c" * 100))]
@@ -397,7 +397,7 @@ def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
 
 
 def test_words_on_a_vehicle_that_are_no_text_are_left_out(
-    store: SqliteStore, tmp_path: Path
+    store: ReadStore, tmp_path: Path
 ) -> None:
     vehicle = {"make": [{"name": "b\ud800mw\x1b"}], "make_model": [{"name": "x" * 900}]}
     records = parse(json.dumps(group(vehicle=vehicle)))

@@ -9,8 +9,7 @@ from accord.agreements.terms import OPEN, Redaction, Withholding
 from accord.errors import Code, Refused
 from accord.model import AreaBox, AreaPolygon, Read, Window
 from node.store import area_search
-from node.store.base import Page, Search
-from node.store.sqlite import SqliteStore
+from node.store.base import Page, ReadStore, Search
 
 Make = Callable[..., Read]
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -54,7 +53,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lengths
 
 
-def all_rows(store: SqliteStore, search: Search) -> list[str]:
+def all_rows(store: ReadStore, search: Search) -> list[str]:
     page = store.search(search)
     found = [row.read.plate for row in page.rows]
     while page.cursor is not None:
@@ -68,7 +67,7 @@ def spread(make_read: Make, count: int, **more: object) -> list[Read]:
     return [make_read(f"R{n}", START - n * HOUR, **(CAMERA | more)) for n in range(count)]
 
 
-def refused(store: SqliteStore, search: Search) -> Refused:
+def refused(store: ReadStore, search: Search) -> Refused:
     with pytest.raises(Refused) as caught:
         store.search(search)
     assert caught.value.code is Code.SEARCH_TOO_WIDE
@@ -76,7 +75,7 @@ def refused(store: SqliteStore, search: Search) -> Refused:
 
 
 def test_a_shape_beside_the_cameras_is_refused_at_the_bound_and_not_below(
-    store: SqliteStore, make_read: Make, looked: list[int]
+    store: ReadStore, make_read: Make, looked: list[int]
 ) -> None:
     search = replace(SEARCH, selector=BESIDE)
     store.add(spread(make_read, 50))
@@ -94,7 +93,7 @@ def test_a_shape_beside_the_cameras_is_refused_at_the_bound_and_not_below(
 
 
 def test_a_page_that_fills_is_never_refused_whatever_lies_behind(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     store.add(spread(make_read, 400))
     page = store.search(replace(SEARCH, window=Window(START - 399 * HOUR, START + DAY)))
@@ -103,7 +102,7 @@ def test_a_page_that_fills_is_never_refused_whatever_lies_behind(
 
 
 def test_what_is_withheld_does_not_count_below_the_hard_stop(
-    store: SqliteStore, make_read: Make, looked: list[int]
+    store: ReadStore, make_read: Make, looked: list[int]
 ) -> None:
     search = replace(SEARCH, withholding=HIDING)
     nothing = store.search(search)
@@ -122,7 +121,7 @@ def test_what_is_withheld_does_not_count_below_the_hard_stop(
 
 
 def test_a_burst_after_a_quiet_time_is_looked_at_in_short_stretches(
-    store: SqliteStore, make_read: Make, looked: list[int]
+    store: ReadStore, make_read: Make, looked: list[int]
 ) -> None:
     burst = [make_read(f"B{n}", START - 9 * DAY + n * 1000, **CAMERA) for n in range(120)]
     store.add([make_read("LATE", START, **CAMERA), *burst])
@@ -134,7 +133,7 @@ def test_a_burst_after_a_quiet_time_is_looked_at_in_short_stretches(
 
 @pytest.mark.parametrize("step_ms", [HOUR, DAY])
 def test_a_bucket_is_never_cut_and_one_that_is_too_large_is_refused(
-    store: SqliteStore, make_read: Make, step_ms: int
+    store: ReadStore, make_read: Make, step_ms: int
 ) -> None:
     search = replace(SEARCH, redaction=Redaction(step_ms, place_within_m=100))
     store.add([make_read(f"B{n}", START + n * 1000, **CAMERA) for n in range(200)])
@@ -148,7 +147,7 @@ def test_a_bucket_is_never_cut_and_one_that_is_too_large_is_refused(
 @pytest.mark.parametrize("redaction", [OPEN, Redaction(HOUR, 300), Redaction(DAY, 0)])
 @pytest.mark.parametrize("selector", [BOX, BESIDE])
 def test_short_stretches_give_the_same_rows(
-    store: SqliteStore,
+    store: ReadStore,
     make_read: Make,
     monkeypatch: pytest.MonkeyPatch,
     redaction: Redaction,

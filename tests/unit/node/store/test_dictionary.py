@@ -15,11 +15,13 @@ from accord.errors import Code, Refused
 from accord.model import Read, WildcardPlate, Window
 from accord.plates import matches
 from node.store import dictionary
-from node.store.base import Search
+from node.store.base import ReadStore, Search
 from node.store.dictionary import Dictionary
 from node.store.migrations import MIGRATIONS
+from node.store.shared import Sql
 from node.store.sqlite import SqliteStore
 from tests.cuts import all_before
+from tests.stores import SQLITE, Place
 
 Make = Callable[..., Read]
 START = 1_760_000_000_000
@@ -32,20 +34,25 @@ patterns = st.text("AB01?*", min_size=1, max_size=8)
 
 
 @pytest.fixture
-def other(tmp_path: Path, store: SqliteStore) -> Iterator[SqliteStore]:
-    """A second process' view of the same file."""
-    opened = SqliteStore.open(tmp_path / "data" / "reads.db")
+def other(place: Place, store: ReadStore) -> Iterator[ReadStore]:
+    """A second process' view of the same store."""
+    opened = place.open()
     yield opened
     opened.close()
 
 
-def known(store: SqliteStore, plates: Dictionary) -> set[tuple[str, str]]:
-    sql = store._connections.mine().sql
+@pytest.fixture
+def sql(place: Place, store: ReadStore) -> Iterator[Sql]:
+    """A connection of the store's kind."""
+    with place.connection() as connection:
+        yield connection
+
+
+def known(sql: Sql, plates: Dictionary) -> set[tuple[str, str]]:
     return {(plate, state) for state in STATES[1:] for plate in plates.find(sql, "*", state)}
 
 
-def distinct(store: SqliteStore) -> set[tuple[str, str]]:
-    sql = store._connections.mine().sql
+def distinct(sql: Sql) -> set[tuple[str, str]]:
     return set(sql.execute("SELECT DISTINCT plate, state FROM reads WHERE state != ''"))
 
 
@@ -65,15 +72,17 @@ steps = st.lists(
 @given(steps=steps, kept=st.sampled_from([2, 100_000]))
 @RELAXED
 def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
-    store: SqliteStore,
-    other: SqliteStore,
+    place: Place,
+    store: ReadStore,
+    sql: Sql,
+    other: ReadStore,
     make_read: Make,
     steps: list[list[tuple[str, str, int]] | int],
     kept: int,
 ) -> None:
     # A small ``kept`` makes it miss numbers, so that it starts anew.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("node.store.sqlite.KEPT_GONE", kept)
+        patch.setattr(f"{place.deleting}.KEPT_GONE", kept)
         ours, seldom = store._dictionary, Dictionary()
         for number, step in enumerate(steps):
             writer = (store, other)[number % 2]
@@ -82,24 +91,23 @@ def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
                     pass
             else:
                 writer.add([make_read(p, START + at, state=state) for p, state, at in step])
-            assert known(store, ours) == distinct(store)
+            assert known(sql, ours) == distinct(sql)
             if number % 5 == 4:
-                assert known(other, seldom) == distinct(store)
-        assert known(other, seldom) == distinct(store)
+                assert known(sql, seldom) == distinct(sql)
+        assert known(sql, seldom) == distinct(sql)
         store.delete_reads(all_before(1 << 60), 10_000, lambda _: None)
-        assert known(store, ours) == set()
+        assert known(sql, ours) == set()
         assert len(ours) == 0
 
 
 @given(plates=st.sets(short_plates, min_size=1, max_size=40), pattern=patterns)
 @RELAXED
 def test_a_pattern_finds_what_it_matches(
-    store: SqliteStore, make_read: Make, plates: set[str], pattern: str
+    store: ReadStore, sql: Sql, make_read: Make, plates: set[str], pattern: str
 ) -> None:
     store.delete_reads(all_before(1 << 60), 10_000, lambda _: None)
     store.add([make_read(plate, state=("CA", "NV")[len(plate) % 2]) for plate in plates])
     store.add([make_read(plate, state="CA") for plate in plates])
-    sql = store._connections.mine().sql
     expected = {plate for plate in plates if matches(pattern, plate)}
     found = store._dictionary.find(sql, pattern)
     assert set(found) == expected
@@ -109,9 +117,8 @@ def test_a_pattern_finds_what_it_matches(
     assert store._dictionary.find(sql, pattern, "ZZ") == []
 
 
-def test_inner_parts_come_in_their_order(store: SqliteStore, make_read: Make) -> None:
+def test_inner_parts_come_in_their_order(store: ReadStore, sql: Sql, make_read: Make) -> None:
     store.add([make_read(plate) for plate in ("XA1B2Y", "XB2A1Y", "XA1B2", "XAA1BY", "AABB")])
-    sql = store._connections.mine().sql
     assert store._dictionary.find(sql, "*A1*B2*") == ["XA1B2", "XA1B2Y"]
     assert store._dictionary.find(sql, "X*A1*B2*Y") == ["XA1B2Y"]
     assert store._dictionary.find(sql, "*AB*BB*") == []
@@ -122,10 +129,10 @@ SLOW = [f"8AC{n:04}B" for n in range(200)]
 
 @pytest.mark.parametrize("pattern", ["*" * 20 + "B*A*", "*B*A*", "*A*0*0*0*0*A*"])
 def test_no_pattern_is_tried_plate_by_plate(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch, pattern: str
+    store: ReadStore, sql: Sql, make_read: Make, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     store.add([make_read(plate) for plate in SLOW])
-    sql, compared = store._connections.mine().sql, []
+    compared: list[int] = []
     plain = dictionary._places
     monkeypatch.setattr(
         dictionary, "_places", lambda text, signs: compared.append(1) or plain(text, signs)
@@ -136,12 +143,12 @@ def test_no_pattern_is_tried_plate_by_plate(
 
 
 def test_others_have_their_turn_between_the_parts_of_a_look_up(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, sql: Sql, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dictionary, "PART", 10)
     store.add([make_read(f"PART{n:03}", START) for n in range(95)])
     plates = store._dictionary
-    sql, turns = store._connections.mine().sql, []
+    turns: list[int] = []
 
     def turn() -> None:
         # Whoever waits may have it: the list even shrinks and begins anew meanwhile.
@@ -164,9 +171,10 @@ def test_others_have_their_turn_between_the_parts_of_a_look_up(
     assert set(plates.find(sql, "PART*")) == kept | {"PART999"}
 
 
+@SQLITE
 @pytest.mark.parametrize("inner", ["PA*", "*A*0*"])
 def test_a_look_up_ends_where_nobody_waits_for_it(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch, inner: str
+    store: ReadStore, make_read: Make, monkeypatch: pytest.MonkeyPatch, inner: str
 ) -> None:
     monkeypatch.setattr(dictionary, "PART", 10)
     store.add([make_read(f"PART{n:03}", START) for n in range(95)])
@@ -190,12 +198,11 @@ def test_a_look_up_ends_where_nobody_waits_for_it(
 
 
 def test_what_is_purged_leaves_the_memory_too(
-    store: SqliteStore, other: SqliteStore, make_read: Make
+    store: ReadStore, sql: Sql, other: ReadStore, make_read: Make
 ) -> None:
     plates = [f"PURGED{n}" for n in range(5)]
     store.add([make_read(plate, START) for plate in plates])
     store.add([make_read("KEPT001", START + 1)])
-    sql = store._connections.mine().sql
     assert len(store._dictionary.find(sql, "PURGED*")) == 5
 
     def held() -> bytes:
@@ -214,10 +221,9 @@ def test_what_is_purged_leaves_the_memory_too(
 
 
 def test_a_plate_that_one_state_keeps_is_gone_from_the_other(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, sql: Sql, make_read: Make
 ) -> None:
     store.add([make_read("SAME111", START), make_read("SAME111", START + 1, state="NV")])
-    sql = store._connections.mine().sql
     assert store.counts().plates == 2
     assert store._dictionary.find(sql, "SAME*") == ["SAME111"]
     assert store._dictionary.find(sql, "SAME*", "CA") == ["SAME111"]
@@ -227,9 +233,8 @@ def test_a_plate_that_one_state_keeps_is_gone_from_the_other(
     assert store.counts().plates == 1
 
 
-def test_growing_and_shrinking_loses_nobody(store: SqliteStore, make_read: Make) -> None:
+def test_growing_and_shrinking_loses_nobody(store: ReadStore, sql: Sql, make_read: Make) -> None:
     store.add([make_read(f"A{n:05}", START + n) for n in range(3000)])
-    sql = store._connections.mine().sql
     assert len(store._dictionary.find(sql, "A0*")) == 3000
     while store.delete_reads(all_before(START + 2500), 100, lambda _: None):
         pass
@@ -239,11 +244,10 @@ def test_growing_and_shrinking_loses_nobody(store: SqliteStore, make_read: Make)
 
 
 def test_a_pattern_that_fits_too_many_plates_is_refused(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, sql: Sql, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dictionary, "MAX_FOUND", 10)
     store.add([make_read(f"MANY{n}") for n in range(10)])
-    sql = store._connections.mine().sql
     assert len(store._dictionary.find(sql, "MANY*")) == 10
     store.add([make_read(f"MANYX{secrets.randbelow(10)}")])
     with pytest.raises(Refused) as refused:

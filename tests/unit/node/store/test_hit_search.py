@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from accord.areas import bounds, inside
 from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Area, AreaBox, AreaCircle, AreaPolygon, ExactPlate, Read, Window
-from node.store.base import HitPage, HitSearch
-from node.store.sqlite import SqliteStore
+from node.store.base import HitPage, HitSearch, ReadStore
 from tests.hot_lists import hold
+from tests.stores import Place, Stores
 
 NOW = 1_760_000_400_000 // 3_600_000 * 3_600_000
 HOUR = 3_600_000
@@ -41,8 +40,8 @@ def clock() -> At:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: At) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(tmp_path / "data" / "reads.db", clock=clock)
+def store(place: Place, clock: At) -> Iterator[ReadStore]:
+    opened = place.open(clock=clock)
     hold(opened, entry("TEST001"), entry("TEST0O2", state=""))
     hold(opened, entry("TEST001", list="wanted", source="county"))
     yield opened
@@ -57,7 +56,7 @@ def entry(plate: str, **changes: Any) -> HotListEntry:
     return HotListEntry(plate=plate, **(fields | changes))
 
 
-def look(store: SqliteStore, **changes: Any) -> HitPage:
+def look(store: ReadStore, **changes: Any) -> HitPage:
     search = HitSearch(
         ExactPlate("TEST001"), Window(NOW - 9 * HOUR, NOW + 9 * HOUR), OPEN, Withholding(), 0, 100
     )
@@ -72,7 +71,7 @@ def seen(page: HitPage) -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_a_plate_of_a_list_and_what_met_it(store: SqliteStore, make_read: Make) -> None:
+def test_a_plate_of_a_list_and_what_met_it(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=NOW), make_read("TESTO01", NOW - 5), make_read("OTHER1", NOW)])
     page = look(store)
     assert seen(page) == [("TEST001", ["stolen", "wanted"]), ("TESTO01", ["stolen", "wanted"])]
@@ -85,9 +84,7 @@ def test_a_plate_of_a_list_and_what_met_it(store: SqliteStore, make_read: Make) 
     assert page.page.complete
 
 
-def test_a_state_that_is_asked_is_that_of_read_or_entry(
-    store: SqliteStore, make_read: Make
-) -> None:
+def test_a_state_that_is_asked_is_that_of_read_or_entry(store: ReadStore, make_read: Make) -> None:
     store.add([make_read("TEST002", NOW), make_read("TEST001", NOW, state="")])
     assert len(seen(look(store, of=ExactPlate("TEST0O2", "CA")))) == 1
     assert len(seen(look(store, of=ExactPlate("TEST0O2")))) == 1
@@ -95,7 +92,7 @@ def test_a_state_that_is_asked_is_that_of_read_or_entry(
     assert len(seen(look(store, of=ExactPlate("TEST001", "CA")))) == 1
 
 
-def test_a_list_that_changed_since(store: SqliteStore, make_read: Make) -> None:
+def test_a_list_that_changed_since(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=NOW)])
     hold(store, entry("TEST009", published_ms=NOW))
     (row,) = look(store).page.rows
@@ -110,7 +107,7 @@ def test_a_list_that_changed_since(store: SqliteStore, make_read: Make) -> None:
     [{"category": "amber-alert"}, {"source": "county"}, {"state": "NV"}, {"plate": "TEST009"}],
 )
 def test_still_listed_is_the_very_entry_of_the_same_source(
-    store: SqliteStore, make_read: Make, changes: dict[str, str]
+    store: ReadStore, make_read: Make, changes: dict[str, str]
 ) -> None:
     store.add([make_read(captured_ms=NOW)])
 
@@ -127,7 +124,7 @@ def test_still_listed_is_the_very_entry_of_the_same_source(
 
 
 def test_a_list_past_its_hard_limit_lists_nothing(
-    store: SqliteStore, make_read: Make, clock: At
+    store: ReadStore, make_read: Make, clock: At
 ) -> None:
     hold(store, entry("TEST001"), hard_limit_s=7200)
     store.add([make_read(captured_ms=NOW)])
@@ -147,7 +144,7 @@ def test_a_list_past_its_hard_limit_lists_nothing(
     assert store.hot_lists.entries("TEST001", "CA")[0].list == "wanted"
 
 
-def test_later_pages_hold_what_was_there_at_the_first(store: SqliteStore, make_read: Make) -> None:
+def test_later_pages_hold_what_was_there_at_the_first(store: ReadStore, make_read: Make) -> None:
     """Reads that arrive between two pages are of no page, wherever their time would put them."""
     store.add([make_read(captured_ms=NOW - n) for n in range(0, 8, 2)])
     first = look(store, limit=2).page
@@ -159,7 +156,7 @@ def test_later_pages_hold_what_was_there_at_the_first(store: SqliteStore, make_r
     assert rest.complete
 
 
-def test_an_area_by_the_place_as_it_is_shared(store: SqliteStore, make_read: Make) -> None:
+def test_an_area_by_the_place_as_it_is_shared(store: ReadStore, make_read: Make) -> None:
     away = {"lat_e7": 339_000_000, "lon_e7": -1_182_600_000}
     # Just outside, in a cell whose centre lies inside.
     edge = {"lat_e7": 336_999_000, "lon_e7": -1_182_600_000}
@@ -191,7 +188,7 @@ POLYGON = AreaPolygon(
     ],
 )
 def test_a_circle_and_a_polygon(
-    store: SqliteStore, make_read: Make, area: Area, outside: dict[str, int]
+    store: ReadStore, make_read: Make, area: Area, outside: dict[str, int]
 ) -> None:
     assert inside(bounds(area), outside["lat_e7"], outside["lon_e7"])
     store.add([make_read(captured_ms=NOW, **INSIDE), make_read(captured_ms=NOW - 1, **outside)])
@@ -214,7 +211,7 @@ def test_a_circle_and_a_polygon(
     ],
 )
 def test_what_is_withheld_is_as_if_it_were_not_there(
-    store: SqliteStore, make_read: Make, kept_back: Withholding
+    store: ReadStore, make_read: Make, kept_back: Withholding
 ) -> None:
     store.add([make_read(captured_ms=NOW, case="C-1", **INSIDE)])
     for of in (ExactPlate("TEST001"), BOX):
@@ -224,9 +221,7 @@ def test_what_is_withheld_is_as_if_it_were_not_there(
         assert page.page.withheld == 1
 
 
-def test_a_withheld_plate_is_not_told_by_its_look_alike(
-    store: SqliteStore, make_read: Make
-) -> None:
+def test_a_withheld_plate_is_not_told_by_its_look_alike(store: ReadStore, make_read: Make) -> None:
     """The read's plate may be shown, the one on the list may not."""
     store.add([make_read("TESTO01", NOW, **INSIDE)])
     kept_back = Withholding(plates=frozenset({"TEST001"}))
@@ -234,7 +229,7 @@ def test_a_withheld_plate_is_not_told_by_its_look_alike(
     assert seen(look(store, of=BOX, withholding=kept_back)) == []
 
 
-def test_only_the_lists_that_are_named(store: SqliteStore, make_read: Make) -> None:
+def test_only_the_lists_that_are_named(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=NOW, **INSIDE), make_read("TEST002", NOW - 1, **INSIDE)])
     both = frozenset({"stolen", "wanted"})
     for of in (ExactPlate("TEST001"), BOX):
@@ -254,7 +249,7 @@ def test_only_the_lists_that_are_named(store: SqliteStore, make_read: Make) -> N
 
 
 def test_a_hit_of_another_purpose_is_as_if_it_were_not_there(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     """Also for paging, and whatever the rule on lists says."""
     hold(store, entry("TEST001", list="wanted", category="wanted-person"))
@@ -274,7 +269,7 @@ def test_a_hit_of_another_purpose_is_as_if_it_were_not_there(
 
 
 def test_a_hit_of_a_stale_list_is_withheld_where_the_text_says_so(
-    store: SqliteStore, make_read: Make, clock: At
+    store: ReadStore, make_read: Make, clock: At
 ) -> None:
     for minutes in (30, 60, 61):
         clock.ms = NOW + minutes * 60_000
@@ -289,7 +284,7 @@ def test_a_hit_of_a_stale_list_is_withheld_where_the_text_says_so(
     assert len(seen(look(store, rule=withheld, redaction=hourly))) == 1
 
 
-def test_the_window_and_the_look_back(store: SqliteStore, make_read: Make) -> None:
+def test_the_window_and_the_look_back(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=NOW - n * HOUR) for n in range(4)])
     window = Window(NOW - 2 * HOUR, NOW)
     assert len(seen(look(store, window=window))) == 2
@@ -307,27 +302,30 @@ def test_the_window_and_the_look_back(store: SqliteStore, make_read: Make) -> No
 )
 def test_pages_give_every_read_once(
     tmp_path_factory: pytest.TempPathFactory,
+    stores: Stores,
     make_read: Make,
     times: list[int],
     limit: int,
     step: int,
 ) -> None:
-    store = SqliteStore.open(tmp_path_factory.mktemp("s") / "reads.db", clock=At(NOW))
-    hold(store, entry("TEST001"))
-    store.add([make_read(captured_ms=NOW + n, **INSIDE) for n in times])
-    for of in (ExactPlate("TEST001"), BOX):
-        found: list[int] = []
-        after = None
-        redaction = replace(OPEN, time_step_ms=step)
-        while True:
-            page = look(store, of=of, limit=limit, after=after, redaction=redaction).page
-            found += [row.row_id for row in page.rows]
-            after = page.cursor
-            if not found[limit:] and after is not None:
-                # What comes later is not in the snapshot of the first page.
-                store.add([make_read(captured_ms=NOW, **INSIDE)])
-            if after is None:
-                break
-        assert len(set(found)) == len(found) >= len(times)
-        assert set(range(1, len(times) + 1)) <= set(found)
-    store.close()
+    with stores.place(tmp_path_factory.mktemp("s")) as place:
+        store = place.open(clock=At(NOW))
+        hold(store, entry("TEST001"))
+        reads = [make_read(captured_ms=NOW + n, **INSIDE) for n in times]
+        store.add(reads)
+        for of in (ExactPlate("TEST001"), BOX):
+            found: list[bytes] = []
+            after = None
+            redaction = replace(OPEN, time_step_ms=step)
+            while True:
+                page = look(store, of=of, limit=limit, after=after, redaction=redaction).page
+                found += [row.read.source_id for row in page.rows]
+                after = page.cursor
+                if not found[limit:] and after is not None:
+                    # What comes later is not in the snapshot of the first page.
+                    store.add([make_read(captured_ms=NOW, **INSIDE)])
+                if after is None:
+                    break
+            assert len(set(found)) == len(found) >= len(times)
+            assert {read.source_id for read in reads} <= set(found)
+        store.close()

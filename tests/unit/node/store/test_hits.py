@@ -2,7 +2,6 @@
 
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,8 +18,9 @@ from accord.hot_lists import HIT_NOTICE, HotListEntry
 from accord.model import Read
 from node.photos import Photos
 from node.retention import purge
-from node.store.sqlite import SqliteStore
+from node.store.base import ReadStore
 from tests.hot_lists import hold
+from tests.stores import Place
 
 NOW = 1_760_000_000_000
 Make = Callable[..., Read]
@@ -40,8 +40,8 @@ def clock() -> At:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: At) -> Any:
-    opened = SqliteStore.open(tmp_path / "data" / "reads.db", clock=clock)
+def store(place: Place, clock: At) -> Any:
+    opened = place.open(clock=clock)
     yield opened
     opened.close()
 
@@ -54,31 +54,27 @@ def entry(plate: str, state: str = "CA", **changes: Any) -> HotListEntry:
     return HotListEntry(plate=plate, state=state, **(fields | changes))
 
 
-def hits(tmp_path: Path, columns: str = "listed_plate, possible") -> list[tuple[Any, ...]]:
-    with sqlite3.connect(tmp_path / "data" / "reads.db") as sql:
-        found = sql.execute(f"SELECT {columns} FROM hits ORDER BY read_row, listed_plate")
-        rows = found.fetchall()
-    sql.close()
-    return rows
+def hits(place: Place, columns: str = "listed_plate, possible") -> list[tuple[Any, ...]]:
+    return place.rows(f"SELECT {columns} FROM hits ORDER BY read_row, listed_plate")
 
 
 def test_a_hit_is_stored_with_the_age_of_its_list_and_the_notice(
-    store: SqliteStore, make_read: Make, tmp_path: Path, clock: At
+    store: ReadStore, make_read: Make, place: Place, clock: At
 ) -> None:
     hold(store, entry("TEST001"), entry("TESTOO2"))
     clock.ms += 30_000
     added = store.add([make_read(captured_ms=NOW - 5), make_read("OTHER1"), make_read("TEST002")])
     assert (added.taken, added.hits) == (3, 2)
-    assert hits(tmp_path) == [("TEST001", 0), ("TESTOO2", 1)]
+    assert hits(place) == [("TEST001", 0), ("TESTOO2", 1)]
     columns = "list, source, category, published_ms, max_age_s, matched_ms, age_s, captured_ms"
-    assert hits(tmp_path, columns + ", notice")[0] == (
+    assert hits(place, columns + ", notice")[0] == (
         "stolen", "bureau", "stolen-vehicle", NOW - 60_000, 3600, NOW + 30_000, 90, NOW - 5,
         HIT_NOTICE,
     )  # fmt: skip
     assert store.counts().hits == 2
 
 
-def test_another_state_and_another_number_are_no_hits(store: SqliteStore, make_read: Make) -> None:
+def test_another_state_and_another_number_are_no_hits(store: ReadStore, make_read: Make) -> None:
     hold(store, entry("TEST001"))
     reads = [make_read(state="NV"), make_read("TEST003"), make_read("TEST00")]
     assert store.add(reads).hits == 0
@@ -86,7 +82,7 @@ def test_another_state_and_another_number_are_no_hits(store: SqliteStore, make_r
 
 
 def test_a_stale_list_matches_until_its_hard_limit(
-    store: SqliteStore, make_read: Make, clock: At
+    store: ReadStore, make_read: Make, clock: At
 ) -> None:
     hold(store, entry("TEST001"), hard_limit_s=7200)
     clock.ms = NOW - 60_000 + 7_200_000
@@ -95,7 +91,7 @@ def test_a_stale_list_matches_until_its_hard_limit(
     assert store.add([make_read()]).hits == 0
 
 
-def test_the_same_read_again_is_no_second_hit(store: SqliteStore, make_read: Make) -> None:
+def test_the_same_read_again_is_no_second_hit(store: ReadStore, make_read: Make) -> None:
     hold(store, entry("TEST001"))
     read = make_read()
     assert store.add([read, read]).hits == 1
@@ -103,7 +99,7 @@ def test_the_same_read_again_is_no_second_hit(store: SqliteStore, make_read: Mak
     assert store.counts().hits == 1
 
 
-def test_a_refused_batch_leaves_no_hit(store: SqliteStore, make_read: Make) -> None:
+def test_a_refused_batch_leaves_no_hit(store: ReadStore, make_read: Make) -> None:
     hold(store, entry("TEST001"))
     with pytest.raises(Refused) as refused:
         store.add([make_read(), make_read(captured_ms=-5)])
@@ -112,20 +108,16 @@ def test_a_refused_batch_leaves_no_hit(store: SqliteStore, make_read: Make) -> N
 
 
 def test_a_list_that_another_process_changes_counts_at_once(
-    store: SqliteStore, make_read: Make, tmp_path: Path
+    store: ReadStore, make_read: Make, place: Place
 ) -> None:
     hold(store, entry("TEST001"))
     assert store.add([make_read("TEST005")]).hits == 0
-    program = (
-        "import sys; from pathlib import Path\n"
+    program = place.opening + (
         "from node.store.base import HotList, Listed\n"
-        "from node.store.sqlite import SqliteStore\n"
-        "store = SqliteStore.open(Path(sys.argv[1]))\n"
         f"new = HotList('stolen', 'bureau', {NOW}, 60, 60, 1, 1)\n"
         "store.hot_lists.replace(new, [Listed('TEST005', 'CA', 'stolen-vehicle')])\n"
     )
-    path = tmp_path / "data" / "reads.db"
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    subprocess.run([sys.executable, "-c", program, str(place.path)], check=True)
     assert store.add([make_read("TEST005")]).hits == 1
     # What the list no longer holds is no hit any longer; what was one stays.
     assert store.add([make_read("TEST001")]).hits == 0
@@ -135,7 +127,7 @@ def test_a_list_that_another_process_changes_counts_at_once(
 
 
 def test_a_hit_goes_with_its_read_and_no_later_than_the_policy_says(
-    store: SqliteStore, make_read: Make, tmp_path: Path, clock: At
+    store: ReadStore, make_read: Make, place: Place, tmp_path: Path
 ) -> None:
     hold(store, entry("TEST001"))
     old, young = NOW - 31 * DAY_MS, NOW - 9 * DAY_MS
@@ -149,16 +141,12 @@ def test_a_hit_goes_with_its_read_and_no_later_than_the_policy_says(
     assert purge(store, photos, days, NOW, dry_run=False) == dry
     assert (dry.reads, dry.hits) == (0, 1)
     assert (store.counts().reads, store.counts().hits) == (2, 1)
-    (left,) = hits(tmp_path, "captured_ms")
+    (left,) = hits(place, "captured_ms")
     assert left == (make_read().captured_ms,)
 
 
 PROGRAM = """
-import sys
-from pathlib import Path
 from accord.model import Read
-from node.store.sqlite import SqliteStore
-store = SqliteStore.open(Path(sys.argv[1]))
 for start in range(0, 100_000, 100):
     batch = [Read(f"HIT{n % 10}", "", "CA", 1_760_000_000_000 + n, "C", n.to_bytes(16, "big"))
              for n in range(start, start + 100)]
@@ -167,14 +155,13 @@ for start in range(0, 100_000, 100):
 """
 
 
-def test_a_killed_ingest_has_each_hit_once(tmp_path: Path) -> None:
-    path, chance = tmp_path / "data" / "reads.db", random.Random(11)
-    store = SqliteStore.open(path)
+def test_a_killed_ingest_has_each_hit_once(place: Place) -> None:
+    chance, store = random.Random(11), place.open()
     hold(store, entry("HIT3"), entry("HIT7"))
     store.close()
     acknowledged = 0
     for _ in range(8):
-        command = [sys.executable, "-c", PROGRAM, str(path)]
+        command = [sys.executable, "-c", place.opening + PROGRAM, str(place.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             acknowledged = max(acknowledged, int(process.stdout.readline()))
@@ -182,7 +169,7 @@ def test_a_killed_ingest_has_each_hit_once(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             said = process.stdout.read().split()
         acknowledged = max([acknowledged, *map(int, said)])
-        store = SqliteStore.open(path)
+        store = place.open()
         counts = store.counts()
         assert counts.reads >= acknowledged
         assert counts.hits * 5 == counts.reads

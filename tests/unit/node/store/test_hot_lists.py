@@ -1,9 +1,7 @@
 """Hot lists in the store: replaced at once, never by an older one, aged, cleared away."""
 
-import fcntl
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,11 +18,12 @@ from accord.agreements.terms import Withholding
 from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Read
-from node.store.base import Listed
+from node.store.base import Listed, ReadStore
 from node.store.hot_lists import MAX_ALIKE, HotLists
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold, hot_list
+from tests.stores import Place
 
 START = 1_760_000_000_000
 
@@ -33,7 +32,7 @@ def entry(plate: str, state: str = "CA", list_name: str = "stolen") -> HotListEn
     return HotListEntry(list_name, "bureau", plate, state, "stolen-vehicle", START, 3600)
 
 
-def test_a_hot_list_is_replaced_as_a_whole(store: SqliteStore) -> None:
+def test_a_hot_list_is_replaced_as_a_whole(store: ReadStore) -> None:
     hold(store, entry("AAA1"), entry("BBB2"), entry("AAA1"))
     hold(store, entry("AAA1", list_name="other"))
     hold(store, entry("CCC3"))
@@ -46,7 +45,7 @@ def test_a_hot_list_is_replaced_as_a_whole(store: SqliteStore) -> None:
     assert list(store.hot_lists.listed("stolen")) == [Listed("CCC3", "CA", "stolen-vehicle")]
 
 
-def test_look_up_by_state_withholding_and_age(store: SqliteStore) -> None:
+def test_look_up_by_state_withholding_and_age(store: ReadStore) -> None:
     hold(store, entry("AAA1"), entry("AAA1", "NV"))
     look = store.hot_lists.entries
     assert [e.state for e in look("AAA1", "NV")] == ["NV"]
@@ -59,7 +58,7 @@ def test_look_up_by_state_withholding_and_age(store: SqliteStore) -> None:
 
 
 def test_a_list_of_made_up_spellings_is_refused_and_the_old_one_stays(
-    store: SqliteStore, make_read: Callable[..., Read]
+    store: ReadStore, place: Place, make_read: Callable[..., Read]
 ) -> None:
     spellings = ["".join(signs) for signs in product("0DOQ", repeat=5)]
     hold(store, entry("AAA1"))
@@ -78,13 +77,11 @@ def test_a_list_of_made_up_spellings_is_refused_and_the_old_one_stays(
     hold(store, *listed, *listed, name="twice")
     arriving = [make_read(one.plate) for one in (listed[0], listed[-1])]
     assert store.add(arriving).hits == 20
-    sql = sqlite3.connect(store._connections.path)
-    exact = "SELECT count(*) FROM hits WHERE listed_plate = ? AND possible = 0"
-    assert [sql.execute(exact, (read.plate,)).fetchone()[0] for read in arriving] == [2, 2]
-    sql.close()
+    exact = "SELECT count(*) FROM hits WHERE listed_plate = ? AND NOT possible"
+    assert [place.rows(exact, read.plate) for read in arriving] == [[(2,)], [(2,)]]
 
 
-def test_an_entry_without_a_state_is_told_as_on_arrival(store: SqliteStore) -> None:
+def test_an_entry_without_a_state_is_told_as_on_arrival(store: ReadStore) -> None:
     hold(store, entry("AAA1", ""), entry("AAA1", "NV"))
     look = store.hot_lists.entries
     assert [e.state for e in look("AAA1", "CA")] == [""]
@@ -100,9 +97,9 @@ class At:
         return self.ms
 
 
-def test_a_list_past_its_hard_limit_says_nothing(tmp_path: Path) -> None:
+def test_a_list_past_its_hard_limit_says_nothing(place: Place) -> None:
     clock = At(START + 7_200_000)
-    store = SqliteStore.open(tmp_path / "reads.db", clock=clock)
+    store = place.open(clock=clock)
     hold(store, entry("AAA1"), hard_limit_s=7200)
     (found,) = store.hot_lists.entries("AAA1", "")
     assert found.stale_at(clock.ms)
@@ -115,7 +112,7 @@ def test_a_list_past_its_hard_limit_says_nothing(tmp_path: Path) -> None:
 
 
 def test_an_older_publication_replaces_a_newer_one_only_where_that_is_said(
-    store: SqliteStore,
+    store: ReadStore,
 ) -> None:
     hold(store, entry("AAA1"))
     older = replace(hot_list(entry("BBB2")), published_ms=START - 1)
@@ -133,17 +130,17 @@ def test_an_older_publication_replaces_a_newer_one_only_where_that_is_said(
 
 
 def test_a_list_that_went_while_an_import_ran_stops_it(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A purge needs no import's lock: what changes went upon may be gone when they are in."""
     hold(store, entry("AAA1"))
     (held,) = store.hot_lists.lists()
     write = HotLists._write
 
-    def purged(self: HotLists, *given: Any) -> int:
-        number = write(self, *given)
+    def purged(self: HotLists, *given: Any) -> tuple[int, int]:
+        written = write(self, *given)
         store.hot_lists.delete_published(START + 1)
-        return number
+        return written
 
     monkeypatch.setattr(HotLists, "_write", purged)
     with pytest.raises(InputError, match="run it again"):
@@ -154,7 +151,25 @@ def test_a_list_that_went_while_an_import_ran_stops_it(
     assert store.hot_lists.entries("AAA1", "CA") == ()
 
 
-def test_a_change_goes_upon_the_list_that_it_was_made_from(store: SqliteStore) -> None:
+def test_an_import_whose_entries_were_cleared_away_is_not_put_in_place(
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its lock went with a connection, and another import began."""
+    hold(store, entry("AAA1"))
+    write = HotLists._write
+
+    def cleared(self: HotLists, *given: Any) -> tuple[int, int]:
+        written = write(self, *given)
+        self._clear()
+        return written
+
+    monkeypatch.setattr(HotLists, "_write", cleared)
+    with pytest.raises(InputError, match="run it again"):
+        hold(store, entry("BBB2"))
+    assert store.hot_lists.entries("AAA1", "CA")
+
+
+def test_a_change_goes_upon_the_list_that_it_was_made_from(store: ReadStore) -> None:
     hold(store, entry("AAA1"))
     (held,) = store.hot_lists.lists()
     hold(store, entry("BBB2"), imported_ms=START + 1)
@@ -166,16 +181,17 @@ def test_a_change_goes_upon_the_list_that_it_was_made_from(store: SqliteStore) -
     assert [one.entries for one in store.hot_lists.lists()] == [0]
 
 
-def test_one_import_at_a_time(store: SqliteStore, tmp_path: Path) -> None:
+def test_one_import_at_a_time(store: ReadStore, place: Place) -> None:
     hold(store, entry("AAA1"))
-    with (tmp_path / "data" / "reads.import.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another hot list is being imported"):
-            hold(store, entry("BBB2"))
+    with (
+        place.importing(),
+        pytest.raises(InputError, match="another hot list is being imported"),
+    ):
+        hold(store, entry("BBB2"))
     hold(store, entry("BBB2"))
 
 
-def test_readers_see_the_old_list_or_the_new_one(store: SqliteStore) -> None:
+def test_readers_see_the_old_list_or_the_new_one(store: ReadStore) -> None:
     """A plate of every publication is there once at any time, and never goes back."""
     seen: list[int] = []
     done = threading.Event()
@@ -198,13 +214,9 @@ def test_readers_see_the_old_list_or_the_new_one(store: SqliteStore) -> None:
 
 
 PROGRAM = """
-import sys
-from pathlib import Path
 from node.store import hot_lists
 from node.store.base import HotList, Listed
-from node.store.sqlite import SqliteStore
 hot_lists._BATCH = 200
-store = SqliteStore.open(Path(sys.argv[1]))
 for turn in range(1, 10_000):
     kept = [Listed(f"N{turn}X{n}", "CA", "stolen-vehicle") for n in range(2000)]
     new = HotList("stolen", "bureau", turn, 60, 60, turn, len(kept))
@@ -213,18 +225,17 @@ for turn in range(1, 10_000):
 """
 
 
-def test_an_import_that_is_killed_leaves_a_whole_list(tmp_path: Path) -> None:
-    path, chance = tmp_path / "reads.db", random.Random(7)
+def test_an_import_that_is_killed_leaves_a_whole_list(place: Place) -> None:
+    chance = random.Random(7)
     for _ in range(6):
-        path.unlink(missing_ok=True)
-        command = [sys.executable, "-c", PROGRAM, str(path)]
+        command = [sys.executable, "-c", place.opening + PROGRAM, str(place.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "1\n"
             time.sleep(chance.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
             said = process.stdout.read().split()
-        store = SqliteStore.open(path)
+        store = place.open()
         (held,) = store.hot_lists.lists()
         plates = {one.plate for one in store.hot_lists.listed("stolen")}
         turn = held.published_ms
@@ -233,28 +244,20 @@ def test_an_import_that_is_killed_leaves_a_whole_list(tmp_path: Path) -> None:
         assert held.entries == 2000
         # The next import clears away what was left.
         hold(store, replace(entry("AAA1"), published_ms=START))
-        with sqlite3.connect(path) as sql:
-            assert sql.execute("SELECT count(*) FROM hot_list_entries").fetchone() == (1,)
-        sql.close()
+        assert place.rows("SELECT count(*) FROM hot_list_entries") == [(1,)]
+        store.hot_lists.delete_published(START + 1)
         store.close()
 
 
-def test_a_purge_clears_away_what_a_killed_import_left(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_purge_clears_away_what_a_killed_import_left(store: ReadStore, place: Place) -> None:
     hold(store, entry("AAA1"))
-    path = tmp_path / "data" / "reads.db"
 
     def count() -> int:
-        with sqlite3.connect(path) as sql:
-            (found,) = sql.execute("SELECT count(*) FROM hot_list_entries").fetchone()
-        sql.close()
-        return int(found)
+        return int(place.rows("SELECT count(*) FROM hot_list_entries")[0][0])
 
-    with sqlite3.connect(path) as sql:
-        sql.execute("UPDATE hot_list_version SET last_number = 2")
-        sql.execute("INSERT INTO hot_list_entries VALUES ('LEFT1', 'LEFT1', '', 'x', 2)")
-    sql.close()
-    with path.with_suffix(".import.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    place.rows("UPDATE hot_list_version SET last_number = 2")
+    place.rows("INSERT INTO hot_list_entries VALUES ('LEFT1', 'LEFT1', '', 'x', 2)")
+    with place.importing():
         # It may be an import that is under way.
         assert store.hot_lists.delete_published(0) == 0
         assert count() == 2
@@ -264,11 +267,9 @@ def test_a_purge_clears_away_what_a_killed_import_left(store: SqliteStore, tmp_p
     assert count() == 0
 
 
-def test_a_damaged_entry_is_told(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_damaged_entry_is_told(store: ReadStore, place: Place) -> None:
     hold(store, entry("AAA1"), entry("BBB2"))
-    with sqlite3.connect(tmp_path / "data" / "reads.db") as sql:
-        sql.execute("UPDATE hot_list_entries SET skeleton = 'X' WHERE plate = 'BBB2'")
-    sql.close()
+    place.rows("UPDATE hot_list_entries SET skeleton = 'X' WHERE plate = 'BBB2'")
     with pytest.raises(Refused) as refused:
         list(store.hot_lists.listed("stolen"))
     assert refused.value.code is Code.STORE_CORRUPT

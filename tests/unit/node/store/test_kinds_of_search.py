@@ -26,9 +26,8 @@ from accord.model import (
 )
 from accord.plates import substitutions
 from node.grid import snap
-from node.store.base import Page, Search
+from node.store.base import Page, ReadStore, Search
 from node.store.cells import MAX_CELL_DAYS
-from node.store.sqlite import SqliteStore
 
 Make = Callable[..., Read]
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -55,7 +54,7 @@ def plates(page: Page) -> list[str]:
     return [row.read.plate for row in page.rows]
 
 
-def all_pages(store: SqliteStore, search: Search) -> list[Page]:
+def all_pages(store: ReadStore, search: Search) -> list[Page]:
     pages = [store.search(search)]
     while pages[-1].cursor is not None:
         pages.append(store.search(replace(search, after=pages[-1].cursor)))
@@ -64,7 +63,7 @@ def all_pages(store: SqliteStore, search: Search) -> list[Page]:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_look_alikes_come_closest_first_then_newest(
-    store: SqliteStore, make_read: Make, limit: int
+    store: ReadStore, make_read: Make, limit: int
 ) -> None:
     names = ["8ABC120", "BABC120", "8A8C12O", "BABCI2O", "8ABC129", "8ABC12", "BA8CI2O"]
     for age, name in enumerate(names):
@@ -81,7 +80,7 @@ def test_look_alikes_come_closest_first_then_newest(
     assert store.search(other).rows == ()
 
 
-def test_what_has_another_state_is_another_plate(store: SqliteStore, make_read: Make) -> None:
+def test_what_has_another_state_is_another_plate(store: ReadStore, make_read: Make) -> None:
     for state in ("CA", "NV", ""):
         store.add([make_read("8ABC120", state=state), make_read("OTHER11", state=state)])
     asked = (ExactPlate("8ABC120", "NV"), ExactPlate("OTHER11"))
@@ -92,7 +91,7 @@ def test_what_has_another_state_is_another_plate(store: SqliteStore, make_read: 
     assert [(row.read.plate, row.read.state) for row in alike.rows] == [("8ABC120", "CA")]
 
 
-def test_several_plates_come_in_one_order(store: SqliteStore, make_read: Make) -> None:
+def test_several_plates_come_in_one_order(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(f"LIST{n % 4}", START + n * MINUTE) for n in range(40)])
     listed = PlateList((ExactPlate("LIST1"), ExactPlate("LIST3"), ExactPlate("NOBODY")))
     pages = all_pages(store, replace(BASE, selector=listed, limit=7))
@@ -129,7 +128,7 @@ def areas(draw: st.DrawFn) -> Area:
 )
 @RELAXED
 def test_a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
-    store: SqliteStore,
+    store: ReadStore,
     make_read: Make,
     area: Area,
     spots: list[tuple[int, int]],
@@ -159,7 +158,7 @@ def test_a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
 
 
 @pytest.mark.parametrize("area", [CIRCLE, POLYGON])
-def test_a_shape_where_no_place_is_shared_is_refused(store: SqliteStore, area: Area) -> None:
+def test_a_shape_where_no_place_is_shared_is_refused(store: ReadStore, area: Area) -> None:
     with pytest.raises(Refused) as refused:
         store.search(replace(BASE, selector=area, redaction=Redaction(place_within_m=None)))
     assert refused.value.code is Code.FIELD_NOT_SHARED
@@ -186,7 +185,7 @@ KINDS: list[ReadSelector] = [
     ],
 )
 def test_withheld_and_nothing_found_are_one_page(
-    store: SqliteStore,
+    store: ReadStore,
     make_read: Make,
     selector: ReadSelector,
     redaction: Redaction,
@@ -207,7 +206,7 @@ def test_withheld_and_nothing_found_are_one_page(
 @pytest.mark.parametrize("selector", [CIRCLE, POLYGON, bounds(CIRCLE)])
 @pytest.mark.parametrize("redaction", [OPEN, Redaction(HOUR, 300), Redaction(DAY, 0)])
 def test_the_stretches_of_an_area_search_lose_nothing(
-    store: SqliteStore, make_read: Make, selector: ReadSelector, redaction: Redaction
+    store: ReadStore, make_read: Make, selector: ReadSelector, redaction: Redaction
 ) -> None:
     spot = {"lat_e7": MIDDLE[0], "lon_e7": MIDDLE[1]}
     # Far apart in the past, close together lately.
@@ -229,7 +228,7 @@ def test_the_stretches_of_an_area_search_lose_nothing(
 
 
 @pytest.mark.parametrize("days", [1, 30, 1800])
-def test_an_area_may_be_the_larger_the_shorter_the_time(store: SqliteStore, days: int) -> None:
+def test_an_area_may_be_the_larger_the_shorter_the_time(store: ReadStore, days: int) -> None:
     side = math.isqrt(MAX_CELL_DAYS // days)
     side = min(side, 100) - 2
     south, west = 337_000_000, -1_183_000_000
@@ -246,7 +245,7 @@ def test_an_area_may_be_the_larger_the_shorter_the_time(store: SqliteStore, days
 
 
 def test_the_bound_of_look_alikes_counts_what_is_visible_only(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.store.pages.MAX_MATCHES", 10)
     store.add([make_read("BABC120", START + n, camera="SECRET") for n in range(50)])

@@ -14,8 +14,9 @@ from accord.errors import Code, Refused
 from accord.model import AreaBox, ExactPlate, Read, Vehicle, WildcardPlate, Window
 from node.grid import snap
 from node.store import statements
-from node.store.base import Page, Search
+from node.store.base import Page, ReadStore, Search
 from node.store.sqlite import SqliteStore
+from tests.stores import SQLITE
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -31,7 +32,7 @@ def plates(page: Page) -> list[str]:
     return [row.read.plate for row in page.rows]
 
 
-def all_pages(store: SqliteStore, search: Search) -> list[Page]:
+def all_pages(store: ReadStore, search: Search) -> list[Page]:
     pages = [store.search(search)]
     while pages[-1].cursor is not None:
         pages.append(store.search(replace(search, after=pages[-1].cursor)))
@@ -39,7 +40,7 @@ def all_pages(store: SqliteStore, search: Search) -> list[Page]:
     return pages
 
 
-def test_what_is_stored_comes_back_as_it_was(store: SqliteStore, make_read: Make) -> None:
+def test_what_is_stored_comes_back_as_it_was(store: ReadStore, make_read: Make) -> None:
     full = make_read(
         vehicle=Vehicle("MAKE", "MODEL", "red", ""),
         lat_e7=337_000_000,
@@ -58,13 +59,13 @@ def test_what_is_stored_comes_back_as_it_was(store: SqliteStore, make_read: Make
         rows[0].read.plate = "OTHER"  # type: ignore[misc]
 
 
-def test_newest_first_where_the_time_is_shared_exactly(store: SqliteStore, make_read: Make) -> None:
+def test_newest_first_where_the_time_is_shared_exactly(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=START + offset) for offset in (5, 1, 9, 3)])
     assert [row.read.captured_ms - START for row in store.search(BASE).rows] == [9, 5, 3, 1]
 
 
 def test_order_inside_a_rounded_hour_is_not_the_order_of_the_minutes(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     store.add([make_read(captured_ms=START + minute * MINUTE) for minute in range(60)])
     rows = store.search(replace(BASE, redaction=HOURLY)).rows
@@ -73,7 +74,7 @@ def test_order_inside_a_rounded_hour_is_not_the_order_of_the_minutes(
     assert minutes not in (sorted(minutes), sorted(minutes, reverse=True))
 
 
-def test_hours_are_in_order_where_the_time_is_rounded(store: SqliteStore, make_read: Make) -> None:
+def test_hours_are_in_order_where_the_time_is_rounded(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=START + n * 7 * MINUTE) for n in range(60)])
     hours = [
         row.read.captured_ms // HOUR for row in store.search(replace(BASE, redaction=HOURLY)).rows
@@ -90,7 +91,7 @@ def test_hours_are_in_order_where_the_time_is_rounded(store: SqliteStore, make_r
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
 )
 def test_no_window_can_pin_the_minute_inside_a_rounded_hour(
-    store: SqliteStore, make_read: Make, minute: int, start: int, length: int
+    store: ReadStore, make_read: Make, minute: int, start: int, length: int
 ) -> None:
     plate = f"MIN{minute}"
     store.add([make_read(plate, START + minute * MINUTE, source_id=minute.to_bytes(16, "big"))])
@@ -100,7 +101,7 @@ def test_no_window_can_pin_the_minute_inside_a_rounded_hour(
     assert bool(store.search(search).rows) == (window.from_ms <= START < window.to_ms)
 
 
-def test_a_window_is_half_open(store: SqliteStore, make_read: Make) -> None:
+def test_a_window_is_half_open(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(captured_ms=START)])
     for window, found in [
         (Window(START, START + 1), 1),
@@ -111,7 +112,7 @@ def test_a_window_is_half_open(store: SqliteStore, make_read: Make) -> None:
 
 
 def test_look_back_hides_and_takes_a_rounded_hour_as_a_whole(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     store.add([make_read(captured_ms=START + 30 * MINUTE)])
     for earliest, exact, hourly in [
@@ -129,7 +130,7 @@ def test_look_back_hides_and_takes_a_rounded_hour_as_a_whole(
         assert (rounded is not None) == bool(hourly)
 
 
-def test_state_filters_only_when_given(store: SqliteStore, make_read: Make) -> None:
+def test_state_filters_only_when_given(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(state="CA"), make_read(state="NV"), make_read(state="")])
     assert len(store.search(BASE).rows) == 3
     for selector in (ExactPlate("TEST001", "NV"), WildcardPlate("TEST*", "NV")):
@@ -149,7 +150,7 @@ def test_state_filters_only_when_given(store: SqliteStore, make_read: Make) -> N
         ("QQ*", set()),
     ],
 )
-def test_wildcards(store: SqliteStore, make_read: Make, pattern: str, expected: set[str]) -> None:
+def test_wildcards(store: ReadStore, make_read: Make, pattern: str, expected: set[str]) -> None:
     store.add([make_read(p) for p in ("ABC123", "ABC923", "ABC1", "ABCZZZ", "XX23", "AB")])
     page = store.search(replace(BASE, selector=WildcardPlate(pattern)))
     assert sorted(plates(page)) == sorted(expected)
@@ -162,7 +163,7 @@ def near(edge: int) -> st.SearchStrategy[int]:
 BOX = AreaBox(337_000_000, -1_183_000_000, 337_100_000, -1_182_900_000)
 
 
-def test_an_area_holds_its_edges_and_nothing_beyond(store: SqliteStore, make_read: Make) -> None:
+def test_an_area_holds_its_edges_and_nothing_beyond(store: ReadStore, make_read: Make) -> None:
     corners = [
         (BOX.south_e7, BOX.west_e7, "INSW"),
         (BOX.north_e7, BOX.east_e7, "INNE"),
@@ -186,7 +187,7 @@ def test_an_area_holds_its_edges_and_nothing_beyond(store: SqliteStore, make_rea
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
 )
 def test_an_area_filters_on_the_place_that_is_shared(
-    store: SqliteStore, make_read: Make, lat: int, lon: int, within: int, number: "count[int]"
+    store: ReadStore, make_read: Make, lat: int, lon: int, within: int, number: "count[int]"
 ) -> None:
     plate = f"GRID{next(number)}"
     store.add([make_read(plate, lat_e7=lat, lon_e7=lon)])
@@ -198,7 +199,7 @@ def test_an_area_filters_on_the_place_that_is_shared(
     assert (plate in plates(store.search(search))) == inside
 
 
-def test_an_area_where_no_place_is_shared_is_refused(store: SqliteStore) -> None:
+def test_an_area_where_no_place_is_shared_is_refused(store: ReadStore) -> None:
     with pytest.raises(Refused) as refused:
         store.search(replace(BASE, selector=BOX, redaction=Redaction(place_within_m=None)))
     assert refused.value.code is Code.FIELD_NOT_SHARED
@@ -229,7 +230,7 @@ HIDDEN = {
     ],
 )
 def test_withheld_and_nothing_found_give_the_same_page(
-    store: SqliteStore,
+    store: ReadStore,
     make_read: Make,
     rules: Withholding,
     redaction: Redaction,
@@ -249,9 +250,7 @@ def test_withheld_and_nothing_found_give_the_same_page(
     assert store.read(row_id, Withholding(), 0) is not None
 
 
-def test_withheld_rows_are_gone_before_limit_and_cursor(
-    store: SqliteStore, make_read: Make
-) -> None:
+def test_withheld_rows_are_gone_before_limit_and_cursor(store: ReadStore, make_read: Make) -> None:
     rows = [make_read(captured_ms=START + n, camera="SECRET" if n % 2 else "OK") for n in range(40)]
     store.add(rows)
     search = replace(BASE, withholding=Withholding(cameras=frozenset({"SECRET"})), limit=7)
@@ -263,7 +262,7 @@ def test_withheld_rows_are_gone_before_limit_and_cursor(
 
 
 def test_the_bound_counts_what_is_visible_only(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The bound's text is built from the constant: rebuild it with a small one.
     monkeypatch.setattr("node.store.statements.MAX_MATCHES", 10)
@@ -283,21 +282,25 @@ def test_the_bound_counts_what_is_visible_only(
         statements._texts.cache_clear()
 
 
-def test_an_area_of_too_many_cells_is_refused_before_it_runs(store: SqliteStore) -> None:
+def test_an_area_of_too_many_cells_is_refused_before_it_runs(store: ReadStore) -> None:
     with pytest.raises(Refused) as refused:
         store.search(replace(BASE, selector=AreaBox(0, 0, 20_000_000, 20_000_000)))
     assert refused.value.code is Code.SEARCH_TOO_WIDE
 
 
-def test_the_hard_stop_and_cancellation(
-    store: SqliteStore, make_read: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_that_nobody_waits_for_ends(store: ReadStore, make_read: Make) -> None:
     store.add([make_read(f"A{n}", camera="SECRET") for n in range(4000)])
     search = replace(BASE, selector=WildcardPlate("*A1*"))
-    assert store.search(search).rows
     with pytest.raises(Refused) as refused:
         store.search(search, lambda: True)
     assert refused.value.code is Code.NODE_TIMED_OUT
+    assert store.search(search).rows
+
+
+@SQLITE
+def test_the_hard_stop(store: ReadStore, make_read: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add([make_read(f"A{n}", camera="SECRET") for n in range(4000)])
+    search = replace(BASE, selector=WildcardPlate("*A1*"))
     monkeypatch.setattr("node.store.connections.MAX_CALLBACKS", 1)
     with pytest.raises(Refused) as refused:
         store.search(search)
@@ -309,7 +312,7 @@ def test_the_hard_stop_and_cancellation(
 @pytest.mark.parametrize("redaction", [OPEN, HOURLY, Redaction(HOUR, place_within_m=300)])
 @pytest.mark.parametrize("selector", [EXACT, WildcardPlate("TE*"), BOX])
 def test_pages_are_complete_and_repeat_nothing_while_others_insert(
-    store: SqliteStore,
+    store: ReadStore,
     make_read: Make,
     redaction: Redaction,
     selector: ExactPlate | WildcardPlate | AreaBox,
@@ -348,7 +351,7 @@ def test_pages_are_complete_and_repeat_nothing_while_others_insert(
 
 
 def test_an_exact_plate_is_short_unless_it_has_very_many_reads(
-    store: SqliteStore, make_read: Make
+    store: ReadStore, make_read: Make
 ) -> None:
     assert store.is_short(BASE)
     assert not store.is_short(replace(BASE, selector=WildcardPlate("TE*")))
@@ -358,6 +361,7 @@ def test_an_exact_plate_is_short_unless_it_has_very_many_reads(
     assert store.is_short(replace(BASE, window=Window(START, START + 100)))
 
 
+@SQLITE
 def test_exact_searches_use_the_index_for_their_order(store: SqliteStore) -> None:
     text, values = next(statements.plan(BASE, 10).steps).page
     sql = store._connections.mine().sql
@@ -372,7 +376,7 @@ FAR = AreaBox(100_000_000, 0, 110_000_000, 10_000_000)
 
 @pytest.mark.parametrize("redaction", [OPEN, replace(HOURLY, place_within_m=500)])
 def test_only_what_was_read_in_the_territory_is_seen(
-    store: SqliteStore, make_read: Make, redaction: Redaction
+    store: ReadStore, make_read: Make, redaction: Redaction
 ) -> None:
     inside = {"lat_e7": 335_000_000, "lon_e7": -1_185_000_000}
     outside = {"lat_e7": 345_000_000, "lon_e7": -1_185_000_000}

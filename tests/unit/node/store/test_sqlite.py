@@ -1,4 +1,4 @@
-"""The SQLite file: idempotent, private, one server, damaged, locked."""
+"""The SQLite file: private, one server, damaged, locked."""
 
 import sqlite3
 import stat
@@ -16,6 +16,7 @@ from node.store import connections
 from node.store.base import Search
 from node.store.sqlite import SqliteStore
 from tests.cuts import all_before
+from tests.stores import SQLITE
 
 START = 1_760_000_000_000
 SEARCH = Search(
@@ -24,28 +25,7 @@ SEARCH = Search(
 Make = Callable[..., Read]
 
 
-def test_the_same_event_twice_is_one_read(store: SqliteStore, make_read: Make) -> None:
-    first, second = make_read(), make_read()
-    assert store.add([first, second]).taken == 2
-    again = store.add([second, make_read(), first])
-    assert (again.taken, again.duplicates) == (1, (0, 2))
-    assert store.counts().reads == 3
-
-
-def test_duplicates_inside_one_batch_are_told(store: SqliteStore, make_read: Make) -> None:
-    read = make_read()
-    added = store.add([read, read, make_read(), read])
-    assert (added.taken, added.duplicates) == (2, (1, 3))
-
-
-def test_a_batch_is_stored_whole_or_not_at_all(store: SqliteStore, make_read: Make) -> None:
-    with pytest.raises(Refused) as refused:
-        store.add([make_read(), make_read(captured_ms=-5)])
-    assert refused.value.code is Code.STORE_UNAVAILABLE
-    assert store.counts().reads == 0
-    assert store.counts().plates == 0
-
-
+@SQLITE
 def test_files_are_for_the_owner_alone(store: SqliteStore, make_read: Make, tmp_path: Path) -> None:
     store.add([make_read()])
     folder = tmp_path / "data"
@@ -137,6 +117,7 @@ def test_a_locked_store_is_unavailable_and_recovers(
     store.close()
 
 
+@SQLITE
 def test_a_full_disk_is_unavailable(store: SqliteStore, make_read: Make) -> None:
     sql = store._connections.mine().sql
     pages = sql.execute("PRAGMA page_count").fetchone()[0]
@@ -147,12 +128,3 @@ def test_a_full_disk_is_unavailable(store: SqliteStore, make_read: Make) -> None
     assert "FULL" not in refused.value.detail.replace("SQLITE_FULL", "")
     sql.execute("PRAGMA max_page_count = 1000000")
     assert store.counts().reads == 0
-
-
-def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -> None:
-    store.add([make_read()])
-    (first,) = store.search(SEARCH).rows
-    store.delete_reads(all_before(START + 10**9), 10, lambda photo: None)
-    store.add([make_read()])
-    (second,) = store.search(SEARCH).rows
-    assert second.row_id > first.row_id
