@@ -57,7 +57,7 @@ def look(
             if policy is not None and law is not None and own is not None:
                 kept = _kept(settings, store, policy, law, own, clock.now_ms())
         except Refused as refused:
-            reads = replace(reads, soundness=None, trouble=_trouble(reads.path, refused))
+            reads = replace(reads, soundness=None, trouble=_trouble(reads, refused))
         finally:
             store.close()
     replay = _database(data / REPLAY, seconds, needed=(data / AUDIT).exists())
@@ -84,14 +84,15 @@ def _looked_at(found: Database, look: Callable[[], tuple[int, Soundness]]) -> Da
     except InputError as error:
         return replace(found, trouble=Trouble.of(error))
     except Refused as refused:
-        return replace(found, trouble=_trouble(found.path, refused))
+        return replace(found, trouble=_trouble(found, refused))
     return replace(found, size=size, soundness=soundness)
 
 
-def _trouble(path: Path, refused: Refused) -> Trouble:
+def _trouble(found: Database, refused: Refused) -> Trouble:
+    what = "the server and its log" if found.served else "its owner, its mode and the disk"
     damaged = refused.code is Code.STORE_CORRUPT
-    remedy = "" if damaged else "check its owner, its mode and the disk, then try again"
-    return Trouble(f"{path}: {refused.detail}", remedy)
+    remedy = "" if damaged else f"check {what}, then try again"
+    return Trouble(f"{found.path}: {refused.detail}", remedy)
 
 
 def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:

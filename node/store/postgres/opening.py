@@ -29,7 +29,7 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
     """
     try:
         with connect(address) as sql:
-            _check(path, sql)
+            check_settings(path, sql)
             migrate(sql)
     except psycopg.OperationalError as error:
         raise unreachable(path, error) from None
@@ -39,7 +39,13 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
         raise InputError(path, problem, remedy) from None
 
 
-def _check(path: Path, sql: Sql) -> None:
+def check_settings(path: Path, sql: Sql) -> None:
+    """See that the server and the database are set as they must be; ``path`` names them.
+
+    Raises:
+        InputError: they are not.
+        psycopg.Error: as the server says.
+    """
     if sql.info.server_version < _OLDEST:
         raise InputError(path, "the server is older than PostgreSQL 15", "take a newer one")
     settings: dict[str, str] = dict(

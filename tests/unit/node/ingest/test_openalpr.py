@@ -150,9 +150,7 @@ def test_positions_that_can_not_be_right_are_left_out_and_noted() -> None:
         assert (parsed.read.lat_e7, len(parsed.notes)) == (None, 1)
 
 
-def test_a_picture_comes_along_and_a_damaged_one_is_noted(
-    store: ReadStore, tmp_path: Path
-) -> None:
+def test_a_picture_comes_along_and_a_damaged_one_is_noted(store: ReadStore, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), (1, 2, 3)).save(buffer, "JPEG")
     good = base64.b64encode(buffer.getvalue()).decode()
@@ -396,9 +394,7 @@ def test_a_camera_name_that_no_answer_can_carry_is_not_taken(
     assert "camera" in report.rejected[0].reason
 
 
-def test_words_on_a_vehicle_that_are_no_text_are_left_out(
-    store: ReadStore, tmp_path: Path
-) -> None:
+def test_words_on_a_vehicle_that_are_no_text_are_left_out(store: ReadStore, tmp_path: Path) -> None:
     vehicle = {"make": [{"name": "b\ud800mw\x1b"}], "make_model": [{"name": "x" * 900}]}
     records = parse(json.dumps(group(vehicle=vehicle)))
     assert ingest(records, store, Photos(tmp_path)).taken == 1
