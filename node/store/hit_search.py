@@ -36,7 +36,10 @@ Its values are when the oldest was published that is not due, and now: both ms U
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked, as conditions: on hits that may be seen, on reads that may, on the others."""
+    """What is asked: a condition on hits that may be seen; FROM and WHERE for two kinds of reads.
+
+    Those that have one, and those that have none or are withheld.
+    """
 
     visible: Part
     seen: Part
@@ -72,17 +75,18 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
     step = search.redaction.time_step_ms
     # As in any search: a bucket counts only if look-back and retention leave all of it.
     first = -(-max(search.window.from_ms, search.earliest_ms) // step) * step
-    end = -(-search.window.to_ms // step) * step
-    hits = Part("captured_ms >= ? AND captured_ms < ?", (first, end))
+    span = first, -(-search.window.to_ms // step) * step
+    hits = Part("captured_ms >= ? AND captured_ms < ?", span)
     area, within_m = None, 0
     if isinstance(search.of, ExactPlate):
-        state = search.of.state
-        mine = Part(
-            "listed_plate = ? AND (? = '' OR listed_state = ? OR ? = (SELECT state FROM reads "
-            "WHERE row_id = read_row AND reads.captured_ms = hits.captured_ms))",
-            (search.of.plate, state, state, state),
-        )
-        hits = hits.also(mine)
+        hits = hits.also(Part("listed_plate = ?", (search.of.plate,)))
+        if state := search.of.state:
+            either = (
+                "(listed_state = ? OR ? = (SELECT state FROM reads WHERE row_id = read_row "
+                "AND reads.captured_ms = hits.captured_ms "
+                "AND reads.captured_ms >= ? AND reads.captured_ms < ?))"
+            )
+            hits = hits.also(Part(either, (state, state, *span)))
     else:
         area = search.of
         shared = search.redaction.place_within_m
@@ -92,19 +96,19 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
     alike_from = -(-search.alike_from_ms // step) * step
     alike = Part("(NOT possible OR captured_ms >= ?)", (alike_from,))
     visible = hits.also(_visible(search, step)).also(alike)
-    met, met_visibly = _reads_of(database, hits), _reads_of(database, visible)
     held = Part(withheld_condition(search.withholding), withheld_values(search.withholding))
     there = Part(f"row_id <= ? AND NOT {held.text}", (snapshot, *held.values))
+    has_visible = f"SELECT 1 FROM hits WHERE read_row = row_id AND {visible.text}"  # noqa: S608
     kept_back = Part(
-        f"({held.text} OR NOT {met_visibly.text})", (*held.values, *met_visibly.values)
+        f"({held.text} OR NOT EXISTS ({has_visible}))", (*held.values, *visible.values)
     )
-    return _Asked(visible, met_visibly.also(there), met.also(kept_back), area, within_m)
-
-
-def _reads_of(database: Database, hits: Part) -> Part:
-    """Return the condition for a read that has one of these hits."""
-    read, of_hit = database.key
-    return Part(f"{read} IN (SELECT {of_hit} FROM hits WHERE {hits.text})", hits.values)  # noqa: S608
+    return _Asked(
+        visible,
+        database.reads_with(visible, span).also(there),
+        database.reads_with(hits, span).also(kept_back),
+        area,
+        within_m,
+    )
 
 
 def _visible(search: HitSearch, step: int) -> Part:
@@ -136,8 +140,8 @@ def _among(column: str, names: Collection[str] | Collection[int]) -> Part:
 
 def _check_bound(sql: Sql, asked: _Asked) -> None:
     text = (
-        f"SELECT count(*) FROM (SELECT 1 FROM reads NOT INDEXED "  # noqa: S608 - our own texts
-        f"WHERE {asked.seen.text} LIMIT {MAX_MATCHES + 1}) AS seen"
+        f"SELECT count(*) FROM (SELECT 1 {asked.seen.text} "  # noqa: S608 - our own texts
+        f"LIMIT {MAX_MATCHES + 1}) AS seen"
     )
     if sql.execute(text, asked.seen.values).fetchone()[0] > MAX_MATCHES:
         raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
@@ -145,7 +149,7 @@ def _check_bound(sql: Sql, asked: _Asked) -> None:
 
 def _page(database: Database, sql: Sql, asked: _Asked, search: HitSearch) -> list[tuple[Any, ...]]:
     step, after, wanted = search.redaction.time_step_ms, search.after, search.limit + 1
-    text = f"SELECT {COLUMNS} FROM reads NOT INDEXED WHERE {asked.seen.text}"  # noqa: S608
+    text = f"SELECT {COLUMNS} {asked.seen.text}"
     values = asked.seen.values
     if after is not None:
         text += " AND (captured_ms / ?, tag) < (?, ?)"
@@ -157,7 +161,7 @@ def _page(database: Database, sql: Sql, asked: _Asked, search: HitSearch) -> lis
 
 def _withheld(database: Database, sql: Sql, asked: _Asked) -> int:
     """Count reads whose hits were asked for and may not be seen, for the owner's own log."""
-    text = f"SELECT lat_e7, lon_e7 FROM reads NOT INDEXED WHERE {asked.withheld.text}"  # noqa: S608
+    text = f"SELECT lat_e7, lon_e7 {asked.withheld.text}"
     with database.rows(sql, Part(text, asked.withheld.values)) as found:
         held = (1 for place in found if _inside(asked, *place))
         return sum(islice(held, MAX_WITHHELD_COUNT))

@@ -13,8 +13,6 @@ from node.store.statements import SNAPSHOT
 class InSqlite:
     """A :class:`node.store.shared.Database` in the store's file."""
 
-    key = "row_id", "read_row"
-
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
@@ -47,6 +45,11 @@ class InSqlite:
         """See :meth:`node.store.shared.Database.insert`."""
         marks = ", ".join("?" for _ in columns.split(","))
         sql.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+
+    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+        """See :meth:`node.store.shared.Database.reads_with`."""
+        met = f"SELECT read_row FROM hits WHERE {hits.text}"  # noqa: S608 - our own texts
+        return Part(f"FROM reads NOT INDEXED WHERE row_id IN ({met})", hits.values)
 
     def snapshot(self, sql: Sql) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""

@@ -64,9 +64,6 @@ class Sql(Protocol):
 class Database(Protocol):
     """One of the two databases."""
 
-    key: tuple[str, str]
-    """The columns that tell a read, of ``reads`` and of ``hits``."""
-
     def searching(self, cancelled: Cancelled | None = None) -> AbstractContextManager[Sql]:
         """Run one search, bounded; errors as :class:`node.store.base.ReadStore`."""
 
@@ -88,6 +85,13 @@ class Database(Protocol):
 
     def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
         """Put many rows into a table, in the way that is the quickest."""
+
+    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+        """Return FROM and WHERE, to go on with AND, for reads that have one of these hits.
+
+        There are few hits, so they are where it starts. All were captured in the
+        half-open ``span`` of ms UTC.
+        """
 
     def snapshot(self, sql: Sql) -> int:
         """Return the highest row number that there is, 0 without reads."""

@@ -19,9 +19,6 @@ _AT_A_TIME = 2_000
 class InPostgres:
     """A :class:`node.store.shared.Database` on a server."""
 
-    # The time of capture tells the partition that a read lies in.
-    key = "(row_id, captured_ms)", "read_row, captured_ms"
-
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
@@ -76,6 +73,21 @@ class InPostgres:
         with _real(sql).cursor() as cursor, cursor.copy(text) as copy:
             for row in rows:
                 copy.write_row(row)
+
+    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+        """See :meth:`node.store.shared.Database.reads_with`.
+
+        Of what the planner knows of so many partitions it would go through all reads.
+        OFFSET keeps it to the hits' own, each in the one partition that its time tells,
+        and the span keeps it from planning for all the others.
+        """
+        met = f"SELECT DISTINCT read_row AS met, captured_ms AS at FROM hits WHERE {hits.text}"  # noqa: S608
+        return Part(
+            f"FROM ({met}) AS these CROSS JOIN LATERAL (SELECT * FROM reads "  # noqa: S608
+            "WHERE row_id = met AND captured_ms = at AND captured_ms >= ? AND captured_ms < ? "
+            "OFFSET 0) AS reads WHERE true",
+            (*hits.values, *span),
+        )
 
     def snapshot(self, sql: Sql) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""
