@@ -1,5 +1,6 @@
 """A node whose reads are on a PostgreSQL server: asked over the wire, its commands beside it."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from node.store.base import ReadStore
 from node.store.opening import open_store
 from node.store.postgres.store import PostgresStore
 from tests.conftest import HOUR_MS, PLATE, Federation, make_files, read_at, running
+from tests.cuts import all_before
 from tests.integration.ways import command
-from tests.postgres import Database
+from tests.postgres import PASSWORD, Database, Server
 
 
 @pytest.fixture
@@ -49,6 +51,31 @@ async def test_it_answers_and_its_commands_work_beside_it(
     kept(other, city, tmp_path)
     other.close()
     assert not (city / "data" / "reads.db").exists()
+
+
+def test_what_operations_md_tells_an_administrator_is_enough(
+    postgres: Server, tmp_path: Path
+) -> None:
+    """Its statements make a role that is no superuser, and a database of its own."""
+    text = Path(__file__).parents[2].joinpath("docs", "operations.md").read_text()
+    found = re.search(r"```\n(CREATE ROLE .*?;)\n```", text, re.DOTALL)
+    assert found is not None
+    said = found[1].replace("accord", "engineer").replace("'...'", f"'{PASSWORD}'")
+    path = tmp_path / "store.url"
+    path.touch(0o600)
+    path.write_text(postgres.url("engineer").replace("//accord:", "//engineer:"))
+    with postgres.connect() as sql:
+        for statement in said.split(";\n"):
+            sql.execute(statement)
+        try:
+            store = PostgresStore.open(path, serving=True)
+            assert store.add([read_at(1_760_000_000_000)]).taken == 1
+            assert store.drop_segments(all_before(1_770_000_000_000), lambda _: None).reads == 1
+            assert store.settle(1)
+            store.close()
+        finally:
+            sql.execute("DROP DATABASE IF EXISTS engineer WITH (FORCE)")
+            sql.execute("DROP ROLE engineer")
 
 
 def kept(store: ReadStore, city: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import sqlite3
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from node.ingest.dead import Retried, retry
 from node.ingest.report import MAX_CONTENT
 from node.photos import Photos
 from node.store import dead
-from node.store.base import DeadLetter
+from node.store.base import DeadLetter, ReadStore
 from node.store.migrations import MIGRATIONS
 from node.store.sqlite import SqliteStore
 from node.ways.config import WebhookSource
@@ -38,7 +38,7 @@ ROWS = 3000
 class Gate:
     """A source's intake on a store of its own, whose mapping can be mended."""
 
-    def __init__(self, folder: Path, store: SqliteStore) -> None:
+    def __init__(self, folder: Path, store: ReadStore) -> None:
         self.folder = folder
         self.store = store
         self.photos = Photos(folder / "photos")
@@ -65,10 +65,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    store = SqliteStore.open(tmp_path / "reads.db")
-    yield Gate(tmp_path, store)
-    store.close()
+def gate(tmp_path: Path, store: ReadStore) -> Gate:
+    return Gate(tmp_path, store)
 
 
 def table(rows: int) -> bytes:
