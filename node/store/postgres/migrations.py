@@ -184,7 +184,8 @@ def _dead_letters(sql: Sql) -> None:
             format {_TEXT},
             reason {_TEXT},
             arrived_ms bigint NOT NULL,
-            content bytea NOT NULL
+            content bytea NOT NULL,
+            cut boolean NOT NULL
         )
         """
     )

@@ -227,7 +227,7 @@ async def test_who_waits_while_the_store_fails_is_refused_at_once(
         return intake.run(lambda: intake.document(json.dumps(local(number)).encode()))
 
     with monkeypatch.context() as broken:
-        broken.setattr(SqliteStore, "add", locked)
+        broken.setattr(type(gate.store), "add", locked)
         found = await asyncio.gather(*map(given, range(5)), return_exceptions=True)
         assert [getattr(one, "code", None) for one in found] == [Code.STORE_UNAVAILABLE] * 5
         assert len(tries) == 1
