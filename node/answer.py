@@ -210,7 +210,9 @@ async def _search(
     )
     match query.selector:
         case HotListPlate():
-            return _hot_list(node, query.selector, query.row_limit, terms, empty)
+            return await asyncio.to_thread(
+                _hot_list, node, query.selector, query.row_limit, terms, empty
+            )
         case HitsOf():
             return await _hits(node, query, query.selector, terms, names, empty)
         case PhotoOf():
@@ -299,7 +301,7 @@ async def _hits(
     }
     # In the order of the reads, which tells nothing.
     given = tuple(hit for read in body.reads for hit in hits[read.read_id])
-    lists = _states(node, terms, empty, hits=True)
+    lists = await asyncio.to_thread(_states, node, terms, empty, hits=True)
     return replace(body, hits=given, lists=lists), found.page.withheld
 
 
@@ -418,7 +420,8 @@ async def _photo(
     if row_id is not None:
         # By the time as it is shared: else the moment at which a photo is due
         # would tell the exact one.
-        row = node.store.read(
+        row = await asyncio.to_thread(
+            node.store.read,
             row_id,
             terms.withholding,
             max(earliest_ms, node.earliest_photo_ms()),

@@ -362,6 +362,10 @@ def test_after_a_purge_no_byte_of_the_plate_is_in_the_tables_files(
     assert store.counts().reads == 2000
 
 
+def test_no_search_is_short_enough_for_the_loop_of_events(store: PostgresStore) -> None:
+    assert not store.is_short(SEARCH)
+
+
 def test_a_row_number_rises_and_names_its_day() -> None:
     numbers = [parts.row_number(count, at) for count, at in ((1, NOW), (2, 0), (3, NOW), (4, -5))]
     assert numbers == sorted(numbers)
