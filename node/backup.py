@@ -121,6 +121,7 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
         InputError: the folder is not empty or not apart; something can't be read or written.
         Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``.
     """
+    require_sqlite(settings)
     made_ms, data = clock.now_ms(), settings.data
     kept = own_limits(settings, held(settings), made_ms)
     _begin(folder, data)
@@ -159,6 +160,18 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
     os.sync()
     create_file(folder / MANIFEST, (json.dumps(content, indent=1) + "\n").encode())
     return read_backup(folder)
+
+
+def require_sqlite(settings: NodeConfig) -> None:
+    """Refuse a node whose reads are not in its data folder.
+
+    Raises:
+        InputError: they are on a PostgreSQL server.
+    """
+    if settings.store_url is not None:
+        raise InputError(
+            settings.path, "has its reads on a PostgreSQL server", "back them up with pg_dump"
+        )
 
 
 def read_backup(folder: Path) -> Backup:

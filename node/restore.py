@@ -35,7 +35,16 @@ from accord.durable import make_folder, replace_file
 from accord.errors import InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from accord.verification import SKEW_MS
-from node.backup import AUDIT, PERMISSIONS, PHOTOS, READS, Backup, copy_file, read_backup
+from node.backup import (
+    AUDIT,
+    PERMISSIONS,
+    PHOTOS,
+    READS,
+    Backup,
+    copy_file,
+    read_backup,
+    require_sqlite,
+)
 from node.carried import LogKey, carry_files, carry_holds, carry_log
 from node.config import NodeConfig
 from node.held import held, own_limits
@@ -83,6 +92,7 @@ def restore(
             the audit logs part. Nothing is replaced then.
         Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``, ``AUDIT_UNAVAILABLE``. Nor then.
     """
+    require_sqlite(settings)
     data = settings.data.resolve()
     if os.path.ismount(data):
         raise InputError(data, "is a mount of its own", "name a folder in it as data in node.toml")

@@ -42,6 +42,7 @@ class Bounded:
         self._left = _UNBOUNDED
         self._cancelled: Cancelled | None = None
         self._stopped: Code | None = None
+        self._in_use = threading.RLock()
         self.sql.set_progress_handler(self._tick, _INSTRUCTIONS)
 
     def _tick(self) -> int:
@@ -62,6 +63,11 @@ class Bounded:
         if self._stopped is not None:
             raise Refused(self._stopped, detail="stopped while searching")
 
+    def close(self) -> None:
+        """Close it once nobody is in the middle of a block: SQLite would crash the process."""
+        with self._in_use:
+            self.sql.close()
+
     # A context manager written out: a search takes some 50 microseconds, and a
     # generator here would be a visible part of that.
     def searching(self, cancelled: Cancelled | None = None) -> "Bounded":
@@ -74,9 +80,11 @@ class Bounded:
         return self
 
     def __enter__(self) -> sqlite3.Connection:
+        self._in_use.acquire()
         return self.sql
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._in_use.release()
         if isinstance(error, sqlite3.Error):
             if self._stopped is not None:
                 raise Refused(self._stopped, detail="stopped while searching") from None
@@ -139,10 +147,10 @@ class Connections:
         return mine
 
     def close(self) -> None:
-        """Close every thread's connection; none may be in use any longer."""
+        """Close every thread's connection; who is in the middle of work is waited for."""
         with self._mutex:
             for connection in self._all:
-                connection.sql.close()
+                connection.close()
             self._all.clear()
 
 

@@ -4,6 +4,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +130,39 @@ def test_a_full_disk_is_unavailable(store: SqliteStore, make_read: Make) -> None
     assert "FULL" not in refused.value.detail.replace("SQLITE_FULL", "")
     sql.execute("PRAGMA max_page_count = 1000000")
     assert store.counts().reads == 0
+
+
+def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -> None:
+    store.add([make_read()])
+    (first,) = store.search(SEARCH).rows
+    store.delete_reads(all_before(START + 10**9), 10, lambda photo: None)
+    store.add([make_read()])
+    (second,) = store.search(SEARCH).rows
+    assert second.row_id > first.row_id
+
+
+def test_closing_waits_for_who_is_in_the_middle_of_work(
+    store: SqliteStore, make_read: Make, tmp_path: Path
+) -> None:
+    store.add([make_read()])
+    used = connections.Connections(tmp_path / "data" / "reads.db")
+    begun, told = threading.Event(), list[object]()
+
+    def work() -> None:
+        with used.mine().unbounded() as sql:
+            begun.set()
+            time.sleep(0.2)
+            told.append(sql.execute("SELECT count(*) FROM reads").fetchone()[0])
+        try:
+            with used.mine().unbounded() as sql:
+                sql.execute("SELECT 1")
+        except Refused as refused:
+            told.append(refused.code)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    used.close()
+    assert told[:1] == [1]
+    thread.join()
+    assert told == [1, Code.STORE_UNAVAILABLE]
