@@ -28,7 +28,7 @@ from accord.errors import InputError, Unverified
 from accord.hot_lists import HIT_NOTICE
 from accord.processes import EXIT_INCOMPLETE
 from node.config import NodeConfig, load_config
-from node.held import held, own_limits
+from node.held import held, limits_on_arrival, own_limits
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, retry
@@ -37,6 +37,7 @@ from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport
 from node.ingest.settings import Settings, load_cameras
 from node.opened import opened
+from node.retention import due_on_arrival
 from node.ways.intake import settings_of
 
 
@@ -85,6 +86,7 @@ def take_file(
     node = load_config(config)
     folder = photos or (None if source == "-" else Path(source).parent)
     settings = _settings(node, mapping, cameras, camera, zone, state, at, folder)
+    limits = limits_on_arrival(node, SystemClock())
     with ExitStack() as stack:
         chosen, stream = choose(form, _open_source(source, stack))
         store, kept = stack.enter_context(opened(node))
@@ -99,6 +101,7 @@ def take_file(
                 kept,
                 lambda seen: bar.update(task, completed=seen),
                 refused=letters.keep,
+                due=due_on_arrival(store, limits, SystemClock().now_ms()),
             )
         letters.flush()
     print_report(account)
@@ -158,12 +161,20 @@ def retry_dead(
     """
     node = load_config(config)
     given = _settings(node, mapping, cameras, camera, zone, state, at, photos)
+    limits = limits_on_arrival(node, SystemClock())
     with opened(node) as (store, kept):
         own = {
             source.name: replace(settings_of(source, node.base), keep_photos=given.keep_photos)
             for source in node.sources
         }
-        done = retry(store, kept, lambda of: own.get(of, given), source=origin, form=form)
+        done = retry(
+            store,
+            kept,
+            lambda of: own.get(of, given),
+            source=origin,
+            form=form,
+            due=due_on_arrival(store, limits, SystemClock().now_ms()),
+        )
     stay = done.letters - done.gone
     typer.echo(f"{done.letters} dead letters: {done.gone} gone, {stay} stay.")
     print_report(done.report)

@@ -11,12 +11,14 @@ a read that was captured when it arrived and met nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cache
 
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.rules import Law, Owner, Rule
 from accord.agreements.policy import RetentionDays
 from accord.agreements.reading import local_date
 from accord.agreements.retention import DAY_MS, Limits, limits
+from accord.model import Read
 from node.photos import Photos
 from node.store.base import Cuts, ReadStore
 
@@ -63,6 +65,26 @@ def cuts(kept: Limits, now_ms: int) -> Cuts:
         entries_ms=now_ms - kept.hot_list.keep_ms,
         now_ms=now_ms,
     )
+
+
+def due_on_arrival(store: ReadStore, kept: Limits | None, now_ms: int) -> Callable[[Read], bool]:
+    """Return what tells whether a read that comes in now is due, and not held.
+
+    It met no hot list yet, and past the time of such reads it is not matched any
+    more. ``kept`` None: nothing is. The holds are those of the first read that is due.
+
+    Raises:
+        Refused: ``STORE_UNAVAILABLE``, by what is returned.
+    """
+    earliest_ms = 0 if kept is None else cuts(kept, now_ms).reads_ms
+    holds = cache(store.holds.all)
+
+    def due(read: Read) -> bool:
+        if read.captured_ms >= earliest_ms:
+            return False
+        return not any(hold.holds(read, now_ms) for hold in holds())
+
+    return due
 
 
 def purge(

@@ -10,6 +10,8 @@ from node.photos import Bands, Photos, bands_of
 from node.store.base import ReadStore
 
 BATCH = 1000
+OLDER = "older than kept"
+"""What a read is counted as that its retention would have removed by now."""
 
 
 def ingest(
@@ -20,13 +22,15 @@ def ingest(
     *,
     bands: Mapping[str, Bands] | None = None,
     refused: Callable[[Rejected], None] = lambda _: None,
+    due: Callable[[Read], bool] = lambda _: False,
 ) -> IngestReport:
     """Store reads in batches; account for every record. Idempotent.
 
     ``progress`` is told how many records were seen so far. With ``bands``
     (camera to overlay bands, "*" for the rest) the masked copy of each photo
     is made now, so that no query has to wait for it. ``refused`` is given each
-    record that is not taken, with its content, which the report has not.
+    record that is not taken, with its content, which the report has not. What is ``due``
+    (:func:`node.retention.due_on_arrival`) is neither stored nor matched, only counted.
 
     Raises:
         Refused: the store can't be written; what was stored stays stored.
@@ -41,6 +45,8 @@ def ingest(
                     report.rejected.append(replace(record, content=b""))
                 case Passed():
                     report.passed[record.what] += 1
+                case Parsed() if due(record.read):
+                    report.passed[OLDER] += 1
                 case Parsed():
                     report.notes.update(record.notes)
                     # At once: a batch of pictures would not fit into memory.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from accord.clock import Clock
 from accord.errors import InputError
+from accord.model import Read
 from node.ingest import ingest
 from node.ingest.formats import choose, records
 from node.ingest.report import IngestReport, Parsed, Passed, Record, Rejected
@@ -94,11 +95,12 @@ def retry(
     *,
     source: str = "",
     form: str = "",
+    due: Callable[[Read], bool] = lambda _: False,
 ) -> Retried:
     """Try dead letters again; those that are taken now, or are no reads, leave.
 
     ``settings_of`` gives the settings by the name of the letter's source; ""
-    for ``source`` or ``form`` is any.
+    for ``source`` or ``form`` is any. Reads that are ``due`` leave, too, and are not stored.
 
     Raises:
         Refused: the store can't be written; what was taken until then is.
@@ -110,12 +112,18 @@ def retry(
         (letter,) = found
         last = letter.letter_id
         done.letters += 1
-        done.gone += _retried(letter, store, photos, settings_of(letter.source), done.report)
+        settings = settings_of(letter.source)
+        done.gone += _retried(letter, store, photos, settings, due, done.report)
     return done
 
 
 def _retried(
-    letter: DeadLetter, store: ReadStore, photos: Photos, settings: Settings, report: IngestReport
+    letter: DeadLetter,
+    store: ReadStore,
+    photos: Photos,
+    settings: Settings,
+    due: Callable[[Read], bool],
+    report: IngestReport,
 ) -> bool:
     found: list[Record] = []
     try:
@@ -127,7 +135,8 @@ def _retried(
     except InputError as error:
         found.append(Rejected(1, unreadable(error)))
     refused = [record.reason for record in found if isinstance(record, Rejected)]
-    report.add(ingest((r for r in found if isinstance(r, Parsed | Passed)), store, photos))
+    others = (record for record in found if isinstance(record, Parsed | Passed))
+    report.add(ingest(others, store, photos, due=due))
     if refused or not found:
         reason = refused[0] if refused else letter.reason
         report.rejected.append(Rejected(letter.letter_id, reason))

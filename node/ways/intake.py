@@ -23,7 +23,8 @@ import structlog
 from accord.agreements.retention import Limits
 from accord.clock import Clock
 from accord.errors import AccordError, Code, InputError, Refused
-from node.ingest import ingest
+from accord.model import Read
+from node.ingest import OLDER, ingest
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, unreadable
 from node.ingest.formats import ByMapping, choose, named, records
@@ -32,6 +33,7 @@ from node.ingest.report import IngestReport, Record, Rejected
 from node.ingest.settings import Settings, load_cameras
 from node.ingest.sql_rows import SqlRows
 from node.photos import Bands, Photos
+from node.retention import due_on_arrival
 from node.store.base import ReadStore
 from node.ways.config import Source
 
@@ -67,7 +69,7 @@ class Account:
     last_ms: int = 0
     records: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("taken", "known", "refused", "no read", "no room"), 0
+            ("taken", "known", "refused", "no read", OLDER, "no room"), 0
         )
     )
 
@@ -76,7 +78,8 @@ class Account:
         self.records["taken"] += report.taken
         self.records["known"] += report.duplicates
         self.records["refused"] += len(report.rejected)
-        self.records["no read"] += report.passed.total()
+        self.records[OLDER] += report.passed[OLDER]
+        self.records["no read"] += report.passed.total() - report.passed[OLDER]
 
 
 def settings_of(source: Source, base: Path) -> Settings:
@@ -141,6 +144,15 @@ class Intake:
         kept = self.kept()
         keeps = kept is not None and kept.photos.keep_ms > 0
         return replace(self._settings, keep_photos=keeps)
+
+    def _due(self) -> Callable[[Read], bool]:
+        """Return what tells a read that a purge would remove at once.
+
+        While nothing is deleted, for want of a policy or a clock that nobody
+        doubts, nothing is left out either.
+        """
+        kept = self.kept() if self.may_delete() else None
+        return due_on_arrival(self.store, kept, self.clock.now_ms())
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run work in the source's own thread; SQLite's writes wait there, not in the loop.
@@ -231,6 +243,7 @@ class Intake:
                 self._photos,
                 bands=self._bands,
                 refused=letters.keep,
+                due=self._due(),
             )
         except InputError:
             self._settle(letters)

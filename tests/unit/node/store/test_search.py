@@ -350,6 +350,7 @@ def test_pages_are_complete_and_repeat_nothing_while_others_insert(
     assert sum(len(page.rows) for page in all_pages(store, search)) == 160
 
 
+@SQLITE
 def test_an_exact_plate_is_short_unless_it_has_very_many_reads(
     store: ReadStore, make_read: Make
 ) -> None:
