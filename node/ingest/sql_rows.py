@@ -8,6 +8,7 @@ letter is, a row is a line of JSON without its picture, with times marked as suc
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -20,6 +21,14 @@ from node.ingest.report import MAX_CONTENT, NotTaken, Record
 from node.ingest.settings import Settings
 
 Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of which the driver can't read some columns: their values are texts, or None."""
+
+    row: Row = field(repr=False)
+    columns: tuple[str, ...]
 
 
 class SqlRows:
@@ -45,7 +54,7 @@ class SqlRows:
         lines = iter(lambda: stream.readline(MAX_CONTENT + 1), b"")
         return self.rows((_row(line) for line in lines), settings)
 
-    def rows(self, rows: Iterable[Row | bytes], settings: Settings) -> Iterator[Record]:
+    def rows(self, rows: Iterable[Row | Unread | bytes], settings: Settings) -> Iterator[Record]:
         """Yield rows as reads; bytes are a line that is no row.
 
         Raises:
@@ -53,14 +62,17 @@ class SqlRows:
         """
         mapping = self.mapping_of(settings)
 
-        def take(row: Row | bytes) -> Iterator[Found | str]:
+        def take(row: Row | Unread | bytes) -> Iterator[Found | str]:
             if isinstance(row, bytes):
                 raise NotTaken("the line is no row of a database")
+            if isinstance(row, Unread):
+                raise NotTaken(f"the driver can't read what is in {' and '.join(row.columns)}")
             yield mapped(row.get, mapping, settings, self.name)
 
-        def document(row: Row | bytes) -> bytes:
+        def document(row: Row | Unread | bytes) -> bytes:
             if isinstance(row, bytes):
                 return row
+            row = row.row if isinstance(row, Unread) else row
             kept = {name: row[name] for name in row if name != mapping.photo_base64}
             return json.dumps(kept, default=lambda value: {"time": value.isoformat()}).encode()
 

@@ -8,7 +8,8 @@ greater ones. Where all rows are below that, the table was put back, and is read
 anew; so it is where node.toml names another table, query or watermark, and where
 the column got another type: number, time without a zone, time with one. Only the
 database's values are compared; our clock serves for a warning alone. Rows
-without a value are not read. Where rows need dead letters and there is no room
+without a value are not read, nor are those whose time is infinite or of no year that
+Python has: the log tells of these. Where rows need dead letters and there is no room
 the mark stays before them, and rows behind them are taken. The node needs no right but SELECT.
 """
 
@@ -29,9 +30,10 @@ from sqlalchemy.pool import NullPool
 
 from accord.errors import InputError
 from accord.keys import read_secret_text
-from node.ingest.sql_rows import SqlRows, plain
+from node.ingest.sql_rows import SqlRows, Unread
 from node.ways.breakable import Breakable
 from node.ways.config import SqlSource
+from node.ways.followed import Followed, of_data
 from node.ways.intake import Intake, NoRoom
 
 log = structlog.get_logger()
@@ -55,6 +57,8 @@ class SqlWay:
         self._columns = list(dict.fromkeys([source.watermark, *mapping.fields]))
         self._recent: set[bytes] = set()
         self._ahead = False
+        self._times = False
+        self._outside = 0
         self._connected: Any = None
         self._thread = Breakable(source.name, intake.stopping, self._break_off)
         self._engine().dispose()
@@ -112,18 +116,15 @@ class SqlWay:
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
         full: NoRoom | None = None
-        statement = self._statement(mark)
-        options = {"stream_results": True, "yield_per": BATCH}
-        for rows in (
-            connection.execute(statement, execution_options=options).mappings().partitions()
-        ):
+        rows_in = Followed(connection, rows_of(source), source.watermark, self._columns, BATCH)
+        for batch in rows_in.batches(*self._where_from(mark)):
             fresh, digests = [], []
-            for row in rows:
-                values = {column: plain(row[column]) for column in self._columns}
-                digest = hashlib.sha256(repr(values).encode("utf-8", "replace")).digest()[:16]
+            for _, row in batch:
+                of = (row.row, row.columns) if isinstance(row, Unread) else row
+                digest = hashlib.sha256(repr(of).encode("utf-8", "replace")).digest()[:16]
                 digests.append(digest)
                 if digest not in self._recent:
-                    fresh.append(values)
+                    fresh.append(row)
             with self._thread.going():
                 if fresh:
                     self._intake.account.documents += 1
@@ -133,7 +134,7 @@ class SqlWay:
                         full = error
                         continue
                 seen += digests
-                last = _mark_of(rows[-1][source.watermark], self._where)
+                last = _mark_of(batch[-1][0], self._where)
                 if last != mark and full is None:
                     mark = last
                     self._intake.store.set_mark(name, dump_mark(mark, self._what()))
@@ -172,28 +173,42 @@ class SqlWay:
     def _greatest(self, connection: sa.Connection) -> Mark | None:
         """Return the greatest value, None where no row has one.
 
+        Times that are none of Python's, such as infinity, are left out, and told once.
+
         Raises:
             InputError: the greatest value can be no mark; nothing was read yet.
         """
         watermark: sa.ColumnClause[Any] = sa.column(self._source.watermark)
-        statement: sa.Select[Any] = sa.select(sa.func.max(watermark))
-        statement = statement.select_from(rows_of(self._source))
-        value = connection.execute(statement).scalar()
+        rows = rows_of(self._source)
+        greatest: sa.Select[Any] = sa.select(sa.func.max(watermark)).select_from(rows)
+        outside = 0
+        try:
+            value = connection.execute(greatest).scalar()
+            self._times = isinstance(value, datetime)
+        except Exception as error:
+            if not of_data(error):
+                raise
+            connection.rollback()
+            self._times = True
+            value = connection.execute(greatest.where(*in_years(watermark))).scalar()
+        if self._times:
+            count: sa.Select[Any] = sa.select(sa.func.count()).select_from(rows)
+            beyond = sa.not_(sa.and_(*in_years(watermark)))
+            outside = connection.execute(count.where(beyond)).scalar() or 0
+        if outside and not self._outside:
+            said = "rows whose watermark is infinite, or of no year from 1 to 9999, are not read"
+            log.warning(said, source=self._source.name, rows=outside, remedy="mend these rows")
+        self._outside = outside
         return None if value is None else _mark_of(value, self._where)
 
-    def _statement(self, mark: Mark | None) -> sa.Select[Any]:
-        source = self._source
-        watermark: sa.ColumnClause[Any] = sa.column(source.watermark)
-        columns: list[Any] = [sa.column(name) for name in self._columns]
-        statement: sa.Select[Any] = sa.select(*columns)
-        statement = (
-            statement.select_from(rows_of(self._source))
-            .where(watermark.is_not(None))
-            .order_by(watermark)
-        )
+    def _where_from(self, mark: Mark | None) -> list[sa.ColumnElement[bool]]:
+        watermark: sa.ColumnClause[Any] = sa.column(self._source.watermark)
+        where: list[sa.ColumnElement[bool]] = [watermark.is_not(None)]
+        if self._times:
+            where += in_years(watermark)
         if mark is not None:
-            statement = statement.where(watermark >= below(mark, source.overlap))
-        return statement
+            where.append(watermark >= below(mark, self._source.overlap))
+        return where
 
     def _engine(self) -> sa.Engine:
         url = read_secret_text(self._url).strip()
@@ -226,10 +241,21 @@ def kind(mark: Mark) -> str:
     return "number"
 
 
+def in_years(watermark: sa.ColumnClause[Any]) -> list[sa.ColumnElement[bool]]:
+    """Return what holds for the times that Python has.
+
+    Without a zone: the database compares them in the session's, as drivers give them.
+    """
+    return [watermark >= datetime.min, watermark <= datetime.max]
+
+
 def below(mark: Mark, overlap: int) -> Mark:
-    """Return the value from which on rows are read again."""
+    """Return the value from which on rows are read again; of times the first, if it is before."""
     if isinstance(mark, datetime):
-        return mark - timedelta(seconds=overlap)
+        try:
+            return mark - timedelta(seconds=overlap)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=mark.tzinfo)
     return mark - overlap
 
 
@@ -255,7 +281,13 @@ def load_mark(text: str, what: str) -> Mark | None:
 
 def _mark_of(value: object, where: str) -> Mark:
     if isinstance(value, datetime):
-        return value if value.tzinfo is None else value.astimezone(UTC)
+        if value.tzinfo is None:
+            return value
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:  # in the first or last hours that there are
+            edge = datetime.min if value.year == 1 else datetime.max
+            return edge.replace(tzinfo=UTC)
     if isinstance(value, str):
         remedy = "cast it to a number or a time in query, and name that column"
         raise InputError(where, "the watermark is text, which has no overlap", remedy)

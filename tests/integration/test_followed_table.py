@@ -1,9 +1,12 @@
 """A table of a PostgreSQL that we did not write, followed by a node that serves."""
 
 import asyncio
+import json
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -423,3 +426,117 @@ async def test_a_time_far_ahead_is_warned_of_once(
         rows.execute("UPDATE reads SET at = (SELECT max(at) FROM reads) + '1 s' WHERE n = 3")
         await until(lambda: len(plates(city)) == 3)
     assert "".join(capfd.readouterr()).count("more than a day ahead") == int(warned)
+
+
+def letters(city: Path) -> list[tuple[str, dict[str, object]]]:
+    """Return reason and row of each dead letter."""
+    with closing(sqlite3.connect(city / "data" / "reads.db")) as database:
+        found = database.execute("SELECT reason, content FROM dead_letters ORDER BY letter_id")
+        return [(reason, json.loads(content)) for reason, content in found]
+
+
+BAD_TIMES = ["infinity", "-infinity", "0044-03-15 BC", "12026-03-01"]
+
+
+@pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
+async def test_a_value_that_the_driver_can_not_read_costs_its_row(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    by: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sql, "BATCH", 7)
+    # By time all rows share one watermark.
+    for n in range(1, 21):
+        insert(rows, n, "2026-03-01Z", f"TEST0{n:02}")
+    for n, bad in zip((1, 9, 10, 20), BAD_TIMES, strict=True):
+        rows.execute("UPDATE reads SET seen = %s WHERE n = %s", (bad, n))
+    good = [f"TEST0{n:02}" for n in range(1, 21) if n not in (1, 9, 10, 20)]
+    async with taking_node(city, section(city, server, by)) as node:
+        await until(lambda: len(plates(city)) == 16 and len(letters(city)) == 4)
+        assert sorted(plates(city)) == good
+        insert(rows, 21, "2026-03-01 00:00:01Z", "TEST021")
+        await until(lambda: "TEST021" in plates(city))
+        assert node.accounts[0].up
+        counts = dict(node.accounts[0].records)
+    assert (counts["taken"], counts["refused"]) == (17, 4)
+    said = sorted((row["n"], row["plate"], row["seen"], row["lat"]) for _, row in letters(city))
+    assert [(n, seen) for n, _, seen, _ in said] == [
+        (1, "infinity"),
+        (9, "-infinity"),
+        (10, "0044-03-15 00:00:00 BC"),
+        (20, "12026-03-01 00:00:00"),
+    ]
+    assert {(plate, lat) for _, plate, _, lat in said} == {
+        (f"TEST0{n:02}", "33.7361") for n in (1, 9, 10, 20)
+    }
+    assert {reason for reason, _ in letters(city)} == {"the driver can't read what is in seen"}
+    assert "TEST0" not in "".join(capfd.readouterr())
+
+
+async def test_a_text_that_is_no_utf8_costs_its_row(city: Path, server: Database) -> None:
+    other = city / "alpr.db"
+    with closing(sqlite3.connect(other)) as table:
+        table.execute(
+            "CREATE TABLE reads (n integer, plate text, seen text, camera text, lat real, lon real)"
+        )
+        for n in range(1, 6):
+            at = "2026-03-01 00:30", "PIER-1"
+            table.execute("INSERT INTO reads VALUES (?, ?, ?, ?, 1, 1)", (n, f"TEST00{n}", *at))
+        table.execute("UPDATE reads SET camera = CAST(x'50E9' AS TEXT) WHERE n = 2")
+        table.execute("UPDATE reads SET n = 2 WHERE n = 3")
+        table.commit()
+    text = section(city, server, BY_NUMBER.replace("public.", ""))
+    write_secret(city / "keys" / "records.url", f"sqlite:///{other}\n")
+    (city / "mapping.toml").write_text(MAPPING.replace('id = "n"\n', ""))
+    async with taking_node(city, text):
+        await until(lambda: len(plates(city)) == 4 and letters(city))
+    assert sorted(plates(city)) == ["TEST001", "TEST003", "TEST004", "TEST005"]
+    ((reason, row),) = letters(city)
+    assert reason == "the driver can't read what is in camera"
+    assert (row["plate"], row["camera"]) == ("TEST002", "P\\xe9")
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
+async def test_an_infinite_watermark_is_told_and_no_other_row_is_held_up(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    kind: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute(f"ALTER TABLE reads ALTER at TYPE {kind}")
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    for n, bad in enumerate(BAD_TIMES):
+        insert(rows, 10 + n, bad, f"TEST01{n}")
+    async with taking_node(city, section(city, server, BY_TIME)):
+        await until(lambda: plates(city) == ["TEST001"])
+        insert(rows, 2, "2026-03-02Z", "TEST002")
+        await until(lambda: plates(city) == ["TEST001", "TEST002"])
+        rows.execute("UPDATE reads SET at = '2026-03-02Z' WHERE n = 10")
+        await until(lambda: len(plates(city)) == 3)
+    said = "".join(capfd.readouterr())
+    assert said.count("are not read") == 1
+    assert "source stopped" not in said
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
+async def test_the_first_and_the_last_time_that_there_is_hold_nothing_up(
+    city: Path,
+    server: Database,
+    rows: psycopg.Connection[tuple[object, ...]],
+    kind: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    rows.execute(f"ALTER TABLE reads ALTER at TYPE {kind}")
+    insert(rows, 1, "0001-01-01 00:00:00Z", "TEST001")
+    async with taking_node(city, section(city, server, BY_TIME)):
+        await until(lambda: plates(city) == ["TEST001"])
+        insert(rows, 2, "2026-03-01Z", "TEST002")
+        await until(lambda: len(plates(city)) == 2)
+        insert(rows, 3, "9999-12-31 23:59:59Z", "TEST003")
+        await until(lambda: len(plates(city)) == 3)
+        await asyncio.sleep(1.5)  # another look
+    assert "source stopped" not in "".join(capfd.readouterr())
