@@ -7,10 +7,12 @@ letter is, a row is a line of JSON without its picture, with times marked as suc
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
+from math import isfinite
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -80,12 +82,33 @@ class SqlRows:
 
 
 def plain(value: object) -> object:
-    """Return a database's value as text, number or time; None for anything else."""
+    """Return a database's value as text, number, time or None.
+
+    Bytes are the text that they are in UTF-8, else base64, as pictures are told; lists
+    and objects are JSON; what else a driver gives is its text.
+    """
     if value is None or isinstance(value, str | bool | int | float | datetime):
         return value
     if isinstance(value, Decimal | UUID):
         return str(value)
-    return value.isoformat() if isinstance(value, date | time) else None
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return b64encode(value).decode()
+    return json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
+
+
+def plain_id(value: object) -> object:
+    """Return the value of a column that is an id: 1, 1.00 and 1.0 are one, as in the database.
+
+    A column's type may change while its numbers stay.
+    """
+    if isinstance(value, Decimal | float) and isfinite(value) and value == int(value):
+        return int(value)
+    return plain(value)
 
 
 def _row(line: bytes) -> Row | bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, DataError, OperationalError, ProgrammingError
 
-from node.ingest.sql_rows import Row, Unread, plain
+from node.ingest.sql_rows import Row, Unread, plain, plain_id
 
 Given = tuple[Any, Row | Unread]
 """A row's watermark, as the driver gives it, and the row."""
@@ -25,7 +25,7 @@ _TEXT = sa.String(4000)
 class Followed:
     """Reads rows over one connection in the watermark's order, ``size`` at once.
 
-    ``rows`` is the table or query, ``where`` what every row fulfils.
+    ``rows`` is the table or query, ``identity`` the column that names the event, or "".
     """
 
     def __init__(
@@ -34,12 +34,14 @@ class Followed:
         rows: Any,
         watermark: str,
         columns: Sequence[str],
+        identity: str,
         size: int,
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._watermark: sa.ColumnClause[Any] = sa.column(watermark)
         self._columns = columns
+        self._identity = identity
         self._size = size
 
     def batches(self, *where: sa.ColumnElement[bool]) -> Iterator[list[Given]]:
@@ -78,9 +80,15 @@ class Followed:
         found = self._connection.execute(statement, execution_options=options).mappings()
         for rows in found.partitions():
             yield [
-                (row[self._watermark.name], {name: plain(row[name]) for name in self._columns})
+                (
+                    row[self._watermark.name],
+                    {name: self._plain(name, row[name]) for name in self._columns},
+                )
                 for row in rows
             ]
+
+    def _plain(self, name: str, value: object) -> object:
+        return plain_id(value) if name == self._identity else plain(value)
 
     def _statement(
         self, columns: Sequence[Any], where: Sequence[sa.ColumnElement[bool]]
@@ -154,7 +162,7 @@ class Followed:
             value = found[0] if found else said.get(name)
             if found is None and isinstance(value, bytes):
                 value = value.decode("utf-8", "backslashreplace")
-            row[name] = plain(value)
+            row[name] = self._plain(name, value)
         return Unread(row, tuple(bad))
 
     def _readable(self, statement: sa.Select[Any]) -> list[Any] | None:

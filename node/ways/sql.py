@@ -55,6 +55,7 @@ class SqlWay:
         mapping = intake.settings.mapping
         assert mapping is not None  # the section's own check
         self._columns = list(dict.fromkeys([source.watermark, *mapping.fields]))
+        self._id = mapping.id
         self._recent: set[bytes] = set()
         self._ahead = False
         self._times = False
@@ -116,7 +117,9 @@ class SqlWay:
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
         full: NoRoom | None = None
-        rows_in = Followed(connection, rows_of(source), source.watermark, self._columns, BATCH)
+        rows_in = Followed(
+            connection, rows_of(source), source.watermark, self._columns, self._id, BATCH
+        )
         for batch in rows_in.batches(*self._where_from(mark)):
             fresh, digests = [], []
             for _, row in batch:

@@ -1,6 +1,7 @@
 """A table of a PostgreSQL that we did not write, followed by a node that serves."""
 
 import asyncio
+import base64
 import json
 import socket
 import sqlite3
@@ -540,3 +541,32 @@ async def test_the_first_and_the_last_time_that_there_is_hold_nothing_up(
         await until(lambda: len(plates(city)) == 3)
         await asyncio.sleep(1.5)  # another look
     assert "source stopped" not in "".join(capfd.readouterr())
+
+
+async def test_an_id_is_the_same_number_whatever_its_columns_type(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    for n in range(1, 4):
+        insert(rows, n, "2026-03-01Z", f"TEST00{n}")
+    async with taking_node(city, section(city, server, BY_NUMBER)):
+        await until(lambda: len(plates(city)) == 3)
+        for looks, kind in enumerate(("numeric(10,2)", "float8", "numeric"), 2):
+            rows.execute(f"ALTER TABLE reads ALTER n TYPE {kind}")
+            insert(rows, looks + 8, "2026-03-01Z", f"TEST01{looks}")
+            await until(lambda name=f"TEST01{looks}": name in plates(city))
+    assert len(plates(city)) == 6
+
+
+async def test_a_column_of_bytes_is_read_and_nothing_of_it_is_lost(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    rows.execute("ALTER TABLE reads ALTER plate TYPE bytea USING plate::bytea")
+    rows.execute("ALTER TABLE reads ALTER camera TYPE json USING to_json(camera)")
+    insert_one = "INSERT INTO reads VALUES (%s, '2026-03-01Z', %s, '2026-03-01 00:30', %s, 1, 1)"
+    rows.execute(insert_one, (1, b"TEST001", '{"name": "PIER-1"}'))
+    rows.execute(insert_one, (2, b"\xff\xfeTEST002", '{"name": "PIER-1"}'))
+    async with taking_node(city, section(city, server, BY_NUMBER)):
+        await until(lambda: plates(city) == ["TEST001"] and letters(city))
+    ((_, row),) = letters(city)
+    assert base64.b64decode(str(row["plate"])) == b"\xff\xfeTEST002"
+    assert row["camera"] == '{"name": "PIER-1"}'
