@@ -332,16 +332,38 @@ async def test_slow_senders_with_a_token_keep_no_other_out(
     assert plates(city) == ["TEST001", "TEST002", "TEST003", *["TEST009"] * (slow < places)]
 
 
+async def test_a_sender_that_stays_connected_is_as_new_as_its_last_request(
+    city: Path, tls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS", 4)
+    port, body = free_port(), event("TEST001")
+    async with taking_node(city, section(port, tls, with_token(tls))) as node:
+        await until(lambda: node.accounts[0].up)
+        held = [await began(port, tls, body) for _ in range(4)]
+        reader, writer = held[0]
+        writer.write(body[-1:] + head(body) + body[:-1])
+        assert (await reader.readline()).split()[1] == b"204"
+        await asyncio.sleep(0.05)
+        assert (await Sender(port, tls)(event("TEST002")))[0] == 204
+        assert [one.at_eof() for one, _ in held] == [False, True, False, False]
+        for _, writer in held:
+            writer.transport.abort()
+
+
+def head(body: bytes) -> bytes:
+    return (
+        b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
+        b"Authorization: Bearer %s\r\n\r\n" % (len(body), TOKEN.encode())
+    )
+
+
 async def began(
     port: int, tls: Path, body: bytes
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Send all but the last byte of a body."""
     context = ssl.create_default_context(cafile=tls / "ca.crt")
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-    writer.write(
-        b"POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n"
-        b"Authorization: Bearer %s\r\n\r\n%s" % (len(body), TOKEN.encode(), body[:-1])
-    )
+    writer.write(head(body) + body[:-1])
     await writer.drain()
     await asyncio.sleep(0.05)
     return reader, writer
@@ -386,13 +408,13 @@ def test_senders_keep_three_quarters_of_the_places_and_those_whose_document_is_b
     assert fifth is not None
     assert list(entrance.places) == [first, second, third, fifth]
     fifth.proven = True
-    first.since = fifth.since + 1
+    second.since = fifth.since + 1
     fifth.storing = True
-    # Of .1 one may go, of .2 both: the older.
+    # Of .1 one may go, of .2 both: the one whose request began first.
     sixth = enter("192.0.2.4")
     assert sixth is not None
-    assert list(entrance.places) == [first, third, fifth, sixth]
-    for place in (first, third, sixth):
+    assert list(entrance.places) == [first, second, fifth, sixth]
+    for place in (first, second, sixth):
         place.proven = place.storing = True
     assert enter("192.0.2.5") is None
     assert turned_away == [1, 1, 1]

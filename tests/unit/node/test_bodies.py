@@ -81,6 +81,21 @@ async def test_of_the_address_with_most_bytes_the_slowest_makes_room() -> None:
     await ended(*many, *other, newcomer)
 
 
+async def test_one_that_stands_still_falls_behind_those_with_fewer_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 3)
+    reader = Bodies(LARGEST)
+    still = await sent(reader, b"a", 500)
+    await asyncio.sleep(1.2)
+    many = [await sent(reader, b"a", 990) for _ in range(7)]
+    newcomer = await sent(reader, b"a", 300)
+    assert await still.failure() is None
+    await newcomer.send(300)
+    assert await still.failure() is Crowded
+    await ended(*many, newcomer)
+
+
 async def test_where_all_keep_pace_the_last_one_is_told_to_come_again() -> None:
     reader = Bodies(LARGEST)
     many = [await sent(reader, b"a", 990) for _ in range(8)]
