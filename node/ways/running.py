@@ -73,11 +73,14 @@ async def taking(
 
 
 async def kept_running(way: Way, account: Account, first_wait_s: float = 1.0) -> None:
-    """Run one way for ever; after a failure again, with longer and longer waits."""
+    """Run one way for ever; after a failure again, with longer and longer waits.
+
+    One that took reads meanwhile waits as after its first failure.
+    """
     wait_s = first_wait_s
     loop = asyncio.get_running_loop()
     while True:
-        started = loop.time()
+        started, taken = loop.time(), account.records["taken"]
         try:
             await way.run()
             problem = "it ended"
@@ -89,7 +92,7 @@ async def kept_running(way: Way, account: Account, first_wait_s: float = 1.0) ->
             # Whatever a source sends or a library makes of it: the node serves on.
             problem = type(error).__name__
         account.up = False
-        if loop.time() - started > LONGEST_WAIT_S:
+        if loop.time() - started > LONGEST_WAIT_S or account.records["taken"] > taken:
             wait_s = first_wait_s
         log.warning("source stopped", source=account.name, problem=problem, again_in_s=wait_s)
         await asyncio.sleep(wait_s)
