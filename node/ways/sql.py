@@ -38,6 +38,7 @@ from node.ways.intake import Intake, NoRoom
 
 log = structlog.get_logger()
 BATCH = 500
+PICTURES = 10
 # Rows of the last look that are not handed on again: memory is bounded by it.
 _RECENT = 50_000
 Mark = int | Decimal | datetime
@@ -54,8 +55,7 @@ class SqlWay:
         self._where = f"source {source.name}"
         mapping = intake.settings.mapping
         assert mapping is not None  # the section's own check
-        self._columns = list(dict.fromkeys([source.watermark, *mapping.fields]))
-        self._id = mapping.id
+        self._mapping = mapping
         self._recent: set[bytes] = set()
         self._ahead = False
         self._times = False
@@ -117,9 +117,9 @@ class SqlWay:
             mark = None
         seen: deque[bytes] = deque(maxlen=_RECENT)
         full: NoRoom | None = None
-        rows_in = Followed(
-            connection, rows_of(source), source.watermark, self._columns, self._id, BATCH
-        )
+        columns, size = self._columns()
+        rows, identity = rows_of(source), self._mapping.id
+        rows_in = Followed(connection, rows, source.watermark, columns, identity, size)
         for batch in rows_in.batches(*self._where_from(mark)):
             fresh, digests = [], []
             for _, row in batch:
@@ -145,6 +145,17 @@ class SqlWay:
         self._warn_ahead(mark)
         if full is not None:
             raise full
+
+    def _columns(self) -> tuple[list[str], int]:
+        """Return the columns that are read, and of how many rows at once.
+
+        Pictures are large: few at once, and none where none is kept.
+        """
+        picture, named = self._mapping.photo_base64, self._mapping.fields
+        if picture and not self._intake.settings.keep_photos:
+            named, picture = [name for name in named if name != picture], ""
+        columns = list(dict.fromkeys([self._source.watermark, *named]))
+        return columns, min(BATCH, PICTURES) if picture else BATCH
 
     def _what(self) -> str:
         """Return a digest of what is followed: a mark says nothing of anything else."""

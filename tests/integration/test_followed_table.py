@@ -570,3 +570,31 @@ async def test_a_column_of_bytes_is_read_and_nothing_of_it_is_lost(
     ((_, row),) = letters(city)
     assert base64.b64decode(str(row["plate"])) == b"\xff\xfeTEST002"
     assert row["camera"] == '{"name": "PIER-1"}'
+
+
+async def test_a_picture_is_not_asked_for_where_none_is_kept(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    policy = city / "policy.toml"
+    policy.write_text(policy.read_text().replace("photos_days = 365", "photos_days = 0"))
+    insert(rows, 1, "2026-03-01Z", "TEST001")
+    text = section(city, server, BY_NUMBER)
+    (city / "mapping.toml").write_text(MAPPING + 'photo_base64 = "no_such_column"\n')
+    async with taking_node(city, text):
+        await until(lambda: plates(city) == ["TEST001"], 10)
+
+
+async def test_rows_with_pictures_are_read_few_at_once(
+    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    rows.execute("ALTER TABLE reads ADD picture text")
+    rows.execute(
+        "INSERT INTO reads SELECT n, '2026-03-01Z', 'T' || n, '2026-03-01 00:30', 'P', 1, 1, "
+        "repeat('A', 100000) FROM generate_series(1, 35) n"
+    )
+    text = section(city, server, BY_NUMBER)
+    (city / "mapping.toml").write_text(MAPPING + 'photo_base64 = "picture"\n')
+    async with taking_node(city, text) as node:
+        await until(lambda: len(plates(city)) == 35)
+        # A document of a table is what was read at once.
+        assert node.accounts[0].documents == 4
