@@ -170,16 +170,16 @@ def test_what_a_hold_kept_goes_after_it_and_no_byte_of_either_is_left(
 
 
 @pytest.mark.parametrize(
-    ("at", "place", "is_held"),
+    ("at", "spot", "is_held"),
     [(-1, 50, False), (0, 50, True), (9, 50, True), (10, 50, False), (5, 0, True), (5, 100, True),
      (5, 101, False), (5, -1, False), (5, None, False)],
 )  # fmt: skip
 def test_the_edges_of_a_hold(
-    store: ReadStore, make_read: Make, tmp_path: Path, at: int, place: int | None, is_held: bool
+    store: ReadStore, make_read: Make, tmp_path: Path, at: int, spot: int | None, is_held: bool
 ) -> None:
     first = NOW - 20 * DAY_MS
     store.holds.place(a_hold(plate="", area=BOX, from_ms=first, to_ms=first + 10), note())
-    read = make_read("KEPT1", first + at, lat_e7=place, lon_e7=place)
+    read = make_read("KEPT1", first + at, lat_e7=spot, lon_e7=spot)
     store.add([read])
     purge(store, Photos(tmp_path / "data" / "photos"), DAYS, NOW, dry_run=False)
     (one,) = store.holds.all()

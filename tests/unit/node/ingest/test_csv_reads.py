@@ -22,6 +22,7 @@ from node.ingest.report import IngestReport, Parsed, Record, Rejected
 from node.ingest.settings import Settings
 from node.photos import Photos
 from node.store.base import ReadStore
+from tests.stores import SQLITE
 from tests.unit.node.ingest.damage import (
     check_neighbours,
     check_retry,
@@ -341,6 +342,7 @@ def test_every_row_is_accounted_for_and_again_is_all_duplicates(
         first.write_rejected(written)
 
 
+@SQLITE  # what it is about is the file
 def test_a_real_week_is_accounted_for_to_the_last_row(
     mapping: MakeMapping, store: ReadStore, photos: Photos
 ) -> None:
