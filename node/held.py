@@ -8,7 +8,7 @@ from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.retention import Limits
 from accord.clock import Clock
-from accord.errors import InputError, Unverified
+from accord.errors import InputError
 from accord.federation import Federation
 from accord.federation_watch import FederationWatch
 from accord.law_files import LawFiles
@@ -76,18 +76,13 @@ def own_limits(settings: NodeConfig, found: Federation, now_ms: int) -> Limits:
 def limits_on_arrival(settings: NodeConfig, clock: Clock) -> Limits | None:
     """Return the limits by which a read that comes in may be due; None while the clock is in doubt.
 
-    Where it is not known whose law binds, the policy alone counts: what comes in is
-    hidden by the law all the same. Call it before the store is opened.
+    Call it before the store is opened.
 
     Raises:
-        InputError: the policy can't be used.
+        InputError, Unverified: as :func:`own_limits`.
     """
-    now_ms, days = clock.now_ms(), own_policy(settings).retention
     leap = Leap(settings.data, clock)
-    try:
-        found = held(settings)
-        kept = own_limits(settings, found, now_ms)
-        heads = [at_ms for _, at_ms in heads_of_others(found, settings.agency)]
-    except (InputError, Unverified):
-        kept, heads = limits_at(days, None, None, now_ms), []
+    found = held(settings)
+    heads = [at_ms for _, at_ms in heads_of_others(found, settings.agency)]
+    kept = own_limits(settings, found, clock.now_ms())
     return kept if leap.peek(heads) is None else None

@@ -442,7 +442,7 @@ BAD_TIMES = ["infinity", "-infinity", "0044-03-15 BC", "12026-03-01"]
 @pytest.mark.parametrize("by", [BY_NUMBER, BY_TIME])
 async def test_a_value_that_the_driver_can_not_read_costs_its_row(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     by: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -455,7 +455,7 @@ async def test_a_value_that_the_driver_can_not_read_costs_its_row(
     for n, bad in zip((1, 9, 10, 20), BAD_TIMES, strict=True):
         rows.execute("UPDATE reads SET seen = %s WHERE n = %s", (bad, n))
     good = [f"TEST0{n:02}" for n in range(1, 21) if n not in (1, 9, 10, 20)]
-    async with taking_node(city, section(city, server, by)) as node:
+    async with taking_node(city, section(city, database, by)) as node:
         await until(lambda: len(plates(city)) == 16 and len(letters(city)) == 4)
         assert sorted(plates(city)) == good
         insert(rows, 21, "2026-03-01 00:00:01Z", "TEST021")
@@ -477,7 +477,7 @@ async def test_a_value_that_the_driver_can_not_read_costs_its_row(
     assert "TEST0" not in "".join(capfd.readouterr())
 
 
-async def test_a_text_that_is_no_utf8_costs_its_row(city: Path, server: Database) -> None:
+async def test_a_text_that_is_no_utf8_costs_its_row(city: Path, database: Database) -> None:
     other = city / "alpr.db"
     with closing(sqlite3.connect(other)) as table:
         table.execute(
@@ -489,7 +489,7 @@ async def test_a_text_that_is_no_utf8_costs_its_row(city: Path, server: Database
         table.execute("UPDATE reads SET camera = CAST(x'50E9' AS TEXT) WHERE n = 2")
         table.execute("UPDATE reads SET n = 2 WHERE n = 3")
         table.commit()
-    text = section(city, server, BY_NUMBER.replace("public.", ""))
+    text = section(city, database, BY_NUMBER.replace("public.", ""))
     write_secret(city / "keys" / "records.url", f"sqlite:///{other}\n")
     (city / "mapping.toml").write_text(MAPPING.replace('id = "n"\n', ""))
     async with taking_node(city, text):
@@ -503,7 +503,7 @@ async def test_a_text_that_is_no_utf8_costs_its_row(city: Path, server: Database
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
 async def test_an_infinite_watermark_is_told_and_no_other_row_is_held_up(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     kind: str,
     capfd: pytest.CaptureFixture[str],
@@ -512,7 +512,7 @@ async def test_an_infinite_watermark_is_told_and_no_other_row_is_held_up(
     insert(rows, 1, "2026-03-01Z", "TEST001")
     for n, bad in enumerate(BAD_TIMES):
         insert(rows, 10 + n, bad, f"TEST01{n}")
-    async with taking_node(city, section(city, server, BY_TIME)):
+    async with taking_node(city, section(city, database, BY_TIME)):
         await until(lambda: plates(city) == ["TEST001"])
         insert(rows, 2, "2026-03-02Z", "TEST002")
         await until(lambda: plates(city) == ["TEST001", "TEST002"])
@@ -526,14 +526,14 @@ async def test_an_infinite_watermark_is_told_and_no_other_row_is_held_up(
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
 async def test_the_first_and_the_last_time_that_there_is_hold_nothing_up(
     city: Path,
-    server: Database,
+    database: Database,
     rows: psycopg.Connection[tuple[object, ...]],
     kind: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     rows.execute(f"ALTER TABLE reads ALTER at TYPE {kind}")
     insert(rows, 1, "0001-01-01 00:00:00Z", "TEST001")
-    async with taking_node(city, section(city, server, BY_TIME)):
+    async with taking_node(city, section(city, database, BY_TIME)):
         await until(lambda: plates(city) == ["TEST001"])
         insert(rows, 2, "2026-03-01Z", "TEST002")
         await until(lambda: len(plates(city)) == 2)
@@ -544,11 +544,11 @@ async def test_the_first_and_the_last_time_that_there_is_hold_nothing_up(
 
 
 async def test_an_id_is_the_same_number_whatever_its_columns_type(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     for n in range(1, 4):
         insert(rows, n, "2026-03-01Z", f"TEST00{n}")
-    async with taking_node(city, section(city, server, BY_NUMBER)):
+    async with taking_node(city, section(city, database, BY_NUMBER)):
         await until(lambda: len(plates(city)) == 3)
         for looks, kind in enumerate(("numeric(10,2)", "float8", "numeric"), 2):
             rows.execute(f"ALTER TABLE reads ALTER n TYPE {kind}")
@@ -558,14 +558,14 @@ async def test_an_id_is_the_same_number_whatever_its_columns_type(
 
 
 async def test_a_column_of_bytes_is_read_and_nothing_of_it_is_lost(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     rows.execute("ALTER TABLE reads ALTER plate TYPE bytea USING plate::bytea")
     rows.execute("ALTER TABLE reads ALTER camera TYPE json USING to_json(camera)")
     insert_one = "INSERT INTO reads VALUES (%s, '2026-03-01Z', %s, '2026-03-01 00:30', %s, 1, 1)"
     rows.execute(insert_one, (1, b"TEST001", '{"name": "PIER-1"}'))
     rows.execute(insert_one, (2, b"\xff\xfeTEST002", '{"name": "PIER-1"}'))
-    async with taking_node(city, section(city, server, BY_NUMBER)):
+    async with taking_node(city, section(city, database, BY_NUMBER)):
         await until(lambda: plates(city) == ["TEST001"] and letters(city))
     ((_, row),) = letters(city)
     assert base64.b64decode(str(row["plate"])) == b"\xff\xfeTEST002"
@@ -573,26 +573,26 @@ async def test_a_column_of_bytes_is_read_and_nothing_of_it_is_lost(
 
 
 async def test_a_picture_is_not_asked_for_where_none_is_kept(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     policy = city / "policy.toml"
     policy.write_text(policy.read_text().replace("photos_days = 365", "photos_days = 0"))
     insert(rows, 1, "2026-03-01Z", "TEST001")
-    text = section(city, server, BY_NUMBER)
+    text = section(city, database, BY_NUMBER)
     (city / "mapping.toml").write_text(MAPPING + 'photo_base64 = "no_such_column"\n')
     async with taking_node(city, text):
         await until(lambda: plates(city) == ["TEST001"], 10)
 
 
 async def test_rows_with_pictures_are_read_few_at_once(
-    city: Path, server: Database, rows: psycopg.Connection[tuple[object, ...]]
+    city: Path, database: Database, rows: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     rows.execute("ALTER TABLE reads ADD picture text")
     rows.execute(
         "INSERT INTO reads SELECT n, '2026-03-01Z', 'T' || n, '2026-03-01 00:30', 'P', 1, 1, "
         "repeat('A', 100000) FROM generate_series(1, 35) n"
     )
-    text = section(city, server, BY_NUMBER)
+    text = section(city, database, BY_NUMBER)
     (city / "mapping.toml").write_text(MAPPING + 'photo_base64 = "picture"\n')
     async with taking_node(city, text) as node:
         await until(lambda: len(plates(city)) == 35)
