@@ -1,1 +1,1 @@
-"""The PostgreSQL store: all that knows of psycopg. Needs the extra ``accord[postgres]``."""
+"""The PostgreSQL store: all that knows of psycopg. Needs the extra ``accord-alpr[postgres]``."""

@@ -38,6 +38,7 @@ _POOL_WAIT_S = 5.0
 WRITE_LOCK = 0x4163_636F_7264_0001
 MIGRATION_LOCK = 0x4163_636F_7264_0002
 IMPORT_LOCK = 0x4163_636F_7264_0003
+SERVING_LOCK = 0x4163_636F_7264_0004
 
 _SESSION = {
     # Functions and operators come from the system's own schema first, tables from ours.
@@ -219,6 +220,30 @@ def connect(address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
         psycopg.Error: as the server says.
     """
     return psycopg.connect(make_conninfo(**address, options=_options({})), autocommit=True)
+
+
+def lock_for_serving(path: Path, address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
+    """Return the connection that holds the lock which one serving node has while it lasts.
+
+    The replay guard and the audit log are in that node's own folder: of two nodes on one
+    database each would answer the same query once. The lock goes with the connection, so
+    a restart of the server frees it; a node that serves already does not take it again.
+
+    Raises:
+        InputError: another node serves this database, or it can't be reached.
+    """
+    try:
+        connection = connect(address)
+        (taken,) = connection.execute(
+            "SELECT pg_try_advisory_lock(%s)", (SERVING_LOCK,)
+        ).fetchone() or (False,)
+    except psycopg.Error as error:
+        raise unreachable(path, error) from None
+    if not taken:
+        connection.close()
+        remedy = "stop it first, or name another database"
+        raise InputError(path, "another node is serving this store", remedy)
+    return connection
 
 
 def unreachable(path: Path, error: psycopg.Error) -> InputError:
