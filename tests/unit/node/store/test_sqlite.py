@@ -141,6 +141,7 @@ def test_row_numbers_are_never_used_twice(store: SqliteStore, make_read: Make) -
     assert second.row_id > first.row_id
 
 
+@SQLITE
 def test_closing_waits_for_who_is_in_the_middle_of_work(
     store: SqliteStore, make_read: Make, tmp_path: Path
 ) -> None:
@@ -156,7 +157,7 @@ def test_closing_waits_for_who_is_in_the_middle_of_work(
 
     thread = threading.Thread(target=work)
     thread.start()
-    begun.wait()
+    assert begun.wait(30)
     used.close()
     assert told == [1]
     thread.join()
