@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
+from accord.agreements.retention import Limits
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError, Unverified
 from accord.hot_lists import HIT_NOTICE
 from accord.processes import EXIT_INCOMPLETE
 from node.config import NodeConfig, load_config
-from node.held import held, limits_on_arrival, own_limits
+from node.held import limits_on_arrival
 from node.ingest import ingest as ingest_records
 from node.ingest.checks import state_of, zone_of
 from node.ingest.dead import DeadLetters, retry
@@ -85,8 +86,7 @@ def take_file(
     """Take reads in; every row is taken or has its reason in the report."""
     node = load_config(config)
     folder = photos or (None if source == "-" else Path(source).parent)
-    settings = _settings(node, mapping, cameras, camera, zone, state, at, folder)
-    limits = limits_on_arrival(node, SystemClock())
+    settings, limits = _settings(node, mapping, cameras, camera, zone, state, at, folder)
     with ExitStack() as stack:
         chosen, stream = choose(form, _open_source(source, stack))
         store, kept = stack.enter_context(opened(node))
@@ -160,8 +160,7 @@ def retry_dead(
     The options count for letters of ingest file: a source of node.toml has its own.
     """
     node = load_config(config)
-    given = _settings(node, mapping, cameras, camera, zone, state, at, photos)
-    limits = limits_on_arrival(node, SystemClock())
+    given, limits = _settings(node, mapping, cameras, camera, zone, state, at, photos)
     with opened(node) as (store, kept):
         own = {
             source.name: replace(settings_of(source, node.base), keep_photos=given.keep_photos)
@@ -189,15 +188,15 @@ def _settings(
     state: str,
     at: str,
     photos: Path | None,
-) -> Settings:
+) -> tuple[Settings, Limits | None]:
     try:
         # As a serving node: by the policy and the law.
-        kept = own_limits(node, held(node), SystemClock().now_ms())
+        kept, limits = limits_on_arrival(node, SystemClock())
     except Unverified as unsigned:
         # Its own status says that something was taken.
         remedy = "nothing was taken in: have your counsel sign it"
         raise InputError("the law", unsigned.problem, remedy) from None
-    return Settings(
+    settings = Settings(
         mapping=load_mapping(mapping) if mapping else None,
         photo_folder=photos,
         cameras=load_cameras(cameras) if cameras else MappingProxyType({}),
@@ -207,6 +206,7 @@ def _settings(
         state=state_of(state, "state"),
         keep_photos=kept.photos.keep_ms > 0,
     )
+    return settings, limits
 
 
 def _moment(text: str) -> int:

@@ -73,8 +73,10 @@ def own_limits(settings: NodeConfig, found: Federation, now_ms: int) -> Limits:
     return limits_at(policy.retention, own, own_law(settings, own), now_ms)
 
 
-def limits_on_arrival(settings: NodeConfig, clock: Clock) -> Limits | None:
-    """Return the limits by which a read that comes in may be due; None while the clock is in doubt.
+def limits_on_arrival(settings: NodeConfig, clock: Clock) -> tuple[Limits, Limits | None]:
+    """Return the agency's limits, and those by which a read that comes in may be due.
+
+    The second are None while the clock is in doubt: nothing is due by it then.
 
     Call it before the store is opened.
 
@@ -85,4 +87,4 @@ def limits_on_arrival(settings: NodeConfig, clock: Clock) -> Limits | None:
     found = held(settings)
     heads = [at_ms for _, at_ms in heads_of_others(found, settings.agency)]
     kept = own_limits(settings, found, clock.now_ms())
-    return kept if leap.peek(heads) is None else None
+    return kept, kept if leap.peek(heads) is None else None
