@@ -21,7 +21,8 @@ from typing import Any
 from accord.agencies import Agency
 from accord.agreements.choice import relying
 from accord.agreements.counterparts import Counterpart
-from accord.agreements.decide import Decision, decide
+from accord.agreements.decide import decide
+from accord.agreements.decision import Decision
 from accord.agreements.effective import Agreement, effective
 from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest import Party
@@ -63,7 +64,9 @@ class Setting:
         )  # fmt: skip
 
     def _agreement(self, owner: Agency, other: Agency) -> Agreement:
-        parties = [Party(one.id, one.name, one.root, "x") for one in (owner, other)]
+        parties = [
+            Party(one.id, one.name, one.root, "x", one.kind, one.state) for one in (owner, other)
+        ]
         data = template_moa(f"{owner.id}-{other.id}", "Sharing", parties)
         signed_ms = self.at_ms - 100 * DAY_MS
         counterparts = [Counterpart(party.id, "A", "B", signed_ms) for party in parties]

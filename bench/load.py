@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from grpc import aio
 
@@ -93,7 +94,7 @@ async def measure(
     Raises:
         SystemExit: a call failed, or was not answered by the node.
     """
-    call = channel.unary_unary(method)
+    call: Any = channel.unary_unary(method)
     waiting = iter(requests)
     answers: list[bytes] = []
     run = Run()

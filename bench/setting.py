@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.x509 import Certificate
+
 from accord.agencies import Endpoint
 from accord.agreements.manifest_reading import parse_manifest
 from accord.clock import SystemClock
@@ -181,7 +183,7 @@ http {{
 """
 
 
-def cas_of(house: House, agency: str) -> tuple[object, ...]:
+def cas_of(house: House, agency: str) -> tuple[Certificate, ...]:
     """Return the CA certificates of an agency."""
     path = house.files.everybody()[agency].files.folder / "ca" / "ca.crt"
     return tuple(load_certificates(path.read_bytes(), path))
