@@ -79,6 +79,9 @@ class HeadKeeper:
         # Above what the others have seen, also where a backup of ours has forgotten it.
         number = max(1 + self._sources.last_head(agreement.manifest.digest, self._agency), now_ms)
         head = Head(self._agency, number, now_ms, now_ms + life_ms, digests)
+        if not folder.is_dir():
+            # Moved away while we serve: half of a folder in its place would hide that.
+            raise InputError(folder, "is gone", "put the federation folder back")
         path = folder / FOLDER / file_name(self._agency)
         replace_file(path, sign_head(agreement.manifest, head, self._signer))
         return True

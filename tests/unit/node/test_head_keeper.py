@@ -216,3 +216,13 @@ def test_a_folder_that_is_read_again_meanwhile_ends_no_keeper(place):
     signer = load_config(place.files.folder("city") / "node.toml").load_signer()
     assert HeadKeeper("city", Swapped(), signer, place.clock).keep()
     assert place.head().as_of_ms == place.clock.ms
+
+
+def test_no_half_of_a_folder_takes_the_place_of_one_that_was_moved_away(place):
+    away = place.folder.parent.with_name("away")
+    place.folder.parent.rename(away)
+    place.clock.ms += 23 * HOUR_MS
+    assert not place.keeper.keep()
+    assert not place.folder.exists()
+    away.rename(place.folder.parent)
+    assert place.keeper.keep()
