@@ -252,6 +252,7 @@ def _parts(policy: Policy) -> Iterator[Part]:
             else "Photos: none are kept.",
             f"Hot lists: {_days(kept.hot_list_days)} from their publication.",
             f"Hits on hot lists: {_days(_hit_days(kept))} from the capture of their read.",
+            "Where a law that binds the agency sets a shorter time, that time counts.",
             "What is due is found by no search from that moment on; the system then deletes it "
             "on a schedule.",
         ),

@@ -95,6 +95,7 @@ def test_a_policy_that_keeps_no_photos_says_so():
     made = document(replace(complete(photos_days=0), texts=TEXTS), "p")
     facts = " ".join(fact for part in made.parts for fact in part.facts)
     assert "Photos: none are kept." in facts
+    assert "Where a law that binds the agency sets a shorter time, that time counts." in facts
     with pytest.raises(InputError, match="reads_days"):
         complete(reads_days=0)
 
