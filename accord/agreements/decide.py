@@ -94,12 +94,7 @@ def decide(
         decision = _partner(
             query, effective, policy, at_ms, requester=requester, owner=owner, via=via
         )
-    if decision.terms is not None and decision.terms.purposes is not None:
-        left = purposes_left(
-            bound, decision.terms.purposes, query, requester, _answered(effective, own=own)
-        )
-        decision = replace(decision, terms=replace(decision.terms, purposes=left))
-    return _within(decision, bound, query, at_ms)
+    return _within(decision, bound, query, at_ms, _answered(effective, own=own))
 
 
 def _zone(query: Query, effective: Effective | None, policy: Policy | None) -> tzinfo:
@@ -119,13 +114,26 @@ def _by_law(broken: Breach) -> Decision:
     return Decision(False, broken.code, broken.section, broken.reason, "", None, rule=broken.rule)
 
 
-def _within(decision: Decision, bound: tuple[Rule, ...], query: Query, at_ms: int) -> Decision:
-    """Return the decision with the law beside it: it keeps back what is too old to be kept."""
+def _within(
+    decision: Decision,
+    bound: tuple[Rule, ...],
+    query: Query,
+    at_ms: int,
+    answered: frozenset[str],
+) -> Decision:
+    """Return the decision with the law beside it.
+
+    It keeps back what is too old to be kept, and what was listed for a purpose
+    that the two may not ask for.
+    """
     terms = decision.terms
     if terms is not None:
-        kept_ms = earliest_ms(bound, query, at_ms)
-        if kept_ms > terms.earliest_ms:
-            terms = replace(terms, earliest_ms=kept_ms)
+        kept_ms = max(terms.earliest_ms, earliest_ms(bound, query, at_ms))
+        purposes = terms.purposes
+        if purposes is not None:
+            purposes = purposes_left(bound, purposes, answered)
+        if (kept_ms, purposes) != (terms.earliest_ms, terms.purposes):
+            terms = replace(terms, earliest_ms=kept_ms, purposes=purposes)
     return replace(decision, terms=terms, law=bound)
 
 

@@ -1,7 +1,7 @@
 """Whether a query keeps the law's rules that bind it. Pure; the first that is broken refuses."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from accord.agreements.law.rules import (
     Binds,
@@ -62,18 +62,16 @@ def breach(
 
 
 def purposes_left(
-    rules: Iterable[Rule],
-    purposes: Iterable[str],
-    query: Query,
-    requester: Requester,
-    answered: frozenset[str],
+    rules: Iterable[Rule], purposes: frozenset[str], answered: frozenset[str]
 ) -> frozenset[str]:
     """Return those of the purposes that no rule on purposes forbids between the two."""
-    on_purposes = [rule for rule in rules if isinstance(rule.demand, _ON_PURPOSES)]
-    return frozenset(
+    # Every decision asks it, so no copy of the query is made for each purpose.
+    return purposes.difference(
         purpose
+        for rule in rules
+        if isinstance(rule.demand, _ON_PURPOSES)
         for purpose in purposes
-        if breach(on_purposes, replace(query, purpose=purpose), requester, answered) is None
+        if _broken_by_purpose(rule, purpose, answered) is not None
     )
 
 
@@ -103,17 +101,8 @@ def _broken(
 ) -> tuple[Code, str] | None:
     """Return code and reason where the query breaks the rule."""
     match rule.demand:
-        case KnownPurpose():
-            reason = f"The purpose is not on the closed list of purposes: use one of {_CHOICE}."
-            return None if query.purpose in _KNOWN else (Code.PURPOSE_UNKNOWN, reason)
-        case ProhibitedPurposes(purposes):
-            reason = f"No agreement can allow this: {rule.says}"
-            return (Code.PURPOSE_PROHIBITED, reason) if query.purpose in purposes else None
-        case CounselAnswered(purposes):
-            off = query.purpose in purposes - answered
-            return (Code.PURPOSE_PROHIBITED, rule.says) if off else None
-        case PermittedPurposes(purposes):
-            return None if query.purpose in purposes else (Code.LAW_FORBIDS, rule.says)
+        case KnownPurpose() | ProhibitedPurposes() | CounselAnswered() | PermittedPurposes():
+            return _broken_by_purpose(rule, query.purpose, answered)
         case OwnAgency():
             speaks_for = {query.requesting_agency, query.on_behalf_of or requester.id}
             return None if speaks_for == {requester.id} else (Code.ONWARD_SHARING, rule.says)
@@ -130,6 +119,29 @@ def _broken(
             return _undocumented(rule, wanted, query)
         case Retention() | Duty():
             return None
+
+
+def _broken_by_purpose(
+    rule: Rule, purpose: str, answered: frozenset[str]
+) -> tuple[Code, str] | None:
+    """Return code and reason where a rule on purposes forbids the purpose."""
+    match rule.demand:
+        case KnownPurpose():
+            if purpose not in _KNOWN:
+                reason = f"The purpose is not on the closed list of purposes: use one of {_CHOICE}."
+                return Code.PURPOSE_UNKNOWN, reason
+        case ProhibitedPurposes(purposes):
+            if purpose in purposes:
+                return Code.PURPOSE_PROHIBITED, f"No agreement can allow this: {rule.says}"
+        case CounselAnswered(purposes):
+            if purpose in purposes and purpose not in answered:
+                return Code.PURPOSE_PROHIBITED, rule.says
+        case PermittedPurposes(purposes):
+            if purpose not in purposes:
+                return Code.LAW_FORBIDS, rule.says
+        case _:
+            pass
+    return None
 
 
 def _own(query: Query) -> bool:
