@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from accord.model import PROHIBITED, Purpose, Read
 from accord.pki import TlsMaterial, load_certificates
 from accord.roster import Officer
 from accord.testing import FederationSimulator
-from node.store.sqlite import SqliteStore
+from node.config import load_config
+from node.store.opening import open_store
 
 READS = 100_000
 PLATES = 16_000
@@ -54,8 +56,11 @@ class House:
         return self.files.folder(OWNER) / "data" / "reads.db"
 
 
-def build(base: Path) -> House:
-    """Make two agencies, a broker, an agreement and the owner's reads."""
+def build(base: Path, *, reads: int = READS, store: Callable[[Path], Path] | None = None) -> House:
+    """Make two agencies, a broker, an agreement and the owner's reads.
+
+    ``store`` writes, into a folder, the file that names a PostgreSQL server.
+    """
     clock = SystemClock()
     files = FederationSimulator(base, clock)
     files.add_operator(OPERATOR, "Exchange", f"127.0.0.1:{free_port()}")
@@ -72,11 +77,15 @@ def build(base: Path) -> House:
     plates = tuple(f"{chance.randrange(10**7):07d}" for _ in range(PLATES))
     house = House(files, plates, now_ms, parse_manifest(_manifest(folder), folder).digest)
     house.database().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = SqliteStore.open(house.database())
+    config = files.folder(OWNER) / "node.toml"
+    if store is not None:
+        with config.open("a") as file:
+            file.write(f'\n[store]\npostgres = "{store(config.parent)}"\n')
+    opened = open_store(load_config(config))
     try:
-        store.add([_read(chance, plates, now_ms) for _ in range(READS)])
+        opened.add([_read(chance, plates, now_ms) for _ in range(reads)])
     finally:
-        store.close()
+        opened.close()
     return house
 
 

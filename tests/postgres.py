@@ -35,8 +35,9 @@ _TOLD = (
 class Server:
     """PostgreSQL in a folder of its own; ``close`` stops it and removes the folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         needs("postgres")
+        self._quick = () if durable else _QUICK
         needs("initdb")
         # It refuses to run as root; the path of a socket may have 107 bytes.
         self._account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
@@ -56,7 +57,7 @@ class Server:
     def _start(self) -> None:
         tls = self.folder / "tls"
         settings = (
-            *_QUICK, *_TOLD, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on",
+            *self._quick, *_TOLD, "listen_addresses=127.0.0.1", f"port={self.port}", "ssl=on",
             f"ssl_cert_file={tls / 'server.crt'}", f"ssl_key_file={tls / 'server.pem'}",
             f"unix_socket_directories={self.folder}", f"log_directory={self.folder}",
             "log_filename=server.log", "logging_collector=on",

@@ -74,6 +74,10 @@ class Processes:
             time.sleep(0.05)
         raise InputError(name, "does not serve", f"read {log}")
 
+    def pid(self, name: str) -> int:
+        """Return the number of a running program's process."""
+        return self._running[name].pid
+
     def stop(self, name: str) -> None:
         """Stop a program as an operator would."""
         process = self._running.pop(name)
