@@ -50,6 +50,7 @@ from node.config import NodeConfig
 from node.held import held, own_limits
 from node.holds import Note
 from node.opened import opened
+from node.opened_log import AUDIT, origin
 from node.retention import cuts
 from node.store.base import ReadStore
 from node.store.copies import copy_database
@@ -57,7 +58,7 @@ from node.store.sqlite import SqliteStore
 
 FORMAT = "accord-backup/1"
 MANIFEST = "backup.json"
-READS, AUDIT, PHOTOS = "reads.db", "audit.db", "photos"
+READS, PHOTOS = "reads.db", "photos"
 PERMISSIONS, PINS, ACTIVATED = permission_history.FILE_NAME, pins.FILE_NAME, activation.FILE_NAME
 REQUIRED = (READS, AUDIT, PINS)
 MAX_BYTES = 1 << 30
@@ -144,9 +145,7 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
         destroy_by_ms = _first_due(copy, kept, made_ms)
     finally:
         copy.close()
-    head = whole_head(
-        folder / AUDIT, f"{settings.agency}/node", PrivateKey.load(settings.audit_key).public
-    )
+    head = whole_head(folder / AUDIT, origin(settings), PrivateKey.load(settings.audit_key).public)
     content = {
         "format": FORMAT,
         "agency": settings.agency,

@@ -26,8 +26,9 @@ from accord.errors import InputError, Refused
 from accord.keys import PublicKey
 from accord.pins import Pins
 from node import acknowledged
-from node.backup import ACTIVATED, AUDIT, PINS, READS, Log, copy_file
+from node.backup import ACTIVATED, PINS, READS, Log, copy_file
 from node.holds import Note
+from node.opened_log import AUDIT
 from node.retention_records import RETENTION
 from node.store.base import ReadStore
 from node.store.copies import copy_database

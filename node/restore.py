@@ -36,7 +36,6 @@ from accord.errors import InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from accord.verification import SKEW_MS
 from node.backup import (
-    AUDIT,
     PERMISSIONS,
     PHOTOS,
     READS,
@@ -50,6 +49,7 @@ from node.config import NodeConfig
 from node.held import held, own_limits
 from node.leap import Leap, Seen, begun, heads_of_others, judged
 from node.opened import restoring
+from node.opened_log import AUDIT, open_log, origin
 from node.photos import Photos
 from node.purging import in_words, purge_noted
 from node.replay import ReplayGuard
@@ -120,10 +120,8 @@ def _made(
     settings: NodeConfig, present: Path, backup: Backup, clock: Clock, by: str, vouched: bool
 ) -> tuple[list[str], str]:
     """Make the new folder ready; return what is to be told, and what was purged."""
-    new, signer = settings.data, PrivateKey.load(settings.audit_key)
-    key = LogKey(
-        f"{settings.agency}/node", signer.public, read_secret_32(settings.audit_secret)
-    )  # fmt: skip
+    new, public = settings.data, PrivateKey.load(settings.audit_key).public
+    key = LogKey(origin(settings), public, read_secret_32(settings.audit_secret))
     for name in (READS, AUDIT, PERMISSIONS):
         if (new / name).exists():
             _check_sound(new / name)
@@ -147,7 +145,7 @@ def _made(
     finally:
         store.close()
     ReplayGuard(new / "replay.db", _Ahead(clock)).close()
-    log = AuditLog.open(new / AUDIT, origin=key.origin, key=signer, secret=key.secret, clock=clock)
+    log = open_log(settings, clock)
     detail = (
         f"the backup of {iso(backup.made_ms)}, {len(backup.files)} files, {backup.size} bytes, "
         f"{backup.audit.size} audit entries; the log has {head.signed.size}; by {by}"

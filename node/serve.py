@@ -11,7 +11,6 @@ from cryptography import x509
 from grpc import aio
 
 from accord.agreements.calendar import Event, due
-from accord.audit.log import AuditLog
 from accord.clock import Clock, iso
 from accord.durable import make_folder
 from accord.errors import InputError, Refused
@@ -35,6 +34,7 @@ from node.head_records import HeadRecords
 from node.leap import Leap
 from node.list_ages import Age, ListAges
 from node.opened import require_whole
+from node.opened_log import open_log
 from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
@@ -91,13 +91,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     with contextlib.ExitStack() as stack:
         guard = ReplayGuard(config.data / "replay.db", clock)
         stack.callback(guard.close)
-        audit = AuditLog.open(
-            config.data / "audit.db",
-            origin=f"{config.agency}/node",
-            key=PrivateKey.load(config.audit_key),
-            secret=read_secret_32(config.audit_secret),
-            clock=clock,
-        )
+        audit = open_log(config, clock)
         stack.callback(audit.close)
         store = open_store(config, serving=True, clock=clock)
         stack.callback(store.close)

@@ -15,13 +15,14 @@ from accord.errors import AccordError, Code, InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
+from node.opened_log import AUDIT, origin
 from node.retention import cuts, limits_at
 from node.store.base import DeadCount, HotList, ReadStore
 from node.store.opening import look_at_soundness, look_at_store
 from node.store.soundness import Soundness, look_at
 
 DAY_MS = 86_400_000
-AUDIT, REPLAY = "audit.db", "replay.db"
+REPLAY = "replay.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,13 @@ def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]
         secret = read_secret_32(settings.audit_secret)
     except AccordError:
         return found, None  # the check of the keys tells
-    origin = f"{settings.agency}/node"
     try:
         connection = connect_reader(found.path)
         try:
-            read_head(connection, origin, public)
+            read_head(connection, origin(settings), public)
         finally:
             connection.close()
-        with AuditReader.open(found.path, secret, public, origin) as reader:
+        with AuditReader.open(found.path, secret, public, origin(settings)) as reader:
             last = [entry.time_ms for entry in reader.entries(Filter({}, limit=1))]
     except Broken as broken:
         trouble = Trouble(f"{found.path}: entry {broken.index}: {broken.problem}", EVIDENCE)
