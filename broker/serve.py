@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 from grpc import aio
 
+from accord.audit.file import LogFile
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock
@@ -61,7 +62,7 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
     tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     with contextlib.ExitStack() as stack:
         audit = AuditLog.open(
-            config.data / "audit.db",
+            LogFile(config.data / "audit.db"),
             origin=f"{config.operator}/broker",
             key=PrivateKey.load(config.audit_key),
             secret=read_secret_32(config.audit_secret),

@@ -39,6 +39,7 @@ from accord import activation, pins
 from accord.agreements.counterparts import is_moment
 from accord.agreements.retention import DAY_MS, Limits
 from accord.audit.extension import whole_head
+from accord.audit.file import LogFile
 from accord.clock import Clock, iso, to_ms
 from accord.durable import create_file, make_folder
 from accord.envelope_json import load_json
@@ -145,7 +146,9 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
         destroy_by_ms = _first_due(copy, kept, made_ms)
     finally:
         copy.close()
-    head = whole_head(folder / AUDIT, origin(settings), PrivateKey.load(settings.audit_key).public)
+    head = whole_head(
+        LogFile(folder / AUDIT), origin(settings), PrivateKey.load(settings.audit_key).public
+    )
     content = {
         "format": FORMAT,
         "agency": settings.agency,

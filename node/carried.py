@@ -19,8 +19,8 @@ from pathlib import Path
 
 from accord.activation import read_activations, take_activations
 from accord.audit.extension import Head, begins_with, whole_head
+from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Filter
-from accord.audit.store import EVIDENCE
 from accord.clock import Clock
 from accord.errors import InputError, Refused
 from accord.keys import PublicKey
@@ -81,25 +81,26 @@ def carry_log(present: Path, new: Path, key: LogKey, claimed: Log) -> tuple[Head
         InputError: the backup's is not sound, or the two part.
         Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
     """
-    theirs = whole_head(new / AUDIT, key.origin, key.public)
+    backed, here = LogFile(new / AUDIT), LogFile(present / AUDIT)
+    theirs = whole_head(backed, key.origin, key.public)
     if (theirs.signed.size, theirs.note.decode()) != (claimed.size, claimed.checkpoint):
         raise InputError(AUDIT, "of the backup has another head", "take another backup")
     rest = f"the backup's {theirs.signed.size} entries are all that there is"
     if not (present / AUDIT).exists():
         return theirs, [f"no audit log was here: {rest}"]
     try:
-        ours = whole_head(present / AUDIT, key.origin, key.public)
+        ours = whole_head(here, key.origin, key.public)
     except InputError as problem:
         return theirs, [f"the audit log that was here is not sound ({problem.problem}): {rest}"]
-    if ours.signed.size >= theirs.signed.size and begins_with(present / AUDIT, theirs.signed):
+    if ours.signed.size >= theirs.signed.size and begins_with(here, theirs.signed):
         (new / AUDIT).unlink()
         copy_database(present / AUDIT, new / AUDIT)
         return ours, []
-    if begins_with(new / AUDIT, ours.signed):
+    if begins_with(backed, ours.signed):
         return theirs, []
     raise InputError(
         present / AUDIT, "and the backup's part from each other: one of them is a fork",
-        EVIDENCE,
+        here.evidence,
     )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def carry_holds(present: Path, store: ReadStore, log: Path, key: LogKey, clock: 
 
 def _over(log: Path, key: LogKey) -> set[str]:
     """Return the holds that the log says were released or over."""
-    with AuditReader.open(log, key.secret, key.public, key.origin) as reader:
+    with AuditReader.open(LogFile(log), key.secret, key.public, key.origin) as reader:
         return {
             word
             for entry in reader.entries(Filter({"kind": RETENTION}))

@@ -1,9 +1,16 @@
-"""The one place that opens a node's own audit log for writing."""
+"""The one place that knows where a node's own audit log is kept, and opens it.
 
+It is where the reads are: ``audit.db`` in the data folder, or tables beside theirs on
+the PostgreSQL server that ``node.toml`` names.
+"""
+
+from accord.audit.file import LogFile
 from accord.audit.log import AuditLog
+from accord.audit.places import Place
 from accord.clock import Clock
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
+from node.store.opening import from_postgres
 
 AUDIT = "audit.db"
 
@@ -15,12 +22,24 @@ def open_log(settings: NodeConfig, clock: Clock) -> AuditLog:
         InputError: another process writes it, or a file or key must be mended.
     """
     return AuditLog.open(
-        settings.data / AUDIT,
+        log_place(settings),
         origin=origin(settings),
         key=PrivateKey.load(settings.audit_key),
         secret=read_secret_32(settings.audit_secret),
         clock=clock,
     )
+
+
+def log_place(settings: NodeConfig) -> Place:
+    """Return where the log is kept.
+
+    Raises:
+        InputError: on a server, and its driver or the file with its URL can't be used.
+    """
+    if settings.store_url is None:
+        return LogFile(settings.data / AUDIT)
+    place: Place = from_postgres("log", settings.store_url).LogTables.at(settings.store_url)
+    return place
 
 
 def origin(settings: NodeConfig) -> str:

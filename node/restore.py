@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from accord.audit import store as audit_store
+from accord.audit import file as log_file
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import Clock, iso
@@ -218,7 +218,7 @@ def _not_served(data: Path) -> Iterator[None]:
     with ExitStack() as stack:
         if data.is_dir():
             stack.callback(os.close, lock_for_serving(data / READS))
-            stack.callback(os.close, audit_store.lock(data / AUDIT))
+            stack.callback(os.close, log_file.lock(data / AUDIT))
             stack.enter_context(importing(data / READS))
         yield
 

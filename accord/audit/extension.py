@@ -4,16 +4,15 @@ A log may be longer than its copy, never other: the first entries of the longer 
 make the root that the shorter one signed (what RFC 6962 calls consistency).
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from accord.audit import store
 from accord.audit.checkpoint import Checkpoint
 from accord.audit.merkle import Frontier, leaf_hash
-from accord.audit.store import EVIDENCE, Broken
+from accord.audit.places import Place, Reading, Sql
+from accord.audit.store import Broken
 from accord.errors import InputError
 from accord.keys import PublicKey
 
@@ -27,7 +26,7 @@ class Head:
     last_ms: int
 
 
-def whole_head(path: Path, origin: str, public: PublicKey) -> Head:
+def whole_head(place: Place, origin: str, public: PublicKey) -> Head:
     """Return the head of a log, once all of its leaves make the root that it signed.
 
     The records behind the leaves are not opened.
@@ -35,45 +34,59 @@ def whole_head(path: Path, origin: str, public: PublicKey) -> Head:
     Raises:
         InputError: it is not there, is no log of this name, or is not sound.
     """
-    with _looking(path) as connection:
-        signed, _ = store.read_head(connection, origin, public)
-        if _root(connection, signed.size) != signed.root:
+    with _looking(place) as sql:
+        head = _head(sql, origin, public)
+        if _root(sql, head.signed.size) != head.signed.root:
             raise Broken(0, "the leaves do not lead to the signed root")
-        (note,) = connection.execute(
-            "SELECT note FROM checkpoints WHERE size = ?", (signed.size,)
-        ).fetchone()
-        (last_ms,) = connection.execute("SELECT ifnull(max(time_ms), 0) FROM entries").fetchone()
-        return Head(signed, bytes(note), int(last_ms))
+        return head
 
 
-def begins_with(path: Path, signed: Checkpoint) -> bool:
+def signed_head(place: Place, origin: str, public: PublicKey) -> Head:
+    """Return the head of a log, its signature and sizes checked, and of its leaves none.
+
+    Raises:
+        InputError: as :func:`whole_head`.
+    """
+    with _looking(place) as sql:
+        return _head(sql, origin, public)
+
+
+def begins_with(place: Place, signed: Checkpoint) -> bool:
     """Tell whether the log's first entries are those of a checkpoint.
 
     Raises:
         InputError: it can't be read.
     """
-    with _looking(path) as connection:
-        return _root(connection, signed.size) == signed.root
+    with _looking(place) as sql:
+        return _root(sql, signed.size) == signed.root
 
 
 @contextmanager
-def _looking(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = store.connect_reader(path)
+def _looking(place: Place) -> Iterator[Reading]:
+    sql = place.reading()
     try:
-        connection.execute("BEGIN")
-        yield connection
+        with sql.snapshot():
+            yield sql
     except Broken as broken:
-        raise InputError(path, f"entry {broken.index}: {broken.problem}", EVIDENCE) from None
-    except sqlite3.Error as error:
-        raise store.unreadable(path, error) from None
+        problem = f"entry {broken.index}: {broken.problem}"
+        raise InputError(place.path, problem, place.evidence) from None
+    except place.errors as error:
+        raise place.unreadable(error) from None
     finally:
-        connection.close()
+        sql.close()
 
 
-def _root(connection: sqlite3.Connection, size: int) -> bytes | None:
+def _head(sql: Sql, origin: str, public: PublicKey) -> Head:
+    signed, _ = store.read_head(sql, origin, public)
+    (note,) = sql.execute("SELECT note FROM checkpoints WHERE size = ?", (signed.size,)).fetchone()
+    (last_ms,) = sql.execute("SELECT coalesce(max(time_ms), 0) FROM entries").fetchone()
+    return Head(signed, bytes(note), int(last_ms))
+
+
+def _root(sql: Sql, size: int) -> bytes | None:
     """Return the root over so many entries, None where there are fewer."""
     frontier = Frontier()
-    for row in store.rows(connection, 0, size):
+    for row in store.rows(sql, 0, size):
         if row.index != frontier.size:
             return None
         frontier.append(leaf_hash(row.leaf))

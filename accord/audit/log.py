@@ -2,22 +2,32 @@
 
 :meth:`AuditLog.append` computes leaf and sealed record in the event loop and
 hands them to the one writer thread. The thread takes whatever is queued, writes
-it with the new signed checkpoint in one transaction, and waits for the disk
-(WAL, synchronous=FULL). While it waits more appends queue up, so that the size
-of a commit follows the load and no timer is needed.
+it with the new signed checkpoint in one transaction, and waits until that is
+durable. While it waits more appends queue up, so that the size of a commit
+follows the load and no timer is needed.
 
-After a failed write nothing can be known of what the disk holds, so the log
-stays failed until it is opened again: an fsync is never retried.
+A place may have several writers, in turn (:mod:`accord.audit.places`). So each
+transaction looks at the head first: what another process wrote since is verified
+to go on from what was signed here, and this goes on from there.
+
+Two kinds of failure differ:
+
+- The place can't be reached or is busy, as a server is that restarts. Whoever waits
+  is refused; whether their records are there is not known to them. A server has
+  either committed them or not and says which to whoever looks again, since it goes
+  on from its own log of changes. So the next append reads the head and goes on.
+- A write of a file fails, or the head does not hold or went back. After a failed
+  fsync the kernel may have dropped the pages and call the next one good: nothing can
+  be known of what the disk holds, and an fsync is never retried. A log that another
+  has put in its place is not ours to go on with. The log stays failed until it is
+  opened again.
 """
 
 import asyncio
-import os
 import queue
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -25,6 +35,7 @@ from accord.audit import store
 from accord.audit.checkpoint import Checkpoint, check_origin, raw_ed25519, sign
 from accord.audit.leaf import Record, all_fields, commit, new_salts
 from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.places import Place, Sql, Taken, Unavailable
 from accord.audit.reader import AuditReader, Filter, Shown, Verification
 from accord.audit.sealing import Sealed, Sealer, pack
 from accord.clock import Clock
@@ -56,13 +67,12 @@ class _Job:
 
 
 class AuditLog:
-    """One log and its only writer. Make one with :meth:`open`."""
+    """One log, and its writer in this process. Make one with :meth:`open`."""
 
     def __init__(
         self,
-        path: Path,
-        connection: sqlite3.Connection,
-        lock: int,
+        place: Place,
+        taken: Taken,
         frontier: Frontier,
         *,
         origin: str,
@@ -70,10 +80,9 @@ class AuditLog:
         secret: bytes,
         clock: Clock,
     ) -> None:
-        self.path = path
         self.origin = origin
-        self._connection = connection
-        self._lock = lock
+        self._place = place
+        self._taken = taken
         self._frontier = frontier
         self._key = key
         self._secret = secret
@@ -83,12 +92,13 @@ class AuditLog:
         self._gate = threading.Lock()
         self._closed = False
         self._failed = False
+        self._told = False
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
         self._thread.start()
 
     @classmethod
     def open(
-        cls, path: Path, *, origin: str, key: Signer, secret: bytes, clock: Clock
+        cls, place: Place, *, origin: str, key: Signer, secret: bytes, clock: Clock
     ) -> "AuditLog":
         """Open or make a log, check its head, and take it for writing.
 
@@ -98,31 +108,17 @@ class AuditLog:
         newest leaves. :meth:`verify` checks everything.
 
         Raises:
-            InputError: another writer, a wrong key, a file that others can
-                read, or a log that is damaged or was altered.
+            InputError: another writer, a wrong key, a place that others can
+                read or that can't be reached, or a log that is damaged or was altered.
         """
         check_origin(origin)
         raw_ed25519(key.public)
-        lock = store.lock(path)
+        taken = place.take()
         try:
-            connection = store.connect_writer(path)
-            try:
-                frontier = _start(connection, path, origin, key)
-                return cls(
-                    path,
-                    connection,
-                    lock,
-                    frontier,
-                    origin=origin,
-                    key=key,
-                    secret=secret,
-                    clock=clock,
-                )
-            except BaseException:
-                connection.close()
-                raise
+            frontier = _start(place, taken, origin, key)
+            return cls(place, taken, frontier, origin=origin, key=key, secret=secret, clock=clock)
         except BaseException:
-            os.close(lock)
+            taken.close()
             raise
 
     @property
@@ -132,7 +128,7 @@ class AuditLog:
 
     @property
     def size(self) -> int:
-        """Number of durable entries."""
+        """Number of durable entries, as of what was written here last."""
         return self._frontier.size
 
     async def append(self, record: Record) -> Entry:
@@ -142,7 +138,8 @@ class AuditLog:
         record is written all the same.
 
         Raises:
-            Refused: ``AUDIT_UNAVAILABLE``: it could not be written.
+            Refused: ``AUDIT_UNAVAILABLE``: it could not be written, or it is not known
+                whether it was.
         """
         time_ms = self._clock.now_ms()
         fields = all_fields(record, time_ms)
@@ -172,19 +169,18 @@ class AuditLog:
     def reader(self) -> AuditReader:
         """Return a reader of this log."""
         return AuditReader.open(
-            self.path, secret=self._secret, public=self._key.public, origin=self.origin
+            self._place, secret=self._secret, public=self._key.public, origin=self.origin
         )
 
     def close(self) -> None:
-        """Write what is queued, then let go of the file."""
+        """Write what is queued, then let go of the place."""
         with self._gate:
             if self._closed:
                 return
             self._closed = True
             self._queue.put(None)
         self._thread.join()
-        self._connection.close()
-        os.close(self._lock)
+        self._taken.close()
 
     def _run(self) -> None:
         """Commit whatever is queued, again and again, until told to stop."""
@@ -219,27 +215,27 @@ class AuditLog:
                 continue
 
     def _commit(self, jobs: list[_Job]) -> int | None:
-        """Write one transaction; return the first index, None when the file is busy."""
+        """Write one transaction; return the first index, None where it can be tried again."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            # Another connection holds the file: nothing was written, so nothing
-            # is in doubt, and the next append may try again.
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                return None
-            raise
-        try:
-            frontier = self._write(jobs)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        first, self._frontier = self._frontier.size, frontier
+            with self._taken.transaction() as sql:
+                frontier = store.follow(sql, self._frontier, self.origin, self._key.public)
+                first = frontier.size
+                self._write(sql, frontier, jobs)
+        except Unavailable as error:
+            if not self._told:
+                log.warning("audit log can't be written now", origin=self.origin,
+                            reason=error.reason)  # fmt: skip
+            self._told = True
+            return None
+        # What was signed is known to be committed only here: before, nobody is told of it.
+        self._frontier = frontier
+        if self._told:
+            log.info("audit log is written again", origin=self.origin)
+        self._told = False
         return first
 
-    def _write(self, jobs: list[_Job]) -> Frontier:
-        frontier = self._frontier.copy()
+    def _write(self, sql: Sql, frontier: Frontier, jobs: list[_Job]) -> None:
+        """Write entries, terms, checkpoint and head; the frontier grows by the entries."""
         entries: list[tuple[int, int, bytes, bytes, bytes]] = []
         terms: list[tuple[bytes, int]] = []
         for job in jobs:
@@ -247,10 +243,8 @@ class AuditLog:
             entries.append((index, job.time_ms, job.leaf, job.sealed.key, job.sealed.box))
             terms.extend((term, index) for term in job.terms)
             frontier.append(job.digest)
-        self._connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", entries)
-        self._connection.executemany("INSERT INTO terms VALUES (?, ?)", terms)
-        _write_head(self._connection, frontier, self.origin, self._key)
-        return frontier
+        store.add(sql, entries, terms)
+        _sign_head(sql, frontier, self.origin, self._key)
 
 
 def _tell(first: int | None, waiting: list[tuple[int, asyncio.Future[int]]]) -> None:
@@ -263,35 +257,26 @@ def _tell(first: int | None, waiting: list[tuple[int, asyncio.Future[int]]]) -> 
             done.set_result(first + offset)
 
 
-def _write_head(
-    connection: sqlite3.Connection, frontier: Frontier, origin: str, key: Signer
-) -> None:
+def _sign_head(sql: Sql, frontier: Frontier, origin: str, key: Signer) -> None:
     note = sign(Checkpoint(origin, frontier.size, frontier.root()), key)
-    connection.execute("INSERT INTO checkpoints VALUES (?, ?)", (frontier.size, note))
-    connection.execute(
-        "INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (frontier.size, frontier.to_bytes())
-    )
+    store.add_checkpoints(sql, [(frontier.size, note)])
+    store.set_head(sql, frontier)
 
 
-def _start(connection: sqlite3.Connection, path: Path, origin: str, key: Signer) -> Frontier:
-    """Check what the file holds; a new file gets its empty checkpoint."""
+def _start(place: Place, taken: Taken, origin: str, key: Signer) -> Frontier:
+    """Check what the place holds; a new one gets its empty checkpoint."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            (heads,) = connection.execute("SELECT count(*) FROM head").fetchone()
-            (entries,) = connection.execute("SELECT count(*) FROM entries").fetchone()
-            (signed,) = connection.execute("SELECT count(*) FROM checkpoints").fetchone()
-            if not heads and not entries and not signed:
-                _write_head(connection, Frontier(), origin, key)
-            _, frontier = store.read_head(connection, origin, key.public)
-            store.check_tail(connection, frontier)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        with taken.transaction() as sql:
+            if store.is_empty(sql):
+                _sign_head(sql, Frontier(), origin, key)
+            _, frontier = store.read_head(sql, origin, key.public)
+            store.check_tail(sql, frontier)
     except store.Broken as broken:
-        raise InputError(path, f"entry {broken.index}: {broken.problem}", store.EVIDENCE) from None
-    except sqlite3.Error as error:
-        raise store.unreadable(path, error) from None
+        problem = f"entry {broken.index}: {broken.problem}"
+        raise InputError(place.path, problem, place.evidence) from None
+    except Unavailable as error:
+        problem = f"can't be written now ({error.reason})"
+        raise InputError(place.path, problem, "see that it is there, and try again") from None
+    except place.errors as error:
+        raise place.unreadable(error) from None
     return frontier

@@ -3,15 +3,14 @@
 Readers never write and may run while a node or broker serves.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from accord.audit import store
 from accord.audit.leaf import commit
 from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.places import Place, Reading
 from accord.audit.sealing import Sealed, Sealer, unpack, values_of
 from accord.audit.store import Broken, Row
 from accord.clock import iso
@@ -19,6 +18,8 @@ from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PublicKey
 
 _PAGE = 500
+# As many search terms are looked for at once.
+_TERMS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,22 @@ class AuditReader:
 
     def __init__(
         self,
-        path: Path,
-        connection: sqlite3.Connection,
+        place: Place,
+        sql: Reading,
         sealer: Sealer,
         origin: str,
         public: PublicKey,
     ) -> None:
-        self.path = path
         self.origin = origin
-        self._connection = connection
+        self._place = place
+        self._sql = sql
         self._sealer = sealer
         self._public = public
 
     @classmethod
-    def open(cls, path: Path, secret: bytes, public: PublicKey, origin: str = "") -> "AuditReader":
+    def open(
+        cls, place: Place, secret: bytes, public: PublicKey, origin: str = ""
+    ) -> "AuditReader":
         """Open a log with its 32-byte secret and the key of its checkpoints.
 
         ``origin`` is the name that the log must bear; "" takes the one that it
@@ -90,16 +93,16 @@ class AuditReader:
         Raises:
             InputError: not there, or not an audit log.
         """
-        connection = store.connect_reader(path)
+        sql = place.reading()
         try:
-            name = origin or store.stored_origin(connection)
+            name = origin or store.stored_origin(sql)
         except Broken as broken:
-            connection.close()
-            raise InputError(path, broken.problem, store.EVIDENCE) from None
-        except sqlite3.Error as error:
-            connection.close()
-            raise store.unreadable(path, error) from None
-        return cls(path, connection, Sealer(secret, name), name, public)
+            sql.close()
+            raise InputError(place.path, broken.problem, place.evidence) from None
+        except place.errors as error:
+            sql.close()
+            raise place.unreadable(error) from None
+        return cls(place, sql, Sealer(secret, name), name, public)
 
     def __enter__(self) -> "AuditReader":
         """Return the reader."""
@@ -115,8 +118,8 @@ class AuditReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        """Let go of the place."""
+        self._sql.close()
 
     def entries(self, wanted: Filter | None = None) -> Iterator[Shown]:
         """Yield the entries wanted, by index, each opened as it is reached.
@@ -128,11 +131,11 @@ class AuditReader:
         wanted = wanted or Filter({})
         for row in self._select(wanted):
             try:
-                shown = Shown(row.index, row.time_ms, self._open(row))
+                shown = Shown(row.index, row.time_ms, opened(self._sealer, row))
             except Unverified as error:
-                text = f"Entry {row.index} of {self.path} is broken: {error.problem}."
+                text = f"Entry {row.index} of {self._place.path} is broken: {error.problem}."
                 raise Refused(Code.STORE_CORRUPT, text=text) from None
-            # Terms are short and lie in the file: the opened fields decide.
+            # Terms are short and lie in the open: the opened fields decide.
             if all(value in values_of(shown.fields, name) for name, value in wanted.equal.items()):
                 yield shown
 
@@ -143,75 +146,69 @@ class AuditReader:
         and the leaves make the root that the log signed. Reads one state of the
         log, also while it grows.
         """
-        self._connection.execute("BEGIN")
-        try:
+        with self._sql.snapshot():
             return self._verify()
-        finally:
-            self._connection.execute("ROLLBACK")
 
     def _verify(self) -> Verification:
         frontier = Frontier()
-        terms = 0
         try:
-            name = store.stored_origin(self._connection)
+            name = store.stored_origin(self._sql)
             if name != self.origin:
                 raise Broken(0, f"the newest checkpoint is of {name}, not of {self.origin}")
-            for row in store.rows(self._connection, 0, 1 << 62):
-                terms += self._check(row, frontier.size)
-                frontier.append(leaf_hash(row.leaf))
+            terms = self._check_rows(frontier)
             self._check_head(frontier)
-            (count,) = self._connection.execute("SELECT count(*) FROM terms").fetchone()
+            (count,) = self._sql.execute("SELECT count(*) FROM terms").fetchone()
             if count != terms:
                 raise Broken(0, "there are search terms that no entry has")
         except Broken as broken:
             problem = f"entry {broken.index}: {broken.problem}"
             return Verification(min(frontier.size, broken.index), False, problem, broken.index)
-        except sqlite3.Error as error:
+        except self._place.errors as error:
             problem = f"entry {frontier.size} can't be read ({store.reason(error)})"
             return Verification(frontier.size, False, problem, frontier.size)
         return Verification(frontier.size, True, "")
 
-    def _check(self, row: Row, expected: int) -> int:
-        """Check one entry by itself; return how many search terms it has."""
+    def _check_rows(self, frontier: Frontier) -> int:
+        """Check each entry by itself and add it to the tree; return how many terms they have."""
+        terms = 0
+        waiting: list[tuple[bytes, int]] = []
+        try:
+            for row in store.rows(self._sql, 0, 1 << 62):
+                waiting += self._check(row, frontier.size)
+                frontier.append(leaf_hash(row.leaf))
+                if len(waiting) > _TERMS:
+                    store.require_terms(self._sql, waiting)
+                    terms += len(waiting)
+                    waiting.clear()
+        except Broken:
+            # One before the broken one may lack a term: the first is to be named.
+            store.require_terms(self._sql, waiting)
+            raise
+        store.require_terms(self._sql, waiting)
+        return terms + len(waiting)
+
+    def _check(self, row: Row, expected: int) -> list[tuple[bytes, int]]:
+        """Check one entry by itself; return the search terms that it must have."""
         if row.index != expected:
             raise Broken(expected, "is missing")
         try:
-            fields = self._open(row)
+            fields = opened(self._sealer, row)
         except Unverified as error:
             raise Broken(row.index, error.problem) from None
-        terms = self._sealer.terms(fields)
-        marks = ",".join("?" * len(terms))
-        (found,) = self._connection.execute(
-            f"SELECT count(*) FROM terms WHERE idx = ? AND term IN ({marks})",  # noqa: S608 - marks
-            (row.index, *terms),
-        ).fetchone()
-        if found != len(terms):
-            raise Broken(row.index, "a search term is missing, so a search would not find it")
-        return len(terms)
-
-    def _open(self, row: Row) -> dict[str, str]:
-        """Return the fields of a row once they make its leaf and its time."""
-        packed = self._sealer.open(Sealed(row.key, row.box), leaf_hash(row.leaf))
-        fields, salts = unpack(packed)
-        if commit(fields, salts) != row.leaf:
-            raise Unverified(Code.MALFORMED, "the record does not make its leaf")
-        if fields.get("time") != iso(row.time_ms) or "kind" not in fields:
-            raise Unverified(Code.MALFORMED, "the time beside the record is not the record's")
-        return fields
+        return [(term, row.index) for term in self._sealer.terms(fields)]
 
     def _check_head(self, whole: Frontier) -> None:
         """Check the leaves against the signed checkpoint."""
-        connection = self._connection
-        row = connection.execute("SELECT size FROM head").fetchone()
+        row = self._sql.execute("SELECT size FROM head").fetchone()
         size = int(row[0]) if row else 0
-        signed = store.read_checkpoint(connection, size, self.origin, self._public)
+        signed = store.read_checkpoint(self._sql, size, self.origin, self._public)
         if whole.size < size:
             raise Broken(whole.size, f"is missing: {size} entries are signed")
         if whole.size > size:
             raise Broken(size, f"is not signed: the checkpoint ends at {size} entries")
         if whole.root() != signed.root:
             self._locate()
-        store.read_head(connection, self.origin, self._public)
+        store.read_head(self._sql, self.origin, self._public)
 
     def _locate(self) -> None:
         """Narrow a wrong root down to the entries between two checkpoints.
@@ -221,11 +218,11 @@ class AuditReader:
         """
         frontier = Frontier()
         sound = 0
-        sizes = [s for (s,) in self._connection.execute("SELECT size FROM checkpoints ORDER BY 1")]
+        sizes = [s for (s,) in self._sql.execute("SELECT size FROM checkpoints ORDER BY 1")]
         for size in sizes:
-            for row in store.rows(self._connection, sound, size):
+            for row in store.rows(self._sql, sound, size):
                 frontier.append(leaf_hash(row.leaf))
-            signed = store.read_checkpoint(self._connection, size, self.origin, self._public)
+            signed = store.read_checkpoint(self._sql, size, self.origin, self._public)
             if frontier.root() != signed.root:
                 where = "was" if size - sound == 1 else f"to {size - 1}: one was"
                 raise Broken(sound, f"{where} altered after it was signed")
@@ -249,20 +246,35 @@ class AuditReader:
         statement = columns + " AND ".join(clauses)
         try:
             if wanted.limit is not None:
-                newest = self._connection.execute(
+                newest = self._sql.execute(
                     f"{statement} ORDER BY idx DESC LIMIT ?", (0, *values, wanted.limit)
                 ).fetchall()
                 yield from (store.checked_row(row) for row in reversed(newest))
                 return
             begin = 0
             # Page by page: no read stays open while the caller takes its time.
-            while page := self._connection.execute(
+            while page := self._sql.execute(
                 f"{statement} ORDER BY idx LIMIT {_PAGE}", (begin, *values)
             ).fetchall():
                 yield from (store.checked_row(row) for row in page)
                 begin = page[-1][0] + 1
-        except sqlite3.Error as error:
-            raise store.unreadable(self.path, error) from None
+        except self._place.errors as error:
+            raise self._place.unreadable(error) from None
         except Broken as broken:
-            text = f"Entry {broken.index} of {self.path} is broken: {broken.problem}."
+            text = f"Entry {broken.index} of {self._place.path} is broken: {broken.problem}."
             raise Refused(Code.STORE_CORRUPT, text=text) from None
+
+
+def opened(sealer: Sealer, row: Row) -> dict[str, str]:
+    """Return the fields of a row once they make its leaf and its time.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    packed = sealer.open(Sealed(row.key, row.box), leaf_hash(row.leaf))
+    fields, salts = unpack(packed)
+    if commit(fields, salts) != row.leaf:
+        raise Unverified(Code.MALFORMED, "the record does not make its leaf")
+    if fields.get("time") != iso(row.time_ms) or "kind" not in fields:
+        raise Unverified(Code.MALFORMED, "the time beside the record is not the record's")
+    return fields

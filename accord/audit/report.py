@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from pydantic import ConfigDict
 
+from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Shown
 from accord.errors import InputError
 from accord.keys import PrivateKey, PublicKey, read_secret_32
@@ -71,7 +72,7 @@ class Located:
             InputError: naming the file to mend.
         """
         public = PrivateKey.load(self.key).public
-        return AuditReader.open(self.log, read_secret_32(self.secret), public, self.origin)
+        return AuditReader.open(LogFile(self.log), read_secret_32(self.secret), public, self.origin)
 
 
 def locate(config: Path) -> Located:

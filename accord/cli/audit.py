@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Filter, Shown
 from accord.audit.report import COLUMNS, line, locate, read_public
 from accord.cli import cells
@@ -128,7 +129,7 @@ def open_log(
     if config is not None and log is None and secret is None and not public:
         return locate(config).open()
     if config is None and log is not None and secret is not None and public:
-        return AuditReader.open(log, read_secret_32(secret), read_public(public))
+        return AuditReader.open(LogFile(log), read_secret_32(secret), read_public(public))
     raise InputError(
         "accord audit", "which log is not clear", "give --config, or --log, --secret and --public"
     )

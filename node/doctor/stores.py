@@ -1,6 +1,5 @@
 """Facts of the databases: reads, audit log, replay guard. Opened for reading only."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 from accord.agencies import Agency
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy
+from accord.audit.extension import signed_head
 from accord.audit.reader import AuditReader, Filter
-from accord.audit.store import EVIDENCE, Broken, connect_reader, read_head
 from accord.clock import Clock
 from accord.errors import AccordError, Code, InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
-from node.opened_log import AUDIT, origin
+from node.opened_log import AUDIT, log_place, origin
 from node.retention import cuts, limits_at
 from node.store.base import DeadCount, HotList, ReadStore
 from node.store.opening import look_at_soundness, look_at_store
@@ -106,21 +105,12 @@ def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]
     except AccordError:
         return found, None  # the check of the keys tells
     try:
-        connection = connect_reader(found.path)
-        try:
-            read_head(connection, origin(settings), public)
-        finally:
-            connection.close()
-        with AuditReader.open(found.path, secret, public, origin(settings)) as reader:
+        place = log_place(settings)
+        signed_head(place, origin(settings), public)
+        with AuditReader.open(place, secret, public, origin(settings)) as reader:
             last = [entry.time_ms for entry in reader.entries(Filter({}, limit=1))]
-    except Broken as broken:
-        trouble = Trouble(f"{found.path}: entry {broken.index}: {broken.problem}", EVIDENCE)
-        return Database(found.path, found.size, trouble=trouble), None
     except (InputError, Refused) as error:
         return Database(found.path, found.size, trouble=Trouble.of(error)), None
-    except sqlite3.Error:
-        trouble = Trouble(f"{found.path}: can't be read", EVIDENCE)
-        return Database(found.path, found.size, trouble=trouble), None
     return found, max(last, default=None)
 
 

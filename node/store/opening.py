@@ -1,7 +1,7 @@
 """The one place that opens the store that ``node.toml`` names.
 
 Without a ``[store]`` section it is SQLite, ``reads.db`` in the data folder; with one
-it is PostgreSQL, whose driver is imported here and nowhere else, since a node on
+it is PostgreSQL, whose modules are imported here and nowhere else, since a node on
 SQLite needs none.
 """
 
@@ -33,7 +33,7 @@ def open_store(
     """
     if settings.store_url is None:
         return SqliteStore.open(settings.reads, serving=serving, clock=clock)
-    store: ReadStore = _postgres("store", settings.store_url).PostgresStore.open(
+    store: ReadStore = from_postgres("store", settings.store_url).PostgresStore.open(
         settings.store_url, serving=serving, clock=clock or SystemClock()
     )
     return store
@@ -47,7 +47,7 @@ def look_at_store(settings: NodeConfig, clock: Clock) -> ReadStore:
     """
     if settings.store_url is None:
         return SqliteStore.look(settings.reads, clock)
-    store: ReadStore = _postgres("store", settings.store_url).PostgresStore.look(
+    store: ReadStore = from_postgres("store", settings.store_url).PostgresStore.look(
         settings.store_url, clock
     )
     return store
@@ -64,13 +64,18 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
     if settings.store_url is None:
         size = settings.reads.stat().st_size
         return size, look_at(settings.reads, seconds, MIGRATIONS)
-    found: tuple[int, Soundness] = _postgres("soundness", settings.store_url).look_at(
+    found: tuple[int, Soundness] = from_postgres("soundness", settings.store_url).look_at(
         settings.store_url
     )
     return found
 
 
-def _postgres(module: str, path: Path) -> Any:
+def from_postgres(module: str, path: Path) -> Any:
+    """Return a module that needs the driver; ``path`` is the file with the server's URL.
+
+    Raises:
+        InputError: the driver is not installed.
+    """
     try:
         return import_module(f"node.store.postgres.{module}")
     except ImportError as error:

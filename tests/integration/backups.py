@@ -11,6 +11,7 @@ from typing import Any
 from click.testing import Result
 from typer.testing import CliRunner
 
+from accord.audit.file import LogFile
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.reader import AuditReader, Shown
@@ -62,7 +63,7 @@ def plates(city: Path) -> list[str]:
 def log(city: Path) -> AuditLog:
     node = settings(city)
     return AuditLog.open(
-        node.data / "audit.db",
+        LogFile(node.data / "audit.db"),
         origin="city/node",
         key=PrivateKey.load(node.audit_key),
         secret=read_secret_32(node.audit_secret),
@@ -83,7 +84,9 @@ def write_entries(city: Path, count: int, detail: str = "") -> None:
 def entries(city: Path) -> list[Shown]:
     node = settings(city)
     key = PrivateKey.load(node.audit_key).public
-    with AuditReader.open(node.data / "audit.db", read_secret_32(node.audit_secret), key) as reader:
+    with AuditReader.open(
+        LogFile(node.data / "audit.db"), read_secret_32(node.audit_secret), key
+    ) as reader:
         assert reader.verify().ok
         return list(reader.entries())
 

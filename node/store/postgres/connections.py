@@ -54,8 +54,8 @@ _SESSION = {
     "work_mem": "64MB",
     "lock_timeout": str(WRITE_WAIT_MS),
 }
-_LOOKING = {"default_transaction_read_only": "on"}
-_SEARCHING = _LOOKING | {
+LOOKING = {"default_transaction_read_only": "on"}
+_SEARCHING = LOOKING | {
     "statement_timeout": str(SEARCH_MS),
     "lock_timeout": "1000",
     # Each search has its index; of plates the server notes nothing by which to choose it.
@@ -130,7 +130,7 @@ class Connections:
         self.path = path
         self.address = address
         self._searches = self._pool(_SEARCHES, _SEARCHING)
-        self._work = self._pool(_WORKERS, _LOOKING if looking else {})
+        self._work = self._pool(_WORKERS, LOOKING if looking else {})
 
     @classmethod
     def open(cls, path: Path, *, looking: bool = False) -> "Connections":
@@ -213,13 +213,17 @@ class Connections:
         self._work.close()
 
 
-def connect(address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
-    """Return a connection beside the pools, for steps of the tables and for listening.
+def connect(
+    address: Mapping[str, str], more: Mapping[str, str] | None = None
+) -> psycopg.Connection[TupleRow]:
+    """Return a connection beside the pools, for steps of the tables, for listening and for the log.
+
+    ``more`` are settings of its session beside those of all.
 
     Raises:
         psycopg.Error: as the server says.
     """
-    return psycopg.connect(make_conninfo(**address, options=_options({})), autocommit=True)
+    return psycopg.connect(make_conninfo(**address, options=_options(more or {})), autocommit=True)
 
 
 def lock_for_serving(path: Path, address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:

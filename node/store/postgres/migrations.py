@@ -234,6 +234,27 @@ def _holds(sql: Sql) -> None:
     )
 
 
+def _audit_log(sql: Sql) -> None:
+    # As in accord/audit/file.py. Of one size there is one signed checkpoint: the
+    # primary key says so, whoever writes.
+    sql.execute(
+        "CREATE TABLE audit_entries (idx bigint PRIMARY KEY, time_ms bigint NOT NULL, "
+        "leaf bytea NOT NULL, key bytea NOT NULL, box bytea NOT NULL)"
+    )
+    sql.execute("CREATE INDEX audit_entries_by_time ON audit_entries (time_ms)")
+    sql.execute(
+        "CREATE TABLE audit_terms (term bytea NOT NULL, idx bigint NOT NULL, "
+        "PRIMARY KEY (term, idx))"
+    )
+    sql.execute("CREATE TABLE audit_checkpoints (size bigint PRIMARY KEY, note bytea NOT NULL)")
+    sql.execute(
+        "CREATE TABLE audit_head (id integer PRIMARY KEY CHECK (id = 1), size bigint NOT NULL, "
+        "frontier bytea NOT NULL) WITH (fillfactor = 10)"
+    )
+    # Whatever is expunged one day must not stand among the statistics.
+    _no_statistics(sql, "audit_entries", ("leaf", "key", "box"))
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -249,6 +270,7 @@ STEPS: Sequence[Step] = (
     Step("003-hits", _hits),
     Step("004-dead-letters", _dead_letters),
     Step("005-holds", _holds),
+    Step("006-audit-log", _audit_log),
 )
 
 

@@ -1,18 +1,25 @@
-"""Parts of a throwaway log. Plates and people are invented."""
+"""Parts of a throwaway log, in a file or on a server. Plates and people are invented."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from accord.audit.file import LogFile
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
+from accord.audit.places import Place, Sql
 from accord.audit.reader import AuditReader
 from accord.keys import ED25519, PrivateKey
+from tests.stores import PostgresPlace, Stores
 
 ORIGIN = "harbor/node"
 SECRET = bytes(range(32))
 START_MS = 1_790_000_000_000
+
+Rows = list[tuple[Any, ...]]
 
 
 class Ticking:
@@ -27,27 +34,55 @@ class Ticking:
 
 
 class Book:
-    """One log in a folder of its own: opened, read and reopened by a test."""
+    """One log in a place of its own: opened, read and reopened by a test."""
 
     origin = ORIGIN
     secret = SECRET
     start_ms = START_MS
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.key = PrivateKey.generate(ED25519)
         self.clock = Ticking()
         self.opened: list[AuditLog | AuditReader] = []
 
+    @property
+    def path(self) -> Path:
+        return self.place.path
+
     def open(self) -> AuditLog:
-        log = AuditLog.open(self.path, origin=ORIGIN, key=self.key, secret=SECRET, clock=self.clock)
+        log = AuditLog.open(
+            self.place, origin=ORIGIN, key=self.key, secret=SECRET, clock=self.clock
+        )
         self.opened.append(log)
         return log
 
     def reader(self) -> AuditReader:
-        reader = AuditReader.open(self.path, secret=SECRET, public=self.key.public)
+        reader = AuditReader.open(self.place, secret=SECRET, public=self.key.public)
         self.opened.append(reader)
         return reader
+
+    @contextmanager
+    def behind(self) -> Iterator[Sql]:
+        """Return the tables behind the log's back; what is changed stays so."""
+        taken = self.place.take()
+        try:
+            with taken.transaction() as sql:
+                yield sql
+        finally:
+            taken.close()
+
+    def rows(self, text: str, *values: object) -> Rows:
+        """Return what a query finds while the log may be open."""
+        sql = self.place.reading()
+        try:
+            return sql.execute(text, values).fetchall()
+        finally:
+            sql.close()
+
+    def close(self) -> None:
+        for each in self.opened:
+            each.close()
 
     @staticmethod
     def record(number: int = 0, kind: str = "query", **more: str) -> Record:
@@ -66,21 +101,33 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    found = Book(tmp_path / "audit.db")
+def place(stores: Stores, tmp_path: Path) -> Iterator[Place]:
+    """Where one log is kept: a file, then tables on a server."""
+    with stores.place(tmp_path / "store") as found:
+        if not isinstance(found, PostgresPlace):
+            yield LogFile(tmp_path / "audit.db")
+            return
+        from node.store.postgres.log import LogTables
+
+        yield LogTables.at(found.path)
+
+
+@pytest.fixture
+def book(place: Place) -> Iterator[Book]:
+    found = Book(place)
     yield found
-    for each in found.opened:
-        each.close()
+    found.close()
 
 
 @pytest.fixture
 def new_book(tmp_path: Path) -> Iterator[Callable[[str], Book]]:
+    """Make logs in files."""
     books: list[Book] = []
 
     def make(name: str) -> Book:
-        books.append(Book(tmp_path / name))
+        books.append(Book(LogFile(tmp_path / name)))
         return books[-1]
 
     yield make
-    for each in (log for found in books for log in found.opened):
-        each.close()
+    for found in books:
+        found.close()

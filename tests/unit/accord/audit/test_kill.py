@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader
 from accord.keys import ED25519, PrivateKey
 
@@ -16,6 +17,7 @@ ORIGIN = "harbor/node"
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
+from accord.audit.file import LogFile
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import SystemClock
@@ -24,7 +26,7 @@ from accord.keys import PrivateKey
 base, turn = Path(sys.argv[1]), sys.argv[2]
 key = PrivateKey.load(base / "audit.pem")
 log = AuditLog.open(
-    base / "audit.db", origin="harbor/node", key=key, secret=bytes(32), clock=SystemClock()
+    LogFile(base / "audit.db"), origin="harbor/node", key=key, secret=bytes(32), clock=SystemClock()
 )
 
 async def append(task):
@@ -60,7 +62,7 @@ def kill_in_a_loop(base: Path, times: int) -> None:
         whole = [line for line in (b"".join(lines) + rest).splitlines(True) if line[-1:] == b"\n"]
         said = [line.decode().split() for line in whole]
         acknowledged |= {int(index): mark for index, mark in said}
-        with AuditReader.open(base / "audit.db", SECRET, key.public, ORIGIN) as reader:
+        with AuditReader.open(LogFile(base / "audit.db"), SECRET, key.public, ORIGIN) as reader:
             found = reader.verify()
             assert (found.ok, found.problem) == (True, "")
             held = {shown.index: shown.fields["query_id"] for shown in reader.entries()}

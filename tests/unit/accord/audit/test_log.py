@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from accord.audit import store
+from accord.audit.file import LogFile
 from accord.audit.leaf import Record, opening_matches
 from accord.audit.log import AuditLog
 from accord.audit.reader import AuditReader, Filter
 from accord.errors import Code, InputError, Refused
 from accord.keys import ECDSA, PrivateKey
+from tests.stores import SQLITE
 
 
 async def test_append_is_there_after_reopening(book):
@@ -48,8 +49,7 @@ async def test_many_at_once_share_commits(book):
     log = book.open()
     entries = await asyncio.gather(*(log.append(book.record(n)) for n in range(200)))
     assert [entry.index for entry in entries] == list(range(200))
-    with contextlib.closing(sqlite3.connect(book.path)) as connection:
-        (commits,) = connection.execute("SELECT count(*) FROM checkpoints").fetchone()
+    ((commits,),) = book.rows("SELECT count(*) FROM checkpoints")
     # The empty checkpoint is one of them.
     assert 2 <= commits <= 40
     found = log.verify()
@@ -67,6 +67,7 @@ async def test_cancelled_caller_leaves_the_record(book):
     assert [shown.fields["plate"] for shown in log.entries()] == ["7INV001", "7INV002"]
 
 
+@SQLITE
 async def test_second_writer_is_refused(book):
     log = book.open()
     with pytest.raises(InputError, match="another process writes this audit log"):
@@ -121,6 +122,7 @@ async def test_all_pages_are_read(book, monkeypatch):
     assert [shown.index for shown in log.entries()] == list(range(10))
 
 
+@SQLITE
 async def test_nothing_stands_in_the_clear(book):
     log = book.open()
     secrets = {"plate": "7INV999", "case": "CASE-77", "officer_name": "Q. Example"}
@@ -135,6 +137,7 @@ async def test_nothing_stands_in_the_clear(book):
     assert any(b"harbor/node" in content for content in raw)
 
 
+@SQLITE
 async def test_files_are_ours_alone(book):
     log = book.open()
     await log.append(book.record())
@@ -146,13 +149,16 @@ async def test_files_are_ours_alone(book):
         book.open()
 
 
+@SQLITE
 def test_commits_wait_for_the_disk(book):
-    with contextlib.closing(store.connect_writer(book.path)) as connection:
+    with contextlib.closing(LogFile(book.path).take()) as taken, taken.transaction() as sql:
+        connection = sql.connection
         assert connection.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
+@SQLITE
 async def test_full_disk_halts_the_log_until_it_is_reopened(book):
     log = book.open()
     first = await log.append(book.record(1))
@@ -177,6 +183,7 @@ async def test_full_disk_halts_the_log_until_it_is_reopened(book):
     assert again.verify().ok
 
 
+@SQLITE
 async def test_every_waiting_append_hears_of_the_failure(book):
     log = book.open()
     await log.append(book.record(0))
@@ -191,8 +198,9 @@ async def test_every_waiting_append_hears_of_the_failure(book):
     assert {type(result) for result in results} == {Refused}
 
 
+@SQLITE
 async def test_a_busy_file_refuses_but_does_not_halt(book, monkeypatch):
-    monkeypatch.setattr("accord.audit.store.BUSY_MS", 1)
+    monkeypatch.setattr("accord.audit.file.BUSY_MS", 1)
     log = book.open()
     with contextlib.closing(sqlite3.connect(book.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -214,7 +222,7 @@ def test_another_key_does_not_open_it(book):
 def test_another_secret_opens_no_record(book):
     log = book.open()
     asyncio.run(log.append(book.record()))
-    with AuditReader.open(book.path, secret=bytes(32), public=book.key.public) as reader:
+    with AuditReader.open(book.place, secret=bytes(32), public=book.key.public) as reader:
         assert (
             reader.verify().problem
             == "entry 0: the sealed record does not open: altered, or another secret"
@@ -224,6 +232,7 @@ def test_another_secret_opens_no_record(book):
     assert caught.value.code is Code.STORE_CORRUPT
 
 
+@SQLITE
 def test_only_ed25519_signs_checkpoints(book):
     book.key = PrivateKey.generate(ECDSA)
     with pytest.raises(InputError, match="not an Ed25519 key"):
@@ -231,6 +240,7 @@ def test_only_ed25519_signs_checkpoints(book):
     assert not book.path.exists()
 
 
+@SQLITE
 def test_a_file_of_another_kind(book):
     book.path.write_bytes(b"no database at all, " * 400)
     book.path.chmod(0o600)
@@ -241,6 +251,7 @@ def test_a_file_of_another_kind(book):
         book.reader()
 
 
+@SQLITE
 def test_missing_file_and_folder(tmp_path: Path, book):
     with pytest.raises(InputError, match="is not there"):
         book.reader()
@@ -262,5 +273,5 @@ def test_unknown_kind_and_bad_names():
 def test_origin_is_checked(book):
     with pytest.raises(InputError, match="can't be its name"):
         AuditLog.open(
-            book.path, origin="harbor node", key=book.key, secret=book.secret, clock=book.clock
+            book.place, origin="harbor node", key=book.key, secret=book.secret, clock=book.clock
         )

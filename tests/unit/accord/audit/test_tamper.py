@@ -1,4 +1,4 @@
-"""Whoever edits the file is found out, and the entry is named."""
+"""Whoever edits the tables is found out, and the entry is named: in a file, and on a server."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from accord.audit.merkle import leaf_hash
 from accord.audit.sealing import Sealed, Sealer, pack
 from accord.errors import Code, InputError, Refused
 from accord.keys import PrivateKey
+from tests.stores import SQLITE
 
 COUNT = 11
 
@@ -32,10 +33,9 @@ def filled(book):
 
 
 def edit(book, *statements: tuple[str, tuple]) -> None:
-    with contextlib.closing(sqlite3.connect(book.path)) as connection:
+    with book.behind() as sql:
         for statement, values in statements:
-            assert connection.execute(statement, values).rowcount != 0
-        connection.commit()
+            assert sql.execute(statement, values).rowcount != 0
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,15 @@ def forge(book, number: int, time_ms: int) -> Forged:
 
 def replace_entry(book, index: int) -> None:
     """Put a well-made other record in an entry's place, search terms and all."""
-    with contextlib.closing(sqlite3.connect(book.path)) as connection:
-        (time_ms,) = connection.execute(
-            "SELECT time_ms FROM entries WHERE idx = ?", (index,)
-        ).fetchone()
-        forged = forge(book, index, time_ms)
-        connection.execute(
+    ((time_ms,),) = book.rows("SELECT time_ms FROM entries WHERE idx = ?", index)
+    forged = forge(book, index, time_ms)
+    with book.behind() as sql:
+        sql.execute(
             "UPDATE entries SET leaf = ?, key = ?, box = ? WHERE idx = ?",
             (forged.leaf, forged.key, forged.box, index),
         )
-        connection.execute("DELETE FROM terms WHERE idx = ?", (index,))
-        connection.executemany(
-            "INSERT INTO terms VALUES (?, ?)", [(term, index) for term in forged.terms]
-        )
-        connection.commit()
+        sql.execute("DELETE FROM terms WHERE idx = ?", (index,))
+        sql.executemany("INSERT INTO terms VALUES (?, ?)", [(t, index) for t in forged.terms])
 
 
 def broken(book) -> tuple[int | None, str]:
@@ -89,7 +84,7 @@ def test_the_twin_an_untouched_log_is_sound(filled):
 
 @pytest.mark.parametrize("index", [0, 5, 10])
 def test_edited_record(filled, index):
-    edit(filled, ("UPDATE entries SET box = zeroblob(length(box)) WHERE idx = ?", (index,)))
+    edit(filled, ("UPDATE entries SET box = ? WHERE idx = ?", (bytes(200), index)))
     where, problem = broken(filled)
     assert where == index
     assert problem.startswith(f"entry {index}: the sealed record does not open")
@@ -97,7 +92,8 @@ def test_edited_record(filled, index):
 
 @pytest.mark.parametrize("index", [0, 5, 10])
 def test_edited_leaf(filled, index):
-    edit(filled, ("UPDATE entries SET leaf = CAST(leaf || x'00' AS BLOB) WHERE idx = ?", (index,)))
+    ((leaf,),) = filled.rows("SELECT leaf FROM entries WHERE idx = ?", index)
+    edit(filled, ("UPDATE entries SET leaf = ? WHERE idx = ?", (leaf + b"\0", index)))
     assert broken(filled)[0] == index
     # The node does not even start on it.
     with pytest.raises(InputError, match="altered"):
@@ -114,10 +110,7 @@ def test_record_replaced_by_an_insider_with_the_secret(filled, index):
 
 def test_record_resealed_under_the_same_leaf(filled):
     """Who holds the secret can seal other words to a leaf, but they don't make it."""
-    with contextlib.closing(sqlite3.connect(filled.path)) as connection:
-        leaf, key, box = connection.execute(
-            "SELECT leaf, key, box FROM entries WHERE idx = 4"
-        ).fetchone()
+    ((leaf, key, box),) = filled.rows("SELECT leaf, key, box FROM entries WHERE idx = 4")
     sealer = Sealer(filled.secret, filled.origin)
     digest = leaf_hash(leaf)
     packed = sealer.open(Sealed(key, box), digest)
@@ -218,7 +211,7 @@ def test_checkpoint_of_another_log(filled, new_book):
 
 
 def test_rewritten_frontier(filled):
-    edit(filled, ("UPDATE head SET frontier = zeroblob(length(frontier))", ()))
+    edit(filled, ("UPDATE head SET frontier = ?", (bytes(3 * 32),)))
     assert broken(filled)[1] == "entry 0: the stored frontier does not lead to the signed root"
     with pytest.raises(InputError, match="does not lead to the signed root"):
         filled.open()
@@ -250,6 +243,7 @@ def test_removed_head(filled):
         filled.open()
 
 
+@SQLITE
 @pytest.mark.parametrize("change", ["time_ms = 'soon'", "time_ms = 1 << 60", "box = 7"])
 def test_columns_of_another_kind(filled, change):
     edit(filled, (f"UPDATE entries SET {change} WHERE idx = 10", ()))
@@ -261,6 +255,7 @@ def test_columns_of_another_kind(filled, change):
     assert caught.value.code is Code.STORE_CORRUPT
 
 
+@SQLITE
 def test_damaged_pages_are_told_in_one_line(filled):
     whole = filled.path.read_bytes()
     with contextlib.closing(sqlite3.connect(filled.path)) as connection:
@@ -288,8 +283,7 @@ def test_altered_within_one_commit_names_the_range(book):
 
     asyncio.run(fill())
     log.close()
-    with contextlib.closing(sqlite3.connect(book.path)) as connection:
-        sizes = [s for (s,) in connection.execute("SELECT size FROM checkpoints ORDER BY size")]
+    sizes = [size for (size,) in book.rows("SELECT size FROM checkpoints ORDER BY size")]
     first = max(size for size in sizes if size <= 39)
     last = min(size for size in sizes if size > 39)
     replace_entry(book, 39)
