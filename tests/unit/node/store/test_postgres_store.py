@@ -371,3 +371,26 @@ def test_a_row_number_rises_and_names_its_day() -> None:
     assert numbers == sorted(numbers)
     assert parts.span_of(numbers[0])[0] == TODAY
     assert numbers[1] <= parts.last_row(2) < numbers[2]
+
+
+def test_a_search_is_planned_once_and_looks_only_at_the_days_it_asks_for(
+    store: PostgresStore, database: Database, make_read: Make
+) -> None:
+    """Planning takes longer with every day that there is."""
+    reads = [make_read("TEST001", TODAY - n * DAY_MS) for n in range(30)]
+    store.add(reads)
+    for n in range(1, 30):
+        window = Window(TODAY - n * DAY_MS, TODAY - (n - 1) * DAY_MS)
+        assert found(store, window=window) == [reads[n]]
+    with store._connections.searching() as sql:
+        ((plans, kept),) = sql.execute(
+            "SELECT sum(custom_plans)::integer, max(generic_plans) FROM pg_prepared_statements"
+        ).fetchall()
+        assert (plans, kept) == (0, 29)
+        ((name,),) = sql.execute(
+            "SELECT name FROM pg_prepared_statements WHERE statement LIKE %s", ["%raw_plate%"]
+        ).fetchall()
+        values = f"'TEST001', {TODAY - DAY_MS}, {TODAY}, {parts.last_row(30)}, '[]', '[]', '[]', 10"
+        plan = str(sql.execute(f"EXPLAIN EXECUTE {name} ({values})", prepare=False).fetchall())
+    assert "Subplans Removed: 31" in plan  # of 30 days, tomorrow's and the rest
+    assert plan.count("Index Scan") == 1
