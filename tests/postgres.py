@@ -107,7 +107,8 @@ class Server:
         """Make a database of a new name, and drop it at the end."""
         name = f"t{time.monotonic_ns()}"
         with self.connect() as sql:
-            sql.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            # Copied as files: by way of its journal, the default, it takes five times as long.
+            sql.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
             try:
                 yield Database(self, name)
             finally:

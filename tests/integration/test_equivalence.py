@@ -277,8 +277,11 @@ def met(query: Query, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "refused"
 
 
-async def past_every_gate(base: Path, count: int, least: int) -> None:
-    """Send so many queries past each gate; each provision allows and refuses ``least`` of them."""
+async def past_every_gate(base: Path, count: int, least: int, rare: int = 0) -> None:
+    """Send so many queries past each gate; each provision allows and refuses ``least`` of them.
+
+    Of provisions and codes so many as are ``rare`` may be met less often.
+    """
     seed = secrets.randbits(32)
     chance = Chance(random.Random(seed), 0)
     seen: Counter[str] = Counter()
@@ -300,17 +303,25 @@ async def past_every_gate(base: Path, count: int, least: int) -> None:
                 provisions.update(met(query, said))
     few = {(name, way): provisions[name, way] for name in (*PROVISIONS, "a territory")
            for way in ("allowed", "refused") if provisions[name, way] < least}  # fmt: skip
-    assert not few, f"seed {seed}: too few to show anything: {few}"
-    assert not (rare := {code for code in CODES if seen[code] < least}), f"seed {seed}: {rare}"
+    assert len(few) <= rare, f"seed {seed}: too few to show anything: {few}"
+    unmet = {code for code in CODES if seen[code] < least}
+    assert len(unmet) <= rare, f"seed {seed}: {unmet}"
 
 
-@pytest.mark.parametrize("half", ["one half", pytest.param("other half", marks=pytest.mark.full)])
-async def test_ten_thousand_queries_past_every_gate(tmp_path: Path, half: str) -> None:
-    """In two halves, each with every provision both ways: one is enough for a quick run."""
-    await past_every_gate(tmp_path, IN_PROCESS // 2, 2)
+async def test_some_queries_past_every_gate(tmp_path: Path) -> None:
+    await past_every_gate(tmp_path, IN_PROCESS // 6, 1, rare=9)
 
 
-async def test_a_thousand_questions_over_the_wire(tmp_path: Path) -> None:
+@pytest.mark.full
+async def test_ten_thousand_queries_past_every_gate(tmp_path: Path) -> None:
+    await past_every_gate(tmp_path, IN_PROCESS, 4)
+
+
+@pytest.mark.parametrize(
+    ("times", "rare"),
+    [(OVER_THE_WIRE // 4, 4), pytest.param(OVER_THE_WIRE, 0, marks=pytest.mark.full)],
+)
+async def test_questions_over_the_wire(tmp_path: Path, times: int, rare: int) -> None:
     seed = secrets.randbits(32)
     chance = Chance(random.Random(seed), 0)
     answered, codes = 0, Counter[str]()
@@ -319,7 +330,7 @@ async def test_a_thousand_questions_over_the_wire(tmp_path: Path) -> None:
             toml = federation.files.client_toml(agency, officer)
             credential, _ = read_credential(toml.parent / "credential.json")
             async with federation.client(agency, officer) as client:
-                while answered * len(ASKING) < OVER_THE_WIRE * (turn + 1):
+                while answered * len(ASKING) < times * (turn + 1):
                     now = federation.clock.now_ms()
                     asked = replace(chance, now_ms=now).question()
                     if isinstance(asked["selector"], PhotoOf):
@@ -345,5 +356,6 @@ async def test_a_thousand_questions_over_the_wire(tmp_path: Path) -> None:
                             assert outcome.code == ask.code, told
                         answered += 1
                         codes[outcome.code] += 1
-    assert answered >= OVER_THE_WIRE
-    assert set(codes) >= WIRE_CODES, f"seed {seed}: not met: {WIRE_CODES - set(codes)}"
+    assert answered >= times
+    unmet = WIRE_CODES - set(codes)
+    assert len(unmet) <= rare, f"seed {seed}: not met: {unmet}"

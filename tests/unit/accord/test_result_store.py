@@ -492,11 +492,12 @@ def test_two_processes_at_once_lose_nothing(client: Client) -> None:
         killed(process)
 
 
-def test_a_purge_that_is_killed_brings_nothing_back(client: Client) -> None:
-    for number in range(8):
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.full)])
+def test_a_purge_that_is_killed_brings_nothing_back(client: Client, times: int) -> None:
+    for number in range(times):
         client.keep(*[client.proof(client.read(number=n), duty=days(n)) for n in range(1, 20)])
         process = purging(client, DAY)
-        time.sleep(0.02 * number)
+        time.sleep(0.02 * (number % 8))
         killed(process)
         with closing(sqlite3.connect(client.folder / "results.db")) as sql:
             assert sql.execute("PRAGMA integrity_check").fetchone() == ("ok",)

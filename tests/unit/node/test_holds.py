@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.law.rules import Covers, Retention
@@ -20,6 +20,7 @@ from node.holds import Hold, Note
 from node.photos import Photos
 from node.retention import purge
 from node.store.base import HitSearch, ReadStore, Search
+from tests.examples import few_and_many
 from tests.hot_lists import hold as put_list
 from tests.stores import Stores
 from tests.unit.accord.agreements.test_retention import with_demands
@@ -67,9 +68,7 @@ demands = st.lists(
 few = st.integers(0, SPAN)
 
 
-@given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands)
-@settings(deadline=None, max_examples=60)
-def test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
+def no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
     stores: Stores,
     some: list[tuple[str, int, tuple[int | None, int | None], str]],
     held: list[tuple[dict[str, object], int, int, int]],
@@ -113,6 +112,12 @@ def test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
         if read.plate != "GONE1":
             of_hit = due(DataKind.HITS, facts, kept).due_ms >= NOW
             assert (read.source_id in hits) is (of_hit or is_held)
+
+
+draws = given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands)
+test_no_read_outlives_its_date_and_no_held_read_goes_early, test_the_same_with_many = few_and_many(
+    draws, no_read_outlives_its_date_unless_held_and_no_held_read_goes_early, 12, 60
+)
 
 
 def search(plate: str, earliest_ms: int = 0) -> Search:

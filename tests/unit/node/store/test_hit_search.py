@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.provisions import HotListRule, Stale
@@ -15,6 +15,7 @@ from accord.errors import Code, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Area, AreaBox, AreaCircle, AreaPolygon, ExactPlate, Read, Window
 from node.store.base import HitPage, HitSearch, ReadStore
+from tests.examples import few_and_many
 from tests.hot_lists import hold
 from tests.stores import Place, Stores
 
@@ -292,15 +293,7 @@ def test_the_window_and_the_look_back(store: ReadStore, make_read: Make) -> None
     assert len(seen(look(store, window=window, earliest_ms=NOW - HOUR + 1))) == 0
 
 
-@given(
-    times=st.lists(st.integers(0, 5), min_size=1, max_size=12),
-    limit=st.integers(1, 5),
-    step=st.sampled_from([1, 2, 3600]),
-)
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_pages_give_every_read_once(
+def pages_give_every_read_once(
     tmp_path_factory: pytest.TempPathFactory,
     stores: Stores,
     make_read: Make,
@@ -329,3 +322,13 @@ def test_pages_give_every_read_once(
             assert len(set(found)) == len(found) >= len(times)
             assert {read.source_id for read in reads} <= set(found)
         store.close()
+
+
+draws = given(
+    times=st.lists(st.integers(0, 5), min_size=1, max_size=12),
+    limit=st.integers(1, 5),
+    step=st.sampled_from([1, 2, 3600]),
+)
+test_pages_give_every_read_once, test_the_same_with_many = few_and_many(
+    draws, pages_give_every_read_once, 8, 30
+)

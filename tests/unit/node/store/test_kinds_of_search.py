@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.terms import OPEN, Redaction, Withholding
@@ -28,6 +28,7 @@ from accord.plates import substitutions
 from node.grid import snap
 from node.store.base import Page, ReadStore, Search
 from node.store.cells import MAX_CELL_DAYS
+from tests.examples import few_and_many
 
 Make = Callable[..., Read]
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -44,9 +45,6 @@ BASE = Search(
     withholding=Withholding(),
     earliest_ms=0,
     limit=100,
-)
-RELAXED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
 )
 
 
@@ -120,14 +118,7 @@ def areas(draw: st.DrawFn) -> Area:
     return check_area(AreaPolygon(tuple(points)))
 
 
-@given(
-    area=areas(),
-    spots=st.lists(st.tuples(spread, spread), min_size=1, max_size=8),
-    within=st.sampled_from([0, 50, 500, 2000]),
-    number=st.just(count()),
-)
-@RELAXED
-def test_a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
+def a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
     store: ReadStore,
     make_read: Make,
     area: Area,
@@ -155,6 +146,17 @@ def test_a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
             assert lat is not None
             assert lon is not None
             assert inside(area, *(snap(lat, lon, within) if within else (lat, lon)))
+
+
+draws = given(
+    area=areas(),
+    spots=st.lists(st.tuples(spread, spread), min_size=1, max_size=8),
+    within=st.sampled_from([0, 50, 500, 2000]),
+    number=st.just(count()),
+)
+test_a_shape_holds_what_lies_in_it_and_nothing_else, test_the_same_with_many = few_and_many(
+    draws, a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else, 25, 150
+)
 
 
 @pytest.mark.parametrize("area", [CIRCLE, POLYGON])
