@@ -16,13 +16,23 @@ import pytest
 from accord.agreements.terms import OPEN, Withholding
 from accord.clock import SystemClock
 from accord.errors import Code, InputError, Refused
-from accord.model import ExactPlate, Read, WildcardPlate, Window
+from accord.model import (
+    ExactPlate,
+    LookAlikePlate,
+    PlateList,
+    Read,
+    ReadSelector,
+    WildcardPlate,
+    Window,
+)
 from node.holds import Hold, Note
 from node.store.base import Search
 from node.store.postgres import opening, parts, segments
 from node.store.postgres.connections import Connections
 from node.store.postgres.parts import DAY_MS, day_of
 from node.store.postgres.store import PostgresStore
+from node.store.postgres.wording import worded
+from node.store.statements import plan
 from tests.cuts import all_before
 from tests.postgres import Database
 
@@ -395,3 +405,27 @@ def test_a_search_is_planned_once_and_looks_only_at_the_days_it_asks_for(
         plan = str(sql.execute(f"EXPLAIN EXECUTE {name} ({values})", prepare=False).fetchall())
     assert "Subplans Removed: 31" in plan  # of 30 days, tomorrow's and the rest
     assert plan.count("Index Scan") == 1
+
+
+@pytest.mark.parametrize(
+    ("selector", "index"),
+    [
+        (ExactPlate("TEST001"), "plate_captured_ms_tag_row_id_idx"),
+        (LookAlikePlate("TEST001"), "plate_captured_ms_tag_row_id_idx"),
+        (WildcardPlate("*EST*"), "plate_captured_ms_tag_row_id_idx"),
+        (PlateList((ExactPlate("TEST001"), ExactPlate("B2"))), "plate_captured_ms_tag_row_id_idx"),
+    ],
+)
+def test_a_search_goes_by_the_index_of_plates_and_never_through_all_rows(
+    store: PostgresStore, make_read: Make, selector: ReadSelector, index: str
+) -> None:
+    """The server notes nothing of plates by which it could choose."""
+    store.add([make_read(f"TEST{n:04}", TODAY + n) for n in range(3000)])
+    search = replace(SEARCH, selector=selector)
+    with store._connections.searching() as sql:
+        for step in plan(search, 1 << 60, ["TEST0001", "TEST0002"]).steps:
+            text, values = step.page
+            lines = sql.execute(f"EXPLAIN {worded(text)}", values).fetchall()
+            scans = [line for (line,) in lines if " Scan " in line and " on reads_2" in line]
+            assert scans
+            assert [line for line in scans if index not in line] == []
