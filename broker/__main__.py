@@ -38,12 +38,8 @@ def serve(
 @app.command()
 def health(
     config: Annotated[Path, typer.Option(help="The broker's broker.toml.")] = Path("broker.toml"),
-    ready: Annotated[
-        bool, typer.Option("--ready", help="Ask whether it is ready, and not only alive.")
-    ] = False,
-    wait: Annotated[
-        float, typer.Option(help="Ask again for so many seconds until it is.", min=0)
-    ] = 0.0,
+    ready: shared.Ready = False,
+    wait: shared.Wait = 0.0,
 ) -> None:
     """Ask the serving broker how it is: one line, status 0 where it is well, 1 where it is not."""
     shared.tell(load_config(config), ready, wait, "its log says why")

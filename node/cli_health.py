@@ -11,12 +11,8 @@ from node.config import load_config
 
 def health(
     config: Annotated[Path, typer.Option(help="The node's node.toml.")] = Path("node.toml"),
-    ready: Annotated[
-        bool, typer.Option("--ready", help="Ask whether it is ready, and not only alive.")
-    ] = False,
-    wait: Annotated[
-        float, typer.Option(help="Ask again for so many seconds until it is.", min=0)
-    ] = 0.0,
+    ready: shared.Ready = False,
+    wait: shared.Wait = 0.0,
 ) -> None:
     """Ask the serving node how it is: one line, status 0 where it is well, 1 where it is not."""
     shared.tell(load_config(config), ready, wait, "its log and accord-node doctor say why")

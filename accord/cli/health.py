@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import typer
 from grpc import aio
@@ -27,6 +27,11 @@ TIMEOUT_S = 5.0
 _BETWEEN_S = 0.5
 # Who listens at every address of the machine is called at its own.
 _OWN = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read, not listened at
+
+Ready = Annotated[
+    bool, typer.Option("--ready", help="Ask whether it is ready, and not only alive.")
+]
+Wait = Annotated[float, typer.Option(help="Ask again for so many seconds until it is.", min=0)]
 
 
 class Settings(Protocol):
