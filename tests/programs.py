@@ -11,12 +11,15 @@ In between stands a script that is found by the name of the program, so shells f
 (:func:`folder`). It passes on SIGTERM and SIGINT; if it is killed, so is the program.
 """
 
+import asyncio
 import atexit
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -75,3 +78,32 @@ def program(name: str) -> str:
     """Return the path of one of our programs, such as ``accord-node``."""
     assert name in NAMES
     return str(folder() / name)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Exit status and what was printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Awaitable[Ran]]
+
+
+async def run(
+    name: str, *arguments: str, typed: str = "", env: Mapping[str, str] | None = None
+) -> Ran:
+    """Run one of our programs to its end, without colours; it is given ``env`` and no more."""
+    process = await asyncio.create_subprocess_exec(
+        program(name),
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"NO_COLOR": "1", "GRPC_VERBOSITY": "NONE", **(env or {})},
+    )
+    out, err = await asyncio.wait_for(process.communicate(typed.encode()), 30)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())

@@ -1,13 +1,11 @@
 """``--keep`` and ``accord results``: as a person or a timer runs them, on real answers."""
 
-import asyncio
 import csv
 import io
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,23 +16,11 @@ from node.ingest.csv_reads import CsvReads
 from node.ingest.mapping import Mapping
 from node.ingest.settings import Settings
 from tests.conftest import PLATE, Federation
-from tests.programs import program
+from tests.programs import Run, run
 
 ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
 QUERY = ("query", "plate", PLATE, *ATTEST, "--purpose", "stolen-vehicle", "--reason", "test")
 CASE = ("--case", "T-77")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Exit status and what was printed."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Awaitable[Ran]]
 
 
 @pytest.fixture
@@ -46,20 +32,7 @@ def config(federation: Federation) -> Path:
 
 @pytest.fixture
 def accord(config: Path) -> Run:
-    async def run(*arguments: str) -> Ran:
-        process = await asyncio.create_subprocess_exec(
-            program("accord"),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"NO_COLOR": "1", "GRPC_VERBOSITY": "NONE", "ACCORD_CLIENT": str(config)},
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode is not None
-        return Ran(process.returncode, out.decode(), err.decode())
-
-    return run
+    return partial(run, "accord", env={"ACCORD_CLIENT": str(config)})
 
 
 async def kept(accord: Run, *more: str) -> str:

@@ -1,11 +1,8 @@
 """``accord query`` as a person or a program runs it: output, exit status, one-line errors."""
 
-import asyncio
 import csv
 import io
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import pytest
 
@@ -13,43 +10,21 @@ from accord.hot_lists import HotListEntry
 from accord.model import LOOSE_NOTICE, READ_NOTICE
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold
-from tests.programs import program
+from tests.programs import Ran, Run, run
 
 ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
 WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Exit status and what was printed."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Awaitable[Ran]]
 
 
 @pytest.fixture
 def query(federation: Federation) -> Run:
     config = federation.files.client_toml("harbor", "O-1")
 
-    async def run(*arguments: str, why: tuple[str, ...] = WHY, typed: str = "") -> Ran:
+    async def query(*arguments: str, why: tuple[str, ...] = WHY, typed: str = "") -> Ran:
         command = ["query", *arguments, *why, "--config", str(config)]
-        process = await asyncio.create_subprocess_exec(
-            program("accord"),
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"NO_COLOR": "1", "GRPC_VERBOSITY": "NONE"},
-        )
-        out, err = await asyncio.wait_for(process.communicate(typed.encode()), 30)
-        assert process.returncode is not None
-        return Ran(process.returncode, out.decode(), err.decode())
+        return await run("accord", *command, typed=typed)
 
-    return run
+    return query
 
 
 async def test_a_table_for_people(query: Run) -> None:
