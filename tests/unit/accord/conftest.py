@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.accord.folders import Folder
+from tests.unit.accord.kept import Client
 
 
 @pytest.fixture
@@ -11,3 +12,8 @@ def folder(tmp_path):
     for name in ("city", "harbor", "county"):
         made.agency(name)
     return made
+
+
+@pytest.fixture
+def client(tmp_path):
+    return Client(tmp_path)

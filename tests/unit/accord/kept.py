@@ -34,6 +34,7 @@ from accord.testing import FederationSimulator, FixedClock
 NOW = 1_790_000_000_000
 DAY = 86_400_000
 PLATE = "9TST001"
+MINUTE = 60_000
 
 
 class Client:
@@ -137,3 +138,8 @@ class Client:
 
     def bytes_on_disk(self) -> bytes:
         return b"".join(path.read_bytes() for path in sorted(self.folder.iterdir()))
+
+
+def days(count: float) -> Duty:
+    """Return a duty to delete after so many days."""
+    return Duty(NOW + int(count * DAY), "IV")

@@ -14,6 +14,7 @@ from accord.errors import InputError
 from accord.model import Read
 from node.__main__ import app
 from tests.conftest import make_files
+from tests.unit.node.doctored import folder, made  # noqa: F401 - fixtures
 
 HOUR = 3_600_000
 START = 1_760_000_400_000 // HOUR * HOUR

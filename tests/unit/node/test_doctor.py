@@ -1,118 +1,46 @@
 """``accord-node doctor``: each planted fault is found, with what to do; a healthy node has none."""
 
-import asyncio
-import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from sqlite_utils import Database as SqliteUtils
-from typer.testing import CliRunner
 
 from accord import activation
 from accord.agreements.effective import Standing
-from accord.clock import SystemClock
-from accord.errors import InputError, Refused
 from accord.identity import PeerRole, SpiffeId
 from accord.keys import PrivateKey
 from accord.pki import certificate_pem, issue, key_pem, new_authority, new_key
-from node.__main__ import app
-from node.config import NodeConfig, load_config
-from node.doctor.checks import CHECKS, Finding, State, diagnose
+from node.doctor.checks import CHECKS, State
 from node.doctor.facts import (
     AgreementFacts,
     BrokerFacts,
     ClockFacts,
     Database,
     Disk,
-    Facts,
     FederationFacts,
     Trouble,
 )
-from node.doctor.gather import clock_kept, gather, require_owner
-from node.serve import running_node
+from node.doctor.gather import clock_kept
 from node.store.base import DeadLetter, HotList, Listed
 from node.store.migrations import MIGRATIONS
-from node.store.opening import open_store
 from node.store.soundness import Soundness, look_at
-from node.store.sqlite import SqliteStore
-from tests.conftest import HOUR_MS, PLATE, make_files, read_at
-from tests.postgres import PASSWORD
-from tests.postgres import Database as ServerDatabase
-
-DAY_MS = 24 * HOUR_MS
-
-
-class At:
-    """A clock that can be set."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def now_ms(self) -> int:
-        return SystemClock().now_ms() + self.ahead_ms
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a node that has served."""
-    files = make_files(tmp_path_factory.mktemp("made"), SystemClock())
-    files.build()
-    folder = files.folder("city")
-
-    async def serve_once() -> None:
-        async with running_node(load_config(folder / "node.toml"), SystemClock()) as node:
-            node.context.store.add([read_at(now() - HOUR_MS)])
-
-    umask = os.umask(0o077)
-    asyncio.run(serve_once())
-    os.umask(umask)
-    return folder
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "city")
-    return tmp_path / "city"
-
-
-def now() -> int:
-    return SystemClock().now_ms()
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-def with_store(folder: Path, work: Callable[[SqliteStore], object]) -> None:
-    store = SqliteStore.open(folder / "data" / "reads.db")
-    work(store)
-    store.close()
-
-
-def look(folder: Path, ahead_ms: int = 0, kept: bool | None = True) -> tuple[Finding, ...]:
-    clock = At()
-    clock.ahead_ms = ahead_ms
-
-    def reach(settings: NodeConfig, *_: object) -> list[BrokerFacts]:
-        return [BrokerFacts(name, "127.0.0.1:1") for name in settings.brokers]
-
-    facts = gather(load_config(folder / "node.toml"), clock, reach, kept, 30.0)
-    found = diagnose(facts)
-    for secret in (PLATE, "O-1", "Officer"):
-        assert secret not in str(found)
-    return found
-
-
-def amiss(found: tuple[Finding, ...]) -> list[Finding]:
-    return [one for one in found if one.state is not State.OK]
+from tests.conftest import HOUR_MS, PLATE, read_at
+from tests.unit.node.doctored import (
+    DAY_MS,
+    FAULT,
+    WARNING,
+    amiss,
+    change,
+    facts_of,
+    look,
+    now,
+    of,
+    with_store,
+)
 
 
 def test_a_healthy_node_has_no_fault_and_every_check_says_something(folder: Path) -> None:
@@ -273,9 +201,6 @@ def source_gone(folder: Path) -> None:
         file.write('[[sources]]\nname = "pier"\nway = "folder"\nfolder = "in"\n')
 
 
-FAULT, WARNING = State.FAULT, State.WARNING
-
-
 @pytest.mark.parametrize(
     ("plant", "check", "state", "found", "remedy"),
     [
@@ -328,65 +253,6 @@ def test_a_planted_fault_is_found_and_told(
     assert remedy in match[0].remedy
 
 
-def with_server(folder: Path, database: ServerDatabase) -> NodeConfig:
-    """Let the node's store be the database, whose tables are made."""
-    change(folder / "node.toml", "[tls]", '[store]\npostgres = "keys/store.url"\n[tls]')
-    database.url_file(folder / "keys")
-    settings = load_config(folder / "node.toml")
-    open_store(settings).close()
-    return settings
-
-
-def test_a_node_on_a_database_server_has_no_fault(folder: Path, database: ServerDatabase) -> None:
-    store = open_store(with_server(folder, database))
-    store.add([read_at(now() - 800 * DAY_MS)])
-    store.close()
-    found = look(folder)
-    assert [one.check for one in amiss(found)] == ["retention"]
-    said = "\n".join(one.found for one in found)
-    assert "store.url: " in said
-    assert "its server answers" in said
-    assert "reads.db" not in said
-
-
-def server_gone(folder: Path, database: ServerDatabase) -> None:
-    database.url_file(folder / "keys", database.server.url("nosuch"))
-
-
-def url_of_others(folder: Path, database: ServerDatabase) -> None:
-    (folder / "keys" / "store.url").chmod(0o644)
-
-
-def tables_of_a_later_version(folder: Path, database: ServerDatabase) -> None:
-    with database.connect() as sql:
-        sql.execute("INSERT INTO accord.steps VALUES ('099-later')")
-
-
-@pytest.mark.parametrize(
-    ("plant", "check", "found", "remedy"),
-    [
-        (server_gone, "database", "store.url: the database can't be reached", "with psql"),
-        (url_of_others, "keys", "store.url", "chmod 600"),
-        (tables_of_a_later_version, "database", "later version", "install that"),
-    ],
-)
-def test_a_planted_fault_of_the_server_is_found(
-    folder: Path,
-    database: ServerDatabase,
-    plant: Callable[[Path, ServerDatabase], None],
-    check: str,
-    found: str,
-    remedy: str,
-) -> None:
-    with_server(folder, database)
-    plant(folder, database)
-    told = look(folder)
-    assert PASSWORD not in str(told)
-    match = [one for one in amiss(told) if one.check == check and found in one.found]
-    assert [one.state for one in match] == [FAULT]
-    assert remedy in match[0].remedy
-
-
 @pytest.mark.parametrize(
     ("days", "check", "state", "found", "remedy"),
     [
@@ -408,15 +274,6 @@ def test_what_comes_with_time_is_found(
     match = [one for one in told if found in one.found and one.state is state]
     assert match, told
     assert any(remedy in one.remedy for one in match)
-
-
-def facts_of(folder: Path, **changes: object) -> Facts:
-    facts = gather(load_config(folder / "node.toml"), At(), lambda *_: (), True, 30.0)
-    return replace(facts, **changes)  # type: ignore[arg-type]
-
-
-def of(facts: Facts, check: str) -> list[Finding]:
-    return [one for one in diagnose(facts) if one.check == check]
 
 
 def test_what_a_test_can_not_plant_is_judged_by_its_facts(folder: Path) -> None:
@@ -481,56 +338,3 @@ def test_a_look_that_has_no_time_says_so_and_one_on_the_kernel_answers(folder: P
     assert look_at(path, 0.0, MIGRATIONS) == Soundness(None)
     assert look_at(path, 30.0, MIGRATIONS) == Soundness(0)
     assert clock_kept() in (True, False, None)
-
-
-def test_it_writes_nothing(folder: Path) -> None:
-    def state() -> dict[Path, tuple[int, bytes]]:
-        found = (path for path in folder.rglob("*") if path.is_file())
-        # SQLite's own index of its journal, and an empty journal, are no content.
-        kept = (path for path in found if not path.name.endswith(("-shm", "-wal")))
-        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in kept}
-
-    before = state()
-    look(folder)
-    assert state() == before
-    assert not any(path.stat().st_size for path in folder.rglob("*-wal"))
-
-
-def run(folder: Path, *more: str) -> Result:
-    arguments = ["doctor", "--config", str(folder / "node.toml"), *more]
-    return CliRunner().invoke(app, arguments)
-
-
-def test_the_command_says_it_in_a_table_or_in_json_and_by_its_status(folder: Path) -> None:
-    broken = run(folder)
-    assert broken.exit_code == 1, broken.output
-    assert "What to do" in broken.output
-    assert ": 1 fault, " in broken.output
-    told = json.loads(run(folder, "--json").output)
-    assert (told["agency"], told["node"], told["state"]) == ("city", "main", "fault")
-    [fault] = [one for one in told["checks"] if one["state"] == "fault"]
-    assert fault["check"] == "broker"
-    assert "Can't reach spiffe://exchange/broker/main at 127.0.0.1:" in fault["is"]
-    assert all(one["do"] for one in told["checks"] if one["state"] != "ok")
-
-
-def test_another_user_is_told_to_run_it_as_the_nodes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = load_config(folder / "node.toml")
-    require_owner(settings)
-    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
-    with pytest.raises(InputError, match=r"data: belongs to .* sudo -u '\S+' accord-node doctor"):
-        require_owner(settings)
-    shutil.rmtree(settings.data)
-    with pytest.raises(InputError, match=r"node\.pem: belongs to "):
-        require_owner(settings)
-
-
-def test_a_store_that_is_looked_at_can_not_be_written(folder: Path) -> None:
-    store = SqliteStore.look(folder / "data" / "reads.db", At())
-    assert store.counts().reads == 1
-    with pytest.raises(Refused, match="STORE_UNAVAILABLE"):
-        store.add([read_at(now())])
-    assert store.counts().reads == 1
-    store.close()
