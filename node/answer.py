@@ -13,7 +13,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from accord.agreements.decide import decide, policy_refusal
 from accord.agreements.decision import Decision
@@ -55,6 +55,7 @@ _MAX_HIT_ROWS = 200
 
 S = TypeVar("S")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 async def answer(node: Context, envelope: Envelope, peer: SpiffeId) -> Envelope:
@@ -210,8 +211,8 @@ async def _search(
     )
     match query.selector:
         case HotListPlate():
-            return await asyncio.to_thread(
-                _hot_list, node, query.selector, query.row_limit, terms, empty
+            return await _looked_up(
+                node, _hot_list, node, query.selector, query.row_limit, terms, empty
             )
         case HitsOf():
             return await _hits(node, query, query.selector, terms, names, empty)
@@ -301,7 +302,7 @@ async def _hits(
     }
     # In the order of the reads, which tells nothing.
     given = tuple(hit for read in body.reads for hit in hits[read.read_id])
-    lists = await asyncio.to_thread(_states, node, terms, empty, hits=True)
+    lists = await _looked_up(node, _states, node, terms, empty, hits=True)
     return replace(body, hits=given, lists=lists), found.page.withheld
 
 
@@ -344,6 +345,13 @@ async def _run(node: Context, search: Search) -> Page:
     if node.store.is_short(search):
         return node.store.search(search)
     return await _in_thread(node.store.search, search)
+
+
+async def _looked_up(node: Context, look: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """Look up some rows: in the loop, unless the store may keep it waiting."""
+    if node.store.may_wait:
+        return await asyncio.to_thread(look, *args, **more)
+    return look(*args, **more)
 
 
 async def _in_thread(look: Callable[[S, Callable[[], bool]], T], search: S) -> T:
@@ -420,7 +428,8 @@ async def _photo(
     if row_id is not None:
         # By the time as it is shared: else the moment at which a photo is due
         # would tell the exact one.
-        row = await asyncio.to_thread(
+        row = await _looked_up(
+            node,
             node.store.read,
             row_id,
             terms.withholding,

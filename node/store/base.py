@@ -383,6 +383,10 @@ class ReadStore(Protocol):
                 ``NODE_TIMED_OUT`` when ``cancelled()`` became true.
         """
 
+    @property
+    def may_wait(self) -> bool:
+        """Tell whether a look-up of some rows may keep its caller waiting, as a server's may."""
+
     def is_short(self, search: Search) -> bool:
         """Tell whether the search takes well below a millisecond."""
 

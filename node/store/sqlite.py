@@ -60,6 +60,9 @@ _CHUNK = 500
 class SqliteStore:
     """A :class:`node.store.base.ReadStore` in one SQLite file."""
 
+    # Its readers wait for nobody.
+    may_wait = False
+
     def __init__(
         self, path: Path, lock: int | None, clock: Clock, *, looking: bool = False
     ) -> None:

@@ -17,7 +17,8 @@ from accord.results import Hit, Result
 from tests.conftest import HOUR_MS, PLATE, Federation, make_files, read_at, running
 from tests.hot_lists import hold
 from tests.integration.test_due_data import with_policy
-from tests.integration.test_query_cli import Run, query
+from tests.integration.test_query_cli import query
+from tests.programs import Run
 
 __all__ = ["query"]
 

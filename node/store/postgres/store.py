@@ -47,6 +47,9 @@ from node.store.statements import one_read
 class PostgresStore:
     """A :class:`node.store.base.ReadStore` on a PostgreSQL server."""
 
+    # A server may do so at any time.
+    may_wait = True
+
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
         self._database = InPostgres(connections)
@@ -138,10 +141,7 @@ class PostgresStore:
             return one_page(sql, search, snapshot, find, watched.pause)
 
     def is_short(self, search: Search) -> bool:
-        """See :meth:`node.store.base.ReadStore.is_short`.
-
-        None is: a server may keep its caller waiting at any time.
-        """
+        """See :meth:`node.store.base.ReadStore.is_short`; none is on a server."""
         return False
 
     def read(
