@@ -6,9 +6,11 @@ page when SQLite splits or joins pages (seen in a test). Only VACUUM, which writ
 the whole file anew, takes those too; then the journal is emptied.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,15 +67,11 @@ def prepare(path: Path, migrations: Migrations, what: str, remedy: str, *, wait_
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            # Two commands may start on a new folder at once. A lock on the
-            # folder and not on the file: SQLite has locks of its own there.
-            with _folder_locked(path.parent):
-                _migrate(path, migrations, wait_ms)
-        finally:
-            os.close(descriptor)
+        _make(path)
+        # Two commands may start on a new folder at once. A lock on the
+        # folder and not on the file: SQLite has locks of its own there.
+        with _folder_locked(path.parent):
+            _migrate(path, migrations, wait_ms)
     except OSError as error:
         raise InputError(
             path, f"can't be opened ({error.strerror})", "check the path and its permissions"
@@ -114,6 +112,28 @@ def is_busy(error: sqlite3.Error) -> bool:
 def reason(error: sqlite3.Error) -> str:
     """Return an error's name, such as ``SQLITE_FULL``: its words can quote what the file holds."""
     return str(getattr(error, "sqlite_errorname", type(error).__name__))
+
+
+def _make(path: Path) -> None:
+    """Make the file if need be, and have it for its owner alone.
+
+    One that is there is not opened: closing it would give up all locks that SQLite has on
+    it in this process, and another process would then remove the journal in use.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        mode, wrong = os.lstat(path).st_mode, 0
+        if stat.S_ISLNK(mode):
+            wrong = errno.ELOOP
+        elif not stat.S_ISREG(mode):
+            wrong = errno.EISDIR
+        elif not os.access(path, os.R_OK | os.W_OK):
+            wrong = errno.EACCES
+        if wrong:
+            raise OSError(wrong, os.strerror(wrong)) from None
+    path.chmod(0o600)
 
 
 def _migrate(path: Path, migrations: Migrations, wait_ms: int) -> None:

@@ -49,6 +49,8 @@ def test_one_process_serves_and_another_may_ingest(make_read: Make, tmp_path: Pa
         f"store.add([Read('TEST001', 'TEST001', '', {START}, 'C', b'x' * 16)])\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    # It saw that others have the file open, and left them the journal.
+    assert path.with_name("reads.db-wal").exists()
     assert len(serving.search(SEARCH).rows) == 1
     serving.close()
     SqliteStore.open(path, serving=True).close()
@@ -74,7 +76,7 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     store.close()
     content = bytearray(path.read_bytes())
     # Everything behind the schema's first pages.
-    content[24 * 4096 :] = b"\xa5" * (len(content) - 24 * 4096)
+    content[32 * 4096 :] = b"\xa5" * (len(content) - 32 * 4096)
     path.write_bytes(content)
     store = SqliteStore.open(path)
     with pytest.raises(Refused) as refused:
