@@ -80,7 +80,7 @@ async def _answer_verified(node: Context, verified: VerifiedQuery, peer: SpiffeI
     _check_caller(node, query, peer)
     node.guard.check_issued(query.issued_at_ms)
     decision = _decide(node, verified, peer)
-    node.throttle(query, "answer", _agreed(query, decision))
+    await node.throttle(query, "answer", _agreed(query, decision))
     claim = await node.guard.claim(verified.digest, query.nonce, query.not_after_ms + SKEW_MS)
     if claim is not Claim.NEW:
         return await _answer_again(node, verified, claim, peer)

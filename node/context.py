@@ -19,7 +19,7 @@ from accord.model import Query, Read
 from node.ids import Names
 from node.leap import heads_of_others
 from node.photos import Photos
-from node.rates import Bound, Throttle, bounds
+from node.rates import Bound, Counting, bounds
 from node.replay import ReplayGuard
 from node.retention import binding, limits_at
 from node.sources import Sources
@@ -48,6 +48,7 @@ class Context:
         store: ReadStore,
         photos: Photos,
         guard: ReplayGuard,
+        counting: Counting,
         audit: AuditLog,
         secret: bytes,
         brokers: frozenset[str],
@@ -63,7 +64,7 @@ class Context:
         self.audit = audit
         self.brokers = brokers
         self._bands = bands
-        self._throttle = Throttle(clock)
+        self._counting = counting
         self._last: tuple[Policy, tuple[Rule, ...], Limits] | None = None
         self._names = lru_cache(maxsize=256)(lambda d, r: Names(secret, d, r))
 
@@ -156,20 +157,20 @@ class Context:
             last = self._last = (policy, bound, limits(policy.retention, bound))
         return now_ms, last[2]
 
-    def throttle(self, query: Query, use: str, agreed: Iterable[Bound] = ()) -> None:
+    async def throttle(self, query: Query, use: str, agreed: Iterable[Bound] = ()) -> None:
         """Count a query against the limits of our policy, as home or as owner (MOA II.B).
 
         ``agreed`` are those of the agreement, beside them.
 
         Raises:
-            Refused: ``RATE_EXCEEDED``.
+            Refused: ``RATE_EXCEEDED``; ``STORE_UNAVAILABLE`` where it can't be counted.
         """
         policy = self.policy
         if policy is None:
             raise _no_policy()
         officer, agency = query.credential.officer, query.requesting_agency
         own = bounds(use, agency, officer, query.audience, policy.rates)
-        self._throttle.admit((*own, *agreed))
+        await self._counting.admit((*own, *agreed))
 
     def bands_of(self, camera: str) -> Bands:
         """Return the overlay bands of a camera: fractions of height, top and bottom."""

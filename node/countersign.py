@@ -63,7 +63,7 @@ async def countersign(
         digest = hashlib.sha256(pae(envelope.payload_type, envelope.payload)).digest()
         raise await refuse_unverified(node, problem, peer, digest) from None
     try:
-        section = _check(node, verified, now_ms)
+        section = await _check(node, verified, now_ms)
     except Refused as refused:
         return await signed_refusal(node, verified, refused, peer)
     allowed = {"peer": str(peer), "decision": "allowed", "section": section}
@@ -72,7 +72,7 @@ async def countersign(
     return Signature(node.signer.public.keyid, node.signer.sign(message))
 
 
-def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
+async def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
     breach = floor(query, verified.home, built_in_law())
@@ -99,7 +99,7 @@ def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     if not decision.allowed:
         raise decision.refusal()
     check_approver(roster, query.approval, query.credential.officer, section)
-    node.throttle(query, "countersign")
+    await node.throttle(query, "countersign")
     return decision.section
 
 

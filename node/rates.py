@@ -10,14 +10,15 @@ query would give. The bounds are the owner's own, in ``policy.toml``:
 
 An agreement may have bounds of its own, which count beside them.
 
-Counted in windows that begin with the minute or day (UTC) and held in memory:
-a restart starts at nought, and in the worst case twice the bound passes about
-a window's edge. No library: those we know bring their own clock.
+Counted in windows that begin with the minute or day (UTC): in the worst case twice
+the bound passes about a window's edge. A node that is one process counts in memory,
+so that a restart starts at nought; several on one database count there, together
+(:mod:`node.store.postgres.rates`). No library: those we know bring their own clock.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from accord.agreements.policy import Rates
 from accord.agreements.provisions import RateLimits
@@ -70,6 +71,27 @@ def agreed_bounds(
     )
 
 
+def exceeded(bound: Bound) -> Refused:
+    """Return the refusal of a query for which a bound has no room."""
+    span = "day" if bound.length_ms == DAY_MS else "minute"
+    return Refused(
+        Code.RATE_EXCEEDED,
+        section=bound.section,
+        text=f"Too many queries: {bound.whose} allows {bound.most} in one {span}.",
+    )
+
+
+class Counting(Protocol):
+    """Where a node counts: a refused query is counted in none."""
+
+    async def admit(self, wanted: Iterable[Bound]) -> None:
+        """Count one query, if every bound has room for it.
+
+        Raises:
+            Refused: ``RATE_EXCEEDED``; ``STORE_UNAVAILABLE`` where it can't be counted.
+        """
+
+
 @dataclass(slots=True)
 class _Window:
     number: int
@@ -77,15 +99,19 @@ class _Window:
 
 
 class Throttle:
-    """Counts per window; a refused query is counted in none."""
+    """Counts in this process' memory: a :class:`Counting`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._windows: dict[tuple[tuple[str, ...], int], _Window] = {}
         self._day = 0
 
-    def admit(self, wanted: Iterable[Bound]) -> None:
-        """Count one query, if every bound has room for it.
+    async def admit(self, wanted: Iterable[Bound]) -> None:
+        """See :meth:`Counting.admit`."""
+        self.count(wanted)
+
+    def count(self, wanted: Iterable[Bound]) -> None:
+        """Count one query, or whatever else has bounds.
 
         Raises:
             Refused: ``RATE_EXCEEDED``.
@@ -93,17 +119,12 @@ class Throttle:
         now_ms = self._clock.now_ms()
         self._forget(now_ms)
         windows = []
-        for who, length_ms, most, section, whose in wanted:
-            window = self._windows.setdefault((who, length_ms), _Window(0, 0))
-            if window.number != now_ms // length_ms:
-                window.number, window.count = now_ms // length_ms, 0
-            if window.count >= most:
-                span = "day" if length_ms == DAY_MS else "minute"
-                raise Refused(
-                    Code.RATE_EXCEEDED,
-                    section=section,
-                    text=f"Too many queries: {whose} allows {most} in one {span}.",
-                )
+        for bound in wanted:
+            window = self._windows.setdefault((bound.who, bound.length_ms), _Window(0, 0))
+            if window.number != now_ms // bound.length_ms:
+                window.number, window.count = now_ms // bound.length_ms, 0
+            if window.count >= bound.most:
+                raise exceeded(bound)
             windows.append(window)
         for window in windows:
             window.count += 1

@@ -52,7 +52,7 @@ from node.opened import restoring
 from node.opened_log import AUDIT, open_log, origin
 from node.photos import Photos
 from node.purging import in_words, purge_noted
-from node.replay import ReplayGuard
+from node.replay_file import FILE_NAME, ReplayFile
 from node.store.connections import importing, lock_for_serving
 from node.store.copies import number_on
 from node.store.migrations import MIGRATIONS
@@ -144,7 +144,7 @@ def _made(
         gone = in_words(purge_noted(store, photos, kept, now_ms, f"at a restore, by {by}"))
     finally:
         store.close()
-    ReplayGuard(new / "replay.db", _Ahead(clock)).close()
+    ReplayFile(new / FILE_NAME, _Ahead(clock)).close()
     log = open_log(settings, clock)
     detail = (
         f"the backup of {iso(backup.made_ms)}, {len(backup.files)} files, {backup.size} bytes, "

@@ -45,7 +45,7 @@ from node.replay import ReplayGuard
 from node.retention_records import RetentionRecords
 from node.service import NodeService
 from node.sources import Sources
-from node.store.opening import open_store
+from node.store.opening import open_common, open_store
 from node.ways.intake import Account
 from node.ways.running import accounts_logged, taking
 
@@ -89,12 +89,14 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     signer = config.load_signer()
     _check_published(sources, config, signer)
     with contextlib.ExitStack() as stack:
-        guard = ReplayGuard(config.data / "replay.db", clock)
+        store = open_store(config, serving=True, clock=clock)
+        stack.callback(store.close)
+        common = open_common(config, clock)
+        stack.callback(common.close)
+        guard = ReplayGuard(common.claims, clock)
         stack.callback(guard.close)
         audit = open_log(config, clock)
         stack.callback(audit.close)
-        store = open_store(config, serving=True, clock=clock)
-        stack.callback(store.close)
         context = Context(
             agency=config.agency,
             signer=signer,
@@ -103,6 +105,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             store=store,
             photos=Photos(config.data / "photos"),
             guard=guard,
+            counting=common.counting,
             audit=audit,
             secret=read_secret_32(config.names_secret),
             brokers=config.brokers,

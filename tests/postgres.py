@@ -109,16 +109,27 @@ class Server:
         with self.connect() as sql:
             # Copied as files: by way of its journal, the default, it takes five times as long.
             sql.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
-            try:
-                yield Database(self, name)
-            finally:
+        try:
+            yield Database(self, name)
+        finally:
+            # Anew: a test may have restarted the server.
+            with self.connect() as sql:
                 sql.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop it at once, as a crash would, and start it again at the end."""
+        self._process.send_signal(3)
+        self._process.wait(30)
+        try:
+            yield
+        finally:
+            self._start()
 
     def restart(self) -> None:
         """Stop it at once, as a crash would, and start it again."""
-        self._process.send_signal(3)
-        self._process.wait(30)
-        self._start()
+        with self.away():
+            pass
 
     def close(self) -> None:
         # A fast stop: it does not wait for those who are connected.

@@ -15,13 +15,13 @@ from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
 from node.opened_log import AUDIT, log_place, origin
+from node.replay_file import FILE_NAME as REPLAY
 from node.retention import cuts, limits_at
 from node.store.base import DeadCount, HotList, ReadStore
 from node.store.opening import look_at_soundness, look_at_store
 from node.store.soundness import Soundness, look_at
 
 DAY_MS = 86_400_000
-REPLAY = "replay.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,11 @@ def look(
             reads = replace(reads, soundness=None, trouble=_trouble(reads, refused))
         finally:
             store.close()
-    replay = _database(data / REPLAY, seconds, needed=(data / AUDIT).exists())
-    return Stored((reads, audit, replay), kept, lists, letters, audit_ms)
+    looked = [reads, audit]
+    if settings.store_url is None:
+        # Else claims lie in the store.
+        looked.append(_database(data / REPLAY, seconds, needed=(data / AUDIT).exists()))
+    return Stored(tuple(looked), kept, lists, letters, audit_ms)
 
 
 def _reads(settings: NodeConfig, seconds: float, *, needed: bool) -> Database:

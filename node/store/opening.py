@@ -1,4 +1,4 @@
-"""The one place that opens the store that ``node.toml`` names.
+"""The one place that opens the store that ``node.toml`` names, and what processes share there.
 
 Without a ``[store]`` section it is SQLite, ``reads.db`` in the data folder; with one
 it is PostgreSQL, whose modules are imported here and nowhere else, since a node on
@@ -11,6 +11,7 @@ from typing import Any
 
 from accord.clock import Clock, SystemClock
 from accord.errors import InputError
+from node.common import Alone, Common
 from node.config import NodeConfig
 from node.store.base import ReadStore
 from node.store.migrations import MIGRATIONS
@@ -37,6 +38,20 @@ def open_store(
         settings.store_url, serving=serving, clock=clock or SystemClock()
     )
     return store
+
+
+def open_common(settings: NodeConfig, clock: Clock) -> Common:
+    """Open what the processes of this node have in common; the store was opened before.
+
+    Raises:
+        InputError: as :func:`open_store`; of a node on SQLite another process serves.
+    """
+    if settings.store_url is None:
+        return Alone(settings, clock)
+    common: Common = from_postgres("common", settings.store_url).SharedCommon(
+        settings.store_url, clock
+    )
+    return common
 
 
 def look_at_store(settings: NodeConfig, clock: Clock) -> ReadStore:

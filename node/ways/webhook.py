@@ -125,7 +125,7 @@ class WebhookWay:
         place.since = time.monotonic()
         try:
             bound = Bound(("webhook",), MINUTE_MS, self._source.per_minute)
-            self._throttle.admit([bound])
+            self._throttle.count([bound])
         except Refused:
             raise _Later(429, "60") from None
         if request.headers.get("content-encoding", "identity") != "identity":

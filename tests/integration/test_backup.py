@@ -24,6 +24,7 @@ from node import restore as restoring
 from node.backup import MANIFEST, make_backup, read_backup
 from node.holds import Note
 from node.replay import ReplayGuard
+from node.replay_file import ReplayFile
 from node.restore import restore
 from node.serve import running_node
 from tests.conftest import Federation, make_files, read_at
@@ -305,7 +306,7 @@ async def test_what_was_issued_before_a_restore_is_not_answered(tmp_path: Path) 
         shutil.rmtree(node.data)
         await asyncio.to_thread(restore, node, folder, clock, BY, vouched=False)
         assert await asked() == "STALE"
-        now, guard = clock.now_ms(), ReplayGuard(node.data / "replay.db", clock)
+        now, guard = clock.now_ms(), ReplayGuard(ReplayFile(node.data / "replay.db", clock), clock)
         # A clock that was ahead by as much as is borne may have issued it before.
         for issued_ms in (now - 60_000, now, now + SKEW_MS - 20_000):
             with pytest.raises(Refused, match="STALE"):

@@ -38,7 +38,9 @@ _POOL_WAIT_S = 5.0
 WRITE_LOCK = 0x4163_636F_7264_0001
 MIGRATION_LOCK = 0x4163_636F_7264_0002
 IMPORT_LOCK = 0x4163_636F_7264_0003
+# Shared by all who serve: whoever has it alone knows that nobody does.
 SERVING_LOCK = 0x4163_636F_7264_0004
+LEADER_LOCK = 0x4163_636F_7264_0005
 
 _SESSION = {
     # Functions and operators come from the system's own schema first, tables from ours.
@@ -126,14 +128,17 @@ class Watched(psycopg.Connection[TupleRow]):
             return value
 
 
+Pool = ConnectionPool[Watched]
+
+
 class Connections:
     """The pools of one process. Neither connects before it is asked for a connection."""
 
     def __init__(self, path: Path, address: Mapping[str, str], *, looking: bool = False) -> None:
         self.path = path
         self.address = address
-        self._searches = self._pool(_SEARCHES, _SEARCHING, prepare_threshold=0)
-        self._work = self._pool(_WORKERS, LOOKING if looking else {})
+        self._searches = pool(address, _SEARCHES, _SEARCHING, prepare_threshold=0)
+        self._work = pool(address, _WORKERS, LOOKING if looking else {})
 
     @classmethod
     def open(cls, path: Path, *, looking: bool = False) -> "Connections":
@@ -149,21 +154,6 @@ class Connections:
         except psycopg.Error as error:
             raise unreachable(path, error) from None
         return cls(path, address, looking=looking)
-
-    def _pool(self, most: int, more: Mapping[str, str], **how: object) -> ConnectionPool[Watched]:
-        return ConnectionPool(
-            connection_class=Watched,
-            kwargs={**self.address, "options": _options(more), "autocommit": True, **how},
-            configure=_keep_plans,
-            min_size=0,
-            max_size=most,
-            timeout=_POOL_WAIT_S,
-            max_idle=300,
-            reconnect_timeout=10,
-            # One that a restart of the server has ended is not handed out.
-            check=ConnectionPool.check_connection,
-            open=True,
-        )
 
     @contextmanager
     def searching(self, cancelled: Cancelled | None = None) -> Iterator[Watched]:
@@ -204,9 +194,9 @@ class Connections:
             yield sql
 
     @contextmanager
-    def _taken(self, pool: ConnectionPool[Watched]) -> Iterator[Watched]:
+    def _taken(self, of: Pool) -> Iterator[Watched]:
         try:
-            with pool.connection() as sql:
+            with of.connection() as sql:
                 yield sql
         except psycopg.Error as error:
             raise as_refusal(error) from None
@@ -221,6 +211,36 @@ def _keep_plans(sql: Watched) -> None:
     sql.prepared_max = _PLANS
 
 
+def pool(
+    address: Mapping[str, str],
+    most: int,
+    more: Mapping[str, str],
+    *,
+    wait_s: float = _POOL_WAIT_S,
+    again_s: float = 10.0,
+    **how: object,
+) -> Pool:
+    """Return a pool of up to ``most`` connections, with ``more`` settings than every one has.
+
+    ``how`` they are made is psycopg's to say.
+    Whoever asks for one waits ``wait_s`` at most, also while the server is away, and
+    finds one at the latest ``again_s`` after it came back.
+    """
+    return ConnectionPool(
+        connection_class=Watched,
+        kwargs={**address, "options": options(more), "autocommit": True, **how},
+        configure=_keep_plans,
+        min_size=0,
+        max_size=most,
+        timeout=wait_s,
+        max_idle=300,
+        reconnect_timeout=again_s,
+        # One that a restart of the server has ended is not handed out.
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
 def connect(
     address: Mapping[str, str], more: Mapping[str, str] | None = None
 ) -> psycopg.Connection[TupleRow]:
@@ -231,31 +251,7 @@ def connect(
     Raises:
         psycopg.Error: as the server says.
     """
-    return psycopg.connect(make_conninfo(**address, options=_options(more or {})), autocommit=True)
-
-
-def lock_for_serving(path: Path, address: Mapping[str, str]) -> psycopg.Connection[TupleRow]:
-    """Return the connection that holds the lock which one serving node has while it lasts.
-
-    The replay guard and the audit log are in that node's own folder: of two nodes on one
-    database each would answer the same query once. The lock goes with the connection, so
-    a restart of the server frees it; a node that serves already does not take it again.
-
-    Raises:
-        InputError: another node serves this database, or it can't be reached.
-    """
-    try:
-        connection = connect(address)
-        (taken,) = connection.execute(
-            "SELECT pg_try_advisory_lock(%s)", (SERVING_LOCK,)
-        ).fetchone() or (False,)
-    except psycopg.Error as error:
-        raise unreachable(path, error) from None
-    if not taken:
-        connection.close()
-        remedy = "stop it first, or name another database"
-        raise InputError(path, "another node is serving this store", remedy)
-    return connection
+    return psycopg.connect(make_conninfo(**address, options=options(more or {})), autocommit=True)
 
 
 def unreachable(path: Path, error: psycopg.Error) -> InputError:
@@ -264,5 +260,6 @@ def unreachable(path: Path, error: psycopg.Error) -> InputError:
     return InputError(path, f"the database can't be reached or refuses ({named(error)})", remedy)
 
 
-def _options(more: Mapping[str, str]) -> str:
+def options(more: Mapping[str, str]) -> str:
+    """Return how a session is set: as every one of ours is, and ``more``."""
     return " ".join(f"-c {name}={value}" for name, value in {**_SESSION, **more}.items())

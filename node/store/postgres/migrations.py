@@ -255,6 +255,24 @@ def _audit_log(sql: Sql) -> None:
     _no_statistics(sql, "audit_entries", ("leaf", "key", "box"))
 
 
+def _common(sql: Sql) -> None:
+    # What the processes of one node share: node/store/postgres/claims.py, rates.py.
+    sql.execute(
+        "CREATE TABLE claims (digest bytea PRIMARY KEY, nonce bytea NOT NULL UNIQUE, "
+        "expires_ms bigint NOT NULL, claimed_ms bigint NOT NULL)"
+    )
+    sql.execute("CREATE INDEX claims_by_expiry ON claims (expires_ms)")
+    sql.execute("CREATE INDEX claims_by_time ON claims (claimed_ms)")
+    sql.execute(
+        "CREATE TABLE replay_guard (id integer PRIMARY KEY CHECK (id = 1), "
+        "created_ms bigint NOT NULL, latest_ms bigint NOT NULL)"
+    )
+    sql.execute(
+        "CREATE TABLE rate_counts (who bytea NOT NULL, ends_ms bigint NOT NULL, "
+        "queries bigint NOT NULL, PRIMARY KEY (who, ends_ms)) WITH (fillfactor = 50)"
+    )
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -271,6 +289,7 @@ STEPS: Sequence[Step] = (
     Step("004-dead-letters", _dead_letters),
     Step("005-holds", _holds),
     Step("006-audit-log", _audit_log),
+    Step("007-common", _common),
 )
 
 

@@ -1,12 +1,10 @@
-"""The PostgreSQL store: reads and hot lists on a server, for one serving node and its commands."""
+"""The PostgreSQL store: reads and hot lists on a server, for a node's processes and commands."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import psycopg
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
@@ -35,7 +33,7 @@ from node.store.matcher import Matcher
 from node.store.pages import one_page
 from node.store.postgres import purge, segments
 from node.store.postgres.adding import insert
-from node.store.postgres.connections import Connections, lock_for_serving
+from node.store.postgres.connections import Connections
 from node.store.postgres.in_postgres import InPostgres
 from node.store.postgres.opening import prepare
 from node.store.postgres.parts import day_of, parts_of, span_of
@@ -59,7 +57,6 @@ class PostgresStore:
         self.holds = Holds(self._database)
         self._dictionary = Dictionary()
         self._ahead = -1
-        self._serving: psycopg.Connection[Any] | None = None
 
     @classmethod
     def open(
@@ -67,20 +64,17 @@ class PostgresStore:
     ) -> "PostgresStore":
         """Open the store whose URL is in a file, and make its tables if need be.
 
-        ``serving`` takes the lock that only one process can have; commands
-        such as ``ingest`` work beside it. ``clock`` (the machine's if left out)
-        says when a read arrives, and how old a hot list is.
+        ``serving`` reads the plates in before the first query comes. ``clock`` (the
+        machine's if left out) says when a read arrives, and how old a hot list is.
 
         Raises:
-            InputError: the server can't be reached or used, is not set as it must be, or
-                another node is serving the store.
+            InputError: the server can't be reached or used, or is not set as it must be.
         """
         connections = Connections.open(path)
         store = cls(connections, clock or SystemClock())
         try:
             prepare(path, connections.address)
             if serving:
-                store._serving = lock_for_serving(path, connections.address)
                 store.refresh()
         except Refused as refused:
             store.close()
@@ -287,8 +281,6 @@ class PostgresStore:
 
     def close(self) -> None:
         """See :meth:`node.store.base.ReadStore.close`."""
-        if self._serving is not None:
-            self._serving.close()
         self._connections.close()
 
 

@@ -80,9 +80,9 @@ def by_home_node(world) -> Iterator[Refused]:
         check_approver(Roster("city", 1, NOW_MS, {}), approval, "o-17", "II.A")
     yield refused.value
     throttle, bound = Throttle(FixedClock(NOW_MS)), Bound(("answer", "city"), 60_000, 1)
-    throttle.admit([bound])
+    throttle.count([bound])
     with pytest.raises(Refused) as refused:
-        throttle.admit([bound])
+        throttle.count([bound])
     yield refused.value
 
 

@@ -17,7 +17,7 @@ RATES = Rates(officer_per_minute=3, officer_per_day=5, agency_per_minute=4)
 
 def ask(throttle: Throttle, officer: str = "O-1", agency: str = "harbor") -> bool:
     try:
-        throttle.admit(bounds("answer", agency, officer, "city", RATES))
+        throttle.count(bounds("answer", agency, officer, "city", RATES))
     except Refused as refused:
         return refused.code is not Code.RATE_EXCEEDED
     return True
@@ -44,7 +44,7 @@ def test_the_refusal_tells_the_bound() -> None:
     for _ in range(3):
         assert ask(throttle)
     with pytest.raises(Refused, match="3 in one minute"):
-        throttle.admit(bounds("answer", "harbor", "O-1", "city", RATES))
+        throttle.count(bounds("answer", "harbor", "O-1", "city", RATES))
 
 
 def test_an_agreement_has_bounds_of_its_own() -> None:
@@ -53,24 +53,24 @@ def test_an_agreement_has_bounds_of_its_own() -> None:
 
     def agreed(officer: str, agreement: bytes = b"a") -> bool:
         with contextlib.suppress(Refused):
-            throttle.admit(agreed_bounds(agreement, "harbor", officer, rates))
+            throttle.count(agreed_bounds(agreement, "harbor", officer, rates))
             return True
         return False
 
     assert [agreed("O-1") for _ in range(3)] == [True, True, False]
     with pytest.raises(Refused, match="the agreement allows 2 in one day") as caught:
-        throttle.admit(agreed_bounds(b"a", "harbor", "O-1", rates))
+        throttle.count(agreed_bounds(b"a", "harbor", "O-1", rates))
     assert (caught.value.code, caught.value.section) == (Code.RATE_EXCEEDED, "II.B")
     assert [agreed("O-2") for _ in range(2)] == [True, False]
     assert agreed("O-1", b"b")
-    throttle.admit(agreed_bounds(b"a", "harbor", "O-1", RateLimits()))
+    throttle.count(agreed_bounds(b"a", "harbor", "O-1", RateLimits()))
 
 
 def test_a_query_to_the_own_node_is_counted_once_in_each_of_its_roles() -> None:
     throttle = Throttle(FixedClock(0))
     for _ in range(3):
-        throttle.admit(bounds("countersign", "city", "O-1", "city", RATES))
-        throttle.admit(bounds("answer", "city", "O-1", "city", RATES))
+        throttle.count(bounds("countersign", "city", "O-1", "city", RATES))
+        throttle.count(bounds("answer", "city", "O-1", "city", RATES))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40_000)), max_size=60))

@@ -1,9 +1,10 @@
-"""The replay guard: a query runs once, whatever is sent again, and over restarts."""
+"""The replay guard: a query runs once, whatever is sent again, and over restarts.
+
+The same tests for claims in a file and in a database.
+"""
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +14,11 @@ from accord.errors import Code, InputError, Refused
 from accord.testing import FixedClock
 from node import replay
 from node.replay import Claim, ReplayGuard
+from node.replay_file import ReplayFile
+from tests.unit.node.guard.conftest import START, Kept
 
-START = 1_800_000_000_000
 MINUTE = 60_000
 DIGEST, NONCE = b"d" * 32, b"n" * 16
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock(START)
-
-
-@pytest.fixture
-def guard(tmp_path: Path, clock: FixedClock) -> Iterator[ReplayGuard]:
-    with contextlib.closing(ReplayGuard(tmp_path / "replay.db", clock)) as opened:
-        yield opened
 
 
 def answer(size: int = 10) -> Envelope:
@@ -45,26 +36,27 @@ async def test_another_query_with_the_same_nonce_is_no_new_one(guard: ReplayGuar
     assert await guard.claim(b"e" * 32, b"m" * 16, START + MINUTE) is Claim.NEW
 
 
-async def test_a_claim_outlives_a_restart(tmp_path: Path, clock: FixedClock) -> None:
-    path = tmp_path / "replay.db"
-    with contextlib.closing(ReplayGuard(path, clock)) as first:
-        assert await first.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
-    with contextlib.closing(ReplayGuard(path, clock)) as second:
-        assert await second.claim(DIGEST, NONCE, START + MINUTE) is Claim.SAME
-        assert second.kept(DIGEST) is None
-        assert not second.running(DIGEST)
+async def test_a_claim_outlives_a_restart(kept: Kept, clock: FixedClock) -> None:
+    first = kept.guard(clock)
+    assert await first.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+    kept.close()
+    second = kept.guard(clock)
+    assert await second.claim(DIGEST, NONCE, START + MINUTE) is Claim.SAME
+    assert second.kept(DIGEST) is None
+    assert not second.running(DIGEST)
 
 
-async def test_a_lost_guard_opens_no_gap(tmp_path: Path, clock: FixedClock) -> None:
-    """What was issued before the new file was made could have run already."""
-    with contextlib.closing(ReplayGuard(tmp_path / "first.db", clock)) as first:
-        first.check_issued(START)
+async def test_a_lost_guard_opens_no_gap(kept: Kept, clock: FixedClock) -> None:
+    """What was issued before the new one was made could have run already."""
+    kept.guard(clock).check_issued(START)
+    kept.close()
+    kept.lose()
     clock.ms += 5_000
-    with contextlib.closing(ReplayGuard(tmp_path / "second.db", clock)) as second:
-        with pytest.raises(Refused) as refused:
-            second.check_issued(START + 4_999)
-        assert refused.value.code is Code.STALE
-        second.check_issued(START + 5_000)
+    second = kept.guard(clock)
+    with pytest.raises(Refused) as refused:
+        second.check_issued(START + 4_999)
+    assert refused.value.code is Code.STALE
+    second.check_issued(START + 5_000)
 
 
 async def test_an_expired_query_is_not_claimed_again(guard: ReplayGuard, clock: FixedClock) -> None:
@@ -76,7 +68,7 @@ async def test_an_expired_query_is_not_claimed_again(guard: ReplayGuard, clock: 
     with pytest.raises(Refused) as refused:
         await guard.claim(DIGEST, NONCE, START + MINUTE)
     assert refused.value.code is Code.STALE
-    assert await guard.claim(b"e" * 32, NONCE, clock.ms + MINUTE) is Claim.NEW
+    assert await guard.claim(b"e" * 32, b"m" * 16, clock.ms + MINUTE) is Claim.NEW
 
 
 async def test_the_answer_is_kept_until_the_claim_expires(
@@ -107,15 +99,16 @@ async def test_kept_answers_have_a_bound(
     assert await guard.claim(digests[0], b"x" * 16, START + MINUTE) is Claim.SAME
 
 
-async def test_two_processes_do_not_share_a_guard(
-    guard: ReplayGuard, tmp_path: Path, clock: FixedClock
-) -> None:
+def test_two_processes_do_not_share_a_file(tmp_path: Path, clock: FixedClock) -> None:
+    first = ReplayFile(tmp_path / "replay.db", clock)
     with pytest.raises(InputError, match="another process is using this node's data"):
-        ReplayGuard(tmp_path / "replay.db", clock)
+        ReplayFile(tmp_path / "replay.db", clock)
+    first.close()
+    ReplayFile(tmp_path / "replay.db", clock).close()
 
 
 def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, clock: FixedClock) -> None:
     path = tmp_path / "replay.db"
     path.write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(InputError, match=r"replay\.db: the replay guard's file is damaged; move"):
-        ReplayGuard(path, clock)
+        ReplayFile(path, clock)

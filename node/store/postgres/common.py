@@ -1,0 +1,50 @@
+"""What the processes of one node share on its PostgreSQL database: see :mod:`node.common`."""
+
+from pathlib import Path
+
+import psycopg
+
+from accord.clock import Clock
+from node.common import Seat
+from node.rates import Counting
+from node.replay import Claims
+from node.store.postgres.address import read_address
+from node.store.postgres.claims import SharedClaims
+from node.store.postgres.connections import pool, unreachable
+from node.store.postgres.rates import SharedCounting
+from node.store.postgres.seat import SharedSeat
+
+_PLACES, _WAIT_S = 8, 2.0
+# A query waits for them: what can't be told soon is refused.
+_SOON = {"statement_timeout": "4s", "lock_timeout": "3s"}
+
+
+class SharedCommon:
+    """A :class:`node.common.Common` in a database whose tables are there."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """Connect to the server whose URL is in a file.
+
+        Raises:
+            InputError: it can't be reached, or the clock is behind what was claimed.
+        """
+        address = read_address(path)
+        self._pool = pool(address, _PLACES, _SOON, wait_s=_WAIT_S, again_s=_WAIT_S)
+        try:
+            self.claims: Claims = SharedClaims(self._pool, clock)
+            self._counting = SharedCounting(self._pool, clock)
+            self.counting: Counting = self._counting
+            self._seat = SharedSeat(path, address)
+            self.seat: Seat = self._seat
+        except psycopg.Error as error:
+            self._pool.close()
+            raise unreachable(path, error) from None
+        except BaseException:
+            self._pool.close()
+            raise
+
+    def close(self) -> None:
+        """See :meth:`node.common.Common.close`."""
+        self._counting.close()
+        self._seat.close()
+        self._pool.close()

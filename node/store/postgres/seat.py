@@ -1,0 +1,119 @@
+"""The leader's seat, a lock of the database: it goes with the connection that has it.
+
+The connection is its own, and asked whenever somebody wants to know. What is behind it
+answers within :data:`ANSWER_S`, or counts as lost. The server looks after it in turn:
+where a machine has vanished it notices after some eleven seconds, longer than whoever
+leads there needs to notice that the server is away.
+
+Every process that serves has :data:`SERVING_LOCK` beside it, shared with the others:
+who must know that none serves takes it alone.
+"""
+
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+
+from accord.errors import InputError
+from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK, options, unreachable
+
+ANSWER_S = 2.0
+_LOOK_S = 0.1
+_KEPT = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "idle_session_timeout": "0",
+}
+T = TypeVar("T")
+
+
+class _Prompt(psycopg.Connection[TupleRow]):
+    """A connection that gives up on an answer that does not come."""
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """See :meth:`psycopg.Connection.wait`."""
+        return super().wait(_until(gen, time.monotonic() + ANSWER_S), interval=_LOOK_S)
+
+
+def _until(gen: Generator[Any, Any, T], ends: float) -> Generator[Any, Any, T]:
+    try:
+        awaited = next(gen)
+        while True:
+            ready = yield awaited
+            if not ready and time.monotonic() > ends:
+                raise psycopg.OperationalError("no answer")
+            awaited = gen.send(ready)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+
+
+class SharedSeat:
+    """A :class:`node.common.Seat` of several processes; by one thread at a time."""
+
+    def __init__(self, path: Path, address: Mapping[str, str]) -> None:
+        """Connect, and say that this process serves; ``path`` names the server.
+
+        Raises:
+            InputError: the server can't be reached, or somebody needs that nobody serves.
+        """
+        self._address = address
+        self._connection: psycopg.Connection[TupleRow] | None = None
+        try:
+            serves = self._connect()
+        except psycopg.Error as error:
+            self.close()
+            raise unreachable(path, error) from None
+        if not serves:
+            problem = "a command is at work that needs the store for itself"
+            raise InputError(path, problem, "wait until it is done")
+
+    def _connect(self) -> bool:
+        """Connect, unless that is done; tell whether this process may serve."""
+        if self._connection is None:
+            told = make_conninfo(**self._address, options=options(_KEPT))
+            self._connection = _Prompt.connect(told, autocommit=True)
+            if not self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK):
+                self.close()
+        return self._connection is not None
+
+    def _got(self, text: str, lock: int) -> bool:
+        if self._connection is None:
+            return False
+        return self._connection.execute(text, (lock,)).fetchone() == (True,)
+
+    def take(self) -> bool:
+        """See :meth:`node.common.Seat.take`."""
+        try:
+            return self._connect() and self._got("SELECT pg_try_advisory_lock(%s)", LEADER_LOCK)
+        except psycopg.Error:
+            self.close()
+        return False
+
+    def held(self) -> bool:
+        """See :meth:`node.common.Seat.held`."""
+        try:
+            if self._connection is not None:
+                self._connection.execute("SELECT 1")
+                return True
+        except psycopg.Error:
+            self.close()
+        return False
+
+    def leave(self) -> None:
+        """See :meth:`node.common.Seat.leave`."""
+        try:
+            self._got("SELECT pg_advisory_unlock(%s)", LEADER_LOCK)
+        except psycopg.Error:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of all: another may lead, and this process says no longer that it serves."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None

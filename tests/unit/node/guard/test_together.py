@@ -1,0 +1,228 @@
+"""Two processes of one node on one database: claims and counts are one."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from accord.errors import Code, InputError, Refused
+from accord.testing import FixedClock
+from node.rates import MINUTE_MS, Bound
+from node.replay import Claim, ReplayGuard
+from node.store.postgres import claims
+from node.store.postgres.common import SharedCommon
+from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK
+from node.store.postgres.seat import ANSWER_S
+from node.store.postgres.store import PostgresStore
+from tests.postgres import Database
+from tests.unit.node.guard.conftest import START
+
+MINUTE = 60_000
+DIGEST, NONCE = b"d" * 32, b"n" * 16
+AGENCY = Bound(("answer", "harbor", "city"), MINUTE_MS, 5)
+
+Process = Callable[[FixedClock], SharedCommon]
+
+
+@pytest.fixture
+def process(database: Database, tmp_path: Path) -> Iterator[Process]:
+    """Open the database as one more process of the node."""
+    url = database.url_file(tmp_path)
+    PostgresStore.open(url).close()
+    with contextlib.ExitStack() as stack:
+        yield lambda clock: stack.enter_context(contextlib.closing(SharedCommon(url, clock)))
+
+
+async def test_of_copies_at_two_processes_one_is_new(process: Process, clock: FixedClock) -> None:
+    guards = [ReplayGuard(process(clock).claims, clock) for _ in range(2)]
+    made = [guards[n % 2].claim(DIGEST, NONCE, START + MINUTE) for n in range(40)]
+    assert Counter(await asyncio.gather(*made)) == {Claim.NEW: 1, Claim.SAME: 39}
+    first, second = guards
+    assert first.running(DIGEST) != second.running(DIGEST)
+    assert await second.claim(b"e" * 32, NONCE, START + MINUTE) is Claim.REUSED_NONCE
+    assert await second.claim(b"e" * 32, b"m" * 16, START + MINUTE) is Claim.NEW
+
+
+async def test_one_guard_begins_for_all(process: Process, clock: FixedClock) -> None:
+    process(clock)
+    later = ReplayGuard(process(FixedClock(START + 5_000)).claims, clock)
+    later.check_issued(START)
+    with pytest.raises(Refused, match="STALE"):
+        later.check_issued(START - 1)
+
+
+async def test_a_process_whose_clock_is_behind_the_others_claims_nothing(
+    process: Process, clock: FixedClock
+) -> None:
+    behind = FixedClock(START)
+    slow = ReplayGuard(process(behind).claims, behind)
+    clock.ms += 31_000
+    fast = ReplayGuard(process(clock).claims, clock)
+    assert await slow.claim(b"1" * 32, b"1" * 16, START + MINUTE) is Claim.NEW
+    assert await fast.claim(DIGEST, NONCE, clock.ms + MINUTE) is Claim.NEW
+    with pytest.raises(Refused) as refused:
+        await slow.claim(b"2" * 32, b"2" * 16, START + MINUTE)
+    assert refused.value.code is Code.CLOCK_IMPLAUSIBLE
+    behind.ms += 1_000
+    assert await slow.claim(b"2" * 32, b"2" * 16, START + MINUTE) is Claim.NEW
+    with pytest.raises(InputError, match="set this machine's clock right"):
+        process(FixedClock(START))
+
+
+async def test_a_bound_holds_over_all_processes(process: Process, clock: FixedClock) -> None:
+    places = [process(clock).counting for _ in range(2)]
+
+    async def admitted(n: int, *bounds: Bound) -> bool:
+        with contextlib.suppress(Refused):
+            await places[n % 2].admit(bounds)
+            return True
+        return False
+
+    assert sum(await asyncio.gather(*(admitted(n, AGENCY) for n in range(20)))) == 5
+    with pytest.raises(Refused, match="5 in one minute") as refused:
+        await places[0].admit([AGENCY])
+    assert refused.value.code is Code.RATE_EXCEEDED
+    clock.ms += MINUTE_MS
+    assert await admitted(1, AGENCY)
+
+
+async def test_a_query_over_one_bound_is_counted_in_none(
+    process: Process, clock: FixedClock
+) -> None:
+    counting = process(clock).counting
+    officers = [Bound(("answer", "harbor", f"O-{n}", "city"), MINUTE_MS, 2) for n in range(3)]
+
+    async def refusals(officer: Bound, times: int) -> int:
+        refused = 0
+        for _ in range(times):
+            try:
+                await counting.admit([officer, AGENCY])
+            except Refused:
+                refused += 1
+        return refused
+
+    assert await refusals(officers[0], 10) == 8
+    assert await refusals(officers[1], 10) == 8
+    # Of the agency's five two and two are used: sixteen refused queries took none.
+    assert await refusals(officers[2], 3) == 2
+
+
+async def test_counts_and_claims_say_nothing_of_who_asked(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    common = process(clock)
+    await common.counting.admit([AGENCY])
+    await ReplayGuard(common.claims, clock).claim(DIGEST, NONCE, START + MINUTE)
+    with database.connect() as sql:
+        held = sql.execute("SELECT r::text, c::text FROM accord.rate_counts r, accord.claims c")
+        (row,) = held.fetchall()
+    assert "harbor" not in str(row)
+    assert "64" * 32 in row[1]  # the digest, "d" 32 times
+
+
+async def test_counts_of_the_past_are_removed(
+    process: Process, clock: FixedClock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "TIDY_S", 0.0)
+    common = process(clock)
+    guard = ReplayGuard(common.claims, clock)
+
+    async def windows() -> int:
+        await common.counting.admit([AGENCY])
+        byte = bytes([clock.ms // MINUTE_MS % 256])
+        await guard.claim(byte * 32, byte * 16, clock.ms + MINUTE)
+        with database.connect() as sql:
+            return sql.execute("SELECT count(*) FROM accord.rate_counts").fetchall()[0][0]
+
+    counts = []
+    for _ in range(6):
+        counts.append(await windows())
+        clock.ms += 2 * MINUTE_MS
+    assert counts == [1, 2, 2, 2, 2, 2]
+
+
+async def test_without_the_server_nothing_is_claimed_or_counted_and_then_again(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    common = process(clock)
+    guard = ReplayGuard(common.claims, clock)
+    assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+    with database.server.away():
+        for asked in (
+            common.counting.admit([AGENCY]),
+            guard.claim(b"e" * 32, b"m" * 16, START + MINUTE),
+        ):
+            with pytest.raises(Refused) as refused:
+                await asked
+            assert refused.value.code is Code.STORE_UNAVAILABLE
+        assert not guard.running(b"e" * 32)
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with contextlib.suppress(Refused):
+            await common.counting.admit([AGENCY])
+            break
+    assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.SAME
+    assert await guard.claim(b"e" * 32, b"m" * 16, START + MINUTE) is Claim.NEW
+
+
+def test_one_process_leads_and_another_once_it_is_gone(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    first, second = process(clock).seat, process(clock).seat
+    assert first.take()
+    assert not second.take()
+    assert first.held()
+    first.leave()
+    assert second.take()
+    assert not first.take()
+    with database.connect() as sql:
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+        for (pid,) in sql.execute(held, (LEADER_LOCK & 0xFFFFFFFF,)).fetchall():
+            sql.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    assert not second.held()
+    assert first.take()
+    assert not second.take()
+
+
+def test_who_needs_the_store_alone_waits_until_nobody_serves(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    serving = process(clock)
+    with database.connect() as sql:
+        alone = "SELECT pg_try_advisory_lock(%s)"
+        assert sql.execute(alone, (SERVING_LOCK,)).fetchone() == (False,)
+        serving.close()
+        # The server needs a moment to see it.
+        sql.execute("SET lock_timeout TO '5s'")
+        sql.execute("SELECT pg_advisory_lock(%s)", (SERVING_LOCK,))
+        with pytest.raises(InputError, match="needs the store for itself"):
+            process(clock)
+    process(clock)
+
+
+def test_a_server_that_does_not_answer_is_taken_for_gone(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    """Its process for our connection is stopped, so that the connection stays open."""
+    seat = process(clock).seat
+    assert seat.take()
+    with database.connect() as sql:
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+        [(pid,)] = sql.execute(held, (LEADER_LOCK & 0xFFFFFFFF,)).fetchall()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert not seat.held()
+        assert ANSWER_S <= time.monotonic() - began < ANSWER_S + 2
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until = time.monotonic() + 5
+    while not seat.take():
+        assert time.monotonic() < until
+        time.sleep(0.05)
