@@ -19,11 +19,9 @@ are only added; none is ever for an older revision of an agreement than one
 before it. (Revisions count up along a chain: :mod:`accord.agreements.chain`.)
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +31,7 @@ from pydantic import Field, ValidationError
 from accord.agreements.counterparts import is_moment, is_plain
 from accord.agreements.manifest import Manifest
 from accord.clock import iso, to_ms
-from accord.durable import replace_file
+from accord.durable import locked, replace_file
 from accord.envelope_json import load_json
 from accord.errors import InputError
 from accord.strict_toml import StrictModel
@@ -124,7 +122,7 @@ def activate(path: Path, manifest: Manifest, at_ms: int, by: str) -> bool:
     if not is_plain(by):
         raise InputError("--by", "is empty, too long or not plain text", "write who activates it")
     new = Activation(name, manifest.revision, manifest.digest, parties, at_ms, by)
-    with _locked(path):
+    with locked(path.with_name(f"{path.name}.lock")):
         before = read_activations(path)
         for one in before:
             if one.agreement != name or len(one.parties & parties) < 2:
@@ -153,7 +151,7 @@ def take_activations(path: Path, others: tuple[Activation, ...]) -> None:
     Raises:
         InputError: the file is damaged, or can't be written.
     """
-    with _locked(path):
+    with locked(path.with_name(f"{path.name}.lock")):
         before = read_activations(path)
         new = tuple(one for one in others if one.digest not in {each.digest for each in before})
         if new:
@@ -173,22 +171,6 @@ def _rendered(activations: tuple[Activation, ...]) -> bytes:
         for one in activations
     ]
     return (json.dumps({"format": FORMAT, "activated": entries}, indent=1) + "\n").encode()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one program at a time add to the file; the kernel lets go when it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
-    except OSError as error:
-        raise InputError(path, f"can't be written ({error.strerror})", "check its owner") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Activations:

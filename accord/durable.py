@@ -5,9 +5,11 @@ that no reader of a folder takes it for a file of its own; both the file and
 the folder's entry have reached the disk when a function returns.
 """
 
+import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from accord.errors import InputError
@@ -55,6 +57,30 @@ def create_file(path: Path, data: bytes) -> bool:
         InputError: it can't be written.
     """
     return _write(path, data, _linked, PRIVATE)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, which is made if need be: one program at a time. Waits for it.
+
+    The kernel lets go of it when the program ends, however it ends.
+
+    Raises:
+        InputError: it can't be opened.
+    """
+    make_folder(path.parent, 0o700)
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, PRIVATE)
+    except OSError as error:
+        raise InputError(
+            path, f"can't be opened ({error.strerror})", "check the folder and its owner"
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _replaced(part: Path, path: Path) -> bool:

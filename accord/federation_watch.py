@@ -31,8 +31,9 @@ class FederationWatch:
 
     It refuses an ``agency.toml`` older than one that its pins know, and a text
     that one of those replaced: those it has seen while running, and, where the
-    pins have a file, ever before. A folder that became unreadable holds nothing,
-    whatever the reason: the last snapshot may hold what was withdrawn since.
+    pins have a file, ever before or in another process. A folder that became
+    unreadable holds nothing, whatever the reason: the last snapshot may hold what
+    was withdrawn since.
     """
 
     def __init__(
@@ -87,10 +88,12 @@ class FederationWatch:
             return self._refresh(written)
 
     def _refresh(self, written: Path | None) -> bool:
-        seen_now = self._look(written)
-        if seen_now == self._stamps:
-            return False
         try:
+            # First: what another process of the node saw refuses a file that is older.
+            more = self._pins.renew()
+            seen_now = self._look(written)
+            if seen_now == self._stamps and not more:
+                return False
             self._verified.looked(seen_now)
             found = self._load_again()
             self._pins.save()
@@ -104,7 +107,7 @@ class FederationWatch:
 
     def _look(self, written: Path | None = None) -> dict[str, Stamps]:
         if written is not None:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 return self._stamps | look(self._folder, str(written))
         found = look(self._folder)
         if self._activations is not None:
@@ -164,7 +167,7 @@ def look(folder: Path, part: str = "") -> dict[str, Stamps]:
     is the only one looked at. Links are not followed.
 
     Raises:
-        FileNotFoundError: the ``part`` is gone.
+        FileNotFoundError, NotADirectoryError: the ``part`` is gone.
     """
     tops = {str(folder / name) for name in _PARTS}
     found: dict[str, set[Stamp]] = {}

@@ -34,7 +34,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from accord.agreements.chain import Link
-from accord.durable import replace_file
+from accord.durable import locked, replace_file
 from accord.envelope_json import load_json
 from accord.errors import InputError
 from accord.strict_toml import StrictModel
@@ -102,6 +102,7 @@ class Pins:
     prohibiting: set[bytes] = field(default_factory=set)
     replaced: set[bytes] = field(default_factory=set)
     _saved: bytes = b""
+    _stamp: tuple[int, int, int] | None = field(default=None, repr=False, compare=False)
     # Who saves last must not write what was true before.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -112,6 +113,7 @@ class Pins:
         Raises:
             InputError: it can't be read, is damaged, or is gone.
         """
+        there = _stamp(path)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -149,20 +151,43 @@ class Pins:
                 pins.replaced.add(digest)
         for name, update in file.law.items():
             pins.law[name] = (update.number, bytes.fromhex(update.text))
-        pins._saved = data
+        pins._saved, pins._stamp = data, there
         return pins
+
+    def renew(self) -> bool:
+        """Take in what another process of the node saw meanwhile; tell whether that is more.
+
+        Raises:
+            InputError: the file can't be read, or is damaged.
+        """
+        with self._lock:
+            return self._renew()
+
+    def _renew(self) -> bool:
+        if self.path is None or _stamp(self.path) in (None, self._stamp):
+            return False
+        other, before = Pins.open(self.path), _rendered(self._content())
+        self.take(other)
+        self._saved, self._stamp = other._saved, other._stamp
+        return _rendered(self._content()) != before
 
     def save(self) -> None:
         """Write the file if it would be another one; durable when this returns.
+
+        What another process saw stays in it: numbers only grow.
 
         Raises:
             InputError: it can't be written.
         """
         with self._lock:
-            data = _rendered(self._content())
-            if self.path is not None and data != self._saved:
-                replace_file(self.path, data)
-                self._saved = data
+            if self.path is None or _rendered(self._content()) == self._saved:
+                return
+            with locked(self.path.with_name(f"{self.path.name}.lock")):
+                self._renew()
+                data = _rendered(self._content())
+                if data != self._saved:
+                    replace_file(self.path, data)
+                self._saved, self._stamp = data, _stamp(self.path)
 
     def take(self, other: "Pins") -> None:
         """Take over what another file has seen, of each entry the newer: no stop is lifted."""
@@ -233,6 +258,15 @@ def _rendered(content: dict[str, Any]) -> bytes:
             text = "{\n  " + ",\n  ".join(sorted(texts)) + "\n }"
         lines.append(f'"{name}": {text}')
     return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what differs once a file was replaced; None while it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _digest(digits: str, path: Path) -> bytes:

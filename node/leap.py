@@ -19,12 +19,9 @@ signed: a head that is no older than a day by a clock proves that the clock is n
 than a day ahead. A jump that was seen ends by a person alone.
 """
 
-import fcntl
 import json
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,7 +30,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from accord.clock import Clock, iso
-from accord.durable import make_folder, replace_file
+from accord.durable import locked, replace_file
 from accord.envelope_json import load_json
 from accord.errors import InputError
 from accord.federation import Federation
@@ -213,7 +210,7 @@ class Leap:
         Raises:
             InputError: it can't be kept; what may be deleted is not known then.
         """
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             now = self._now()
             kept = self._kept(now)
             found = judged(kept, now, heads)
@@ -234,7 +231,7 @@ class Leap:
         Raises:
             InputError: it can't be kept.
         """
-        with self._locked():
+        with locked(self._path.with_suffix(".lock")):
             now = self._now()
             stop = judged(self._kept(now), now).stop
             if stop is not None:
@@ -278,20 +275,3 @@ class Leap:
         if kept.stop is not None:
             content["stop"] = asdict(kept.stop)
         replace_file(self._path, json.dumps(content).encode() + b"\n")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        make_folder(self._path.parent, 0o700)
-        path = self._path.with_suffix(".lock")
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise InputError(
-                path, f"can't be opened ({error.strerror})", "check the data folder and its owner"
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

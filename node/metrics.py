@@ -12,6 +12,7 @@ the node serves::
     accord_policy_usable 1
     accord_roster_usable 1
     accord_roster_age_seconds 42
+    accord_leads 1
     accord_ready 1
     accord_purge_stopped 0
     accord_purge_timestamp_seconds 1.7e+09
@@ -57,6 +58,8 @@ def exposition(
     node: str,
     accounts: Sequence[Account] = (),
     purging: Purging | None = None,
+    *,
+    leads: bool = True,
 ) -> bytes:
     """Return the figures of this moment as Prometheus' text."""
     federation, sources = context.federation, context.sources
@@ -70,6 +73,8 @@ def exposition(
     version = {"version": __version__, "agency": context.agency, "node": node}
     gauge("node_info", "The node that wrote this.", **version).set(1)
     gauge("written_timestamp_seconds", "When this was written, Unix time.").set(now_ms / 1000)
+    leading = gauge("leads", "1 if this process does what one process of the node does for all.")
+    leading.set(leads)
     agreements = list(federation.agreements.values())
     standings = Counter(agreement.stands_at(now_ms) for agreement in agreements)
     counts = Gauge("accord_agreements", "Agreements by standing.", ["standing"], registry=registry)
@@ -149,10 +154,12 @@ def write(
     path: Path,
     accounts: Sequence[Account] = (),
     purging: Purging | None = None,
+    *,
+    leads: bool = True,
 ) -> None:
     """Put the figures of this moment in the place of the last ones.
 
     Raises:
         InputError: the file can't be written.
     """
-    replace_file(path, exposition(context, node, accounts, purging), READABLE)
+    replace_file(path, exposition(context, node, accounts, purging, leads=leads), READABLE)

@@ -80,11 +80,12 @@ class Purging:
         self._leap = leap
         self.last_ms = 0
         """When the last purge of this process ended, ms UTC; 0 for none."""
-
-    @property
-    def stop(self) -> Stop | None:
+        self.stop: Stop | None = None
         """Why nothing is deleted, if so."""
-        return self._leap.stop
+
+    async def glance(self) -> None:
+        """See whether the clock is in doubt, for a process that does not lead: none is told."""
+        self.stop = await asyncio.to_thread(self._leap.peek, self._context.other_heads())
 
     async def look(self) -> None:
         """Look at the clock.
@@ -92,9 +93,9 @@ class Purging:
         Raises:
             InputError, Refused: what was seen can't be kept.
         """
-        before = self.stop
+        before = self._leap.stop
         store, heads = self._context.store, self._context.other_heads()
-        stop = await asyncio.to_thread(self._leap.look, telling(store), heads)
+        stop = self.stop = await asyncio.to_thread(self._leap.look, telling(store), heads)
         if stop is not None and before is None:
             log.error("alert: nothing is deleted", why=str(stop), remedy=REMEDY)
         elif stop is None and before is not None:

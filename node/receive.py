@@ -7,17 +7,24 @@ from accord.agreements.acknowledgements import acknowledge
 from accord.audit.once import Once
 from accord.codec import envelope_to_wire
 from accord.deliveries import DELIVERY, AgreementFile, keep, missing
+from accord.durable import locked
 from accord.errors import Code, InputError, Refused
 from accord.identity import SpiffeId
 from accord.wire.v1 import delivery_pb2
 from node.context import Context
 
+LOCK = "deliveries.lock"
+
 
 class Receiver:
-    """Takes one file at a time, so that each is checked against all before it."""
+    """Takes one file at a time, so that each is checked against all before it.
 
-    def __init__(self, node: Context) -> None:
+    One over all processes of the node, which is what the lock in its data folder is for.
+    """
+
+    def __init__(self, node: Context, data: Path) -> None:
         self._node = node
+        self._file = data / LOCK
         self._lock = asyncio.Lock()
         self._records = Once(node.audit, "delivery", DELIVERY)
 
@@ -39,25 +46,31 @@ class Receiver:
         if file.party == node.agency:
             raise Refused(Code.METHOD_NOT_ALLOWED, detail="our own file, from outside")
         async with self._lock:
-            federation = node.federation
-            last = node.sources.last_head(file.digest, file.party)
-            now_ms = node.clock.now_ms()
-            if await asyncio.to_thread(keep, file, federation, last_head=last, now_ms=now_ms):
-                await asyncio.to_thread(self._refresh, federation.folders[file.digest])
+            await asyncio.to_thread(self._keep, file)
         if not file.is_head:
             await self._records.record(delivery_fields(file, file.party, peer))
         lacks = await asyncio.to_thread(missing, file, node.federation)
         signed = acknowledge(file.received, node.agency, node.clock.now_ms(), node.signer)
         return delivery_pb2.DeliverResponse(acknowledgement=envelope_to_wire(signed), missing=lacks)
 
-    def _refresh(self, written: Path) -> None:
-        """Let a file that was kept take effect.
+    def _keep(self, file: AgreementFile) -> None:
+        """Keep a file and let it take effect.
 
         Raises:
-            Refused: ``STORE_UNAVAILABLE``: what was seen can't be written, on a full disk say.
+            Refused: as :func:`accord.deliveries.keep`, and ``STORE_UNAVAILABLE`` where what
+                was seen can't be written, on a full disk say.
         """
+        node = self._node
         try:
-            self._node.sources.refresh(written)
+            with locked(self._file):
+                folder = node.federation.folders.get(file.digest)
+                if folder is not None:
+                    # Another process may have kept a file of this agreement just now.
+                    node.sources.refresh(folder)
+                federation = node.federation
+                last = node.sources.last_head(file.digest, file.party)
+                if keep(file, federation, last_head=last, now_ms=node.clock.now_ms()):
+                    node.sources.refresh(federation.folders[file.digest])
         except InputError as problem:
             raise Refused(Code.STORE_UNAVAILABLE, detail=str(problem)) from None
 

@@ -10,54 +10,41 @@ import structlog
 from cryptography import x509
 from grpc import aio
 
-from accord.agreements.calendar import Event, due
-from accord.clock import Clock, iso
+from accord.clock import Clock
 from accord.durable import make_folder
-from accord.errors import InputError, Refused
+from accord.errors import InputError
 from accord.identity import SpiffeId
 from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
-from accord.transport.channels import ChannelPool
 from accord.transport.health import Readiness
 from accord.transport.peers import PeerVerifier
 from accord.transport.server import build_server
 from accord.transport.tls import OwnCertificate, server_credentials
 from accord.wire.v1 import node_pb2_grpc
 from node import metrics
-from node.acknowledged import Acknowledged
-from node.activations import ActivationRecords
-from node.ahead import days_ahead
 from node.config import NodeConfig
 from node.context import Context
-from node.head_keeper import HeadKeeper
-from node.head_records import HeadRecords
+from node.leader import CLOCK_S, Leader
+from node.leading import Leading
 from node.leap import Leap
-from node.list_ages import Age, ListAges
 from node.opened import require_whole
 from node.opened_log import open_log
-from node.outbox import Outbox
-from node.permission_history import PermissionHistory
-from node.permission_watch import look_again
 from node.photos import Photos
 from node.purging import Purging
 from node.readiness import why_not_ready
 from node.replay import ReplayGuard
-from node.retention_records import RetentionRecords
 from node.service import NodeService
 from node.sources import Sources
 from node.store.opening import open_common, open_store
 from node.ways.intake import Account
-from node.ways.running import accounts_logged, taking
+from node.ways.running import made
 
 log = structlog.get_logger()
-
-LISTS_S = 60.0
-CLOCK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
-    """A node that serves: its parts, the port it listens on, its sources' accounts."""
+    """A process that serves: its parts, its port, its sources' accounts while it leads."""
 
     context: Context
     server: aio.Server
@@ -111,10 +98,6 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             brokers=config.brokers,
             bands=config.bands,
         )
-        pool = ChannelPool(tls.current())
-        outbox = Outbox(context, pool, Acknowledged(config.data))
-        keeper = HeadKeeper(config.agency, sources, signer, clock)
-        await asyncio.to_thread(keeper.keep)
         roots = _peer_roots(sources, config)
         purging = Purging(context, leap)
         ready = Readiness(lambda: why_not_ready(context, purging.stop))
@@ -123,28 +106,23 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             credentials=server_credentials(tls.current, roots),
             verifier=PeerVerifier(lambda agency: sources.federation.agency(agency), clock),
             add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
-                NodeService(context), s
+                NodeService(context, config.data), s
             ),
             health_services=("accord.wire.v1.Node",),
             ready=ready,
             record=lambda fields: context.record("refusal", fields),
         )
         try:
-            await purging.look()
             await context.record("start", {"agency": config.agency, "decision": "serving"})
-            activated = ActivationRecords(context)
-            head_records = HeadRecords(context)
-            recorded = (activated, head_records, RetentionRecords(context))
-            for records in recorded:
-                await records.record()
-            log.info("serving", agency=config.agency, node=config.name, port=port)
+            leader = Leader(context, config, purging, tls)
+            leading = Leading(common.seat, leader.working)
             async with (
-                taking(context, config, lambda: purging.stop is None) as accounts,
-                _periodic(context, config, recorded, keeper, accounts, purging),
-                _sending(outbox, pool, tls),
+                leading.running(),
+                _periodic(context, config, leader, leading),
                 ready.looking(),
             ):
-                yield RunningNode(context, server, port, accounts)
+                log.info("serving", agency=config.agency, node=config.name, port=port)
+                yield RunningNode(context, server, port, leader.accounts)
         finally:
             await server.stop(grace=5)
 
@@ -173,83 +151,38 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
 
 @asynccontextmanager
 async def _periodic(
-    context: Context,
-    config: NodeConfig,
-    recorded: Sequence[ActivationRecords | HeadRecords | RetentionRecords],
-    keeper: HeadKeeper,
-    accounts: Sequence[Account],
-    purging: Purging,
+    context: Context, config: NodeConfig, leader: Leader, leading: Leading
 ) -> AsyncIterator[None]:
-    """Read changed files, purge and tell what lies ahead, while serving."""
-    changed = asyncio.Event()
-    changed.set()  # the first look is at once
-    history = PermissionHistory(config.data)
-
-    seen = context.sources.changes
+    """Do what every process of the node does while it serves, whoever leads."""
 
     async def refresh() -> None:
-        nonlocal seen
         await asyncio.to_thread(context.sources.refresh)
-        await asyncio.to_thread(keeper.keep)
-        # A delivery refreshes too, before this does.
-        if context.sources.changes != seen:
-            seen = context.sources.changes
-            changed.set()
-        for records in recorded:
-            await records.record()
+        leader.refreshed.set()
 
-    async def look() -> None:
-        await look_again(context.agency, context.sources, history, context.clock, changed)
-
-    told: set[tuple[Event, int]] = set()
-
-    async def tell_ahead() -> None:
-        """Log what lies 90, 60 or 30 days ahead, each once, and again after a restart."""
-        today, found = days_ahead(context)
-        for event, days, stage in due(found, today):
-            if (event, stage) not in told:
-                told.add((event, stage))
-                log.warning("a day lies ahead", of=event.agreement, on=str(event.day), days=days,
-                            section=event.section, what=event.text)  # fmt: skip
-
-    ages = ListAges()
-
-    async def tell_lists() -> None:
-        """Log each hot list that went stale, or past its hard limit, once."""
-        try:
-            held = await asyncio.to_thread(context.store.hot_lists.lists)
-        except Refused as problem:
-            log.warning("the ages of the hot lists can't be told", problem=problem.text)
-            return
-        for one, age in ages.news(held, context.clock.now_ms()):
-            published = iso(one.published_ms)
-            if age is Age.NOT_MATCHED:
-                log.error("alert: a hot list is past its hard limit and matches nothing",
-                          list=one.name, published=published)  # fmt: skip
-            else:
-                log.warning("a hot list is stale", list=one.name, published=published)
+    async def glance() -> None:
+        if not leading.leads:
+            await leader.purging.glance()
 
     async def write_metrics() -> None:
         try:
             await asyncio.to_thread(
-                metrics.write, context, config.name, config.metrics, accounts, purging
-            )
+                metrics.write, context, config.name, config.metrics, tuple(leader.accounts),
+                leader.purging, leads=leading.leads,
+            )  # fmt: skip
         except InputError as error:
             # Figures are no reason to stop answering.
             log.warning("metrics not written", problem=str(error))
 
-    await tell_ahead()
-    await tell_lists()
+    if not leading.leads:
+        # One day it may: what a person must mend is told now.
+        async with made(context, config, lambda: False):
+            pass
+        await glance()
     await write_metrics()
     tasks = [
         asyncio.create_task(every(metrics.EVERY_S, write_metrics)),
-        asyncio.create_task(accounts_logged(accounts)),
         asyncio.create_task(every(1.0, refresh)),
-        asyncio.create_task(every(0.0, look)),
-        asyncio.create_task(every(3600.0, tell_ahead)),
-        asyncio.create_task(every(LISTS_S, tell_lists)),
-        asyncio.create_task(every(CLOCK_S, purging.look)),
-        asyncio.create_task(every(config.purge_every_s, purging.purge)),
+        asyncio.create_task(every(CLOCK_S, glance)),
     ]
     try:
         yield
@@ -257,23 +190,3 @@ async def _periodic(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(InputError):
-            history.stopped()
-
-
-@asynccontextmanager
-async def _sending(outbox: Outbox, pool: ChannelPool, tls: OwnCertificate) -> AsyncIterator[None]:
-    """Send what is due, while serving."""
-
-    async def send() -> None:
-        pool.renew(await asyncio.to_thread(tls.current))
-        await outbox.send()
-
-    task = asyncio.create_task(every(0.5, send))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await outbox.close()
-        await pool.close()

@@ -1,7 +1,8 @@
 """Records that are written once: what the log holds already is not written again.
 
 A record is tried at each occasion, so that one which failed, or which a crash
-came before, is made up for at the next.
+came before, is made up for at the next. What is not known to be there is looked for in
+what the log got since: another process of the node may have written it.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.reader import Filter
 
+_APART_MS = 120_000
+
 
 class Once:
     """Records of one kind; those that agree in the fields ``same`` are one and the same."""
@@ -19,7 +22,8 @@ class Once:
         self._audit = audit
         self._kind = kind
         self._same = tuple(same)
-        self._held: set[tuple[str, ...]] | None = None
+        self._held: set[tuple[str, ...]] = set()
+        self._newest_ms = 0
         self._lock = asyncio.Lock()
 
     async def record(self, fields: Mapping[str, str]) -> None:
@@ -29,9 +33,9 @@ class Once:
             Refused: ``AUDIT_UNAVAILABLE``.
         """
         async with self._lock:
-            if self._held is None:
-                self._held = await asyncio.to_thread(self._read)
             key = self._key(fields)
+            if key not in self._held:
+                await asyncio.to_thread(self._read)
             if key not in self._held:
                 await self._audit.append(Record(self._kind, fields))
                 self._held.add(key)
@@ -39,6 +43,9 @@ class Once:
     def _key(self, fields: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(fields.get(name, "") for name in self._same)
 
-    def _read(self) -> set[tuple[str, ...]]:
-        wanted = Filter(equal={"kind": self._kind})
-        return {self._key(entry.fields) for entry in self._audit.entries(wanted)}
+    def _read(self) -> None:
+        """Take in what the log got since; clocks of processes may differ a little."""
+        wanted = Filter(equal={"kind": self._kind}, since_ms=max(0, self._newest_ms - _APART_MS))
+        for entry in self._audit.entries(wanted):
+            self._held.add(self._key(entry.fields))
+            self._newest_ms = max(self._newest_ms, entry.time_ms)

@@ -35,10 +35,12 @@ class Way(Protocol):
 
 
 @asynccontextmanager
-async def taking(
+async def made(
     context: Context, config: NodeConfig, may_delete: Callable[[], bool]
-) -> AsyncIterator[Sequence[Account]]:
-    """Take from every source while the block runs; ``may_delete``: nobody doubts the clock.
+) -> AsyncIterator[Sequence[tuple[Way, Intake]]]:
+    """Make every source's way, which takes nothing before it is run.
+
+    ``may_delete`` tells whether nobody doubts the clock.
 
     Raises:
         InputError: a source's section or a file that it names must be mended.
@@ -56,20 +58,28 @@ async def taking(
         )
         for source in config.sources
     ]
-    tasks: list[asyncio.Task[None]] = []
     try:
-        ways = [_way(intake, intake.source, config) for intake in intakes]
-        for way, intake in zip(ways, intakes, strict=True):
-            tasks.append(asyncio.create_task(kept_running(way, intake.account)))
-        yield [intake.account for intake in intakes]
+        yield [(_way(intake, intake.source, config), intake) for intake in intakes]
     finally:
         for intake in intakes:
-            intake.stopping.set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for intake in intakes:
             await intake.close()
+
+
+@asynccontextmanager
+async def taking(
+    context: Context, config: NodeConfig, may_delete: Callable[[], bool]
+) -> AsyncIterator[Sequence[Account]]:
+    """Take from every source while the block runs; the rest is as in :func:`made`."""
+    async with made(context, config, may_delete) as ways:
+        tasks = [asyncio.create_task(kept_running(way, intake.account)) for way, intake in ways]
+        try:
+            yield [intake.account for _, intake in ways]
+        finally:
+            for _, intake in ways:
+                intake.stopping.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def kept_running(way: Way, account: Account, first_wait_s: float = 1.0) -> None:

@@ -188,9 +188,9 @@ def test_the_page_names_what_there_is() -> None:
     assert len(found) >= 11
     for line in found:
         assert takes(shlex.split(line, comments=True)), line
-    for unit in re.findall(r"accord[\w-]*\.(?:service|timer)", page):
+    for unit in re.findall(r"accord[\w@-]*\.(?:service|timer)", page):
         assert list(SYSTEMD.rglob(unit)), unit
-    for name in re.findall(r"deploy/[\w./*-]+\w", page):
+    for name in re.findall(r"deploy/[\w./*@-]+\w", page):
         assert list(TOP.glob(name)), name
 
 

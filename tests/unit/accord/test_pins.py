@@ -95,7 +95,7 @@ def test_the_file_is_private_and_written_only_when_it_grows(folder, path):
     folder.agency("harbor", number=2)
     start(folder, path)
     assert path.stat().st_ino != status.st_ino
-    assert [entry.name for entry in path.parent.iterdir()] == ["pins.json"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["pins.json", "pins.json.lock"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Several processes of one node on one database: a query runs once, bounds hold, one leads."""
+
+import asyncio
+import secrets
+import time
+from pathlib import Path
+
+from tests.integration.several import Several, several
+from tests.integration.test_folder import FOLDER, names
+from tests.integration.test_rogue_client import forge
+from tests.integration.ways import event, until
+from tests.postgres import Database
+
+PER_MINUTE = ("agency_per_minute = 1000000", "agency_per_minute = 5")
+
+
+def plates(database: Database) -> list[str]:
+    with database.connect() as sql:
+        found = sql.execute("SELECT plate FROM accord.reads ORDER BY row_id").fetchall()
+    return [plate for (plate,) in found]
+
+
+async def test_a_query_runs_once_over_all_processes(tmp_path: Path, database: Database) -> None:
+    async with several(tmp_path, database) as city:
+        ask = city.federation
+        query, nonce = forge(ask, "city"), secrets.token_bytes(16)
+        answer = await city.ask("a", query)
+        assert answer.payload
+        assert await city.ask("b", query) == "REPLAYED"
+        # The one that has answered gives its broker the same bytes again.
+        assert (await city.ask("a", query)).payload == answer.payload
+        assert (await city.ask("b", forge(ask, "city", nonce=nonce))).payload
+        assert await city.ask("a", forge(ask, "city", nonce=nonce)) == "REPLAYED"
+        assert (await city.ask("a", forge(ask, "city"))).payload
+        copies = [city.ask(name, again) for again in [forge(ask, "city")] for name in "abab"]
+        found = await asyncio.gather(*copies)
+        answers = {one.payload for one in found if not isinstance(one, str)}
+        assert len(answers) == 1
+        assert {one for one in found if isinstance(one, str)} <= {"REPLAYED", "IN_PROGRESS"}
+
+
+async def test_bounds_hold_over_all_processes(tmp_path: Path, database: Database) -> None:
+    async with several(tmp_path, database, policy=PER_MINUTE) as city:
+        if time.time() % 60 > 50:
+            # All in one minute.
+            await asyncio.sleep(60 - time.time() % 60)
+        queries = [forge(city.federation, "city") for _ in range(12)]
+        asked = [await city.ask("ab"[n % 2], query) for n, query in enumerate(queries)]
+        refused = [one for one in asked if isinstance(one, str)]
+        assert len(asked) - len(refused) == 5
+        assert set(refused) == {"RATE_EXCEEDED"}
+        # A replay of what was answered is none of the five, and no answer.
+        assert await city.ask("b", queries[0]) in ("REPLAYED", "RATE_EXCEEDED")
+
+
+async def test_another_leads_when_the_leader_is_killed(tmp_path: Path, database: Database) -> None:
+    folder = tmp_path / "city" / "in"
+    folder.mkdir(parents=True)
+    async with several(tmp_path, database, FOLDER) as city:
+        before = plates(database)
+        first = city.leader()
+        other = city.processes["b"]
+        assert other is not first
+        (folder / "1.json").write_bytes(event("TEST001"))
+        await until(lambda: names(folder) == [])
+        first.kill()
+        (folder / "2.json").write_bytes(event("TEST002"))
+        began = time.monotonic()
+        await until(other.leads, 15)
+        assert time.monotonic() - began < 8
+        await until(lambda: names(folder) == [])
+        # What is there was taken by one of them, once.
+        assert plates(database) == [*before, "TEST001", "TEST002"]
+        assert await answers(city, "b")
+        first.start()
+        await until(lambda: first.said("serving") == 2)
+        assert await answers(city, "a")
+        assert not first.said("leading") > 1
+        assert other.leads()
+
+
+async def answers(city: Several, name: str) -> bool:
+    return not isinstance(await city.ask(name, forge(city.federation, "city")), str)
+
+
+async def test_a_restart_of_the_server_needs_none_of_the_node(
+    tmp_path: Path, database: Database
+) -> None:
+    async with several(tmp_path, database) as city:
+        led = city.processes["a"].said("leading")
+        assert led == 1
+        with database.server.away():
+            codes = await asyncio.gather(
+                *(city.ask(name, forge(city.federation, "city")) for name in "ab")
+            )
+            assert set(codes) <= {"STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE"}
+            await until(lambda: city.processes["a"].said("no longer leading") == 1)
+
+        async def served() -> None:
+            for name in "ab":
+                if not await answers(city, name):
+                    return
+            done.append(True)
+
+        done: list[bool] = []
+        await until(lambda: done, 20, works=served)
+        await until(lambda: sum(p.leads() for p in city.processes.values()) == 1, 15)
