@@ -145,7 +145,10 @@ def _hold_head(connection: Connection) -> Connection:
     """Begin, and wait until nobody else writes."""
     connection.execute("BEGIN")
     if connection.execute("SELECT 1 FROM audit_head FOR UPDATE").fetchone() is None:
-        # A log that is new, or has lost its head: there is no row to wait for.
+        # A log that is new, or has lost its head: there is no row to wait for. Anew,
+        # since two that looked for it would each keep the other from the table.
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN")
         connection.execute("LOCK TABLE audit_head IN EXCLUSIVE MODE")
     return connection
 
