@@ -42,6 +42,8 @@ from accord.strict_toml import StrictModel
 FORMAT = "accord-pins/1"
 FILE_NAME = "pins.json"
 MAX_BYTES = 64 << 20
+# What a node or broker that has served leaves beside the file; a node's log may be on a server.
+_SERVED = ("audit.db", "permissions.db")
 
 _HEX = r"^[0-9a-f]{64}$"
 
@@ -117,7 +119,7 @@ class Pins:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            if (path.parent / "audit.db").exists():
+            if any((path.parent / name).exists() for name in _SERVED):
                 raise _damaged(path, "is gone") from None
             return cls(path)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""``accord-node``: init, doctor, serve, ingest, hotlist, agreement, purge, backup and more."""
+"""``accord-node``: init, doctor, serve, ingest, hotlist, agreement, purge, audit and more."""
 
 import typer
 
@@ -17,6 +17,7 @@ app = typer.Typer(
             "health": "node.cli_health:health",
             "purge": "node.cli_purge:purge",
             "retention": "node.cli_retention:app",
+            "audit": "node.cli_audit:app",
             "backup": "node.cli_backup:backup",
             "restore": "node.cli_backup:restore",
         }

@@ -4,11 +4,18 @@ It is where the reads are: ``audit.db`` in the data folder, or tables beside the
 the PostgreSQL server that ``node.toml`` names.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from accord.audit.checkpoint import Checkpoint
+from accord.audit.copying import copy_log
+from accord.audit.extension import signed_head, was_signed
 from accord.audit.file import LogFile
 from accord.audit.log import AuditLog
 from accord.audit.places import Place
 from accord.clock import Clock
-from accord.keys import PrivateKey, read_secret_32
+from accord.errors import InputError
+from accord.keys import PrivateKey, PublicKey, read_secret_32
 from node.config import NodeConfig
 from node.store.opening import from_postgres
 
@@ -21,13 +28,34 @@ def open_log(settings: NodeConfig, clock: Clock) -> AuditLog:
     Raises:
         InputError: another process writes it, or a file or key must be mended.
     """
-    return AuditLog.open(
-        log_place(settings),
+    place, key = log_place(settings), PrivateKey.load(settings.audit_key)
+    opened = AuditLog.open(
+        place,
         origin=origin(settings),
-        key=PrivateKey.load(settings.audit_key),
+        key=key,
         secret=read_secret_32(settings.audit_secret),
         clock=clock,
     )
+    try:
+        _require_taken_over(settings, place, key.public)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _require_taken_over(settings: NodeConfig, place: Place, public: PublicKey) -> None:
+    """Refuse to begin or go on with a log on a server that lacks what a file holds.
+
+    So it is where a node's reads were moved and its log was not.
+    """
+    file = settings.data / AUDIT
+    if settings.store_url is None or not file.exists():
+        return
+    head = signed_head(LogFile(file), origin(settings), public)
+    if not was_signed(place, head.signed, public):
+        problem = "has entries that the log on the PostgreSQL server lacks"
+        raise InputError(file, problem, f"run accord-node audit import {file}")
 
 
 def log_place(settings: NodeConfig) -> Place:
@@ -40,6 +68,45 @@ def log_place(settings: NodeConfig) -> Place:
         return LogFile(settings.data / AUDIT)
     place: Place = from_postgres("log", settings.store_url).LogTables.at(settings.store_url)
     return place
+
+
+def copied(settings: NodeConfig, source: Place, target: Place) -> Checkpoint:
+    """Copy this node's log between two places; see :func:`accord.audit.copying.copy_log`.
+
+    Raises:
+        InputError: as ``copy_log``, or a key can't be read.
+    """
+    return copy_log(
+        source,
+        target,
+        origin=origin(settings),
+        public=PrivateKey.load(settings.audit_key).public,
+        secret=read_secret_32(settings.audit_secret),
+    )
+
+
+def last_moment(settings: NodeConfig, place: Place) -> int:
+    """Return when the last entry of this node's log was written (UTC ms), 0 without one.
+
+    Raises:
+        InputError: the signed head does not hold, or the log can't be read.
+    """
+    public = PrivateKey.load(settings.audit_key).public
+    return signed_head(place, origin(settings), public).last_ms
+
+
+@contextmanager
+def nobody_serving(settings: NodeConfig) -> Iterator[None]:
+    """Keep every process of this node from serving; a log in a file has its own lock.
+
+    Raises:
+        InputError: one serves, or the server can't be reached.
+    """
+    if settings.store_url is None:
+        yield
+        return
+    with from_postgres("log", settings.store_url).nobody_serving(settings.store_url):
+        yield
 
 
 def origin(settings: NodeConfig) -> str:

@@ -61,6 +61,29 @@ def begins_with(place: Place, signed: Checkpoint) -> bool:
         return _root(sql, signed.size) == signed.root
 
 
+def is_begun(place: Place) -> bool:
+    """Tell whether the tables hold anything of a log.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    with _looking(place) as sql:
+        return not store.is_empty(sql)
+
+
+def was_signed(place: Place, signed: Checkpoint, public: PublicKey) -> bool:
+    """Tell whether the log holds a checkpoint, and so whatever it is of.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    with _looking(place) as sql:
+        try:
+            return store.read_checkpoint(sql, signed.size, signed.origin, public) == signed
+        except Broken:
+            return False
+
+
 @contextmanager
 def _looking(place: Place) -> Iterator[Reading]:
     sql = place.reading()

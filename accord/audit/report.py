@@ -54,6 +54,7 @@ class _Config(StrictModel):
     operator: str = ""
     data: str
     keys: _Keys
+    store: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +76,24 @@ class Located:
         return AuditReader.open(LogFile(self.log), read_secret_32(self.secret), public, self.origin)
 
 
-def locate(config: Path) -> Located:
-    """Return where the log of a node.toml or broker.toml lies.
+def locate(config: Path, log: Path | None = None) -> Located:
+    """Return where the log of a node.toml or broker.toml lies, its keys, and its name.
+
+    ``log`` is a copy of it that is to be read instead.
 
     Raises:
-        InputError: naming the file and key.
+        InputError: naming the file and key; or the log is in no file.
     """
     found = read_toml(config, _Config)
     base = config.resolve().parent
     if bool(found.agency) == bool(found.operator):
         raise InputError(config, "names no agency and no operator", "give node.toml or broker.toml")
+    if log is None and found.store is not None:
+        remedy = "run accord-node audit export audit.db, and add --log audit.db"
+        raise InputError(config, "keeps its audit log on a PostgreSQL server", remedy)
     name = check_agency(found.agency or found.operator, config)
     return Located(
-        log=base / found.data / "audit.db",
+        log=log or base / found.data / "audit.db",
         secret=base / found.keys.audit_secret,
         key=base / found.keys.audit,
         origin=f"{name}/{'node' if found.agency else 'broker'}",

@@ -28,10 +28,12 @@ from accord.processes import EXIT_INCOMPLETE, EXIT_OK
 app = typer.Typer(help="Read an audit log.", no_args_is_help=True, pretty_exceptions_enable=False)
 
 Config = Annotated[Path | None, typer.Option(help="A node.toml or broker.toml.")]
-Log = Annotated[Path | None, typer.Option(help="The log itself, audit.db.")]
-Secret = Annotated[Path | None, typer.Option(help="With --log: the log's 32-byte secret file.")]
+Log = Annotated[Path | None, typer.Option(help="The log itself, audit.db, or a copy of it.")]
+Secret = Annotated[
+    Path | None, typer.Option(help="With --log alone: the log's 32-byte secret file.")
+]
 Public = Annotated[
-    str, typer.Option(help="With --log: the log's public key, PEM file or base64 text.")
+    str, typer.Option(help="With --log alone: the log's public key, PEM file or base64 text.")
 ]
 Officer = Annotated[str, typer.Option(help="Only this officer's, by the agency's identifier.")]
 Agency = Annotated[str, typer.Option(help="Only this requesting agency's.")]
@@ -126,12 +128,14 @@ def open_log(
     Raises:
         InputError: which log it is, is not clear; or it can't be opened.
     """
-    if config is not None and log is None and secret is None and not public:
-        return locate(config).open()
+    if config is not None and secret is None and not public:
+        return locate(config, log).open()
     if config is None and log is not None and secret is not None and public:
         return AuditReader.open(LogFile(log), read_secret_32(secret), read_public(public))
     raise InputError(
-        "accord audit", "which log is not clear", "give --config, or --log, --secret and --public"
+        "accord audit",
+        "which log is not clear",
+        "give --config, --config and --log, or --log, --secret and --public",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from accord.agencies import Agency
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy
-from accord.audit.extension import signed_head
+from accord.audit.extension import is_begun, signed_head
 from accord.audit.reader import AuditReader, Filter
 from accord.clock import Clock
 from accord.errors import AccordError, Code, InputError, Refused
@@ -41,10 +41,17 @@ def look(
 ) -> Stored:  # fmt: skip
     """Look at the databases, at the pages of each for so many seconds at most."""
     data = settings.data
-    # A node that serves makes all three; reads alone may be taken in before its first start.
-    audit = _database(data / AUDIT, seconds, needed=(data / REPLAY).exists())
-    audit, audit_ms = _audit(settings, audit)
     reads = _reads(settings, seconds, needed=(data / AUDIT).exists())
+    others: list[Database] = []
+    if settings.store_url is None:
+        # A node that serves makes all three; reads alone may be taken in before its first start.
+        audit = _database(data / AUDIT, seconds, needed=(data / REPLAY).exists())
+        audit, audit_ms = _audit(settings, audit)
+        others.append(audit)
+        others.append(_database(data / REPLAY, seconds, needed=(data / AUDIT).exists()))
+    else:
+        # Log and claims lie beside the reads.
+        reads, audit_ms = _audit(settings, reads)
     kept = Kept(settings.purge_every_s)
     lists: Sequence[HotList] = ()
     letters: Sequence[DeadCount] = ()
@@ -60,11 +67,7 @@ def look(
             reads = replace(reads, soundness=None, trouble=_trouble(reads, refused))
         finally:
             store.close()
-    looked = [reads, audit]
-    if settings.store_url is None:
-        # Else claims lie in the store.
-        looked.append(_database(data / REPLAY, seconds, needed=(data / AUDIT).exists()))
-    return Stored(tuple(looked), kept, lists, letters, audit_ms)
+    return Stored((reads, *others), kept, lists, letters, audit_ms)
 
 
 def _reads(settings: NodeConfig, seconds: float, *, needed: bool) -> Database:
@@ -100,7 +103,8 @@ def _trouble(found: Database, refused: Refused) -> Trouble:
 
 def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:
     """Return what is known of the audit log, its signed head checked, and its last time."""
-    if found.size is None or found.trouble is not None:
+    sound = found.soundness
+    if found.size is None or found.trouble is not None or (sound and sound.pending):
         return found, None
     try:
         public = PrivateKey.load(settings.audit_key).public
@@ -109,11 +113,13 @@ def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]
         return found, None  # the check of the keys tells
     try:
         place = log_place(settings)
+        if found.served and not is_begun(place):
+            return found, None  # the node begins it at its first start
         signed_head(place, origin(settings), public)
         with AuditReader.open(place, secret, public, origin(settings)) as reader:
             last = [entry.time_ms for entry in reader.entries(Filter({}, limit=1))]
     except (InputError, Refused) as error:
-        return Database(found.path, found.size, trouble=Trouble.of(error)), None
+        return replace(found, trouble=Trouble.of(error)), None
     return found, max(last, default=None)
 
 

@@ -11,7 +11,7 @@ the connection is lost before that is heard, it may be so all the same.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from psycopg.rows import TupleRow
 from accord.audit.places import Found, Sql, Unavailable
 from accord.errors import InputError
 from node.store.postgres.address import read_address
-from node.store.postgres.connections import LOOKING, connect, named, unreachable
+from node.store.postgres.connections import LOOKING, SERVING_LOCK, connect, named, unreachable
 from node.store.postgres.opening import prepare
 from node.store.postgres.wording import worded
 
@@ -151,6 +151,24 @@ def _hold_head(connection: Connection) -> Connection:
         connection.execute("BEGIN")
         connection.execute("LOCK TABLE audit_head IN EXCLUSIVE MODE")
     return connection
+
+
+@contextmanager
+def nobody_serving(path: Path) -> Iterator[None]:
+    """Keep every node from serving the database whose URL is in a file.
+
+    Raises:
+        InputError: one serves, or the server can't be reached.
+    """
+    try:
+        connection = connect(read_address(path))
+    except psycopg.Error as error:
+        raise unreachable(path, error) from None
+    with closing(connection):
+        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (SERVING_LOCK,)).fetchone()
+        if taken != (True,):
+            raise InputError(path, "a node is serving this database", "stop it first")
+        yield
 
 
 @dataclass(frozen=True, slots=True)

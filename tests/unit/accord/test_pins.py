@@ -160,10 +160,11 @@ def test_a_file_in_a_folders_place_is_told_with_what_to_do(tmp_path, name):
     assert (tmp_path / "f").read_text() == "x"
 
 
-def test_pins_that_are_gone_from_a_folder_in_use_are_refused_with_what_to_do(folder, path):
+@pytest.mark.parametrize("left", ["audit.db", "permissions.db"])
+def test_pins_that_are_gone_from_a_folder_in_use_are_refused_with_what_to_do(folder, path, left):
     first = folder.agreement("city-harbor", "city", "harbor")
     assert standing(first, start(folder, path)) is Standing.IN_FORCE
-    (path.parent / "audit.db").write_bytes(b"")
+    (path.parent / left).write_bytes(b"")
     assert standing(first, start(folder, path)) is Standing.IN_FORCE
     path.unlink()
     with pytest.raises(InputError, match=r"is gone.*restore it from the last backup") as told:

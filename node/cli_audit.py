@@ -1,0 +1,57 @@
+"""``accord-node audit``: the node's whole audit log to a file, and back.
+
+``accord audit`` reads a log that is in a file. Of a node whose log is on a PostgreSQL
+server it reads what ``export`` wrote. ``import`` brings back what a database lacks that
+was restored from an older dump.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.audit.file import LogFile
+from accord.clock import iso
+from node.config import load_config
+from node.opened_log import copied, last_moment, log_place, nobody_serving
+
+app = typer.Typer(
+    help="The audit log to a file, and back.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Option(help="The node's node.toml.")]
+DEFAULT = Path("node.toml")
+
+
+@app.command("export")
+def export_log(
+    file: Annotated[Path, typer.Argument(help="A new file, or one that this wrote before.")],
+    config: Config = DEFAULT,
+) -> None:
+    """Copy the log to a file, or add to it what was written since; verify all of it.
+
+    The node may serve meanwhile. The file is sealed as the log is.
+    """
+    settings = load_config(config)
+    signed = copied(settings, log_place(settings), LogFile(file))
+    last = last_moment(settings, LogFile(file))
+    until = f", the last of {iso(last)}" if last else ""
+    typer.echo(f"{file}: {signed.size} entries{until}; all of them are sound.")
+    typer.echo(f"Read it with: accord audit show --config {config} --log {file}")
+
+
+@app.command("import")
+def import_log(
+    file: Annotated[Path, typer.Argument(help="A file that export wrote.")],
+    config: Config = DEFAULT,
+) -> None:
+    """Add to the log what a file holds beyond it; the node must not serve.
+
+    The file must go on from the log: one that parts from it, or is shorter, is refused.
+    """
+    settings = load_config(config)
+    with nobody_serving(settings):
+        signed = copied(settings, LogFile(file), log_place(settings))
+    typer.echo(f"The log has {signed.size} entries; all of them are sound.")
