@@ -4,6 +4,7 @@ import asyncio
 import base64
 import csv
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 
@@ -166,6 +167,26 @@ def test_auditor_without_the_private_key(accord, config, tmp_path):
     )
     log, secret = tmp_path / "data/audit.db", tmp_path / "keys/audit.secret"
     status, out, _ = accord("verify", "--log", log, "--secret", secret, "--public", pem)
+    assert (status, out) == (0, "harbor/node: 4 entries, ok\n")
+
+
+def test_a_copy_is_read_in_the_logs_place(accord, config, tmp_path):
+    shutil.copy(tmp_path / "data" / "audit.db", tmp_path / "copy.db")
+    shutil.rmtree(tmp_path / "data")
+    status, out, _ = accord("verify", "--config", config, "--log", tmp_path / "copy.db")
+    assert (status, out) == (0, "harbor/node: 4 entries, ok\n")
+    status, _, err = accord("verify", "--config", config)
+    assert status == 2
+    assert "audit.db: is not there" in err
+
+
+def test_a_log_on_a_server_is_read_by_its_export(accord, config, tmp_path):
+    config.write_text(config.read_text() + '[store]\npostgres = "keys/store.url"\n')
+    status, _, err = accord("verify", "--config", config)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "on a PostgreSQL server; run accord-node audit export audit.db" in err
+    log = tmp_path / "data" / "audit.db"
+    status, out, _ = accord("verify", "--config", config, "--log", log)
     assert (status, out) == (0, "harbor/node: 4 entries, ok\n")
 
 
