@@ -20,6 +20,7 @@ app = typer.Typer(
             "audit": "node.cli_audit:app",
             "backup": "node.cli_backup:backup",
             "restore": "node.cli_backup:restore",
+            "store": "node.cli_store:app",
         }
     ),
     no_args_is_help=True,

@@ -143,7 +143,7 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
             # A purge may have taken it since.
             with suppress(FileNotFoundError):
                 files[name] = copy_file(data / name, folder / name)
-        destroy_by_ms = _first_due(copy, kept, made_ms)
+        destroy_by_ms = first_due(copy, kept, made_ms)
     finally:
         copy.close()
     head = whole_head(
@@ -265,7 +265,7 @@ def _photos(data: Path, store: ReadStore) -> Iterator[str]:
             yield f"{PHOTOS}/{bucket.name}/{digest}.jpg"
 
 
-def _first_due(store: ReadStore, kept: Limits, now_ms: int) -> int | None:
+def first_due(store: ReadStore, kept: Limits, now_ms: int) -> int | None:
     """Return the last minute at which nothing is due yet; None where nothing ever is."""
 
     def anything(after_ms: int) -> bool:

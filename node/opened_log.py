@@ -70,6 +70,24 @@ def log_place(settings: NodeConfig) -> Place:
     return place
 
 
+def has_log(settings: NodeConfig) -> bool:
+    """Tell whether there is a log: a node that has never served has none.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    place = log_place(settings)
+    if settings.store_url is None and not (settings.data / AUDIT).exists():
+        return False
+    reading = place.reading()
+    try:
+        return reading.execute("SELECT size FROM head").fetchone() is not None
+    except place.errors as error:
+        raise place.unreadable(error) from None
+    finally:
+        reading.close()
+
+
 def copied(settings: NodeConfig, source: Place, target: Place) -> Checkpoint:
     """Copy this node's log between two places; see :func:`accord.audit.copying.copy_log`.
 

@@ -54,8 +54,7 @@ def search_hits(database: Database, sql: Sql, search: HitSearch, now_ms: int) ->
     Raises:
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
     """
-    after = search.after
-    snapshot = after.snapshot if after else database.snapshot(sql)
+    snapshot = database.snapshot(sql, search.after)
     asked = _asked(database, search, snapshot)
     _check_bound(sql, asked)
     rows = _page(database, sql, asked, search)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from node.store.base import Cancelled
+from node.store.base import Cancelled, Cursor
 from node.store.connections import Connections, importing
+from node.store.numbers import number_of
 from node.store.shared import Part, Sql, Values
 from node.store.statements import SNAPSHOT
 
@@ -51,6 +52,8 @@ class InSqlite:
         met = f"SELECT read_row FROM hits WHERE {hits.text}"  # noqa: S608 - our own texts
         return Part(f"FROM reads NOT INDEXED WHERE row_id IN ({met})", hits.values)
 
-    def snapshot(self, sql: Sql) -> int:
+    def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""
+        if after is not None:
+            return number_of(after.snapshot)
         return int(sql.execute(SNAPSHOT).fetchone()[0])

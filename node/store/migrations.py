@@ -250,3 +250,12 @@ def _cut_letters(db: Database) -> None:
         "ALTER TABLE dead_letters ADD COLUMN cut INTEGER NOT NULL DEFAULT 0 CHECK (cut IN (0, 1))"
     )
     db.execute("UPDATE dead_letters SET cut = 1 WHERE length(content) = 65536")
+
+
+@MIGRATIONS(name="009-moves")
+def _moves(db: Database) -> None:
+    # See node/store/moving.py.
+    db.execute(
+        "CREATE TABLE moves (side TEXT PRIMARY KEY, store TEXT NOT NULL, whole INTEGER NOT NULL) "
+        "STRICT, WITHOUT ROWID"
+    )

@@ -12,11 +12,13 @@ from typing import Any
 from accord.clock import Clock, SystemClock
 from accord.errors import InputError
 from node.common import Alone, Common
-from node.config import NodeConfig
+from node.config import READS, NodeConfig
 from node.store.base import ReadStore
 from node.store.migrations import MIGRATIONS
+from node.store.moving import Side
 from node.store.soundness import Soundness, look_at
 from node.store.sqlite import SqliteStore
+from node.store.sqlite_moving import SqliteSide
 
 EXTRA = "accord-alpr[postgres]"
 
@@ -83,6 +85,18 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
         settings.store_url
     )
     return found
+
+
+def open_side(settings: NodeConfig, url: Path | None, clock: Clock) -> Side:
+    """Open a store as one side of a move: the one of a URL's file, or SQLite's of this node.
+
+    Raises:
+        InputError: as :func:`open_store`.
+    """
+    if url is None:
+        return SqliteSide(settings.data / READS)
+    side: Side = from_postgres("moving", url).PostgresSide(url, clock)
+    return side
 
 
 def from_postgres(module: str, path: Path) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from node.store.base import Cancelled
+from node.store.base import Cancelled, Cursor
 
 Values = Sequence[object]
 
@@ -93,5 +93,9 @@ class Database(Protocol):
         half-open ``span`` of ms UTC.
         """
 
-    def snapshot(self, sql: Sql) -> int:
-        """Return the highest row number that there is, 0 without reads."""
+    def snapshot(self, sql: Sql, after: Cursor | None) -> int:
+        """Return the highest row number that a page goes up to.
+
+        For a first page that is the highest that there is. A later one, ``after`` whose
+        cursor it comes, may go on from the other store (:mod:`node.store.numbers`).
+        """

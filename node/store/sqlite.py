@@ -36,12 +36,13 @@ from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.in_sqlite import InSqlite
 from node.store.matcher import Matcher
+from node.store.moving import check_whole
+from node.store.numbers import number_of
 from node.store.pages import one_page
 from node.store.shared import DELETED
 from node.store.statements import (
     SHORT,
     SHORT_ROWS,
-    SNAPSHOT,
     one_read,
 )
 
@@ -70,9 +71,9 @@ class SqliteStore:
         self._lock = lock
         self._clock = clock
         self._matcher = Matcher()
-        database = InSqlite(self._connections)
-        self.hot_lists = HotLists(database, clock)
-        self.holds = Holds(database)
+        self._database = InSqlite(self._connections)
+        self.hot_lists = HotLists(self._database, clock)
+        self.holds = Holds(self._database)
         self._dictionary = Dictionary()
 
     @classmethod
@@ -90,12 +91,17 @@ class SqliteStore:
         """
         prepare(path)
         store = cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
-        if serving:
-            try:
+        try:
+            with store._connections.mine().unbounded() as sql:
+                check_whole(sql, path)
+            if serving:
                 store.refresh()
-            except Refused as refused:
-                store.close()
-                raise InputError(path, refused.detail, "restore it from the last backup") from None
+        except Refused as refused:
+            store.close()
+            raise InputError(path, refused.detail, "restore it from the last backup") from None
+        except InputError:
+            store.close()
+            raise
         return store
 
     @classmethod
@@ -141,8 +147,7 @@ class SqliteStore:
         """See :meth:`node.store.base.ReadStore.search`."""
         mine = self._connections.mine()
         with mine.searching(cancelled) as sql:
-            after = search.after
-            snapshot = after.snapshot if after else sql.execute(SNAPSHOT).fetchone()[0]
+            snapshot = self._database.snapshot(sql, search.after)
             return one_page(sql, search, snapshot, partial(self._dictionary.find, sql), mine.pause)
 
     def is_short(self, search: Search) -> bool:
@@ -159,13 +164,13 @@ class SqliteStore:
     ) -> StoredRead | None:
         """See :meth:`node.store.base.ReadStore.read`."""
         with self._connections.mine().searching() as sql:
-            statement = one_read(row_id, withholding, earliest_ms, time_step_ms)
+            statement = one_read(number_of(row_id), withholding, earliest_ms, time_step_ms)
             row = sql.execute(*statement).fetchone()
         return None if row is None else stored(row)
 
     def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
         """See :meth:`node.store.base.ReadStore.kept`."""
-        which = "plate" if isinstance(of, str) else "row_id"
+        which, of = ("plate", of) if isinstance(of, str) else ("row_id", number_of(of))
         text = (
             f"SELECT row_id, captured_ms, {due.MET}, "  # noqa: S608 - our own texts
             "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "

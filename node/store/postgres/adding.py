@@ -6,6 +6,7 @@ cleared it away (:mod:`node.store.postgres.purge`), and is known no longer.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from accord.model import Read
 from node.store.fast import COLUMNS
@@ -16,6 +17,9 @@ from node.store.sqlite import row_of
 _KNOWN = (
     "SELECT source_id FROM source_ids WHERE source_id = ANY(%s) "
     "AND (part = 0 OR part IN (SELECT number FROM parts))"
+)
+_PLATE, _STATE, _CAPTURED, _SOURCE_ID = (
+    COLUMNS.split(", ").index(name) for name in ("plate", "state", "captured_ms", "source_id")
 )
 _COPY = f"COPY reads ({COLUMNS}, cell) FROM STDIN (FORMAT BINARY)"
 _TYPES = (
@@ -61,7 +65,6 @@ def insert(
             fresh.append(read)
     if not fresh:
         return fresh, duplicates, {}
-    parts = parts_of(sql, (day_of(read.captured_ms) for read in fresh), now_ms)
     ((last,),) = sql.execute(
         "UPDATE upkeep SET last_read = last_read + %s RETURNING last_read", (len(fresh),)
     ).fetchall()
@@ -69,16 +72,26 @@ def insert(
         read.source_id: row_number(count, read.captured_ms)
         for count, read in enumerate(fresh, last - len(fresh) + 1)
     }
+    put(sql, [(numbers[read.source_id], *row_of(read)) for read in fresh], now_ms)
+    return fresh, duplicates, numbers
+
+
+def put(sql: Sql, rows: Sequence[tuple[Any, ...]], now_ms: int) -> None:
+    """Put in reads that are new, as rows of the columns and the cell.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    days = [day_of(row[_CAPTURED]) for row in rows]
+    parts = parts_of(sql, days, now_ms)
     with sql.cursor().copy(_COPY) as copy:
         copy.set_types(_TYPES)
-        for read in fresh:
-            copy.write_row((numbers[read.source_id], *row_of(read)))
-    days = [parts[day_of(read.captured_ms)] for read in fresh]
-    sql.execute(_IDS, ([read.source_id for read in fresh], days))
+        for row in rows:
+            copy.write_row(row)
+    sql.execute(_IDS, ([row[_SOURCE_ID] for row in rows], [parts[day] for day in days]))
     plates: dict[tuple[str, str], int] = {}
-    for read in fresh:
-        of, day = (read.plate, read.state), day_of(read.captured_ms)
+    for row, day in zip(rows, days, strict=True):
+        of = row[_PLATE], row[_STATE]
         plates[of] = max(day, plates.get(of, day))
     columns = [plate for plate, _ in plates], [state for _, state in plates]
     sql.execute(_PLATES, (*columns, list(plates.values())))
-    return fresh, duplicates, numbers

@@ -7,7 +7,8 @@ from typing import Any
 from psycopg import Connection
 
 from accord.errors import InputError
-from node.store.base import Cancelled
+from node.store.base import Cancelled, Cursor
+from node.store.numbers import count_of
 from node.store.postgres.connections import IMPORT_LOCK, Connections
 from node.store.postgres.parts import last_row
 from node.store.postgres.wording import Worded, worded
@@ -61,7 +62,7 @@ class InPostgres:
     @contextmanager
     def rows(self, sql: Sql, part: Part) -> Iterator[Iterator[Any]]:
         """See :meth:`node.store.shared.Database.rows`."""
-        real = _real(sql)
+        real = real_connection(sql)
         with real.transaction(), real.cursor(name="rows") as cursor:
             cursor.itersize = _AT_A_TIME
             cursor.execute(worded(part.text), part.values)
@@ -70,7 +71,7 @@ class InPostgres:
     def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
         """See :meth:`node.store.shared.Database.insert`."""
         text = f"COPY {table} ({columns}) FROM STDIN"
-        with _real(sql).cursor() as cursor, cursor.copy(text) as copy:
+        with real_connection(sql).cursor() as cursor, cursor.copy(text) as copy:
             for row in rows:
                 copy.write_row(row)
 
@@ -89,12 +90,16 @@ class InPostgres:
             (*hits.values, *span),
         )
 
-    def snapshot(self, sql: Sql) -> int:
+    def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""
+        if after is not None:
+            count = count_of(after.snapshot)
+            return after.snapshot if count is None else last_row(count)
         return last_row(int(sql.execute("SELECT last_read FROM upkeep").fetchone()[0]))
 
 
-def _real(sql: Sql) -> Connection[Any]:
+def real_connection(sql: Sql) -> Connection[Any]:
+    """Return the connection behind one of :class:`InPostgres`."""
     if not isinstance(sql, Worded):
         raise TypeError("a connection of another database")
     return sql.sql

@@ -3,11 +3,11 @@
 Reads lie in one partition for each UTC day of capture, and those of no such
 day in ``reads_rest``. A read's row number is
 
-    number of the read in the order of commits << 22 | UTC day of capture
+    2^20 + number of the read in the order of commits << 22 | UTC day of capture
 
 so that it rises as the reads become visible, and tells in which partition the
-read lies. ``upkeep.last_read`` is the number of the last one: whoever pages
-through reads sees those up to it.
+read lies (:mod:`node.store.numbers`). ``upkeep.last_read`` is 2^20 + the number of
+the last one: whoever pages through reads sees those up to it.
 
 Texts are compared by their bytes, whatever the database's own order is.
 """
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from node.store.numbers import DAY_BITS, FIRST
 from node.store.postgres.connections import MIGRATION_LOCK, SCHEMA
 
 Sql = psycopg.Connection[Any]
 
-DAY_BITS = 22
 DAY_MS = 86_400_000
 PRIVATE = ("plate", "raw_plate", "case")
 """Columns of a read whose values the server must note nowhere else."""
@@ -273,6 +273,20 @@ def _common(sql: Sql) -> None:
     )
 
 
+def _numbers(sql: Sql) -> None:
+    # Above all that SQLite gives: node/store/numbers.py.
+    for table, row in (("reads", "row_id"), ("hits", "read_row")):
+        sql.execute(f"UPDATE {table} SET {row} = {row} + {FIRST << DAY_BITS}")  # noqa: S608 - our own texts
+    sql.execute(f"UPDATE upkeep SET last_read = last_read + {FIRST}")  # noqa: S608
+
+
+def _moves(sql: Sql) -> None:
+    # See node/store/moving.py.
+    sql.execute(
+        f"CREATE TABLE moves (side {_TEXT} PRIMARY KEY, store {_TEXT}, whole boolean NOT NULL)"
+    )
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -290,6 +304,8 @@ STEPS: Sequence[Step] = (
     Step("005-holds", _holds),
     Step("006-audit-log", _audit_log),
     Step("007-common", _common),
+    Step("008-numbers", _numbers),
+    Step("009-moves", _moves),
 )
 
 

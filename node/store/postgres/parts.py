@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import errors
 
-from node.store.postgres.migrations import DAY_BITS, DAY_MS, PRIVATE, Sql
+from node.store.numbers import DAY_BITS
+from node.store.postgres.migrations import DAY_MS, PRIVATE, Sql
 
 REST = 0
 """The part number of ``reads_rest``."""

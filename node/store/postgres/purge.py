@@ -9,6 +9,7 @@ reads of a day or of earlier ones looks at the plates whose last day is no later
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from psycopg import errors
 
@@ -94,15 +95,21 @@ def delete_reads(sql: Sql, before: Cuts, batch: int, unlink: Callable[[str], Non
     ).fetchall()
     if not gone:
         return 0
-    rows, times, plates, states, photos, source_ids = (
-        list(column) for column in zip(*gone, strict=True)
-    )
+    forget(sql, [(row, at, plate, state, one) for row, at, plate, state, _, one in gone])
+    unlink_unused(sql, (photo for *_, photo, _ in gone), unlink)
+    return len(gone)
+
+
+def forget(sql: Sql, gone: Sequence[tuple[Any, ...]]) -> None:
+    """Delete what goes with reads that are deleted.
+
+    Of each its row number, capture, plate, state and source's identifier are given.
+    """
+    rows, times, plates, states, source_ids = (list(column) for column in zip(*gone, strict=True))
     sql.execute("DELETE FROM hits WHERE read_row = ANY(%s)", (rows,))
     sql.execute("DELETE FROM source_ids WHERE source_id = ANY(%s)", (source_ids,))
     _look_after(sql, _NAMED, day_of(max(times)), plates=plates, states=states)
-    unlink_unused(sql, photos, unlink)
     sql.execute(DELETED)
-    return len(gone)
 
 
 def delete_photos(sql: Sql, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:

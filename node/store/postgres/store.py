@@ -30,13 +30,16 @@ from node.store.fast import stored
 from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.matcher import Matcher
+from node.store.moving import check_whole
+from node.store.numbers import count_of
 from node.store.pages import one_page
 from node.store.postgres import purge, segments
 from node.store.postgres.adding import insert
 from node.store.postgres.connections import Connections
 from node.store.postgres.in_postgres import InPostgres
+from node.store.postgres.migrations import Sql
 from node.store.postgres.opening import prepare
-from node.store.postgres.parts import day_of, parts_of, span_of
+from node.store.postgres.parts import day_of, last_row, parts_of, row_number, span_of
 from node.store.postgres.wording import Worded, worded
 from node.store.shared import DELETED
 from node.store.statements import one_read
@@ -74,6 +77,8 @@ class PostgresStore:
         store = cls(connections, clock or SystemClock())
         try:
             prepare(path, connections.address)
+            with connections.working() as sql:
+                check_whole(Worded(sql), path)
             if serving:
                 store.refresh()
         except Refused as refused:
@@ -129,8 +134,7 @@ class PostgresStore:
         """See :meth:`node.store.base.ReadStore.search`."""
         with self._connections.searching(cancelled) as watched:
             sql = Worded(watched)
-            after = search.after
-            snapshot = after.snapshot if after else self._database.snapshot(sql)
+            snapshot = self._database.snapshot(sql, search.after)
             find = partial(self._dictionary.find, sql)
             return one_page(sql, search, snapshot, find, watched.pause)
 
@@ -142,8 +146,9 @@ class PostgresStore:
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1
     ) -> StoredRead | None:
         """See :meth:`node.store.base.ReadStore.read`."""
-        text, values = one_read(row_id, withholding, earliest_ms, time_step_ms)
         with self._connections.searching() as sql:
+            row_id = _own(sql, row_id)
+            text, values = one_read(row_id, withholding, earliest_ms, time_step_ms)
             # The number tells the partition.
             text += " AND captured_ms >= ? AND captured_ms < ?"
             row = sql.execute(worded(text), (*values, *span_of(row_id))).fetchone()
@@ -151,21 +156,20 @@ class PostgresStore:
 
     def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
         """See :meth:`node.store.base.ReadStore.kept`."""
-        which = "plate = ?"
-        values: tuple[object, ...] = (of,)
-        if isinstance(of, int):
-            which, values = (
-                "row_id = ? AND captured_ms >= ? AND captured_ms < ?",
-                (of, *span_of(of)),
-            )
-        text = (
-            f"SELECT row_id, captured_ms, {due.MET}, "  # noqa: S608 - our own texts
-            "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "
-            "ARRAY(SELECT hold_id FROM holds "
-            f"WHERE until_ms > ? AND {due.MATCHES}) "
-            f"FROM reads WHERE {which} ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
-        )
         with self._connections.working() as sql:
+            which = "plate = ?"
+            values: tuple[object, ...] = (of,)
+            if isinstance(of, int):
+                of = _own(sql, of)
+                which = "row_id = ? AND captured_ms >= ? AND captured_ms < ?"
+                values = (of, *span_of(of))
+            text = (
+                f"SELECT row_id, captured_ms, {due.MET}, "  # noqa: S608 - our own texts
+                "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "
+                "ARRAY(SELECT hold_id FROM holds "
+                f"WHERE until_ms > ? AND {due.MATCHES}) "
+                f"FROM reads WHERE {which} ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
+            )
             rows = sql.execute(worded(text), (now_ms, *values, limit)).fetchall()
         return [
             Kept(row, at, met, hits, photo, tuple(holds))
@@ -286,3 +290,15 @@ class PostgresStore:
 
 def _first(found: Any) -> Any:
     return found.fetchone()
+
+
+def _own(sql: Sql, row_id: int) -> int:
+    """Return the row number here of a read that may have had another in SQLite."""
+    count = count_of(row_id)
+    if count is None:
+        return row_id
+    found = sql.execute(
+        "SELECT row_id FROM reads WHERE row_id >= %s AND row_id <= %s",
+        (row_number(count, 0), last_row(count)),
+    ).fetchone()
+    return row_id if found is None else int(found[0])
