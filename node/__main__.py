@@ -1,4 +1,4 @@
-"""``accord-node``: init, doctor, serve, ingest, hotlist, agreement, purge, audit and more."""
+"""``accord-node``: init, doctor, serve, ingest, hotlist, hits, agreement, purge, audit and more."""
 
 import typer
 
@@ -12,6 +12,7 @@ app = typer.Typer(
             "doctor": "node.cli_doctor:doctor",
             "ingest": "node.cli_ingest:app",
             "hotlist": "node.cli_hotlist:app",
+            "hits": "node.cli_hits:hits",
             "agreement": "node.cli_agreement:app",
             "serve": "node.cli_serve:serve",
             "health": "node.cli_health:health",

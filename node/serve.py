@@ -163,6 +163,11 @@ async def _periodic(
         if not leading.leads:
             await leader.purging.glance()
 
+    async def forget() -> None:
+        if not leading.leads:
+            # What the leader's purge deletes does not stay in this process' memory.
+            await asyncio.to_thread(context.store.refresh)
+
     async def write_metrics() -> None:
         try:
             await asyncio.to_thread(
@@ -183,6 +188,7 @@ async def _periodic(
         asyncio.create_task(every(metrics.EVERY_S, write_metrics)),
         asyncio.create_task(every(1.0, refresh)),
         asyncio.create_task(every(CLOCK_S, glance)),
+        asyncio.create_task(every(config.purge_every_s, forget)),
     ]
     try:
         yield

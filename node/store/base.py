@@ -17,6 +17,7 @@ The rules that every store keeps:
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -31,6 +32,7 @@ MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()
 
 Cancelled = Callable[[], bool]
+Heard = Callable[[float], bool]
 
 
 def away(selector: ReadSelector, plate: str) -> int:
@@ -247,15 +249,16 @@ class HotList:
 
 @dataclass(frozen=True, slots=True)
 class HitSearch:
-    """One page of a search for hits; ``of`` a plate as it stands on a list, or an area.
+    """One page of a search for hits; ``of`` a plate as it stands on a list, an area, or None: any.
 
-    ``rule`` says which hits may be seen, and ``purposes`` of which categories, None:
-    all. ``entries_from_ms``: lists published before are due for deletion, so they
-    hold nothing any longer. Of a read captured before ``alike_from_ms`` a possible
-    hit is none. The rest is as in :class:`Search`.
+    ``above`` leaves out reads with row numbers up to it. ``rule`` says which hits may
+    be seen, and ``purposes`` of which categories, None: all. ``entries_from_ms``: lists
+    published before are due for deletion, so they hold nothing any longer. Of a read
+    captured before ``alike_from_ms`` a possible hit is none. The rest is as in
+    :class:`Search`.
     """
 
-    of: ExactPlate | Area
+    of: ExactPlate | Area | None
     window: Window
     redaction: Redaction
     withholding: Withholding
@@ -266,6 +269,7 @@ class HitSearch:
     entries_from_ms: int = 0
     after: Cursor | None = None
     alike_from_ms: int = 0
+    above: int = 0
 
 
 class StoredHit(NamedTuple):
@@ -447,6 +451,16 @@ class ReadStore(Protocol):
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """Return those of the photos that a read has."""
+
+    def listening(self) -> AbstractContextManager[Heard]:
+        """Listen for hits that any process stores, from the moment at which the block begins.
+
+        What is given waits for one so many seconds at most, and tells whether there may
+        be one.
+        """
+
+    def refresh(self) -> None:
+        """Bring the copy of the plates in memory up to date: none that others deleted stays."""
 
     def settle(self, now_ms: int) -> bool:
         """Remove the last bytes of deleted rows; tell whether all are gone.

@@ -76,6 +76,8 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
     first = -(-max(search.window.from_ms, search.earliest_ms) // step) * step
     span = first, -(-search.window.to_ms // step) * step
     hits = Part("captured_ms >= ? AND captured_ms < ?", span)
+    if search.above:
+        hits = hits.also(Part("read_row > ?", (search.above,)))
     area, within_m = None, 0
     if isinstance(search.of, ExactPlate):
         hits = hits.also(Part("listed_plate = ?", (search.of.plate,)))
@@ -86,7 +88,7 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
                 "AND reads.captured_ms >= ? AND reads.captured_ms < ?))"
             )
             hits = hits.also(Part(either, (state, state, *span)))
-    else:
+    elif search.of is not None:
         area = search.of
         shared = search.redaction.place_within_m
         if shared is None:

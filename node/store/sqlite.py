@@ -4,6 +4,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from node.store.base import (
     DeadLetter,
     Dropped,
     Due,
+    Heard,
     Kept,
     Page,
     Search,
@@ -35,6 +37,7 @@ from node.store.fast import COLUMNS, stored
 from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.in_sqlite import InSqlite
+from node.store.listening import listening
 from node.store.matcher import Matcher
 from node.store.moving import check_whole
 from node.store.numbers import number_of
@@ -113,11 +116,7 @@ class SqliteStore:
         return cls(path, None, clock, looking=True)
 
     def refresh(self) -> None:
-        """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.
-
-        Raises:
-            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
-        """
+        """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
         with self._connections.mine().unbounded() as sql:
             self._dictionary.refresh(sql)
 
@@ -302,6 +301,10 @@ class SqliteStore:
         """See :meth:`node.store.base.ReadStore.in_use`."""
         with self._connections.mine().searching() as sql:
             return frozenset(photo for photo in photos if _used(sql, photo))
+
+    def listening(self) -> AbstractContextManager[Heard]:
+        """See :meth:`node.store.base.ReadStore.listening`: whatever is written may be a hit."""
+        return listening(self._connections.path)
 
     def settle(self, now_ms: int) -> bool:
         """See :meth:`node.store.base.ReadStore.settle`.

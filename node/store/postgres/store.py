@@ -1,10 +1,12 @@
 """The PostgreSQL store: reads and hot lists on a server, for a node's processes and commands."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
@@ -20,6 +22,7 @@ from node.store.base import (
     DeadLetter,
     Dropped,
     Due,
+    Heard,
     Kept,
     Page,
     Search,
@@ -35,7 +38,7 @@ from node.store.numbers import count_of
 from node.store.pages import one_page
 from node.store.postgres import purge, segments
 from node.store.postgres.adding import insert
-from node.store.postgres.connections import Connections
+from node.store.postgres.connections import Connections, as_refusal, connect
 from node.store.postgres.in_postgres import InPostgres
 from node.store.postgres.migrations import Sql
 from node.store.postgres.opening import prepare
@@ -43,6 +46,8 @@ from node.store.postgres.parts import day_of, last_row, parts_of, row_number, sp
 from node.store.postgres.wording import Worded, worded
 from node.store.shared import DELETED
 from node.store.statements import one_read
+
+HITS_CHANNEL = "accord_hits"
 
 
 class PostgresStore:
@@ -99,11 +104,7 @@ class PostgresStore:
         return cls(Connections.open(path, looking=True), clock)
 
     def refresh(self) -> None:
-        """Bring the copy of the plates in memory up to date; see :mod:`node.store.dictionary`.
-
-        Raises:
-            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
-        """
+        """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
         with self._connections.working() as sql:
             self._dictionary.refresh(Worded(sql))
 
@@ -119,6 +120,9 @@ class PostgresStore:
             hits = self._matcher.store_hits(
                 Worded(sql), fresh, now_ms, lambda read: numbers[read.source_id]
             )
+            if hits:
+                # How many, and nothing else: whoever listens asks for them.
+                sql.execute("SELECT pg_notify(%s, %s)", (HITS_CHANNEL, str(hits)))
         return Added(len(fresh), tuple(duplicates), hits)
 
     def _make_ahead(self, now_ms: int) -> None:
@@ -259,6 +263,16 @@ class PostgresStore:
         """See :meth:`node.store.base.ReadStore.in_use`."""
         with self._connections.searching() as sql:
             return purge.in_use(sql, photos)
+
+    @contextmanager
+    def listening(self) -> Iterator[Heard]:
+        """See :meth:`node.store.base.ReadStore.listening`."""
+        try:
+            with connect(self._connections.address) as sql:
+                sql.execute(f"LISTEN {HITS_CHANNEL}")
+                yield lambda seconds: any(True for _ in sql.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            raise as_refusal(error) from None
 
     def settle(self, now_ms: int) -> bool:
         """See :meth:`node.store.base.ReadStore.settle`.

@@ -85,6 +85,18 @@ def test_a_plate_of_a_list_and_what_met_it(store: ReadStore, make_read: Make) ->
     assert page.page.complete
 
 
+def test_all_hits_behind_the_last_that_was_seen(store: ReadStore, make_read: Make) -> None:
+    store.add([make_read(captured_ms=NOW), make_read("OTHER1", NOW), make_read("TEST0O2", NOW - 5)])
+    first = look(store, of=None)
+    assert {plate for plate, _ in seen(first)} == {"TEST001", "TEST0O2"}
+    assert seen(look(store, of=None, above=first.page.snapshot)) == []
+    # Captured long before: it is the order of arrival that counts.
+    store.add([make_read("OTHER2", NOW), make_read(captured_ms=NOW - 8 * HOUR)])
+    later = look(store, of=None, above=first.page.snapshot)
+    assert seen(later) == [("TEST001", ["stolen", "wanted"])]
+    assert later.page.snapshot > first.page.snapshot
+
+
 def test_a_state_that_is_asked_is_that_of_read_or_entry(store: ReadStore, make_read: Make) -> None:
     store.add([make_read("TEST002", NOW), make_read("TEST001", NOW, state="")])
     assert len(seen(look(store, of=ExactPlate("TEST0O2", "CA")))) == 1
