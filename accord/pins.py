@@ -202,7 +202,8 @@ class Pins:
         for key, number in other.heads.items():
             if number > self.heads.get(key, -1):
                 self.heads[key] = number
-                self.named[key] = other.named.get(key, ())
+                self.named.pop(key, None)
+                self.named |= {key: other.named[key]} if key in other.named else {}
         for digest, parties in other.between.items():
             self.between[digest] = parties | self.between.get(digest, frozenset())
         for name, update in other.law.items():

@@ -172,3 +172,47 @@ def test_pins_that_are_gone_from_a_folder_in_use_are_refused_with_what_to_do(fol
     content = str(told.value)
     path.write_text(content[content.index("{") : content.rindex("}") + 1])
     assert standing(first, start(folder, path)) is Standing.IN_FORCE
+
+
+def test_what_another_process_saw_counts_here_too_and_stays_in_the_file(folder, path):
+    """Two processes of one node: each sees what the other did not."""
+    folder.agency("harbor", number=2)
+    folder.agreement("city-harbor", "city", "harbor")
+    first = FederationWatch(folder.path, OWN, Pins.open(path))
+    second = FederationWatch(folder.path, OWN, Pins.open(path))
+    folder.agency("harbor", number=5)
+    assert first.refresh()
+    # Between two looks of the second, somebody puts an older file in its place.
+    folder.agency("harbor", number=3)
+    assert second.refresh()
+    assert "harbor" not in second.current.agencies
+    assert "number 3 is older than 5, seen before" in said(second.current)
+    assert Pins.open(path).agencies[PINS["harbor"]] == 5
+    # And what the second saw since is no less in the file, though the first writes next.
+    folder.agency("harbor", number=6)
+    assert second.refresh()
+    folder.agreement("second", "city", "harbor")
+    assert first.refresh()
+    kept = Pins.open(path)
+    assert (kept.agencies[PINS["harbor"]], len(kept.texts)) == (6, 2)
+
+
+def test_one_that_writes_late_takes_nothing_out_of_the_file(path):
+    path.parent.mkdir()
+    early, late = Pins.open(path), Pins.open(path)
+    early.heads[b"t" * 32, "city"], late.heads[b"t" * 32, "city"] = 7, 5
+    early.agencies["0" * 64] = 1
+    early.save()
+    late.prohibiting.add(b"t" * 32)
+    late.save()
+    assert late.heads[b"t" * 32, "city"] == 7
+    for pins in (early, Pins.open(path)):
+        pins.renew()
+        assert pins.heads == {(b"t" * 32, "city"): 7}
+        assert pins.agencies == {"0" * 64: 1}
+        assert pins.prohibiting == {b"t" * 32}
+    # Nothing new: nothing is told, and nothing is written.
+    assert not early.renew()
+    written = path.stat().st_mtime_ns
+    early.save()
+    assert path.stat().st_mtime_ns == written
