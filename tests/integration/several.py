@@ -115,10 +115,7 @@ async def several(
     """
     files = make_files(base, SystemClock())
     files.build({"city": files.policy("city").replace(*policy)})
-    city = files.folder("city")
-    database.url_file(city / "keys")
-    text = (city / "node.toml").read_text() + f'\n[store]\npostgres = "keys/store.url"\n{more}'
-    processes = {name: _process(files, city, text, name) for name in NAMES}
+    processes, city = configured(files, database, more), files.folder("city")
     store = open_store(load_config(processes["a"].config))
     store.add([read_at(SystemClock().now_ms() - 3_600_000)])
     store.close()
@@ -133,6 +130,16 @@ async def several(
         finally:
             for process in processes.values():
                 process.stop()
+
+
+def configured(
+    files: FederationSimulator, database: Database, more: str = ""
+) -> dict[str, Process]:
+    """Write a node.toml for each of the city's processes; none is started."""
+    city = files.folder("city")
+    database.url_file(city / "keys")
+    text = (city / "node.toml").read_text() + f'\n[store]\npostgres = "keys/store.url"\n{more}'
+    return {name: _process(files, city, text, name) for name in NAMES}
 
 
 def _process(files: FederationSimulator, city: Path, text: str, name: str) -> Process:

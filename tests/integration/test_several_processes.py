@@ -3,9 +3,23 @@
 import asyncio
 import secrets
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.integration.several import Several, several
+import pytest
+
+from accord.agreements.heads import Head, sign_head
+from accord.agreements.manifest_reading import parse_manifest
+from accord.clock import SystemClock
+from accord.deliveries import AgreementFile
+from accord.errors import Code, Refused
+from accord.identity import KeyRole, SpiffeId
+from accord.keys import PrivateKey
+from node.config import load_config
+from node.receive import Receiver
+from node.serve import running_node
+from tests.integration.several import Several, configured, several
+from tests.integration.test_deliveries import agreed
 from tests.integration.test_folder import FOLDER, names
 from tests.integration.test_rogue_client import forge
 from tests.integration.ways import event, until
@@ -106,3 +120,35 @@ async def test_a_restart_of_the_server_needs_none_of_the_node(
         done: list[bool] = []
         await until(lambda: done, 20, works=served)
         await until(lambda: sum(p.leads() for p in city.processes.values()) == 1, 15)
+
+
+async def test_a_head_that_one_process_took_is_known_to_the_other(
+    tmp_path: Path, database: Database
+) -> None:
+    """At once, not only when it next looks at the folder: else an older one would replace it."""
+    files = agreed(tmp_path, SystemClock())
+    configs = [process.config for process in configured(files, database).values()]
+    now, city = SystemClock().now_ms(), files.folder("city")
+    folder = city / "federation" / "agreements" / "city-harbor"
+    manifest = parse_manifest((folder / "agreement.toml").read_bytes(), folder)
+    key = PrivateKey.load(files.members["harbor"].files.key(KeyRole.NODE))
+
+    def head(minutes: int) -> AgreementFile:
+        at_ms = now - minutes * 60_000
+        signed = sign_head(manifest, Head("harbor", at_ms, at_ms, now + 3_600_000), key)
+        return AgreementFile(manifest.digest, "heads/harbor.json", signed)
+
+    (folder / "heads" / "harbor.json").write_bytes(head(20).content)
+    async with AsyncExitStack() as stack:
+        receivers = []
+        for config in configs:
+            node = await stack.enter_async_context(running_node(load_config(config), SystemClock()))
+            receivers.append(Receiver(node.context, city / "data"))
+        broker = SpiffeId.parse(next(iter(node.context.brokers)))
+        assert (await receivers[0].receive("city", head(5), broker)).acknowledgement.payload
+        with pytest.raises(Refused) as refused:
+            await receivers[1].receive("city", head(10), broker)
+        assert refused.value.code is Code.STALE
+        newest = head(1)
+        assert (await receivers[1].receive("city", newest, broker)).acknowledgement.payload
+        assert (folder / "heads" / "harbor.json").read_bytes() == newest.content
