@@ -8,8 +8,8 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -57,9 +57,15 @@ class Tables:
         """See :meth:`accord.audit.places.Sql.execute`."""
         return self.connection.execute(text, values)
 
-    def executemany(self, text: str, rows: Iterable[Sequence[object]], /) -> None:
-        """See :meth:`accord.audit.places.Sql.executemany`."""
-        self.connection.executemany(text, rows)
+    def insert(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        """See :meth:`accord.audit.places.Sql.insert`."""
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            self.connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+
+    def together(self) -> AbstractContextManager[object]:
+        """See :meth:`accord.audit.places.Sql.together`."""
+        return nullcontext()
 
     def stream(self, text: str, values: Sequence[object] = (), /) -> Iterator[Any]:
         """See :meth:`accord.audit.places.Sql.stream`."""

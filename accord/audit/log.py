@@ -243,8 +243,9 @@ class AuditLog:
             entries.append((index, job.time_ms, job.leaf, job.sealed.key, job.sealed.box))
             terms.extend((term, index) for term in job.terms)
             frontier.append(job.digest)
-        store.add(sql, entries, terms)
-        _sign_head(sql, frontier, self.origin, self._key)
+        with sql.together():
+            store.add(sql, entries, terms)
+            _sign_head(sql, frontier, self.origin, self._key)
 
 
 def _tell(first: int | None, waiting: list[tuple[int, asyncio.Future[int]]]) -> None:

@@ -13,7 +13,7 @@ a ``?``, which a server's connection puts into its own. A place adds what differ
 how one writer at a time is made sure of, when a commit is durable, how errors look.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,8 +52,11 @@ class Sql(Protocol):
     def execute(self, text: str, values: Sequence[object] = (), /) -> Found:
         """Run a statement."""
 
-    def executemany(self, text: str, rows: Iterable[Sequence[object]], /) -> None:
-        """Run a statement for each row."""
+    def insert(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        """Add whole rows to one of the tables."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """Send the statements of a block at once, none of which returns rows."""
 
     def stream(self, text: str, values: Sequence[object] = (), /) -> Iterator[Any]:
         """Go through the rows of a query, however many; within a transaction or snapshot."""

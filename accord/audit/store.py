@@ -230,13 +230,13 @@ def add(
     terms: Sequence[tuple[bytes, int]],
 ) -> None:
     """Add entries (index, time, leaf, key, box) and their search terms."""
-    sql.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", entries)
-    sql.executemany("INSERT INTO terms VALUES (?, ?)", terms)
+    sql.insert("entries", entries)
+    sql.insert("terms", terms)
 
 
 def add_checkpoints(sql: Sql, notes: Sequence[tuple[int, bytes]]) -> None:
     """Add checkpoints by their sizes; of one size there is one."""
-    sql.executemany("INSERT INTO checkpoints VALUES (?, ?)", notes)
+    sql.insert("checkpoints", notes)
 
 
 def set_head(sql: Sql, frontier: Frontier) -> None:

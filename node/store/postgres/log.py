@@ -10,8 +10,8 @@ the connection is lost before that is heard, it may be so all the same.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +41,12 @@ _LASTING = (
     errors.DataCorrupted, errors.IndexCorrupted, errors.IntegrityError, errors.ProgrammingError,
     errors.DataError,
 )  # fmt: skip
+_KINDS = {
+    "entries": ("bigint", "bigint", "bytea", "bytea", "bytea"),
+    "terms": ("bytea", "bigint"),
+    "checkpoints": ("bigint", "bytea"),
+    "head": ("integer", "bigint", "bytea"),
+}
 _TABLES = re.compile(r"\b(entries|terms|checkpoints|head)\b")
 
 Connection = psycopg.Connection[TupleRow]
@@ -61,10 +67,17 @@ class Tables:
         """See :meth:`accord.audit.places.Sql.execute`."""
         return self._connection.execute(_in_our_words(text), values)
 
-    def executemany(self, text: str, rows: Iterable[Sequence[object]], /) -> None:
-        """See :meth:`accord.audit.places.Sql.executemany`."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_in_our_words(text), rows)
+    def insert(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        """See :meth:`accord.audit.places.Sql.insert`."""
+        if rows:
+            # One statement whatever their number: a column is an array.
+            arrays = ", ".join(f"%s::{kind}[]" for kind in _KINDS[table])
+            text = f"INSERT INTO audit_{table} SELECT * FROM unnest({arrays})"  # noqa: S608
+            self._connection.execute(text, [list(column) for column in zip(*rows, strict=True)])
+
+    def together(self) -> AbstractContextManager[object]:
+        """See :meth:`accord.audit.places.Sql.together`."""
+        return self._connection.pipeline()
 
     def stream(self, text: str, values: Sequence[object] = (), /) -> Iterator[Any]:
         """See :meth:`accord.audit.places.Sql.stream`."""
@@ -143,8 +156,10 @@ class _Taken:
 
 def _hold_head(connection: Connection) -> Connection:
     """Begin, and wait until nobody else writes."""
-    connection.execute("BEGIN")
-    if connection.execute("SELECT 1 FROM audit_head FOR UPDATE").fetchone() is None:
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        head = connection.execute("SELECT 1 FROM audit_head FOR UPDATE")
+    if head.fetchone() is None:
         # A log that is new, or has lost its head: there is no row to wait for. Anew,
         # since two that looked for it would each keep the other from the table.
         connection.execute("ROLLBACK")

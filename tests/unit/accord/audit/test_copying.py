@@ -190,7 +190,7 @@ def test_a_leaf_replaced_by_an_insider_with_the_secret(book: Book, other: Book) 
             (leaf, key, box, at),
         )
         sql.execute("DELETE FROM terms WHERE idx = 4")
-        sql.executemany("INSERT INTO terms VALUES (?, 4)", terms)
+        sql.insert("terms", [(term, 4) for (term,) in terms])
     with pytest.raises(InputError, match="entry 4: was altered after it was signed"):
         copied(book, other)
 

@@ -314,8 +314,7 @@ async def test_a_fork_in_its_place_fails_the_log(
     with shared.behind() as sql:
         for name, rows in tables.items():
             sql.execute(f"DELETE FROM {name}")
-            marks = ",".join("?" * len(rows[0]))
-            sql.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+            sql.insert(name, rows)
     with capture_logs() as logs, pytest.raises(Refused):
         await append(log, 1)
     assert log.failed

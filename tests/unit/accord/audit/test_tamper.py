@@ -67,7 +67,7 @@ def replace_entry(book, index: int) -> None:
             (forged.leaf, forged.key, forged.box, index),
         )
         sql.execute("DELETE FROM terms WHERE idx = ?", (index,))
-        sql.executemany("INSERT INTO terms VALUES (?, ?)", [(t, index) for t in forged.terms])
+        sql.insert("terms", [(term, index) for term in forged.terms])
 
 
 def broken(book) -> tuple[int | None, str]:
