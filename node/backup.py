@@ -123,7 +123,10 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
         InputError: the folder is not empty or not apart; something can't be read or written.
         Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``.
     """
-    require_sqlite(settings)
+    require_sqlite(
+        settings,
+        "dump its database with pg_dump, then copy the data folder (docs/operations.md, Backup)",
+    )
     made_ms, data = clock.now_ms(), settings.data
     kept = own_limits(settings, held(settings), made_ms)
     _begin(folder, data)
@@ -164,16 +167,14 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
     return read_backup(folder)
 
 
-def require_sqlite(settings: NodeConfig) -> None:
-    """Refuse a node whose reads are not in its data folder.
+def require_sqlite(settings: NodeConfig, remedy: str) -> None:
+    """Refuse a node whose reads are not in its data folder, with what to do instead.
 
     Raises:
         InputError: they are on a PostgreSQL server.
     """
     if settings.store_url is not None:
-        raise InputError(
-            settings.path, "has its reads on a PostgreSQL server", "back them up with pg_dump"
-        )
+        raise InputError(settings.path, "has its reads on a PostgreSQL server", remedy)
 
 
 def read_backup(folder: Path) -> Backup:

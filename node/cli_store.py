@@ -1,7 +1,8 @@
-"""``accord-node store copy``: the node's reads and all beside them, into the other database.
+"""``accord-node store``: the node's reads and all beside them, into the other database.
 
 accord-node store copy --to keys/store.url    from SQLite to the server of that URL
 accord-node store copy --to sqlite            back: to reads.db in the data folder
+accord-node store restored                    after pg_restore, before the node serves
 """
 
 import getpass
@@ -18,9 +19,10 @@ from accord.clock import SystemClock, iso
 from accord.errors import InputError
 from node.config import NodeConfig, load_config
 from node.store_copy import SQLITE, StoreCopied, copy_store
+from node.store_restored import restored as tell_restored
 
 app = typer.Typer(
-    help="The store of the node: copy moves it to the other database.",
+    help="The store of the node: moved to the other database, put back from a dump.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -48,6 +50,20 @@ def copy(
     if not done.whole:
         raise InputError("the copy", "is not what the source is", "run this again: it mends that")
     _print_what_next(settings, to, done)
+
+
+@app.command()
+def restored(
+    config: Annotated[Path, typer.Option(help="The node's node.toml.")] = Path("node.toml"),
+    by: Annotated[str, typer.Option(help="Who asks; your login if left out.")] = "",
+) -> None:
+    """Tell the node that its PostgreSQL database was put back from a dump; it must not serve."""
+    tell_restored(load_config(config), SystemClock(), by or getpass.getuser())
+    typer.echo("New reads get numbers that no read had, and the replay guard begins anew.")
+    typer.echo(
+        "Before the node serves: accord-node audit import, if there is a newer export of the "
+        "log; accord-node purge; and accord-node retention holds: what was released is back."
+    )
 
 
 class _Bars:

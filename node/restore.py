@@ -52,7 +52,7 @@ from node.opened import restoring
 from node.opened_log import AUDIT, open_log, origin
 from node.photos import Photos
 from node.purging import in_words, purge_noted
-from node.replay_file import FILE_NAME, ReplayFile
+from node.replay_file import FILE_NAME, begin_anew
 from node.store.connections import importing, lock_for_serving
 from node.store.copies import number_on
 from node.store.migrations import MIGRATIONS
@@ -73,15 +73,6 @@ class Restored:
     told: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    clock: Clock
-
-    def now_ms(self) -> int:
-        """Return the latest moment at which something that comes now may say it was issued."""
-        return self.clock.now_ms() + SKEW_MS
-
-
 def restore(
     settings: NodeConfig, folder: Path, clock: Clock, by: str, *, vouched: bool
 ) -> Restored:
@@ -92,7 +83,11 @@ def restore(
             the audit logs part. Nothing is replaced then.
         Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``, ``AUDIT_UNAVAILABLE``. Nor then.
     """
-    require_sqlite(settings)
+    require_sqlite(
+        settings,
+        "put its database back with pg_restore, then run accord-node store restored "
+        "(docs/operations.md, Backup)",
+    )
     data = settings.data.resolve()
     if os.path.ismount(data):
         raise InputError(data, "is a mount of its own", "name a folder in it as data in node.toml")
@@ -144,7 +139,7 @@ def _made(
         gone = in_words(purge_noted(store, photos, kept, now_ms, f"at a restore, by {by}"))
     finally:
         store.close()
-    ReplayFile(new / FILE_NAME, _Ahead(clock)).close()
+    begin_anew(new / FILE_NAME, clock)
     log = open_log(settings, clock)
     detail = (
         f"the backup of {iso(backup.made_ms)}, {len(backup.files)} files, {backup.size} bytes, "

@@ -22,7 +22,6 @@ from node.held import held, own_limits
 from node.holds import Note
 from node.opened import opened
 from node.opened_log import copied, has_log, log_place
-from node.replay_file import FILE_NAME as REPLAY
 from node.store.moving import TABLES, Side, Summary, fill, summary
 from node.store.opening import open_side
 
@@ -88,6 +87,8 @@ def copy_store(settings: NodeConfig, to: str, clock: Clock, by: str, told: Told)
                 done = StoreCopied(move_all(source, target, told), destroy_by_ms, None)
                 if done.whole:
                     done = done._replace(entries=_log_moved(settings, target_url))
+                    # What was claimed at the source the guard here does not know of.
+                    target.begin_guard()
                     target.end()
             return done
     except Refused as refused:
@@ -121,17 +122,10 @@ def move_all(source: Side, target: Side, told: Told) -> list[TableCopied]:
 def _log_moved(settings: NodeConfig, target_url: Path | None) -> int | None:
     """Move the audit log too, so that it goes on as the same; return its size.
 
-    The replay guard begins anew: what it would not know of was issued before that, and
-    is refused.
-
     Raises:
         InputError: a log is not sound, or the target holds another one.
     """
+    if not has_log(settings):
+        return None
     there = replace(settings, store_url=target_url)
-    size = None
-    if has_log(settings):
-        size = copied(settings, log_place(settings), log_place(there)).size
-    if target_url is None:
-        for path in settings.data.glob(f"{REPLAY}*"):
-            path.unlink()
-    return size
+    return copied(settings, log_place(settings), log_place(there)).size

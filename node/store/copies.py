@@ -14,9 +14,7 @@ from pathlib import Path
 
 from accord.errors import InputError
 from node.store.connections import Bounded, as_refusal
-
-# More row numbers than were given out since any backup that is still kept.
-_GAP = 1 << 40
+from node.store.numbers import GAP
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -52,7 +50,7 @@ def number_on(path: Path) -> None:
     try:
         with closing(Bounded(path).sql) as sql:
             text = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'reads'"
-            if not sql.execute(text, (_GAP,)).rowcount:
-                sql.execute("INSERT INTO sqlite_sequence VALUES ('reads', ?)", (_GAP,))
+            if not sql.execute(text, (GAP,)).rowcount:
+                sql.execute("INSERT INTO sqlite_sequence VALUES ('reads', ?)", (GAP,))
     except sqlite3.Error as error:
         raise as_refusal(error) from None

@@ -131,6 +131,9 @@ class Side(Protocol):
     def end(self) -> None:
         """Say that all is there."""
 
+    def begin_guard(self) -> None:
+        """Have the replay guard begin anew: it refuses what was issued before that."""
+
     def close(self) -> None:
         """Release files and connections."""
 

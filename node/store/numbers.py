@@ -13,6 +13,9 @@ others hold of it, read ids and cursors, stays valid when the reads move to the 
 DAY_BITS = 22
 FIRST = 1 << 20
 """What PostgreSQL counts from."""
+GAP = 1 << 30
+"""So many numbers are left out where a store is put back that is an older one: more reads
+than came since. There is room for two thousand times as many."""
 _FIRST_ROW = FIRST << DAY_BITS
 _MOST = (1 << 63 - DAY_BITS) - FIRST
 

@@ -94,7 +94,7 @@ def open_side(settings: NodeConfig, url: Path | None, clock: Clock) -> Side:
         InputError: as :func:`open_store`.
     """
     if url is None:
-        return SqliteSide(settings.data / READS)
+        return SqliteSide(settings.data / READS, clock)
     side: Side = from_postgres("moving", url).PostgresSide(url, clock)
     return side
 

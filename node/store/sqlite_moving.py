@@ -7,7 +7,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from accord import private_db
+from accord.clock import Clock
 from accord.errors import InputError
+from node.replay_file import FILE_NAME as REPLAY
+from node.replay_file import begin_anew
 from node.store.cells import cell_of
 from node.store.connections import (
     WRITE_WAIT_MS,
@@ -32,14 +35,14 @@ _COUNTED = ("dead_letters", "notes", "reads")
 class SqliteSide(Rows):
     """A :class:`node.store.moving.Side` in SQLite."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         """Open the store, or make it.
 
         Raises:
             InputError: it is damaged or can't be used.
         """
         prepare(path)
-        self._path = path
+        self._path, self._clock = path, clock
         self._connections = Connections(path)
         super().__init__(InSqlite(self._connections))
 
@@ -61,6 +64,10 @@ class SqliteSide(Rows):
                 yield
         except sqlite3.Error as error:
             raise as_refusal(error) from None
+
+    def begin_guard(self) -> None:
+        """See :meth:`node.store.moving.Side.begin_guard`."""
+        begin_anew(self._path.with_name(REPLAY), self._clock)
 
     def close(self) -> None:
         """Close the file."""

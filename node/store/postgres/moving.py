@@ -8,6 +8,7 @@ import psycopg
 
 from accord.clock import Clock
 from accord.errors import InputError
+from node.replay_file import Ahead
 from node.store.cells import cell_of
 from node.store.moving import HITS, READS, Row, Rows, Table
 from node.store.numbers import FIRST, number_of
@@ -69,12 +70,13 @@ class PostgresSide(Rows):
             except psycopg.Error as error:
                 raise as_refusal(error) from None
 
-    def begin(self, name: str) -> None:
-        """See :meth:`node.store.moving.Side.begin`; the replay guard begins anew."""
-        super().begin(name)
+    def begin_guard(self) -> None:
+        """See :meth:`node.store.moving.Side.begin_guard`."""
         with self._database.writing() as sql:
             sql.execute("DELETE FROM claims")
             sql.execute("DELETE FROM replay_guard")
+            from_ms = Ahead(self._clock).now_ms()
+            sql.execute("INSERT INTO replay_guard VALUES (1, ?, ?)", (from_ms, from_ms))
 
     def close(self) -> None:
         """Close the connections."""

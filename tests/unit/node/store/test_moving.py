@@ -47,7 +47,7 @@ class Both:
 
     def side(self, place: Place) -> Side:
         if isinstance(place, SqlitePlace):
-            return SqliteSide(place.path)
+            return SqliteSide(place.path, SystemClock())
         return PostgresSide(place.path, SystemClock())
 
     def move(self, told: Callable[[str, str, int, int], None] = nothing) -> list[TableCopied]:

@@ -1,0 +1,37 @@
+"""What a node on a PostgreSQL server must be told when its database was put back from a dump.
+
+The server can't know of it. Since the dump reads came whose numbers would be given
+again, so that a read id that somebody holds would mean another read; and queries were
+answered that the replay guard has forgotten.
+"""
+
+import secrets
+from contextlib import closing
+
+from accord.clock import Clock
+from accord.errors import InputError
+from node.config import NodeConfig
+from node.holds import Note
+from node.opened import opened
+from node.store.moving import COUNTERS
+from node.store.numbers import GAP
+from node.store.opening import open_side
+
+
+def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
+    """Let new reads have numbers that no read had, and the replay guard begin anew.
+
+    Raises:
+        InputError: the node's store is no server's, a node serves it, or it can't be used.
+    """
+    if settings.store_url is None:
+        remedy = "nothing is to be done: accord-node restore does it all"
+        raise InputError(settings.path, "has its reads in SQLite", remedy)
+    with closing(open_side(settings, settings.store_url, clock)) as side, side.alone():
+        counters = side.rows(COUNTERS, None, None)
+        raised = [(name, last + GAP * (name == "reads")) for name, last in counters]
+        side.change(COUNTERS, counters, raised)
+        side.begin_guard()
+        with opened(settings) as (store, _):
+            detail = f"the database was put back from a dump, by {by}"
+            store.holds.note(Note(secrets.token_hex(16), "restored", "", detail))
