@@ -243,7 +243,7 @@ def kill_in_a_loop(city: Path, from_server: bool, to: str, times: int) -> None:
 
 
 def test_a_copy_that_is_killed_is_run_again(city: Path, way: tuple[bool, str]) -> None:
-    kill_in_a_loop(city, *way, 2)
+    kill_in_a_loop(city, *way, 1)
 
 
 @pytest.mark.full

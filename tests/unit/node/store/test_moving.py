@@ -17,6 +17,7 @@ from node.holds import Hold, Note
 from node.store.base import DeadLetter, HitSearch, ReadStore, Search
 from node.store.moving import READS, TABLES, Side, fill
 from node.store.numbers import number_of
+from node.store.postgres import connections
 from node.store.postgres.moving import PostgresSide
 from node.store.sqlite_moving import SqliteSide
 from node.store_copy import TableCopied, move_all
@@ -315,6 +316,7 @@ def test_nobody_writes_to_the_source_meanwhile(
     both: Both, make_read: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.store.connections.WRITE_WAIT_MS", 50)
+    monkeypatch.setitem(connections._SESSION, "lock_timeout", "50")
     refused = 0
 
     def told(*_: object) -> None:

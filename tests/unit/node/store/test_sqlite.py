@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,11 @@ def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     store.settle(START)
     assert store.search(SEARCH).rows
     store.close()
+    with closing(sqlite3.connect(path)) as sql:
+        (first,) = sql.execute("SELECT max(rootpage) FROM sqlite_master").fetchone()
     content = bytearray(path.read_bytes())
-    # Everything behind the schema's first pages.
-    content[32 * 4096 :] = b"\xa5" * (len(content) - 32 * 4096)
+    # Everything behind the tables' first pages.
+    content[first * 4096 :] = b"\xa5" * (len(content) - first * 4096)
     path.write_bytes(content)
     store = SqliteStore.open(path)
     with pytest.raises(Refused) as refused:
