@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from accord.demo.processes import free_port
 from tests.programs import folder as programs
 
@@ -63,6 +65,7 @@ def first_answer(out: str, folder: Path) -> None:
     assert re.search(r"city/node: \d+ entries, ok", out)
 
 
+@pytest.mark.full
 def test_from_a_draft_to_an_agreement_in_force(tmp_path: Path) -> None:
     out, err = run_pages({"for-counsel.md": 23}, tmp_path)
     told = [line for line in err.splitlines() if line.startswith("error: ")]
