@@ -20,6 +20,7 @@ _MAX_TIME_MS = 253_402_300_800_000
 _TAIL_LEVEL = 12
 # As many at most where another process wrote since.
 _FOLLOWED = 2 << _TAIL_LEVEL
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,9 @@ def rows(sql: Sql, begin: int, end: int) -> Iterator[Row]:
     Raises:
         Broken: an entry whose columns are not of their kind.
     """
-    for values in sql.stream(
+    # Few are had in one exchange with a server, which a stream is not.
+    find = sql.execute if end - begin <= _AT_ONCE else sql.stream
+    for values in find(
         "SELECT idx, time_ms, leaf, key, box FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx",
         (begin, end),
     ):

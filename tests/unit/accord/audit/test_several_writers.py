@@ -32,6 +32,7 @@ TABLES = ("entries", "terms", "checkpoints", "head")
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
+import structlog
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.clock import SystemClock
@@ -39,6 +40,7 @@ from accord.errors import Refused
 from accord.keys import PrivateKey
 from node.store.postgres.log import LogTables
 
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 base, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 log = AuditLog.open(
     LogTables.at(base / "store.url"), origin="harbor/node",
@@ -187,6 +189,37 @@ async def test_a_restart_of_the_server_needs_none_of_the_node(shared: Shared) ->
     assert [await append(log, 3), await append(other, 4)] == [3, 4]
     assert not log.failed
     assert log.verify().ok
+
+
+async def test_connections_that_an_administrator_ends_are_made_anew(shared: Shared) -> None:
+    log = shared.open()
+    await append(log, 0)
+    with shared.database.server.connect() as sql:
+        text = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        assert sql.execute(text, (shared.database.name,)).fetchall() == [(True,)]
+    assert await append(log, 1) == 1
+
+
+def test_a_restart_in_the_middle_loses_nothing_that_was_acknowledged(shared: Shared) -> None:
+    writers = [shared.writer(name, 250) for name in ("a", "b")]
+    begun: dict[str, list[bytes]] = {}
+    for writer, name in zip(writers, "ab", strict=True):
+        go(writer)
+        assert writer.stdout is not None
+        begun[name] = [writer.stdout.readline() for _ in range(40)]
+    shared.database.server.restart()
+    acknowledged: dict[int, str] = {}
+    for writer, name in zip(writers, "ab", strict=True):
+        rest, told = writer.communicate(timeout=120)
+        assert writer.returncode == 0
+        assert b"audit log failed" not in told
+        # Some were refused while it was away, and more were written when it was back.
+        assert b"written now" in told
+        assert b"written again" in told
+        mine = said(b"".join(begun[name]) + rest)
+        assert len(mine) > 100
+        acknowledged |= mine
+    assert acknowledged.items() <= shared.held().items()
 
 
 async def test_while_the_server_is_away_callers_are_refused(shared: Shared) -> None:
