@@ -160,5 +160,5 @@ def _missing(settings: NodeConfig) -> list[Path]:
         settings.node_key, settings.audit_key, settings.audit_secret, settings.names_secret,
     ]  # fmt: skip
     if settings.store_url is not None:
-        needed.append(settings.store_url)
+        needed += [settings.store_url, *settings.store_shards]
     return [path for path in needed if not path.exists()]

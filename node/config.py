@@ -20,6 +20,7 @@ audit_secret = "keys/audit.secret"   # 32 bytes
 names_secret = "keys/names.secret"   # 32 bytes
 [store]                              # PostgreSQL; reads.db in data without this section
 postgres = "keys/store.url"          # a file that holds its URL
+shards = ["keys/shard1.url", "keys/shard2.url"]      # the servers of the reads; may be left out
 [[brokers]]                          # who may forward queries to us
 id = "spiffe://county/broker/main"
 root = "sha256:<64 hex>"
@@ -61,6 +62,7 @@ class _Keys(StrictModel):
 
 class _Store(StrictModel):
     postgres: str = Field(min_length=1)
+    shards: list[str] = Field(default_factory=list)
 
 
 class _Broker(StrictModel):
@@ -119,6 +121,8 @@ class NodeConfig:
     sources: tuple[Source, ...] = ()
     store_url: Path | None = None
     """The file that holds the URL of the PostgreSQL database; None is SQLite in ``data``."""
+    store_shards: tuple[Path, ...] = ()
+    """The files with the URLs of the servers where its reads are, if they are not in it."""
 
     @property
     def reads(self) -> Path:
@@ -202,4 +206,16 @@ def _checked(file: _File, path: Path) -> NodeConfig:
         bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
         sources=tuple(file.sources),
         store_url=None if file.store is None else base / file.store.postgres,
+        store_shards=_shards(path, base, file.store),
     )
+
+
+def _shards(path: Path, base: Path, store: _Store | None) -> tuple[Path, ...]:
+    names = [] if store is None else store.shards
+    for name in names:
+        if not name or names.count(name) > 1 or (store and name == store.postgres):
+            where = f"{path}: store.shards"
+            raise InputError(
+                where, f"{name!r} is not a file of its own", "name one for each server"
+            )
+    return tuple(base / name for name in names)

@@ -19,7 +19,7 @@ from broker.config import load_config as load_broker_config
 from broker.serve import RunningBroker, running_broker
 from node.config import load_config as load_node_config
 from node.serve import RunningNode, running_node
-from tests.postgres import database, postgres  # noqa: F401 - fixtures
+from tests.postgres import database, other_postgres, postgres  # noqa: F401 - fixtures
 from tests.stores import place, store, stores  # noqa: F401 - fixtures
 
 AGENCIES = ("city", "harbor", "county")

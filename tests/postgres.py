@@ -64,6 +64,8 @@ class Server:
         )  # fmt: skip
         self._process = subprocess.Popen(
             [needs("postgres"), "-D", str(self.folder / "db"), *(f"--{one}" for one in settings)],
+            # As a client of another server it looks for files at home.
+            env={**os.environ, "HOME": str(self.folder)},
             **self._as(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         for _ in range(600):
@@ -152,9 +154,13 @@ class Database:
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         return self.server.connect(self.name)
 
-    def url_file(self, folder: Path, url: str | None = None) -> Path:
+    @property
+    def tls_url(self) -> str:
+        return self.server.tls_url(self.name)
+
+    def url_file(self, folder: Path, url: str | None = None, name: str = "store.url") -> Path:
         """Write the file that node.toml names."""
-        path = folder / "store.url"
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o600)
         path.write_text((self.url if url is None else url) + "\n")
@@ -164,6 +170,16 @@ class Database:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A server for the session; the test is skipped where PostgreSQL is not installed."""
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def other_postgres() -> Iterator[Server]:
+    """A second server, for a store on several."""
     server = Server()
     try:
         yield server

@@ -7,8 +7,8 @@ looks behind its back. Tests of one database's own files or server take none of 
 import fcntl
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,6 +115,31 @@ class PostgresPlace(Place):
             yield
 
 
+class ShardedPlace(PostgresPlace):
+    """Reads on two servers: by the socket of one, over TLS to the other."""
+
+    opening = (
+        "import sys; from pathlib import Path\n"
+        "from node.store.postgres.store import PostgresStore\n"
+        "path = Path(sys.argv[1])\n"
+        "store = PostgresStore.open(path, shards=sorted(path.parent.glob('shard?.url')))\n"
+    )
+
+    def __init__(self, database: Database, shards: Sequence[Database], folder: Path) -> None:
+        super().__init__(database, folder)
+        self.databases = shards
+        one, two = shards
+        self.shards = (
+            one.url_file(folder, name="shard1.url"),
+            two.url_file(folder, two.tls_url, "shard2.url"),
+        )
+
+    def open(self, *, clock: Clock | None = None) -> ReadStore:
+        from node.store.postgres.store import PostgresStore
+
+        return PostgresStore.open(self.path, shards=self.shards, clock=clock)
+
+
 class Stores(Protocol):
     """One of the two databases, to make places in."""
 
@@ -138,15 +163,73 @@ class PostgresStores:
             yield PostgresPlace(database, folder)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+class ShardedStores:
+    """Two servers; the database of one has all but the reads too."""
+
+    def __init__(self, servers: Sequence[Server], templates: Sequence[str]) -> None:
+        self._servers, self._templates = servers, templates
+
+    @contextmanager
+    def place(self, folder: Path) -> Iterator[ShardedPlace]:
+        with ExitStack() as stack:
+            first, *shards = (
+                stack.enter_context(server.database(template))
+                for server, template in zip(self._servers, self._templates, strict=True)
+            )
+            yield ShardedPlace(first, shards, folder)
+
+
+def shard_out(place: ShardedPlace, slices: int = 4) -> None:
+    """Make the tables, with so few slices that a test has no long wait for them."""
+    from node.store.postgres import sharding
+    from node.store.postgres.connections import Connections
+    from node.store.postgres.shards import shards_of
+    from node.store.postgres.store import PostgresStore
+
+    with place.database.connect() as sql:
+        sql.execute("CREATE EXTENSION postgres_fdw")
+    PostgresStore.open(place.path).close()
+    coordinator, shards = Connections.open(place.path), shards_of(place.shards)
+    sharding.prepare(coordinator, shards, slices)
+    for one in (coordinator, *shards):
+        one.close()
+
+
+@contextmanager
+def sharded_stores(servers: Sequence[Server], folder: Path) -> Iterator[ShardedStores]:
+    """Make the databases that each test's are copied from."""
+    with ExitStack() as stack:
+        first, *shards = (stack.enter_context(server.database()) for server in servers)
+        shard_out(ShardedPlace(first, shards, folder))
+        yield ShardedStores(servers, [first.name, *(shard.name for shard in shards)])
+
+
+SHARDED = pytest.mark.parametrize("stores", ["sharded"], indirect=True)
+"""For a test of what is done on several servers alone."""
+
+
+@pytest.fixture(
+    scope="session",
+    params=["sqlite", "postgres", pytest.param("sharded", marks=pytest.mark.full)],
+)
 def stores(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stores]:
-    """Each database in turn; PostgreSQL is skipped where it is not installed."""
+    """Each database in turn; PostgreSQL is skipped where it is not installed.
+
+    On several servers all of it takes long: the quick run has tests of their own, and
+    what takes :data:`SHARDED`.
+    """
     if request.param == "sqlite":
         yield SqliteStores()
         return
     server: Server = request.getfixturevalue("postgres")
+    if request.param == "sharded":
+        other: Server = request.getfixturevalue("other_postgres")
+        folder = tmp_path_factory.mktemp("template")
+        with sharded_stores((server, server, other), folder) as made:
+            yield made
+        return
     with server.database() as made:
         # A copy of a database with its tables is there sooner than new tables.
         PostgresPlace(made, tmp_path_factory.mktemp("template")).open().close()

@@ -55,6 +55,8 @@ def secrets(settings: NodeConfig, own: Agency | None) -> Iterator[Secret]:
     ]
     if (url := settings.store_url) is not None:
         looks.append(("store.postgres", url, partial(read_secret, url)))
+    for shard in settings.store_shards:
+        looks.append(("store.shards", shard, partial(read_secret, shard)))
     for name, path in _of_sources(settings):
         looks.append((name, path, partial(read_secret, path)))
     for name, path, look in looks:

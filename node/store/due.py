@@ -20,17 +20,22 @@ MATCHES = """(
 )"""
 """Of a read and a hold, without values: it holds the read while it lasts. May be NULL."""
 HELD = f"EXISTS (SELECT 1 FROM holds WHERE holds.until_ms > ? AND {MATCHES})"  # noqa: S608
+HELD_BY = f"SELECT count(*) FROM reads JOIN holds ON hold_id = ? WHERE {MATCHES}"  # noqa: S608
+"""How many reads a hold holds; the value is its id."""
 _READS = f"reads.captured_ms < ? AND (reads.captured_ms < ? OR NOT {MET})"
 
 READS = f"({_READS} AND NOT {HELD})"
 PHOTOS = f"(reads.captured_ms < ? AND reads.photo != '' AND NOT {HELD})"
 # A read's photo goes with it.
 PHOTOS_AND_READS = f"(reads.photo != '' AND (reads.captured_ms < ? OR {_READS}) AND NOT {HELD})"
-HITS = (
-    "(hits.captured_ms < ? AND (hits.captured_ms < ? OR hits.possible) AND NOT EXISTS "  # noqa: S608
-    "(SELECT 1 FROM reads WHERE reads.row_id = hits.read_row "
-    f"AND reads.captured_ms = hits.captured_ms AND {HELD}))"
+_HITS = "hits.captured_ms < ? AND (hits.captured_ms < ? OR hits.possible) AND"
+_HELD_READ = (
+    "EXISTS (SELECT 1 FROM reads WHERE reads.row_id = hits.read_row "  # noqa: S608
+    f"AND reads.captured_ms = hits.captured_ms AND {HELD})"
 )
+HITS = f"({_HITS} NOT {_HELD_READ})"
+HITS_HELD = f"({_HITS} {_HELD_READ})"
+"""Hits that would be due if nobody held their read; values as :data:`HITS`."""
 
 
 def reads(before: Cuts) -> Values:

@@ -55,7 +55,7 @@ def search_hits(database: Database, sql: Sql, search: HitSearch, now_ms: int) ->
         Refused: ``FIELD_NOT_SHARED``, ``SEARCH_TOO_WIDE``.
     """
     snapshot = database.snapshot(sql, search.after)
-    asked = _asked(database, search, snapshot)
+    asked = _asked(database, sql, search, snapshot)
     _check_bound(sql, asked)
     rows = _page(database, sql, asked, search)
     withheld = _withheld(database, sql, asked)
@@ -70,7 +70,7 @@ def search_hits(database: Database, sql: Sql, search: HitSearch, now_ms: int) ->
     return HitPage(page, _hits_of(sql, asked, [row.row_id for row in kept], speaks))
 
 
-def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
+def _asked(database: Database, sql: Sql, search: HitSearch, snapshot: int) -> _Asked:
     step = search.redaction.time_step_ms
     # As in any search: a bucket counts only if look-back and retention leave all of it.
     first = -(-max(search.window.from_ms, search.earliest_ms) // step) * step
@@ -82,12 +82,9 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
     if isinstance(search.of, ExactPlate):
         hits = hits.also(Part("listed_plate = ?", (search.of.plate,)))
         if state := search.of.state:
-            either = (
-                "(listed_state = ? OR ? = (SELECT state FROM reads WHERE row_id = read_row "
-                "AND reads.captured_ms = hits.captured_ms "
-                "AND reads.captured_ms >= ? AND reads.captured_ms < ?))"
-            )
-            hits = hits.also(Part(either, (state, state, *span)))
+            of_read = database.state_of_read(span)
+            either = f"(listed_state = ? OR ? = {of_read.text})"
+            hits = hits.also(Part(either, (state, state, *of_read.values)))
     elif search.of is not None:
         area = search.of
         shared = search.redaction.place_within_m
@@ -105,8 +102,8 @@ def _asked(database: Database, search: HitSearch, snapshot: int) -> _Asked:
     )
     return _Asked(
         visible,
-        database.reads_with(visible, span).also(there),
-        database.reads_with(hits, span).also(kept_back),
+        database.reads_with(sql, visible, span).also(there),
+        database.reads_with(sql, hits, span).also(kept_back),
         area,
         within_m,
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 from accord.model import AreaBox
 from node.holds import Hold, Note
-from node.store.due import MATCHES
 from node.store.shared import DELETED, Database
 
 _COLUMNS = (
@@ -38,9 +37,7 @@ class Holds:
         with self._database.writing() as sql:
             sql.execute(_INSERT, values)
             sql.execute(_NOTE, note)
-        with self._database.working() as sql:
-            text = f"SELECT count(*) FROM reads JOIN holds ON hold_id = ? WHERE {MATCHES}"  # noqa: S608
-            return int(sql.execute(text, (hold.hold_id,)).fetchone()[0])
+        return self._database.count_held(hold.hold_id)
 
     def all(self) -> tuple[Hold, ...]:
         """See :meth:`node.holds.HoldStore.all`."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from node.store.base import Cancelled, Cursor
 from node.store.connections import Connections, importing
+from node.store.due import HELD_BY
 from node.store.numbers import number_of
-from node.store.shared import Part, Sql, Values
+from node.store.shared import STATE_OF_READ, Part, Sql, Values
 from node.store.statements import SNAPSHOT
 
 
@@ -47,10 +48,19 @@ class InSqlite:
         marks = ", ".join("?" for _ in columns.split(","))
         sql.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
 
-    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+    def reads_with(self, sql: Sql, hits: Part, span: tuple[int, int]) -> Part:
         """See :meth:`node.store.shared.Database.reads_with`."""
         met = f"SELECT read_row FROM hits WHERE {hits.text}"  # noqa: S608 - our own texts
         return Part(f"FROM reads NOT INDEXED WHERE row_id IN ({met})", hits.values)
+
+    def state_of_read(self, span: tuple[int, int]) -> Part:
+        """See :meth:`node.store.shared.Database.state_of_read`."""
+        return Part(STATE_OF_READ, span)
+
+    def count_held(self, hold_id: str) -> int:
+        """See :meth:`node.store.shared.Database.count_held`."""
+        with self.working() as sql:
+            return int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""

@@ -37,7 +37,10 @@ def open_store(
     if settings.store_url is None:
         return SqliteStore.open(settings.reads, serving=serving, clock=clock)
     store: ReadStore = from_postgres("store", settings.store_url).PostgresStore.open(
-        settings.store_url, serving=serving, clock=clock or SystemClock()
+        settings.store_url,
+        shards=settings.store_shards,
+        serving=serving,
+        clock=clock or SystemClock(),
     )
     return store
 
@@ -65,7 +68,7 @@ def look_at_store(settings: NodeConfig, clock: Clock) -> ReadStore:
     if settings.store_url is None:
         return SqliteStore.look(settings.reads, clock)
     store: ReadStore = from_postgres("store", settings.store_url).PostgresStore.look(
-        settings.store_url, clock
+        settings.store_url, clock, settings.store_shards
     )
     return store
 
@@ -82,7 +85,7 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
         size = settings.reads.stat().st_size
         return size, look_at(settings.reads, seconds, MIGRATIONS)
     found: tuple[int, Soundness] = from_postgres("soundness", settings.store_url).look_at(
-        settings.store_url
+        settings.store_url, settings.store_shards
     )
     return found
 

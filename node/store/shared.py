@@ -17,6 +17,12 @@ Values = Sequence[object]
 DELETED = "UPDATE upkeep SET deleted = true"
 """Notes, in the same transaction, that rows were deleted whose bytes are to go."""
 
+STATE_OF_READ = (
+    "(SELECT state FROM reads WHERE row_id = read_row AND reads.captured_ms = hits.captured_ms "
+    "AND reads.captured_ms >= ? AND reads.captured_ms < ?)"
+)
+"""Of a hit, where its read lies beside it; the values are a span that holds its capture."""
+
 
 class Part(NamedTuple):
     """A condition and its values, in their order."""
@@ -86,12 +92,21 @@ class Database(Protocol):
     def insert(self, sql: Sql, table: str, columns: str, rows: Iterable[Values]) -> None:
         """Put many rows into a table, in the way that is the quickest."""
 
-    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+    def reads_with(self, sql: Sql, hits: Part, span: tuple[int, int]) -> Part:
         """Return FROM and WHERE, to go on with AND, for reads that have one of these hits.
 
         There are few hits, so they are where it starts. All were captured in the
         half-open ``span`` of ms UTC.
         """
+
+    def state_of_read(self, span: tuple[int, int]) -> Part:
+        """Return what says, in a condition on hits, the state that the hit's read names.
+
+        The read was captured in ``span``.
+        """
+
+    def count_held(self, hold_id: str) -> int:
+        """Count the reads that a hold holds; errors as :meth:`searching`."""
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """Return the highest row number that a page goes up to.

@@ -8,11 +8,12 @@ from psycopg import Connection
 
 from accord.errors import InputError
 from node.store.base import Cancelled, Cursor
+from node.store.due import HELD_BY
 from node.store.numbers import count_of
 from node.store.postgres.connections import IMPORT_LOCK, Connections
 from node.store.postgres.parts import last_row
 from node.store.postgres.wording import Worded, worded
-from node.store.shared import Part, Sql, Values
+from node.store.shared import STATE_OF_READ, Part, Sql, Values
 
 _AT_A_TIME = 2_000
 
@@ -75,7 +76,7 @@ class InPostgres:
             for row in rows:
                 copy.write_row(row)
 
-    def reads_with(self, hits: Part, span: tuple[int, int]) -> Part:
+    def reads_with(self, sql: Sql, hits: Part, span: tuple[int, int]) -> Part:
         """See :meth:`node.store.shared.Database.reads_with`.
 
         Of what the planner knows of so many partitions it would go through all reads.
@@ -89,6 +90,15 @@ class InPostgres:
             "OFFSET 0) AS reads WHERE true",
             (*hits.values, *span),
         )
+
+    def state_of_read(self, span: tuple[int, int]) -> Part:
+        """See :meth:`node.store.shared.Database.state_of_read`."""
+        return Part(STATE_OF_READ, span)
+
+    def count_held(self, hold_id: str) -> int:
+        """See :meth:`node.store.shared.Database.count_held`."""
+        with self.working() as sql:
+            return int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""

@@ -35,7 +35,14 @@ class Step(NamedTuple):
     take: Callable[[Sql], None]
 
 
-def _reads(sql: Sql) -> None:
+def reads_by_day(sql: Sql, row_check: str) -> None:
+    """Make the table of reads with its partitions' list and ``upkeep``.
+
+    ``row_check`` is the condition on a row number, for no read of another day or slice.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
     sql.execute(
         f"""
         CREATE TABLE reads (
@@ -59,7 +66,7 @@ def _reads(sql: Sql) -> None:
             photo {_TEXT},
             "case" {_TEXT},
             PRIMARY KEY (row_id, captured_ms),
-            CHECK (row_id % {1 << DAY_BITS} = captured_ms / {DAY_MS})
+            CHECK ({row_check})
         ) PARTITION BY RANGE (captured_ms)
         """
     )
@@ -78,6 +85,22 @@ def _reads(sql: Sql) -> None:
         "CREATE TABLE parts (number integer PRIMARY KEY, day integer NOT NULL UNIQUE, "
         f"name {_TEXT})"
     )
+    # One row: the number of the last read and of the last partition; the last day
+    # whose partition was dropped and whose plates were not looked after, else -1;
+    # were rows deleted since the small tables were last written anew, and when was
+    # that (ms UTC)?
+    sql.execute(
+        "CREATE TABLE upkeep (id integer PRIMARY KEY CHECK (id = 1), last_read bigint NOT NULL, "
+        "last_part integer NOT NULL, dropped_day integer NOT NULL, deleted boolean NOT NULL, "
+        "rewritten_ms bigint NOT NULL) WITH (fillfactor = 10)"
+    )
+    sql.execute("INSERT INTO upkeep VALUES (1, 0, 0, -1, false, 0)")
+    _no_statistics(sql, "reads", PRIVATE)
+    _no_statistics(sql, "reads_rest", PRIVATE)
+
+
+def _reads(sql: Sql) -> None:
+    reads_by_day(sql, f"row_id % {1 << DAY_BITS} = captured_ms / {DAY_MS}")
     # A source's identifier says nothing of the time, and is known once in all
     # partitions. That of a part that is not there any longer is not known; 0 is the rest.
     sql.execute("CREATE TABLE source_ids (source_id bytea PRIMARY KEY, part integer NOT NULL)")
@@ -91,18 +114,6 @@ def _reads(sql: Sql) -> None:
         "CREATE TABLE plates_gone (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
         "plate_id bigint NOT NULL)"
     )
-    # One row: the number of the last read and of the last partition; the last day
-    # whose partition was dropped and whose plates were not looked after, else -1;
-    # were rows deleted since the small tables were last written anew, and when was
-    # that (ms UTC)?
-    sql.execute(
-        "CREATE TABLE upkeep (id integer PRIMARY KEY CHECK (id = 1), last_read bigint NOT NULL, "
-        "last_part integer NOT NULL, dropped_day integer NOT NULL, deleted boolean NOT NULL, "
-        "rewritten_ms bigint NOT NULL) WITH (fillfactor = 10)"
-    )
-    sql.execute("INSERT INTO upkeep VALUES (1, 0, 0, -1, false, 0)")
-    _no_statistics(sql, "reads", PRIVATE)
-    _no_statistics(sql, "reads_rest", PRIVATE)
     _no_statistics(sql, "plates", ("plate",))
 
 
@@ -296,6 +307,9 @@ def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
         sql.execute(f'ALTER TABLE {table} ALTER COLUMN "{column}" SET STATISTICS 0')
 
 
+# A step that changes ``reads`` or ``parts`` must find both kinds: where reads are sharded
+# (:mod:`node.store.postgres.slices`) ``reads`` is joined of foreign tables here, and
+# each slice has steps of its own.
 STEPS: Sequence[Step] = (
     Step("001-reads", _reads),
     Step("002-hot-lists", _hot_lists),
@@ -309,17 +323,18 @@ STEPS: Sequence[Step] = (
 )
 
 
-def migrate(sql: Sql, steps: Sequence[Step] = STEPS) -> None:
+def migrate(sql: Sql, steps: Sequence[Step] = STEPS, schema: str = SCHEMA) -> None:
     """Take the steps that were not taken yet, each whole or not at all.
 
-    Two processes that start at once take turns. The connection is in autocommit.
+    Two processes that start at once take turns. The connection is in autocommit, and
+    looks for tables in ``schema``.
 
     Raises:
         psycopg.Error: as the server says.
     """
     with sql.transaction():
         sql.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-        sql.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        sql.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         sql.execute(f"CREATE TABLE IF NOT EXISTS steps (name {_TEXT} PRIMARY KEY)")
     for step in steps:
         with sql.transaction():
@@ -329,15 +344,15 @@ def migrate(sql: Sql, steps: Sequence[Step] = STEPS) -> None:
                 sql.execute("INSERT INTO steps VALUES (%s)", (step.name,))
 
 
-def pending(sql: Sql, steps: Sequence[Step] = STEPS) -> tuple[int, int]:
+def pending(sql: Sql, steps: Sequence[Step] = STEPS, schema: str = SCHEMA) -> tuple[int, int]:
     """Return how many steps are to be taken, and how many were taken that are not known here.
 
     Raises:
         psycopg.Error: as the server says.
     """
-    there = sql.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.steps",)).fetchone()
+    there = sql.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{schema}.steps",)).fetchone()
     taken = set()
     if there is not None and there[0]:
-        taken = {name for (name,) in sql.execute("SELECT name FROM steps")}
+        taken = {name for (name,) in sql.execute(f"SELECT name FROM {schema}.steps")}  # noqa: S608
     known = {step.name for step in steps}
     return len(known - taken), len(taken - known)

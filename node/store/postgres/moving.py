@@ -24,6 +24,7 @@ from node.store.postgres.in_postgres import InPostgres, real_connection
 from node.store.postgres.log import nobody_serving
 from node.store.postgres.opening import prepare
 from node.store.postgres.parts import row_number
+from node.store.postgres.places import Place
 from node.store.postgres.purge import forget
 from node.store.shared import Sql
 
@@ -105,7 +106,7 @@ class PostgresSide(Rows):
                 "WHERE row_id = d.row AND captured_ms = d.at",
                 ([row for row, *_ in rows], [at for _, at, *_ in rows]),
             )
-            forget(real, rows)
+            forget(Place(real, real), rows)
         if new:
             cells = [(*row, cell_of(row[_LAT], row[_LON])) for row in new]
             put(real, cells, self._clock.now_ms())

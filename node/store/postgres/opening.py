@@ -6,8 +6,9 @@ from pathlib import Path
 import psycopg
 
 from accord.errors import InputError
-from node.store.postgres.connections import connect, unreachable
+from node.store.postgres.connections import Connections, connect, unreachable
 from node.store.postgres.migrations import Sql, migrate
+from node.store.postgres.slices import known
 
 LOCKS = 1024
 _OLDEST = 150_000
@@ -37,6 +38,22 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
         remedy = "let the role own the database, or restore it from the last backup"
         problem = f"the tables can't be made or brought up ({type(error).__name__})"
         raise InputError(path, problem, remedy) from None
+
+
+def require_unsharded(connections: Connections) -> None:
+    """See that the reads are in this database, and not in slices on other servers.
+
+    Raises:
+        InputError: they are not, or the server can't be reached.
+    """
+    try:
+        with connect(connections.address) as sql:
+            sharded = bool(known(sql))
+    except psycopg.Error as error:
+        raise unreachable(connections.path, error) from None
+    if sharded:
+        remedy = "name the files with their URLs: shards in [store] of node.toml"
+        raise InputError(connections.path, "the reads of this store are on several servers", remedy)
 
 
 def check_settings(path: Path, sql: Sql) -> None:

@@ -23,6 +23,9 @@ _TRIES = 200
 _PAST_DAYS = 5 * 366
 _DAY_MASK = (1 << DAY_BITS) - 1
 
+SEEN = f"row_id <= (SELECT last_read << {DAY_BITS} | {_DAY_MASK} FROM upkeep)"  # noqa: S608 - our own numbers
+"""The condition for a read of which the database knows: one whose writing was cut is not."""
+
 
 def day_of(captured_ms: int) -> int:
     """Return the day of a moment in ms UTC."""

@@ -17,12 +17,11 @@ from psycopg import errors
 
 from node.store import due
 from node.store.base import Cuts, Dropped
-from node.store.postgres.connections import Connections
 from node.store.postgres.migrations import DAY_MS, Sql
 from node.store.postgres.parts import day_of, patiently
+from node.store.postgres.places import Layout, Place
 from node.store.postgres.purge import look_after_dropped, unlink_unused
 from node.store.postgres.wording import worded
-from node.store.shared import DELETED
 
 _TRIES = 40
 _TRIES_AT_ONCE = 5
@@ -33,7 +32,8 @@ _PHOTOS = 1_000
 # the day is looked through, where there are any.
 _OTHERS = "holds.plate IS NULL AND holds.until_ms > ? AND holds.from_ms < ? AND holds.to_ms > ?"
 _STAYING = f"""
-    CREATE TEMPORARY TABLE staying ON COMMIT DROP AS SELECT * FROM {{part}} WHERE row_id IN (
+    CREATE TEMPORARY TABLE staying ON COMMIT DROP AS {{holds}}
+    SELECT * FROM {{part}} WHERE row_id IN (
         SELECT read_row FROM hits
         WHERE captured_ms >= ? AND captured_ms < ? AND captured_ms >= ? AND NOT possible
         UNION ALL
@@ -70,24 +70,31 @@ class _Sums:
     moved: int = 0
     times: list[int] = field(default_factory=list)
 
+    def add(self, gone: Dropped) -> None:
+        self.segments += gone.segments
+        self.reads, self.hits = self.reads + gone.reads, self.hits + gone.hits
+        self.moved += gone.moved
+        self.times += [at for at in (gone.from_ms, gone.to_ms) if at is not None]
 
-def drop_segments(connections: Connections, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
+
+def drop_segments(layout: Layout, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
     """See :meth:`node.store.base.ReadStore.drop_segments`.
 
     Raises:
         Refused: as :class:`node.store.base.ReadStore`.
     """
     sums = _Sums()
-    with connections.working() as sql:
-        text = "SELECT number, day, name FROM parts WHERE day < %s ORDER BY day"
-        parts = [_Part(*row) for row in sql.execute(text, (day_of(before.reads_ms),))]
-    for part in parts:
-        photos = 0
-        while batch := _take_photos(connections, part, before, unlink):
-            photos += batch
-        if _dropped(connections, part, before, sums):
-            sums.photos += photos
-    look_after_dropped(connections)
+    for number in layout.numbers():
+        with layout.looking(number) as place:
+            text = "SELECT number, day, name FROM parts WHERE day < %s ORDER BY day"
+            found = place.at.execute(text, (day_of(before.reads_ms),)).fetchall()
+        for part in (_Part(*row) for row in found):
+            photos = 0
+            while batch := _take_photos(layout, number, part, before, unlink):
+                photos += batch
+            if _dropped(layout, number, part, before, sums):
+                sums.photos += photos
+    look_after_dropped(layout)
     return Dropped(
         sums.segments, sums.reads, sums.hits, sums.photos, sums.moved,
         min(sums.times, default=None), max(sums.times, default=None),
@@ -95,42 +102,44 @@ def drop_segments(connections: Connections, before: Cuts, unlink: Callable[[str]
 
 
 def _take_photos(
-    connections: Connections, part: _Part, before: Cuts, unlink: Callable[[str], None]
+    layout: Layout, number: int, part: _Part, before: Cuts, unlink: Callable[[str], None]
 ) -> int:
     """Take the photos from some reads that are due, before the reads themselves go."""
-    with connections.writing() as sql:
-        if not _is_there(sql, part):
+    with layout.writing(number) as place:
+        if not _is_there(place, part):
             return 0
-        found = sql.execute(
-            worded(
-                f"SELECT row_id, photo FROM {part.name} AS reads "  # noqa: S608 - our own texts
-                f"WHERE photo != '' AND {due.READS} LIMIT ?"
-            ),
+        found = place.ask(
+            f"SELECT row_id, photo FROM {part.name} AS reads "  # noqa: S608 - our own texts
+            f"WHERE photo != '' AND {due.READS} LIMIT ?",
             (*due.reads(before), _PHOTOS),
-        ).fetchall()
+        )
         rows = [row for row, _ in found]
-        sql.execute(f"UPDATE {part.name} SET photo = '' WHERE row_id = ANY(%s)", (rows,))  # noqa: S608
-        unlink_unused(sql, (photo for _, photo in found), unlink)
+        place.at.execute(f"UPDATE {part.name} SET photo = '' WHERE row_id = ANY(%s)", (rows,))  # noqa: S608
+        unlink_unused(layout, place, (photo for _, photo in found), unlink)
     return len(found)
 
 
-def _dropped(connections: Connections, part: _Part, before: Cuts, sums: _Sums) -> bool:
+def _dropped(layout: Layout, number: int, part: _Part, before: Cuts, sums: _Sums) -> bool:
     for _ in range(_TRIES):
         try:
-            with connections.writing() as sql:
-                return _is_there(sql, part) and _drop(sql, part, before, sums)
+            with layout.writing(number) as place:
+                gone = _drop(place, part, before) if _is_there(place, part) else None
         except _Busy:
             time.sleep(_PAUSE_S)
+        else:
+            if gone is not None:
+                sums.add(gone)
+            return gone is not None
     return False
 
 
-def _is_there(sql: Sql, part: _Part) -> bool:
+def _is_there(place: Place, part: _Part) -> bool:
     """Tell whether nobody else has dropped it; whoever writes knows that it stays so."""
     text = "SELECT 1 FROM parts WHERE number = %s"
-    return sql.execute(text, (part.number,)).fetchone() is not None
+    return place.at.execute(text, (part.number,)).fetchone() is not None
 
 
-def _drop(sql: Sql, part: _Part, before: Cuts, sums: _Sums) -> bool:
+def _drop(place: Place, part: _Part, before: Cuts) -> Dropped:
     """Drop a partition, in a write transaction.
 
     Raises:
@@ -139,37 +148,43 @@ def _drop(sql: Sql, part: _Part, before: Cuts, sums: _Sums) -> bool:
     """
     start, end = part.span
     others = (before.now_ms, end, start)
+    at, sql = place.at, place.sql
     # Few rows are looked up in many, and the server knows of neither how many there are.
-    sql.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-    moved = sql.execute(
-        worded(_STAYING.format(part=part.name)),
-        (start, end, before.hit_reads_ms, before.now_ms, *others, *others),
+    at.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    prefix, brought = place.before()
+    moved = at.execute(
+        worded(_STAYING.format(holds=prefix, part=part.name)),
+        (*brought, start, end, before.hit_reads_ms, before.now_ms, *others, *others),
     ).rowcount
-    ((reads, first, last),) = sql.execute(
+    ((reads, first, last),) = at.execute(
         f"SELECT count(*), min(captured_ms), max(captured_ms) FROM {part.name} "  # noqa: S608
         "WHERE row_id NOT IN (SELECT row_id FROM staying)"
     ).fetchall()
-    hits = sql.execute(
-        "DELETE FROM hits WHERE captured_ms >= %s AND captured_ms < %s "
-        "AND read_row NOT IN (SELECT row_id FROM staying)",
-        (start, end),
-    ).rowcount
+    staying = at.execute("SELECT row_id, source_id FROM staying").fetchall()
+    hits = 0
+    for one in place.both()[::-1]:
+        own = place.own_hits if one is sql else "true"
+        hits = one.execute(
+            f"DELETE FROM hits WHERE captured_ms >= %s AND captured_ms < %s AND {own} "  # noqa: S608
+            "AND read_row NOT IN (SELECT unnest(%s::bigint[]))",
+            (start, end, [row for row, _ in staying]),
+        ).rowcount
     sql.execute(
-        "UPDATE source_ids SET part = 0 FROM staying WHERE source_ids.source_id = staying.source_id"
+        "UPDATE source_ids SET part = 0 WHERE source_id = ANY(%s)",
+        ([source_id for _, source_id in staying],),
     )
     try:
-        patiently(sql, lambda: _lock(sql, part), _TRIES_AT_ONCE)
+        patiently(at, lambda: _lock(at, part), _TRIES_AT_ONCE)
     except errors.LockNotAvailable:
         raise _Busy from None
-    sql.execute(f"DROP TABLE {part.name}")
-    sql.execute("INSERT INTO reads_rest SELECT * FROM staying")
-    sql.execute("DELETE FROM parts WHERE number = %s", (part.number,))
+    at.execute(f"DROP TABLE {part.name}")
+    at.execute("INSERT INTO reads_rest SELECT * FROM staying")
+    sql.execute("DELETE FROM parts WHERE number = %s", (place.known_as(part.number),))
+    if at is not sql:
+        at.execute("DELETE FROM parts WHERE number = %s", (part.number,))
     sql.execute("UPDATE upkeep SET dropped_day = greatest(dropped_day, %s)", (part.day,))
-    sql.execute(DELETED)
-    sums.segments += 1
-    sums.reads, sums.hits, sums.moved = sums.reads + reads, sums.hits + hits, sums.moved + moved
-    sums.times += [at for at in (first, last) if at is not None]
-    return True
+    place.deleted()
+    return Dropped(1, reads, hits, 0, moved, first, last)
 
 
 def _lock(sql: Sql, part: _Part) -> None:

@@ -1,27 +1,50 @@
 """Whether the tables on the server are of this version; their pages are PostgreSQL's own."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
 from node.store.postgres.address import read_address
 from node.store.postgres.connections import connect, unreachable
-from node.store.postgres.migrations import pending
+from node.store.postgres.migrations import Sql, pending
 from node.store.postgres.opening import check_settings
+from node.store.postgres.sharding import slices_at
+from node.store.postgres.shards import shards_of
+from node.store.postgres.slices import schema_of, steps_of
 from node.store.soundness import Soundness
 
 
-def look_at(path: Path) -> tuple[int, Soundness]:
-    """Return the size of the database in bytes, and how its tables stand.
+def look_at(path: Path, shards: Sequence[Path] = ()) -> tuple[int, Soundness]:
+    """Return the size of the databases in bytes, and how their tables stand.
+
+    ``shards`` are the files of the servers where the reads are, if they are not in it.
 
     Raises:
-        InputError: the file or the server is not as it must be, or can't be reached.
+        InputError: a file or a server is not as it must be, or can't be reached: it is named.
     """
-    address = read_address(path)
+    with _looking(path, read_address(path)) as sql:
+        size, to_take, unknown = _size(sql), *pending(sql)
+    for shard in shards_of(shards):
+        with _looking(shard.path, shard.address) as at:
+            size += _size(at)
+            for number in slices_at(at):
+                more = pending(at, steps_of(number), schema_of(number))
+                to_take, unknown = to_take + more[0], unknown + more[1]
+    return size, Soundness(0, to_take, unknown)
+
+
+@contextmanager
+def _looking(path: Path, address: Mapping[str, str]) -> Iterator[Sql]:
     try:
         with connect(address) as sql:
             check_settings(path, sql)
-            row = sql.execute("SELECT pg_database_size(current_database())").fetchone()
-            return int(row[0]) if row else 0, Soundness(0, *pending(sql))
+            yield sql
     except psycopg.Error as error:
         raise unreachable(path, error) from None
+
+
+def _size(sql: Sql) -> int:
+    row = sql.execute("SELECT pg_database_size(current_database())").fetchone()
+    return int(row[0]) if row else 0

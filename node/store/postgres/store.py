@@ -37,28 +37,29 @@ from node.store.moving import check_whole
 from node.store.numbers import count_of
 from node.store.pages import one_page
 from node.store.postgres import purge, segments
-from node.store.postgres.adding import insert
+from node.store.postgres.adding import HITS_CHANNEL
 from node.store.postgres.connections import Connections, as_refusal, connect
-from node.store.postgres.in_postgres import InPostgres
 from node.store.postgres.migrations import Sql
+from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.opening import prepare
-from node.store.postgres.parts import day_of, last_row, parts_of, row_number, span_of
+from node.store.postgres.parts import SEEN, day_of, last_row, row_number
+from node.store.postgres.places import Layout
+from node.store.postgres.shards import Shards, shards_of
 from node.store.postgres.wording import Worded, worded
 from node.store.shared import DELETED
 from node.store.statements import one_read
 
-HITS_CHANNEL = "accord_hits"
-
 
 class PostgresStore:
-    """A :class:`node.store.base.ReadStore` on a PostgreSQL server."""
+    """A :class:`node.store.base.ReadStore` on a PostgreSQL server, or several."""
 
     # A server may do so at any time.
     may_wait = True
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
-        self._connections = connections
-        self._database = InPostgres(connections)
+    def __init__(self, layout: Layout, clock: Clock) -> None:
+        self._layout = layout
+        self._connections = layout.connections
+        self._database = layout.database
         self._clock = clock
         self._matcher = Matcher()
         self.hot_lists = HotLists(self._database, clock)
@@ -68,22 +69,31 @@ class PostgresStore:
 
     @classmethod
     def open(
-        cls, path: Path, *, serving: bool = False, clock: Clock | None = None
+        cls,
+        path: Path,
+        *,
+        shards: Sequence[Path] = (),
+        serving: bool = False,
+        clock: Clock | None = None,
     ) -> "PostgresStore":
         """Open the store whose URL is in a file, and make its tables if need be.
 
-        ``serving`` reads the plates in before the first query comes. ``clock`` (the
-        machine's if left out) says when a read arrives, and how old a hot list is.
+        ``shards`` are the files with the URLs of the servers where the reads are, if they
+        are not in the same database. ``serving`` reads the plates in before the first
+        query comes. ``clock`` (the machine's if left out) says when a read arrives, and how
+        old a hot list is.
 
         Raises:
-            InputError: the server can't be reached or used, or is not set as it must be.
+            InputError: the server can't be reached or used, or is not set as it must be; as
+                :func:`node.store.postgres.sharding.prepare`.
         """
-        connections = Connections.open(path)
-        store = cls(connections, clock or SystemClock())
+        layout = _found(Connections.open(path), shards)
+        store = cls(layout, clock or SystemClock())
         try:
-            prepare(path, connections.address)
-            with connections.working() as sql:
+            prepare(path, layout.connections.address)
+            with layout.connections.working() as sql:
                 check_whole(Worded(sql), path)
+            layout.prepare()
             if serving:
                 store.refresh()
         except Refused as refused:
@@ -95,13 +105,19 @@ class PostgresStore:
         return store
 
     @classmethod
-    def look(cls, path: Path, clock: Clock) -> "PostgresStore":
+    def look(cls, path: Path, clock: Clock, shards: Sequence[Path] = ()) -> "PostgresStore":
         """Open a store that is there, for reading only, its tables as they are.
 
         Raises:
-            InputError: the server can't be reached.
+            InputError: the server can't be reached, or has not the reads' slices.
         """
-        return cls(Connections.open(path, looking=True), clock)
+        layout = _found(Connections.open(path, looking=True), shards, looking=True)
+        try:
+            layout.look()
+        except InputError:
+            layout.close()
+            raise
+        return cls(layout, clock)
 
     def refresh(self) -> None:
         """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
@@ -115,15 +131,7 @@ class PostgresStore:
             # Before the writers' turn is taken: a long list takes part of a second.
             self._matcher.refresh(Worded(sql))
         self._make_ahead(now_ms)
-        with self._connections.writing() as sql:
-            fresh, duplicates, numbers = insert(sql, reads, now_ms)
-            hits = self._matcher.store_hits(
-                Worded(sql), fresh, now_ms, lambda read: numbers[read.source_id]
-            )
-            if hits:
-                # How many, and nothing else: whoever listens asks for them.
-                sql.execute("SELECT pg_notify(%s, %s)", (HITS_CHANNEL, str(hits)))
-        return Added(len(fresh), tuple(duplicates), hits)
+        return self._layout.add(reads, now_ms, self._matcher)
 
     def _make_ahead(self, now_ms: int) -> None:
         """Once a day, make the partition of the next one, so that no read waits for it."""
@@ -131,8 +139,8 @@ class PostgresStore:
         if self._ahead != today:
             self._ahead = today
             # Else it is made when its first read comes.
-            with suppress(Refused), self._connections.writing() as sql:
-                parts_of(sql, (today, today + 1), now_ms)
+            with suppress(Refused):
+                self._layout.make_parts((today, today + 1), now_ms)
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
@@ -152,27 +160,31 @@ class PostgresStore:
         """See :meth:`node.store.base.ReadStore.read`."""
         with self._connections.searching() as sql:
             row_id = _own(sql, row_id)
-            text, values = one_read(row_id, withholding, earliest_ms, time_step_ms)
             # The number tells the partition.
-            text += " AND captured_ms >= ? AND captured_ms < ?"
-            row = sql.execute(worded(text), (*values, *span_of(row_id))).fetchone()
+            table, span = self._layout.lies(row_id)
+            text, values = one_read(row_id, withholding, earliest_ms, time_step_ms)
+            text = text.replace(" FROM reads ", f" FROM {table} AS reads ", 1)
+            text += f" AND captured_ms >= ? AND captured_ms < ? AND {SEEN}"
+            row = sql.execute(worded(text), (*values, *span)).fetchone()
         return None if row is None else stored(row)
 
     def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
         """See :meth:`node.store.base.ReadStore.kept`."""
         with self._connections.working() as sql:
-            which = "plate = ?"
+            table, which = "reads", "plate = ?"
             values: tuple[object, ...] = (of,)
             if isinstance(of, int):
                 of = _own(sql, of)
+                table, span = self._layout.lies(of)
                 which = "row_id = ? AND captured_ms >= ? AND captured_ms < ?"
-                values = (of, *span_of(of))
+                values = (of, *span)
             text = (
                 f"SELECT row_id, captured_ms, {due.MET}, "  # noqa: S608 - our own texts
                 "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "
                 "ARRAY(SELECT hold_id FROM holds "
                 f"WHERE until_ms > ? AND {due.MATCHES}) "
-                f"FROM reads WHERE {which} ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
+                f"FROM {table} AS reads WHERE {which} AND {SEEN} "
+                "ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
             )
             rows = sql.execute(worded(text), (now_ms, *values, limit)).fetchall()
         return [
@@ -183,36 +195,36 @@ class PostgresStore:
     def due(self, before: Cuts) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""
         with self._connections.working() as sql:
-            return purge.find_due(sql, before)
+            return purge.find_due(self._layout, sql, before)
 
     def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
         """See :meth:`node.store.base.ReadStore.drop_segments`."""
-        dropped = segments.drop_segments(self._connections, before, unlink)
+        dropped = segments.drop_segments(self._layout, before, unlink)
         if dropped.segments and self._dictionary.used:
             self.refresh()
         return dropped
 
     def delete_hits(self, before: Cuts) -> int:
         """See :meth:`node.store.base.ReadStore.delete_hits`."""
-        with self._connections.writing() as sql:
-            text = f"DELETE FROM hits WHERE {due.HITS}"  # noqa: S608 - our own texts
-            gone = sql.execute(worded(text), due.hits(before)).rowcount
-            if gone:
-                sql.execute(DELETED)
-        return gone
+        return purge.delete_hits(self._layout, before)
 
     def delete_reads(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_reads`."""
-        with self._connections.writing() as sql:
-            gone = purge.delete_reads(sql, before, batch, unlink)
+        gone = 0
+        for number in self._layout.numbers():
+            left = batch - gone
+            gone += purge.delete_reads(self._layout, number, before, left, unlink)
         if gone and self._dictionary.used:
             self.refresh()
         return gone
 
     def delete_photos(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_photos`."""
-        with self._connections.writing() as sql:
-            return purge.delete_photos(sql, before, batch, unlink)
+        gone = 0
+        for number in self._layout.numbers():
+            left = batch - gone
+            gone += purge.delete_photos(self._layout, number, before, left, unlink)
+        return gone
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:
         """See :meth:`node.store.base.ReadStore.add_dead`."""
@@ -261,8 +273,7 @@ class PostgresStore:
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """See :meth:`node.store.base.ReadStore.in_use`."""
-        with self._connections.searching() as sql:
-            return purge.in_use(sql, photos)
+        return self._layout.in_use(None, photos)
 
     @contextmanager
     def listening(self) -> Iterator[Heard]:
@@ -281,25 +292,36 @@ class PostgresStore:
         keeps elsewhere, such as its log of changes, is its administrator's:
         docs/operations.md.
         """
-        purge.look_after_dropped(self._connections)
+        purge.look_after_dropped(self._layout)
         if self._dictionary.used:
             # Another process may have purged.
             self.refresh()
-        with self._connections.working() as sql:
-            return purge.rewrite(sql, now_ms)
+        return self._layout.rewrite(now_ms)
 
     def counts(self) -> Counts:
         """See :meth:`node.store.base.ReadStore.counts`."""
         text = (
-            "SELECT (SELECT count(*) FROM reads), (SELECT count(*) FROM plates), "
+            "SELECT (SELECT count(*) FROM plates), "
             "(SELECT coalesce(sum(entries), 0)::bigint FROM hot_lists), (SELECT count(*) FROM hits)"
         )
         with self._connections.working() as sql:
-            return Counts(*_first(sql.execute(text)))
+            return Counts(self._layout.count(), *_first(sql.execute(text)))
 
     def close(self) -> None:
         """See :meth:`node.store.base.ReadStore.close`."""
-        self._connections.close()
+        self._layout.close()
+
+
+def _found(
+    connections: Connections, shards: Sequence[Path], *, looking: bool = False
+) -> OneDatabase | Shards:
+    if not shards:
+        return OneDatabase(connections)
+    try:
+        return Shards(connections, shards_of(shards, looking=looking))
+    except InputError:
+        connections.close()
+        raise
 
 
 def _first(found: Any) -> Any:

@@ -1,6 +1,7 @@
 """``accord-node doctor`` where the reads are on a database server."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from node.config import NodeConfig, load_config
 from node.store.opening import open_store
 from tests.conftest import read_at
-from tests.postgres import PASSWORD
+from tests.postgres import PASSWORD, Server
 from tests.postgres import Database as ServerDatabase
+from tests.stores import ShardedPlace, shard_out
 from tests.unit.node.doctored import DAY_MS, FAULT, amiss, change, look, now
 
 
@@ -32,6 +34,32 @@ def test_a_node_on_a_database_server_has_no_fault(folder: Path, database: Server
     assert "store.url: " in said
     assert "its server answers" in said
     assert "reads.db" not in said
+
+
+def test_the_server_of_reads_that_is_away_is_named(
+    folder: Path, postgres: Server, other_postgres: Server
+) -> None:
+    with ExitStack() as stack:
+        servers = (postgres, postgres, other_postgres)
+        databases = [stack.enter_context(server.database()) for server in servers]
+        place = ShardedPlace(databases[0], databases[1:], folder / "keys")
+        shard_out(place)
+        told = (
+            '[store]\npostgres = "keys/store.url"\nshards = ["keys/shard1.url", "keys/shard2.url"]'
+        )
+        change(folder / "node.toml", "[tls]", f"{told}\n[tls]")
+        store = open_store(load_config(folder / "node.toml"))
+        assert store.add([read_at(now() - 800 * DAY_MS)]).taken == 1
+        store.close()
+        assert [one.check for one in amiss(look(folder))] == ["retention"]
+        place.shards[0].chmod(0o644)
+        assert [one.found for one in amiss(look(folder)) if "shard1.url" in one.found]
+        place.shards[0].chmod(0o600)
+        place.shards[1].write_text(other_postgres.url("nosuch"))
+        faults = [one for one in amiss(look(folder)) if one.check == "database"]
+    assert [one.state for one in faults] == [FAULT]
+    assert "shard2.url: the database can't be reached" in faults[0].found
+    assert "psql" in faults[0].remedy
 
 
 def server_gone(folder: Path, database: ServerDatabase) -> None:

@@ -9,7 +9,8 @@ import pytest
 from accord.hot_lists import HotListEntry
 from accord.model import Read
 from node.store.base import ReadStore
-from node.store.postgres.store import HITS_CHANNEL, PostgresStore
+from node.store.postgres.adding import HITS_CHANNEL
+from node.store.postgres.store import PostgresStore
 from tests.hot_lists import hold
 from tests.postgres import Database
 from tests.stores import Place

@@ -1,0 +1,186 @@
+"""Opening a sharded store: its slices are made on an empty one, and found on the others.
+
+Each slice knows whose it is, so that a slice is found on whichever of the named servers it
+lies; one that was moved is joined to the coordinator again at the next start.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from accord.errors import InputError
+from node.store.postgres import slices
+from node.store.postgres.connections import MIGRATION_LOCK, Connections, connect, unreachable
+from node.store.postgres.foreign import keep_servers, require_extension
+from node.store.postgres.migrations import Sql, migrate
+from node.store.postgres.opening import check_settings
+from node.store.postgres.slices import schema_of
+
+_LOCK_WAIT = "60s"
+_SCHEMA = re.compile(r"accord_(\d\d)")
+
+
+def look(coordinator: Connections) -> Mapping[int, int]:
+    """Return on which of the servers each slice is, as the coordinator knows it.
+
+    Raises:
+        InputError: the coordinator can't be reached, or its reads are not sharded.
+    """
+    try:
+        with connect(coordinator.address) as sql:
+            known = slices.known(sql)
+    except psycopg.Error as error:
+        raise unreachable(coordinator.path, error) from None
+    if not known:
+        raise InputError(coordinator.path, "its reads are not sharded yet", "start the node first")
+    return known
+
+
+def prepare(
+    coordinator: Connections, shards: Sequence[Connections], number: int = slices.SLICES
+) -> Mapping[int, int]:
+    """Make ``number`` slices on a new store, or find those that are there.
+
+    Only the first time must all servers be there. Later a search that needs one
+    that is away is refused, and others go on.
+
+    Raises:
+        InputError: a server is not set as it must be or, the first time, away; the store
+            holds reads that are not sharded; a slice is not found, or is another store's.
+    """
+    path = coordinator.path
+    try:
+        with connect(coordinator.address) as sql:
+            sql.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
+            # Goes with the connection.
+            sql.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+            require_extension(path, sql)
+            if known := slices.known(sql):
+                return _found(sql, shards, known)
+            _require_empty(path, sql)
+            slices.begin(sql)
+            return _made(sql, shards, number)
+    except psycopg.OperationalError as error:
+        raise unreachable(path, error) from None
+    except psycopg.Error as error:
+        remedy = "let the role own the database, or restore it from the last backup"
+        problem = f"the reads can't be sharded ({type(error).__name__})"
+        raise InputError(path, problem, remedy) from None
+
+
+def _require_empty(path: Path, sql: Sql) -> None:
+    if sql.execute("SELECT 1 FROM reads LIMIT 1").fetchone() is not None:
+        raise InputError(
+            path,
+            "the reads of this store are in one database",
+            "leave out shards of [store], or move the reads into a new database with "
+            "accord-node store copy",
+        )
+
+
+def _store(sql: Sql) -> UUID:
+    ((store,),) = sql.execute("SELECT store FROM sharded").fetchall()
+    return UUID(str(store))
+
+
+def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, int]:
+    """Make all slices, by turns on each server, and join them."""
+    store, known = _store(sql), {n: n % len(shards) for n in range(number)}
+    for place, shard in enumerate(shards):
+        with _reached(shard) as at:
+            _require_own(shard, slices_at(at), store)
+            for n in (n for n, where in known.items() if where == place):
+                _bring_up(at, n)
+                text = "INSERT INTO slice SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM slice)"
+                at.execute(text, (store, n))
+    with sql.transaction():
+        keep_servers(sql, shards)
+        slices.join(sql, list(known.values()))
+    return known
+
+
+def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) -> Mapping[int, int]:
+    """Find the slices on the servers that are there, and join what was moved."""
+    store, found, away = _store(sql), dict[int, int](), set[int]()
+    for place, shard in enumerate(shards):
+        try:
+            at = connect(shard.address)
+        except psycopg.OperationalError:
+            away.add(place)
+            continue
+        with at:
+            check_settings(shard.path, at)
+            there = slices_at(at)
+            _require_own(shard, there, store)
+            for n in there:
+                if n in found:
+                    problem = f"slice {n} is here and at {shards[found[n]].path}"
+                    raise InputError(shard.path, problem, f"drop the old {schema_of(n)}")
+                found[n] = place
+                _bring_up(at, n)
+    for n, where in known.items():
+        if n not in found:
+            if where not in away:
+                problem = f"slice {n} of the reads is on none of the servers that can be reached"
+                remedy = "name its server in shards of [store], in the order that they had"
+                raise InputError("store.shards", problem, remedy)
+            found[n] = where
+    with sql.transaction():
+        keep_servers(sql, shards)
+        for n, where in found.items():
+            if known[n] != where:
+                slices.attach(sql, n, len(known), where)
+                sql.execute("UPDATE slices SET shard = %s WHERE number = %s", (where, n))
+    return dict(sorted(found.items()))
+
+
+def slices_at(at: Sql) -> Mapping[int, tuple[UUID, int]]:
+    """Return the slices of a server, each with whose it is, by the numbers of their schemas.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    schemas = [
+        name
+        for (name,) in at.execute(
+            "SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+            "WHERE relname = 'slice' AND relkind = 'r'"
+        )
+        if _SCHEMA.fullmatch(name)
+    ]
+    found: dict[int, tuple[UUID, int]] = {}
+    for name in schemas:
+        for store, number in at.execute(f"SELECT store, number FROM {name}.slice").fetchall():  # noqa: S608
+            found[int(name[-2:])] = (UUID(str(store)), number)
+    return found
+
+
+def _require_own(shard: Connections, there: Mapping[int, tuple[UUID, int]], store: UUID) -> None:
+    for number, whose in there.items():
+        if whose != (store, number):
+            problem = f"{schema_of(number)} there is another store's"
+            raise InputError(shard.path, problem, "name another database, or drop that schema")
+
+
+def _bring_up(at: Sql, number: int) -> None:
+    at.execute(f"SET search_path TO {schema_of(number)}, pg_temp")
+    migrate(at, slices.steps_of(number), schema_of(number))
+
+
+@contextmanager
+def _reached(shard: Connections) -> Iterator[Sql]:
+    """Connect to a shard.
+
+    Raises:
+        InputError: it can't be reached, or is not set as it must be.
+    """
+    try:
+        with connect(shard.address) as at:
+            check_settings(shard.path, at)
+            yield at
+    except psycopg.OperationalError as error:
+        raise unreachable(shard.path, error) from None
