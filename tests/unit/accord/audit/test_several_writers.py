@@ -41,7 +41,7 @@ from accord.keys import PrivateKey
 from node.store.postgres.log import LogTables
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-base, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+base, name, count, pause = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 log = AuditLog.open(
     LogTables.at(base / "store.url"), origin="harbor/node",
     key=PrivateKey.load(base / "audit.pem"), secret=bytes(range(32)), clock=SystemClock(),
@@ -59,6 +59,7 @@ async def append(task):
             await asyncio.sleep(0.05)
         else:
             os.write(1, f"{entry.index} {mark}\\n".encode())
+            await asyncio.sleep(pause)
         number += 1
 
 async def main():
@@ -78,10 +79,10 @@ class Shared(Book):
         super().__init__(LogTables.at(database.url_file(folder)))
         self.key.save(folder / "audit.pem")
 
-    def writer(self, name: str, count: int = -1) -> "subprocess.Popen[bytes]":
+    def writer(self, name: str, count: int = -1, pause: float = 0.0) -> "subprocess.Popen[bytes]":
         """Start a process that has opened the log; it writes once its stdin ends."""
         started = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(self.folder), name, str(count)],
+            [sys.executable, "-c", WRITER, str(self.folder), name, str(count), str(pause)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert started.stdout is not None
@@ -146,7 +147,8 @@ def test_several_processes_write_one_log(shared: Shared) -> None:
 def kill_in_a_loop(shared: Shared, times: int) -> None:
     acknowledged: dict[int, str] = {}
     lines: list[bytes] = []
-    with shared.writer("other") as other:
+    # Paced, since all of the log is verified in each round.
+    with shared.writer("other", pause=0.05) as other:
         assert other.stdout is not None
         listening = threading.Thread(target=lambda out=other.stdout: lines.extend(out))
         listening.start()
