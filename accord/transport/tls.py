@@ -140,6 +140,8 @@ def channel(
         # retry more come by DNS: none is asked for.
         ("grpc.enable_retries", 1),
         ("grpc.service_config_disable_resolution", 1),
+        # A name with several addresses is a server of several processes: each call in turn.
+        ("grpc.lb_policy_name", "round_robin"),
         ("grpc.keepalive_time_ms", 60_000),
     ]
     return aio.secure_channel(endpoint.address, credentials, options=options)

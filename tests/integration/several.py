@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,24 +80,40 @@ class Several:
     processes: dict[str, Process]
     city: Path
 
-    async def ask(self, name: str, envelope: Envelope) -> Any:
-        """Call one process as the broker would; return the answer, or the refusal's code."""
+    @asynccontextmanager
+    async def broker(self, names: str) -> AsyncIterator[Callable[[Envelope], Awaitable[Any]]]:
+        """Yield what calls these processes as one address that the broker knows.
+
+        It returns the answer, or the refusal's code.
+        """
         files = self.federation.files
         published = files.members["city"].files.published()
         endpoint = published.node_endpoint()
         assert endpoint is not None
-        mine = replace(endpoint, address=f"127.0.0.1:{self.processes[name].port}")
+        addresses = [f"127.0.0.1:{self.processes[name].port}" for name in names]
+        # As a name would, that has so many addresses.
+        there = replace(endpoint, address=f"ipv4:{','.join(addresses)}")
         config = load_broker(files.folder("exchange") / "broker.toml")
         pool = ChannelPool(config.load_tls(self.federation.clock.now_ms()))
-        try:
-            stub = node_pb2_grpc.NodeStub(pool.get(mine, published.cas))
+        stub = node_pb2_grpc.NodeStub(pool.get(there, published.cas))
+
+        async def ask(envelope: Envelope) -> Any:
             request = node_pb2.AnswerRequest(query=envelope_to_wire(envelope))
-            return (await stub.Answer(request, timeout=10)).answer
-        except aio.AioRpcError as error:
-            refusal = refusal_from(error)
-            return decode_refusal(refusal.payload).code if refusal else error.details()
+            try:
+                return (await stub.Answer(request, timeout=10)).answer
+            except aio.AioRpcError as error:
+                refusal = refusal_from(error)
+                return decode_refusal(refusal.payload).code if refusal else error.details()
+
+        try:
+            yield ask
         finally:
             await pool.close()
+
+    async def ask(self, name: str, envelope: Envelope) -> Any:
+        """Call one process, over a connection of its own."""
+        async with self.broker(name) as ask:
+            return await ask(envelope)
 
     def leader(self) -> Process:
         """Return the one that leads."""

@@ -53,6 +53,21 @@ async def test_a_query_runs_once_over_all_processes(tmp_path: Path, database: Da
         assert {one for one in found if isinstance(one, str)} <= {"REPLAYED", "IN_PROGRESS"}
 
 
+async def test_a_name_with_their_addresses_is_called_at_each_in_turn(
+    tmp_path: Path, database: Database
+) -> None:
+    async with several(tmp_path, database) as city, city.broker("ab") as ask:
+        query = forge(city.federation, "city")
+        assert (await ask(query)).payload
+        await asyncio.sleep(0.5)  # the second connection
+        # One of them has the stored answer, the other can't know of it.
+        again = [await ask(query) for _ in range(8)]
+        assert sum(one == "REPLAYED" for one in again) == 4
+        city.processes["a"].kill()
+        after = [await ask(forge(city.federation, "city")) for _ in range(6)]
+        assert sum(not isinstance(one, str) for one in after) >= 5
+
+
 async def test_bounds_hold_over_all_processes(tmp_path: Path, database: Database) -> None:
     async with several(tmp_path, database, policy=PER_MINUTE) as city:
         if time.time() % 60 > 50:
