@@ -65,7 +65,7 @@ class Leading:
             self._thread.shutdown()
 
     async def _run(self, begun: asyncio.Future[None]) -> None:
-        pause_s = 0.0
+        pause_s, told = 0.0, ""
         while True:
             try:
                 if await self._ask(self._seat.take):
@@ -76,7 +76,9 @@ class Leading:
                     begun.set_exception(problem)
                     return
                 said = str(problem) if isinstance(problem, AccordError) else type(problem).__name__
-                log.error("alert: this process can't lead", problem=said)
+                if said != told:
+                    log.error("alert: this process can't lead", problem=said)
+                told = said
             if not begun.done():
                 begun.set_result(None)
             pause_s = PAUSE_S

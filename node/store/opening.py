@@ -54,7 +54,7 @@ def open_common(settings: NodeConfig, clock: Clock) -> Common:
     if settings.store_url is None:
         return Alone(settings, clock)
     common: Common = from_postgres("common", settings.store_url).SharedCommon(
-        settings.store_url, clock
+        settings.store_url, clock, settings.data
     )
     return common
 

@@ -16,7 +16,7 @@ import time
 import psycopg
 
 from accord.clock import Clock
-from accord.errors import InputError
+from accord.errors import Code, InputError, Refused
 from accord.verification import SKEW_MS
 from node.replay import Claim, check_claim, check_start
 from node.store.postgres.connections import Pool, Watched, as_refusal
@@ -74,7 +74,10 @@ class SharedClaims:
                 check_claim(now_ms, now_ms, expires_ms)
                 self._tidy(sql, now_ms)
                 values = {"digest": digest, "nonce": nonce, "expires": expires_ms, "now": now_ms}
-                ((latest_ms, made),) = sql.execute(_CLAIM, values).fetchall()
+                row = sql.execute(_CLAIM, values).fetchone()
+                if row is None:
+                    raise Refused(Code.STORE_CORRUPT, detail="the replay guard was emptied")
+                latest_ms, made = row
                 check_claim(now_ms, latest_ms, expires_ms)
                 if made:
                     return Claim.NEW

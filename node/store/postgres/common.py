@@ -22,11 +22,12 @@ _SOON = {"statement_timeout": "4s", "lock_timeout": "3s"}
 class SharedCommon:
     """A :class:`node.common.Common` in a database whose tables are there."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Connect to the server whose URL is in a file.
+    def __init__(self, path: Path, clock: Clock, data: Path) -> None:
+        """Connect to the server whose URL is in a file; ``data`` is the data folder of all.
 
         Raises:
-            InputError: it can't be reached, or the clock is behind what was claimed.
+            InputError: it can't be reached, the clock is behind what was claimed, or as
+                :class:`SharedSeat` says.
         """
         address = read_address(path)
         self._pool = pool(address, _PLACES, _SOON, wait_s=_WAIT_S, again_s=_WAIT_S)
@@ -34,7 +35,7 @@ class SharedCommon:
             self.claims: Claims = SharedClaims(self._pool, clock)
             self._counting = SharedCounting(self._pool, clock)
             self.counting: Counting = self._counting
-            self._seat = SharedSeat(path, address)
+            self._seat = SharedSeat(path, address, data)
             self.seat: Seat = self._seat
         except psycopg.Error as error:
             self._pool.close()

@@ -298,6 +298,11 @@ def _moves(sql: Sql) -> None:
     )
 
 
+def _data_folder(sql: Sql) -> None:
+    # Which data folder the processes have that serve: node/store/postgres/seat.py.
+    sql.execute(f"CREATE TABLE data_folder (id integer PRIMARY KEY CHECK (id = 1), mark {_TEXT})")
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -320,6 +325,7 @@ STEPS: Sequence[Step] = (
     Step("007-common", _common),
     Step("008-numbers", _numbers),
     Step("009-moves", _moves),
+    Step("010-data-folder", _data_folder),
 )
 
 

@@ -6,9 +6,11 @@ where a machine has vanished it notices after some eleven seconds, longer than w
 leads there needs to notice that the server is away.
 
 Every process that serves has :data:`SERVING_LOCK` beside it, shared with the others:
-who must know that none serves takes it alone.
+who must know that none serves takes it alone. All have one data folder, known by a
+mark in it: photos and what was seen of partners' files are there.
 """
 
+import secrets
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -18,10 +20,12 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
+from accord.durable import create_file
 from accord.errors import InputError
 from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK, options, unreachable
 
 ANSWER_S = 2.0
+MARK = "folder.id"
 _LOOK_S = 0.1
 _KEPT = {
     "tcp_keepalives_idle": "5",
@@ -53,31 +57,69 @@ def _until(gen: Generator[Any, Any, T], ends: float) -> Generator[Any, Any, T]:
         return value
 
 
+def _mark(data: Path) -> str:
+    """Return what tells a data folder from any other; it is made with the folder's first start."""
+    path = data / MARK
+    create_file(path, secrets.token_hex(16).encode())
+    try:
+        return path.read_bytes().decode("ascii", "replace")
+    except OSError as error:
+        raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
+
+
 class SharedSeat:
     """A :class:`node.common.Seat` of several processes; by one thread at a time."""
 
-    def __init__(self, path: Path, address: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, address: Mapping[str, str], data: Path) -> None:
         """Connect, and say that this process serves; ``path`` names the server.
 
         Raises:
-            InputError: the server can't be reached, or somebody needs that nobody serves.
+            InputError: the server can't be reached; somebody needs that nobody serves; those
+                who serve have another data folder.
         """
         self._address = address
         self._connection: psycopg.Connection[TupleRow] | None = None
         try:
-            serves = self._connect()
+            self._join(path, data)
         except psycopg.Error as error:
             self.close()
             raise unreachable(path, error) from None
-        if not serves:
-            problem = "a command is at work that needs the store for itself"
-            raise InputError(path, problem, "wait until it is done")
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, path: Path, data: Path) -> None:
+        sql = self._connection = self._opened()
+        mark = _mark(data)
+        ends = time.monotonic() + ANSWER_S
+        # Alone: it is for us to say which folder it is. Who comes at once waits a moment.
+        while not (alone := self._got("SELECT pg_try_advisory_lock(%s)", SERVING_LOCK)):
+            if self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK):
+                break
+            if time.monotonic() > ends:
+                problem = "a command is at work that needs the store for itself"
+                raise InputError(path, problem, "wait until it is done")
+            time.sleep(_LOOK_S)
+        if alone:
+            sql.execute(
+                "INSERT INTO data_folder VALUES (1, %s) "
+                "ON CONFLICT (id) DO UPDATE SET mark = excluded.mark",
+                (mark,),
+            )
+            self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK)
+            self._got("SELECT pg_advisory_unlock(%s)", SERVING_LOCK)
+        elif sql.execute("SELECT mark FROM data_folder").fetchone() != (mark,):
+            problem = "is not the data folder of the node's processes that serve already"
+            raise InputError(data, problem, "name theirs, by a shared file system if need be")
+
+    def _opened(self) -> psycopg.Connection[TupleRow]:
+        told = make_conninfo(**self._address, options=options(_KEPT))
+        return _Prompt.connect(told, autocommit=True)
 
     def _connect(self) -> bool:
         """Connect, unless that is done; tell whether this process may serve."""
         if self._connection is None:
-            told = make_conninfo(**self._address, options=options(_KEPT))
-            self._connection = _Prompt.connect(told, autocommit=True)
+            self._connection = self._opened()
             if not self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK):
                 self.close()
         return self._connection is not None

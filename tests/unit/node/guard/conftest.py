@@ -59,7 +59,7 @@ class KeptTogether(Kept):
         PostgresStore.open(self._url).close()
 
     def _common(self, clock: Clock) -> SharedCommon:
-        return self._stack.enter_context(closing(SharedCommon(self._url, clock)))
+        return self._stack.enter_context(closing(SharedCommon(self._url, clock, self.folder)))
 
     def _claims(self, clock: Clock) -> Claims:
         return self._common(clock).claims

@@ -60,7 +60,7 @@ def seats(
     PostgresStore.open(url).close()
     with contextlib.ExitStack() as stack:
         opened = [
-            stack.enter_context(contextlib.closing(SharedCommon(url, FixedClock(START))))
+            stack.enter_context(contextlib.closing(SharedCommon(url, FixedClock(START), tmp_path)))
             for _ in range(2)
         ]
         yield opened[0].seat, opened[1].seat

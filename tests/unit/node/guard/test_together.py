@@ -36,7 +36,9 @@ def process(database: Database, tmp_path: Path) -> Iterator[Process]:
     url = database.url_file(tmp_path)
     PostgresStore.open(url).close()
     with contextlib.ExitStack() as stack:
-        yield lambda clock: stack.enter_context(contextlib.closing(SharedCommon(url, clock)))
+        yield lambda clock: stack.enter_context(
+            contextlib.closing(SharedCommon(url, clock, tmp_path))
+        )
 
 
 async def test_of_copies_at_two_processes_one_is_new(process: Process, clock: FixedClock) -> None:
@@ -226,3 +228,33 @@ def test_a_server_that_does_not_answer_is_taken_for_gone(
     while not seat.take():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_all_who_serve_have_one_data_folder(
+    process: Process, clock: FixedClock, database: Database, tmp_path: Path
+) -> None:
+    serving = process(clock)
+    process(clock)
+    url, other = tmp_path / "store.url", tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(InputError, match="is not the data folder of the node's processes"):
+        SharedCommon(url, clock, other)
+    serving.close()
+    with pytest.raises(InputError, match="is not the data folder of the node's processes"):
+        SharedCommon(url, clock, other)
+
+
+def test_who_serves_alone_may_have_moved(
+    process: Process, clock: FixedClock, database: Database, tmp_path: Path
+) -> None:
+    process(clock).close()
+    other = tmp_path / "other"
+    other.mkdir()
+    with database.connect() as sql:
+        # The server needs a moment to see that nobody serves.
+        sql.execute("SET lock_timeout TO '5s'")
+        sql.execute("SELECT pg_advisory_lock(%s)", (SERVING_LOCK,))
+    moved = SharedCommon(tmp_path / "store.url", clock, other)
+    with pytest.raises(InputError, match="is not the data folder of the node's processes"):
+        process(clock)
+    moved.close()
