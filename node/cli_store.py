@@ -1,11 +1,14 @@
 """``accord-node store``: the node's reads and all beside them, into the other database.
 
 accord-node store copy --to keys/store.url    from SQLite to the server of that URL
+accord-node store copy --to keys/store.url --shard keys/shard1.url --shard keys/shard2.url
 accord-node store copy --to sqlite            back: to reads.db in the data folder
 accord-node store restored                    after pg_restore, before the node serves
 """
 
 import getpass
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +39,10 @@ def _root() -> None:
 @app.command()
 def copy(
     to: Annotated[str, typer.Option(help="A file with a PostgreSQL URL, or the word sqlite.")],
+    shard: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file with the URL of a server for the reads; once for each."),
+    ] = None,
     config: Annotated[Path, typer.Option(help="The node's node.toml.")] = Path("node.toml"),
     by: Annotated[str, typer.Option(help="Who asks; your login if left out.")] = "",
 ) -> None:
@@ -45,11 +52,13 @@ def copy(
     """
     settings = load_config(config)
     with _Bars() as bars:
-        done = copy_store(settings, to, SystemClock(), by or getpass.getuser(), bars.told)
+        done = copy_store(
+            settings, to, SystemClock(), by or getpass.getuser(), bars.told, shard or ()
+        )
     _print(done)
     if not done.whole:
         raise InputError("the copy", "is not what the source is", "run this again: it mends that")
-    _print_what_next(settings, to, done)
+    _print_what_next(settings, to, shard or (), done)
 
 
 @app.command()
@@ -107,7 +116,9 @@ def _print(done: StoreCopied) -> None:
     console().print(table)
 
 
-def _print_what_next(settings: NodeConfig, to: str, done: StoreCopied) -> None:
+def _print_what_next(
+    settings: NodeConfig, to: str, shards: Sequence[Path], done: StoreCopied
+) -> None:
     old = settings.reads if settings.store_url is None else f"the database of {settings.store_url}"
     log = "" if done.entries is None else f", the audit log with its {done.entries} entries too"
     typer.echo(f"All of it is there{log}. Read ids and pages that requesters hold stay valid.")
@@ -122,13 +133,19 @@ def _print_what_next(settings: NodeConfig, to: str, done: StoreCopied) -> None:
         "Once it has started, the node refuses for half a minute what it is asked: the replay "
         "guard begins anew, and what was issued before it is not answered."
     )
-    typer.echo(f"Now {_edit(settings, to)} in {settings.path}, then start the node.")
+    typer.echo(f"Now {_edit(settings, to, shards)} in {settings.path}, then start the node.")
 
 
-def _edit(settings: NodeConfig, to: str) -> str:
+def _edit(settings: NodeConfig, to: str, shards: Sequence[Path]) -> str:
     if to == SQLITE:
         return "remove the section [store]"
-    path = Path(to).resolve()
     home = settings.path.resolve().parent
-    named = path.relative_to(home) if path.is_relative_to(home) else path
-    return f'write [store] and below it postgres = "{named}"'
+
+    def named(path: Path) -> str:
+        path = path.resolve()
+        return json.dumps(str(path.relative_to(home) if path.is_relative_to(home) else path))
+
+    told = f"write [store] and below it postgres = {named(Path(to))}"
+    if shards:
+        told += f" and shards = [{', '.join(map(named, shards))}]"
+    return told

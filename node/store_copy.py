@@ -8,7 +8,7 @@ agency destroys it by the day that is told.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -54,10 +54,18 @@ class StoreCopied(NamedTuple):
         return all(one.at_source == one.at_target for one in self.tables)
 
 
-def copy_store(settings: NodeConfig, to: str, clock: Clock, by: str, told: Told) -> StoreCopied:
+def copy_store(
+    settings: NodeConfig,
+    to: str,
+    clock: Clock,
+    by: str,
+    told: Told,
+    shards: Sequence[Path] = (),
+) -> StoreCopied:
     """Move all rows from the store of ``node.toml`` into another; run again, it goes on.
 
-    ``to`` is :data:`SQLITE`, or the path of a file with a server's URL. ``told`` is called
+    ``to`` is :data:`SQLITE`, or the path of a file with a server's URL, ``shards`` the files
+    of the servers where the reads are to be, if they are to be on several. ``told`` is called
     with what is done, the table, how many of its rows were just looked at, and of how many.
 
     Raises:
@@ -67,12 +75,16 @@ def copy_store(settings: NodeConfig, to: str, clock: Clock, by: str, told: Told)
     target_url = None if to == SQLITE else Path(to)
     if target_url is None and settings.store_url is None:
         raise InputError("--to", "names the store that the node has", "name a file with a URL")
+    if target_url is None and shards:
+        raise InputError("--shard", "is for a PostgreSQL store", "leave it out")
     now_ms = clock.now_ms()
     kept = own_limits(settings, held(settings), now_ms)
     try:
         with (
-            closing(open_side(settings, settings.store_url, clock)) as source,
-            closing(open_side(settings, target_url, clock)) as target,
+            closing(
+                open_side(settings, settings.store_url, settings.store_shards, clock)
+            ) as source,
+            closing(open_side(settings, target_url, shards, clock)) as target,
             source.alone(),
             target.alone(),
         ):

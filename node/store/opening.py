@@ -5,6 +5,7 @@ it is PostgreSQL, whose modules are imported here and nowhere else, since a node
 SQLite needs none.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,21 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
     return found
 
 
-def open_side(settings: NodeConfig, url: Path | None, clock: Clock) -> Side:
+def open_side(settings: NodeConfig, url: Path | None, shards: Sequence[Path], clock: Clock) -> Side:
     """Open a store as one side of a move: the one of a URL's file, or SQLite's of this node.
+
+    ``shards`` are the files of the servers where its reads are, if they are on several.
 
     Raises:
         InputError: as :func:`open_store`.
     """
     if url is None:
         return SqliteSide(settings.data / READS, clock)
-    side: Side = from_postgres("moving", url).PostgresSide(url, clock)
+    side: Side
+    if shards:
+        side = from_postgres("moving_slices", url).SlicesSide(url, shards, clock)
+    else:
+        side = from_postgres("moving", url).PostgresSide(url, clock)
     return side
 
 

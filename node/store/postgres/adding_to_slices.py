@@ -1,6 +1,6 @@
 """Storing reads in slices: each where the hash of its plate says, what points at it here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from accord.model import Read
 from node.store.postgres.adding import CAPTURED, Row, copy_in, find_fresh, note, take_numbers
@@ -29,16 +29,34 @@ def insert(
     fresh, duplicates = find_fresh(sql, reads)
     if not fresh:
         return fresh, duplicates, {}
-    plates = list({read.plate for read in fresh})
-    of_plate: Mapping[str, int] = dict(
-        sql.execute(_SLICES, (plates, len(ats), len(ats))).fetchall()
-    )
+    of_plate = slices_of(sql, len(ats), {read.plate for read in fresh})
     first = take_numbers(sql, len(fresh))
     numbers = {
         read.source_id: row_of_slice(count, read.captured_ms, of_plate[read.plate])
         for count, read in enumerate(fresh, first)
     }
     rows: list[Row] = [(numbers[read.source_id], *row_of(read)) for read in fresh]
+    put(sql, ats, rows, first + len(fresh) - 1, now_ms)
+    return fresh, duplicates, numbers
+
+
+def slices_of(sql: Sql, slices: int, plates: Collection[str]) -> dict[str, int]:
+    """Return in which slice each plate's reads lie, as the coordinator says.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    return dict(sql.execute(_SLICES, (list(plates), slices, slices)).fetchall())
+
+
+def put(sql: Sql, ats: Mapping[int, Sql], rows: Sequence[Row], last: int, now_ms: int) -> None:
+    """Put in reads that are new, as rows of the columns and the cell.
+
+    ``last`` is the number of the last of them, in the order of commits.
+
+    Raises:
+        psycopg.Error: as a server says.
+    """
     by_slice: dict[int, list[Row]] = {}
     for row in rows:
         by_slice.setdefault(slice_of(row[0]), []).append(row)
@@ -48,10 +66,9 @@ def insert(
         enter(at, number)
         days = make_parts(sql, at, number, {day_of(row[CAPTURED]) for row in own}, now_ms)
         copy_in(at, own)
-        at.execute("UPDATE upkeep SET last_read = %s", (first + len(fresh) - 1,))
+        at.execute("UPDATE upkeep SET last_read = greatest(last_read, %s)", (last,))
         parts |= {row[0]: days[day_of(row[CAPTURED])] for row in own}
     note(sql, rows, [parts[row[0]] for row in rows])
-    return fresh, duplicates, numbers
 
 
 def make_parts(
@@ -76,7 +93,7 @@ def make_parts(
 
 
 def note_hits(sql: Sql, ats: Mapping[int, Sql], rows: Sequence[int]) -> None:
-    """Note in the slices which of these reads have hits, and here their states.
+    """Note anew in the slices which of these reads have hits, and here their states.
 
     Raises:
         psycopg.Error: as a server says.
@@ -85,12 +102,15 @@ def note_hits(sql: Sql, ats: Mapping[int, Sql], rows: Sequence[int]) -> None:
         "SELECT DISTINCT read_row, captured_ms, possible FROM hits WHERE read_row = ANY(%s)",
         (list(rows),),
     ).fetchall()
-    by_slice: dict[int, list[tuple[int, int, bool]]] = {}
+    by_slice: dict[int, list[tuple[int, int, bool]]] = {slice_of(row): [] for row in rows}
     for hit in hits:
-        by_slice.setdefault(slice_of(hit[0]), []).append(hit)
+        by_slice[slice_of(hit[0])].append(hit)
     for number, own in by_slice.items():
         at = ats[number]
         enter(at, number)
+        at.execute("DELETE FROM hits WHERE read_row = ANY(%s)", (list(rows),))
+        if not own:
+            continue
         at.execute(
             "INSERT INTO hits SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[])",
             tuple(list(column) for column in zip(*own, strict=True)),

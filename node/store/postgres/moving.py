@@ -22,14 +22,15 @@ from node.store.postgres.connections import (
 )
 from node.store.postgres.in_postgres import InPostgres, real_connection
 from node.store.postgres.log import nobody_serving
+from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.opening import prepare
 from node.store.postgres.parts import row_number
-from node.store.postgres.places import Place
+from node.store.postgres.places import Layout, Place
 from node.store.postgres.purge import forget
 from node.store.shared import Sql
 
-_LAT, _LON = (READS.names.index(name) for name in ("lat_e7", "lon_e7"))
-_FORGOTTEN = [
+LAT, LON = (READS.names.index(name) for name in ("lat_e7", "lon_e7"))
+FORGOTTEN = [
     READS.names.index(name) for name in ("row_id", "captured_ms", "plate", "state", "source_id")
 ]
 _NUMBERED = (READS.name, HITS.name)
@@ -40,15 +41,23 @@ _SEQUENCES = {"dead_letters": "dead_letters_letter_id_seq", "notes": "notes_seq_
 class PostgresSide(Rows):
     """A :class:`node.store.moving.Side` on a PostgreSQL server."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, layout: Layout | None = None) -> None:
         """Connect to the server whose URL is in a file, and make the tables if need be.
+
+        ``layout`` is where the reads are, if they are not in the same database.
 
         Raises:
             InputError: it can't be reached or used, or is not set as it must be.
         """
-        self._connections = Connections.open(path)
+        self._layout: Layout = layout or OneDatabase(Connections.open(path))
+        self._connections = self._layout.connections
         self._path, self._clock = path, clock
-        prepare(path, self._connections.address)
+        try:
+            prepare(path, self._connections.address)
+            self._layout.prepare()
+        except InputError:
+            self._layout.close()
+            raise
         super().__init__(InPostgres(self._connections))
 
     def alone(self) -> AbstractContextManager[None]:
@@ -81,7 +90,7 @@ class PostgresSide(Rows):
 
     def close(self) -> None:
         """Close the connections."""
-        self._connections.close()
+        self._layout.close()
 
     def _refused(self, problem: str) -> InputError:
         return InputError(self._path, problem, "name an empty database")
@@ -100,7 +109,7 @@ class PostgresSide(Rows):
     def _change_reads(self, sql: Sql, gone: Sequence[Row], new: Sequence[Row]) -> None:
         real = real_connection(sql)
         if gone:
-            rows = [tuple(row[place] for place in _FORGOTTEN) for row in gone]
+            rows = [tuple(row[place] for place in FORGOTTEN) for row in gone]
             real.execute(
                 "DELETE FROM reads USING unnest(%s::bigint[], %s::bigint[]) AS d (row, at) "
                 "WHERE row_id = d.row AND captured_ms = d.at",
@@ -108,7 +117,7 @@ class PostgresSide(Rows):
             )
             forget(Place(real, real), rows)
         if new:
-            cells = [(*row, cell_of(row[_LAT], row[_LON])) for row in new]
+            cells = [(*row, cell_of(row[LAT], row[LON])) for row in new]
             put(real, cells, self._clock.now_ms())
 
     def _counters(self, sql: Sql) -> dict[str, int]:

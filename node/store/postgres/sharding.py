@@ -77,8 +77,8 @@ def _require_empty(path: Path, sql: Sql) -> None:
         raise InputError(
             path,
             "the reads of this store are in one database",
-            "leave out shards of [store], or move the reads into a new database with "
-            "accord-node store copy",
+            "leave out shards of [store], or move the reads into new databases: "
+            "accord-node store copy --shard",
         )
 
 

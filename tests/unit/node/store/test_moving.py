@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from node.store.moving import READS, TABLES, Side, fill
 from node.store.numbers import number_of
 from node.store.postgres import connections
 from node.store.postgres.moving import PostgresSide
+from node.store.postgres.moving_slices import SlicesSide
 from node.store.sqlite_moving import SqliteSide
 from node.store_copy import TableCopied, move_all
 from tests.cuts import all_before
 from tests.hot_lists import hold as put_list
-from tests.postgres import Database
-from tests.stores import Place, PostgresPlace, SqlitePlace
+from tests.postgres import Database, Server
+from tests.stores import Place, PostgresPlace, ShardedPlace, SqlitePlace, shard_out
 
 NOW = SystemClock().now_ms()
 DAY = 86_400_000
@@ -49,6 +50,8 @@ class Both:
     def side(self, place: Place) -> Side:
         if isinstance(place, SqlitePlace):
             return SqliteSide(place.path, SystemClock())
+        if isinstance(place, ShardedPlace):
+            return SlicesSide(place.path, place.shards, SystemClock())
         return PostgresSide(place.path, SystemClock())
 
     def move(self, told: Callable[[str, str, int, int], None] = nothing) -> list[TableCopied]:
@@ -101,19 +104,31 @@ def filled(store: ReadStore, make_read: Make) -> None:
     store.set_mark("gate", '{"at": "ü"}')
 
 
-@pytest.fixture(params=["to the server", "to the file"])
+@pytest.fixture(
+    params=[
+        "to the server",
+        "to the file",
+        pytest.param("to several servers", marks=pytest.mark.full),
+        pytest.param("from several servers", marks=pytest.mark.full),
+    ]
+)
 def both(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path, make_read: Make
 ) -> Iterator[Both]:
-    places: list[Place] = [
-        SqlitePlace(tmp_path / "data" / "reads.db"),
-        PostgresPlace(database, tmp_path / "keys"),
-    ]
-    if request.param == "to the file":
-        places.reverse()
-    with closing(places[0].open()) as store:
-        filled(store, make_read)
-    return Both(*places)
+    with ExitStack() as stack:
+        place: Place = PostgresPlace(database, tmp_path / "keys")
+        if "several" in request.param:
+            servers: list[Server] = [database.server, request.getfixturevalue("other_postgres")]
+            shards = [stack.enter_context(server.database()) for server in servers]
+            sharded = ShardedPlace(database, shards, tmp_path / "keys")
+            shard_out(sharded)
+            place = sharded
+        places: list[Place] = [SqlitePlace(tmp_path / "data" / "reads.db"), place]
+        if request.param in ("to the file", "from several servers"):
+            places.reverse()
+        with closing(places[0].open()) as store:
+            filled(store, make_read)
+        yield Both(*places)
 
 
 def everything(store: ReadStore) -> dict[str, object]:
@@ -183,8 +198,13 @@ def test_there_and_back_again_is_the_same_store(both: Both, tmp_path: Path) -> N
     back: Place = SqlitePlace(tmp_path / "again" / "reads.db")
     if isinstance(both.source, PostgresPlace):
         back = both.source
-        with both.source.database.connect() as sql:
-            sql.execute("DROP SCHEMA accord CASCADE")
+        shards = both.source.databases if isinstance(both.source, ShardedPlace) else ()
+        for database in (both.source.database, *shards):
+            with database.connect() as sql:
+                for (name,) in sql.execute(
+                    "SELECT nspname FROM pg_namespace WHERE nspname ~ '^accord'"
+                ).fetchall():
+                    sql.execute(f"DROP SCHEMA {name} CASCADE")
         back.open().close()
     else:
         with closing(both.source.open()) as store:
@@ -208,7 +228,11 @@ class Stopped(Exception):
 def test_stopped_anywhere_it_is_run_again(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind each transaction at the target in turn."""
     stops = 0
-    kind = SqliteSide if isinstance(both.target, SqlitePlace) else PostgresSide
+    kind: type[SqliteSide] | type[PostgresSide] = SqliteSide
+    if not isinstance(both.target, SqlitePlace):
+        kind = PostgresSide
+    if isinstance(both.target, ShardedPlace):
+        kind = SlicesSide
     real = kind.change
     left = 0
 

@@ -360,7 +360,7 @@ def test_a_store_is_opened_as_it_was_made(
     store = PostgresStore.open(path)
     store.add([make_read()])
     store.close()
-    with pytest.raises(InputError, match=r"in one database; .*accord-node store copy"):
+    with pytest.raises(InputError, match=r"in one database; .*accord-node store copy --shard"):
         PostgresStore.open(path, shards=there.shards)
     with pytest.raises(InputError, match="not sharded yet"):
         PostgresStore.look(path, SystemClock(), there.shards)
