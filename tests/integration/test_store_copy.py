@@ -6,7 +6,7 @@ import random
 import secrets
 import subprocess
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -22,7 +22,7 @@ from node.store.opening import open_store
 from tests.conftest import HOUR_MS, PLATE, make_files, read_at, running
 from tests.cuts import all_before
 from tests.integration.ways import command
-from tests.postgres import Database
+from tests.postgres import Database, Server
 from tests.programs import program
 
 STORE = '\n[store]\npostgres = "keys/store.url"\n'
@@ -66,6 +66,45 @@ def picture() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (20, 10), "white").save(file, "JPEG")
     return file.getvalue()
+
+
+def test_a_node_moves_to_several_servers(
+    city: Path, database: Database, other_postgres: Server
+) -> None:
+    """Into an empty database and two more, and node.toml edited as the last line says."""
+    reads = [read_at(now() - n * HOUR_MS, f"8TST{n:03}") for n in range(1, 41)]
+    with closing(opened(city)) as store:
+        store.add(reads)
+    servers = (database.server, other_postgres)
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(server.database()) for server in servers)
+        url = database.url_file(city / "keys")
+        shards = (
+            one.url_file(city / "keys", name="1.url"),
+            two.url_file(city / "keys", name="2.url"),
+        )
+        words = ("store", "copy", "--to", str(url), *(f"--shard={shard}" for shard in shards))
+        refused = run(city, *words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "as a superuser, in this database: CREATE EXTENSION postgres_fdw" in refused.stderr
+        with database.connect() as sql:
+            sql.execute("CREATE EXTENSION postgres_fdw")
+        done = run(city, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("same") == 9
+        told = 'postgres = "keys/store.url" and shards = ["keys/1.url", "keys/2.url"] in '
+        assert f"write [store] and below it {told}" in done.stdout
+        path = city / "node.toml"
+        lines = told.removesuffix(" in ").replace(" and ", "\n")
+        path.write_text(f"{path.read_text()}\n[store]\n{lines}\n")
+        with closing(opened(city)) as store:
+            search = Search(WildcardPlate("8T*"), Window(0, now()), OPEN, Withholding(), 0, 99)
+            assert [row.read for row in store.search(search).rows] == reads
+            assert store.add(reads).taken == 0
+        for database in (one, two):
+            with database.connect() as sql:
+                text = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^accord_'"
+                assert sql.execute(text).fetchall() == [(6,)]
 
 
 async def test_a_node_moves_and_partners_notice_nothing(tmp_path: Path, database: Database) -> None:
