@@ -27,7 +27,10 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
     if settings.store_url is None:
         remedy = "nothing is to be done: accord-node restore does it all"
         raise InputError(settings.path, "has its reads in SQLite", remedy)
-    with closing(open_side(settings, settings.store_url, clock)) as side, side.alone():
+    with (
+        closing(open_side(settings, settings.store_url, settings.shards, clock)) as side,
+        side.alone(),
+    ):
         counters = side.rows(COUNTERS, None, None)
         raised = [(name, last + GAP * (name == "reads")) for name, last in counters]
         side.change(COUNTERS, counters, raised)
