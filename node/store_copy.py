@@ -73,8 +73,9 @@ def copy_store(
             of them can't be used.
     """
     target_url = None if to == SQLITE else Path(to)
-    if target_url is None and settings.store_url is None:
-        raise InputError("--to", "names the store that the node has", "name a file with a URL")
+    here, there = (url and url.resolve() for url in (settings.store_url, target_url))
+    if here == there:
+        raise InputError("--to", "names the store that the node has", "name another one")
     if target_url is None and shards:
         raise InputError("--shard", "is for a PostgreSQL store", "leave it out")
     now_ms = clock.now_ms()

@@ -28,7 +28,7 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
         remedy = "nothing is to be done: accord-node restore does it all"
         raise InputError(settings.path, "has its reads in SQLite", remedy)
     with (
-        closing(open_side(settings, settings.store_url, settings.shards, clock)) as side,
+        closing(open_side(settings, settings.store_url, settings.store_shards, clock)) as side,
         side.alone(),
     ):
         counters = side.rows(COUNTERS, None, None)

@@ -187,12 +187,13 @@ def test_what_can_not_be_is_one_line(city: Path, url: Path, database: Database) 
 
     with closing(opened(city)) as store:
         store.add([read_at(now() - HOUR_MS)])
-    assert "names the store that the node has; name a file with a URL" in told("--to", "sqlite")
+    assert "names the store that the node has; name another one" in told("--to", "sqlite")
     assert "no.url: can't open this secret" in told("--to", str(city / "no.url"))
     on_server(city, True)
     with closing(opened(city)) as store:
         store.add([read_at(now() - HOUR_MS)])
     assert "holds reads already; move it away" in told("--to", "sqlite")
+    assert "names the store that the node has" in told("--to", str(url))
     on_server(city, False)
     assert "holds reads already; name an empty database" in told("--to", str(url))
     url.write_text("postgresql://accord:hush@/none?host=/nowhere\n")

@@ -303,6 +303,19 @@ def test_a_second_copy_catches_up_until_somebody_opens_the_first(
         both.move()
 
 
+def test_a_server_is_moved_to_another(
+    postgres: Server, database: Database, tmp_path: Path, make_read: Make
+) -> None:
+    with postgres.database() as other:
+        places = [PostgresPlace(one, tmp_path / one.name) for one in (database, other)]
+        with closing(places[0].open()) as store:
+            filled(store, make_read)
+            before = everything(store), store.search(SEARCH)
+        assert Both(*places).whole()
+        with closing(places[1].open()) as store:
+            assert (everything(store), store.search(SEARCH)) == before
+
+
 def test_a_target_that_holds_something_else_is_refused(
     both: Both, tmp_path: Path, make_read: Make
 ) -> None:
