@@ -1,9 +1,9 @@
 """``python -m bench.processes``: two processes of one node on one PostgreSQL, against one.
 
 Each query is countersigned and of another plate, as in ``bench.run``; it is claimed,
-counted and recorded in the database, durably, before it is answered. So many are under
-way at once, to one process, or half of them to each of two, each over a connection of
-its own as a load balancer would hand them out. Every round measures both, each round
+counted and recorded in the database, durably, before it is answered. 16 and 64 are under
+way at once, all at one process, or half of them at each of two, each over a connection
+of its own as a load balancer would hand them out. Every round measures both, each round
 in the other order; the ratio is taken within the round. The server, both processes and
 who asks share this machine's cores, whose number is printed: where they are busy with
 one process, a second can add little. Figures join build/bench.json.
@@ -31,7 +31,7 @@ from bench.run import RESULT
 from bench.setting import OPERATOR, OWNER, House, build, cas_of
 
 CALLS = 800
-AT_ONCE = 16
+AT_ONCE = (16, 64)
 NAMES = ("a", "b")
 
 
@@ -51,7 +51,9 @@ def _addresses(house: House, processes: Processes) -> list[str]:
     return addresses
 
 
-async def _asked(house: House, addresses: list[str], queries: Queries, calls: int) -> Run:
+async def _asked(
+    house: House, addresses: list[str], queries: Queries, calls: int, at_once: int
+) -> Run:
     """Ask the processes at these addresses, at once; return all calls as one run."""
     material = house.material(OPERATOR, PeerRole.BROKER, "main")
     endpoint, cas = house.endpoint(OWNER, PeerRole.NODE), cas_of(house, OWNER)
@@ -63,7 +65,7 @@ async def _asked(house: House, addresses: list[str], queries: Queries, calls: in
         requests = [queries.make(ANSWER, calls // share) for _ in ways]
         runs = await asyncio.gather(
             *(
-                measure(way, ANSWER, some, AT_ONCE // share)
+                measure(way, ANSWER, some, at_once // share)
                 for way, some in zip(ways, requests, strict=True)
             )
         )
@@ -85,7 +87,7 @@ def main() -> None:
     if given.rounds < 3:
         parser.error("--rounds: a median needs at least 3")
     out, cores = Console(), len(os.sched_getaffinity(0))
-    runs: dict[int, list[Run]] = {1: [], 2: []}
+    runs: dict[tuple[int, int], list[Run]] = {(n, at): [] for at in AT_ONCE for n in (1, 2)}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         server = Server(durable=True)
         stack.callback(server.close)
@@ -96,35 +98,28 @@ def main() -> None:
         addresses = _addresses(house, processes)
         queries = Queries(house)
         for number in range(given.rounds):
-            for count in (1, 2) if number % 2 == 0 else (2, 1):
-                asked = _asked(house, addresses[:count], queries, given.calls)
-                runs[count].append(uvloop.run(asked))
-    rates = {count: [run.per_s for run in some] for count, some in runs.items()}
-    p50 = {
-        count: [statistics.median(run.calls_s) * 1000 for run in some]
-        for count, some in runs.items()
-    }
-    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
-    table = Table("figure", "median", "lowest", "highest", title=f"{cores} cores")
-    for name, values in (
-        ("answers a second, one process", rates[1]),
-        ("answers a second, two processes", rates[2]),
-        ("two / one", ratios),
-        (f"p50 of {AT_ONCE} at once, one process, ms", p50[1]),
-        (f"p50 of {AT_ONCE} at once, two processes, ms", p50[2]),
-    ):
-        cells = [f"{value:.3g}" for value in (statistics.median(values), min(values), max(values))]
-        table.add_row(name, *cells)
+            for at_once in AT_ONCE:
+                for count in (1, 2) if number % 2 == 0 else (2, 1):
+                    asked = _asked(house, addresses[:count], queries, given.calls, at_once)
+                    runs[count, at_once].append(uvloop.run(asked))
+    table = Table("figure", "at once", "median", "lowest", "highest", title=f"{cores} cores")
+    content: dict[str, dict[str, float]] = {}
+    for at_once in AT_ONCE:
+        one, two = runs[1, at_once], runs[2, at_once]
+        for name, values in (
+            ("answers a second, one process", [run.per_s for run in one]),
+            ("answers a second, two processes", [run.per_s for run in two]),
+            ("two / one", [b.per_s / a.per_s for a, b in zip(one, two, strict=True)]),
+            ("p50, one process, ms", [statistics.median(run.calls_s) * 1000 for run in one]),
+            ("p50, two processes, ms", [statistics.median(run.calls_s) * 1000 for run in two]),
+        ):
+            three = statistics.median(values), min(values), max(values)
+            table.add_row(name, str(at_once), *(f"{value:.3g}" for value in three))
+            content.setdefault(str(at_once), {})[name] = round(three[0], 3)
     out.print(table)
     RESULT.parent.mkdir(exist_ok=True)
     figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    figures["processes"] = {
-        "cores": cores, "rounds": given.rounds, "ratio": round(statistics.median(ratios), 3),
-        "one_per_s": round(statistics.median(rates[1])),
-        "two_per_s": round(statistics.median(rates[2])),
-        "one_p50_ms": round(statistics.median(p50[1]), 2),
-        "two_p50_ms": round(statistics.median(p50[2]), 2),
-    }  # fmt: skip
+    figures["processes"] = {"cores": cores, "rounds": given.rounds, "at_once": content}
     RESULT.write_text(json.dumps(figures, indent=1) + "\n")
     out.print(f"Written: {RESULT}")
 
