@@ -103,7 +103,7 @@ def test_a_node_moves_to_several_servers(
             assert store.add(reads).taken == 0
         for database in (one, two):
             with database.connect() as sql:
-                text = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^accord_'"
+                text = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^accord_[0-9]'"
                 assert sql.execute(text).fetchall() == [(6,)]
 
 

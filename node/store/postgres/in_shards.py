@@ -1,16 +1,36 @@
 """The words of a sharded store, of what is asked of any database."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from accord.errors import Code, Refused
 from node.store.due import HELD_BY
 from node.store.postgres.in_postgres import InPostgres
 from node.store.postgres.places import Layout
-from node.store.postgres.slices import slice_of, span_of, table_of
+from node.store.postgres.slices import EVERYWHERE, slice_of, span_of, table_of
+from node.store.postgres.wording import Worded, worded
 from node.store.shared import Part, Sql
 
 _MOST_HITS = 200_000
 """Reads with hits that are looked up for one page, withheld ones too: a hard stop."""
+
+
+@lru_cache(maxsize=4096)
+def everywhere(text: str) -> str:
+    """Return a text of SQLite's in PostgreSQL's words, for reads on several servers.
+
+    One plate is looked for in its slice, all else at once on each server.
+    """
+    text = worded(text)
+    if "plate = %s" in text:
+        return text
+    return text.replace("FROM reads ", f"FROM {EVERYWHERE} AS reads ")
+
+
+class WordedForAll(Worded):
+    """A connection of a search."""
+
+    put = staticmethod(everywhere)
 
 
 class InShards(InPostgres):

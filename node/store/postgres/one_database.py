@@ -10,6 +10,7 @@ from node.store.postgres import purge
 from node.store.postgres.adding import insert, tell_hits
 from node.store.postgres.connections import Connections
 from node.store.postgres.in_postgres import InPostgres
+from node.store.postgres.migrations import Sql
 from node.store.postgres.opening import require_unsharded
 from node.store.postgres.parts import parts_of, span_of
 from node.store.postgres.places import Place
@@ -47,6 +48,10 @@ class OneDatabase:
         """See :meth:`node.store.postgres.places.Layout.looking`."""
         with self.connections.working() as sql:
             yield Place(sql, sql)
+
+    def reading(self, sql: Sql) -> Worded:
+        """See :meth:`node.store.postgres.places.Layout.reading`."""
+        return Worded(sql)
 
     def add(self, reads: Sequence[Read], now_ms: int, matcher: Matcher) -> Added:
         """See :meth:`node.store.postgres.places.Layout.add`."""

@@ -19,7 +19,7 @@ from node.store.base import Added
 from node.store.matcher import Matcher
 from node.store.postgres.connections import Connections
 from node.store.postgres.migrations import Sql
-from node.store.postgres.wording import worded
+from node.store.postgres.wording import Worded, worded
 from node.store.shared import DELETED, Database, Part
 
 NOTHING = Part("", ())
@@ -98,6 +98,9 @@ class Layout(Protocol):
 
     def looking(self, number: int) -> AbstractContextManager[Place]:
         """Look at a place."""
+
+    def reading(self, sql: Sql) -> Worded:
+        """Return a connection for one page of a search, by the shared texts."""
 
     def add(self, reads: Sequence[Read], now_ms: int, matcher: Matcher) -> Added:
         """See :meth:`node.store.base.ReadStore.add`."""

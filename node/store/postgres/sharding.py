@@ -97,9 +97,11 @@ def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, 
                 _bring_up(at, n)
                 text = "INSERT INTO slice SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM slice)"
                 at.execute(text, (store, n))
+            slices.gather(at, (n for n, where in known.items() if where == place))
     with sql.transaction():
         keep_servers(sql, shards)
         slices.join(sql, list(known.values()))
+        slices.gather_servers(sql, set(known.values()))
     return known
 
 
@@ -122,6 +124,8 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
                     raise InputError(shard.path, problem, f"drop the old {schema_of(n)}")
                 found[n] = place
                 _bring_up(at, n)
+            if there:
+                slices.gather(at, there)
     for n, where in known.items():
         if n not in found:
             if where not in away:
@@ -135,6 +139,7 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
             if known[n] != where:
                 slices.attach(sql, n, len(known), where)
                 sql.execute("UPDATE slices SET shard = %s WHERE number = %s", (where, n))
+        slices.gather_servers(sql, set(found.values()))
     return dict(sorted(found.items()))
 
 

@@ -31,7 +31,7 @@ from node.store.postgres.adding_to_slices import insert, make_parts, note_hits
 from node.store.postgres.address import read_address
 from node.store.postgres.connections import WRITE_LOCK, Connections, as_refusal, connect
 from node.store.postgres.foreign import check_address
-from node.store.postgres.in_shards import InShards
+from node.store.postgres.in_shards import InShards, WordedForAll
 from node.store.postgres.migrations import Sql
 from node.store.postgres.parts import last_row
 from node.store.postgres.places import Place
@@ -154,6 +154,10 @@ class Shards:
                     sql = stack.enter_context(self.shards[shard].working())
                 used |= {photo for (photo,) in sql.execute(text, {"names": names})}
         return frozenset(used)
+
+    def reading(self, sql: Sql) -> Worded:
+        """See :meth:`node.store.postgres.places.Layout.reading`."""
+        return WordedForAll(sql)
 
     def add(self, reads: Sequence[Read], now_ms: int, matcher: Matcher) -> Added:
         """See :meth:`node.store.postgres.places.Layout.add`."""

@@ -8,6 +8,11 @@ hash of the plate, and its partitions are foreign tables:
     accord.reads_01   foreign, on accord_shard_2:  accord_01.reads
     accord.reads_02   foreign, on accord_shard_1:  accord_02.reads ...
 
+Who looks for no one plate asks each server once, by a view over its slices:
+
+    accord.reads_everywhere   accord.reads_on_1 UNION ALL accord.reads_on_2
+    accord.reads_on_1         foreign, on accord_shard_1:  accord_all.reads, the view there
+
 A slice's ``reads`` is partitioned by day, with ``reads_rest``, ``parts`` and ``upkeep``,
 as in one database; its ``hits`` notes which reads have hits, for the purge. The
 number of slices is fixed when they are made, and a slice may be moved to another
@@ -16,7 +21,7 @@ server: docs/operations.md. A read's row number names the slice too:
     number of the read in the order of commits << 22 | slice << 17 | UTC day of capture
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from node.store.numbers import DAY_BITS
 from node.store.postgres.connections import SCHEMA
@@ -29,6 +34,10 @@ _DAY_BITS = 17
 _SLICE_BITS = 5
 _DAYS = 1 << _DAY_BITS
 _MASK = (1 << _SLICE_BITS) - 1
+
+
+_ALL = f"{SCHEMA}_all"
+EVERYWHERE = "reads_everywhere"
 
 
 def schema_of(number: int) -> str:
@@ -172,6 +181,51 @@ def attach(sql: Sql, number: int, slices: int, shard: int) -> None:
         f"OPTIONS (schema_name '{schema_of(number)}', table_name 'reads')"
     )
     _no_statistics(sql, table)
+
+
+def gather(at: Sql, numbers: Iterable[int]) -> None:
+    """Make the view of all slices on a server, where it is not there as it must be.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    parts = [f"{schema_of(number)}.reads" for number in sorted(numbers)]
+    with at.transaction():
+        at.execute(f"CREATE SCHEMA IF NOT EXISTS {_ALL}")
+        _view(at, f"{_ALL}.reads", parts)
+
+
+def gather_servers(sql: Sql, shards: Iterable[int]) -> None:
+    """Make the coordinator's view of the servers' ones; in a transaction.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    ((columns,),) = sql.execute(
+        "SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)) || CASE "
+        "WHEN attcollation = '\"C\"'::regcollation THEN ' COLLATE \"C\"' ELSE '' END, ', ' "
+        "ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'reads'::regclass AND attnum > 0"
+    ).fetchall()
+    tables = {shard: f"reads_on_{shard + 1}" for shard in sorted(shards)}
+    for shard, table in tables.items():
+        if sql.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchone() == (True,):
+            sql.execute(
+                f"CREATE FOREIGN TABLE {table} ({columns}) SERVER {server_of(shard)} "
+                f"OPTIONS (schema_name '{_ALL}', table_name 'reads')"
+            )
+            _no_statistics(sql, table)
+    _view(sql, EVERYWHERE, list(tables.values()))
+
+
+def _view(sql: Sql, name: str, parts: Sequence[str]) -> None:
+    # Told by its remark: a step that changes the columns of reads must drop the view.
+    told = "of " + ", ".join(parts)
+    found = sql.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", (name,)).fetchone()
+    if found != (told,):
+        sql.execute(f"DROP VIEW IF EXISTS {name}")
+        text = " UNION ALL ".join(f"SELECT * FROM {part}" for part in parts)  # noqa: S608
+        sql.execute(f"CREATE VIEW {name} AS {text}")
+        sql.execute(f"COMMENT ON VIEW {name} IS '{told}'")
 
 
 def _no_statistics(sql: Sql, table: str) -> None:

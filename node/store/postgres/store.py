@@ -145,7 +145,7 @@ class PostgresStore:
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
         with self._connections.searching(cancelled) as watched:
-            sql = Worded(watched)
+            sql = self._layout.reading(watched)
             snapshot = self._database.snapshot(sql, search.after)
             find = partial(self._dictionary.find, sql)
             return one_page(sql, search, snapshot, find, watched.pause)

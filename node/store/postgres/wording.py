@@ -41,6 +41,8 @@ def _any(found: re.Match[str]) -> str:
 class Worded:
     """A connection that takes the shared texts: a :class:`node.store.shared.Sql`."""
 
+    put = staticmethod(worded)
+
     def __init__(self, sql: psycopg.Connection[Any]) -> None:
         self.sql = sql
 
@@ -50,10 +52,10 @@ class Worded:
         Raises:
             psycopg.Error: as the server says.
         """
-        return self.sql.execute(worded(text), values)
+        return self.sql.execute(self.put(text), values)
 
     def executemany(self, text: str, rows: Iterable[Values], /) -> Found:
         """Run a statement for each row; errors as :meth:`execute`."""
         cursor = self.sql.cursor()
-        cursor.executemany(worded(text), rows)
+        cursor.executemany(self.put(text), rows)
         return cursor
