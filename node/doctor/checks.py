@@ -144,6 +144,11 @@ def _database(one: Database) -> tuple[State, str, str]:
     if sound.unknown:
         text = f"{name}: a later version of Accord has changed its tables"
         return State.FAULT, text, "install that version again"
+    if sound.empty and not one.needed:
+        return State.OK, f"{name}: {well}, and has no tables yet; the node makes them", ""
+    if sound.empty:
+        text = f"{name}: {well}, and has no tables, though the node has used it"
+        return State.FAULT, text, "see which database the URL names, or put back its last dump"
     if sound.pending:
         text = f"{name}: {size}, {well}; {sound.pending} steps of its tables are to be taken"
         return State.WARNING, text, "back it up, then restart the node, which takes them"

@@ -101,7 +101,9 @@ def open_files(settings: NodeConfig) -> Iterator[OpenFile]:
 def certificates(settings: NodeConfig, own: Agency | None, now_ms: int) -> Iterator[Certificate]:
     """Yield our node's certificate, our CAs', and those of [[sources]]."""
     days = f"accord certs issue --agency {settings.agency} --dir DIR --role node"
-    renew = f"{days} --name {settings.name}; the node takes it without a restart"
+    put = f"put both files in the place of {settings.certificate} and {settings.tls_key}"
+    renew = f"where {settings.agency}'s CA is, move the old pair aside, then {days}"
+    renew = f"{renew} --name {settings.name}; {put}: no restart is needed"
     yield _own(settings, own, now_ms, renew)
     for ca in own.cas if own else ():
         end = to_ms(ca.not_valid_after_utc)

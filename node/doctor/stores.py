@@ -14,6 +14,7 @@ from accord.errors import AccordError, Code, InputError, Refused
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
 from node.doctor.facts import Database, Kept, Trouble
+from node.leap import FILE_NAME as CLOCK
 from node.opened_log import AUDIT, log_place, origin
 from node.replay_file import FILE_NAME as REPLAY
 from node.retention import cuts, limits_at
@@ -41,7 +42,10 @@ def look(
 ) -> Stored:  # fmt: skip
     """Look at the databases, at the pages of each for so many seconds at most."""
     data = settings.data
-    reads = _reads(settings, seconds, needed=(data / AUDIT).exists())
+    # On a server nothing but its tables tells its age: the clock's file is of a node that worked.
+    traces = (AUDIT,) if settings.store_url is None else (AUDIT, CLOCK)
+    used = any((data / name).exists() for name in traces)
+    reads = _reads(settings, seconds, needed=used)
     others: list[Database] = []
     if settings.store_url is None:
         # A node that serves makes all three; reads alone may be taken in before its first start.

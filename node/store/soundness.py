@@ -19,12 +19,13 @@ class Soundness:
 
     ``defects`` is None where the time was up before all was looked at. ``pending``
     are steps of the tables that the next start takes, ``unknown`` those of a
-    later version of Accord.
+    later version of Accord. ``empty``: there are no tables of ours yet.
     """
 
     defects: int | None
     pending: int = 0
     unknown: int = 0
+    empty: bool = False
 
 
 def look_at(path: Path, seconds: float, migrations: Migrations | None = None) -> Soundness:

@@ -79,7 +79,13 @@ class Places:
     def _tell(self, place: str, error: OSError) -> None:
         if place not in self._told:
             problem = f"{place}/ can't be used: what goes there stays ({error.strerror})"
-            remedy = f"remove what is called {place}; the node makes the folder"
+            # The unit shows the system read only, but for the folders that it names.
+            shut = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+            remedy = (
+                "let the node's user write there, and name the folder in the unit's ReadWritePaths"
+                if shut
+                else f"remove what is called {place}; the node makes the folder"
+            )
             log.warning(problem, source=self._source, remedy=remedy)
         self._told.add(place)
 

@@ -186,6 +186,22 @@ def test_a_file_called_done_stops_no_other(city: Path, folder: Path, store: Sqli
     ]
 
 
+def test_where_the_node_may_not_write_the_log_names_the_unit(
+    city: Path, folder: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    (folder / "a.json").write_bytes(event("TEST001"))
+    with capture_logs() as logs:
+        folder_way(city, store).look()
+    remedies = [line["remedy"] for line in logs if "remedy" in line]
+    assert len(remedies) == 2
+    assert all("ReadWritePaths" in remedy for remedy in remedies)
+    assert names(folder) == ["a.json"]
+
+
 def test_without_room_for_letters_a_file_waits_and_the_others_go_on(
     city: Path, folder: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

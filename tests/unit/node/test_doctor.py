@@ -305,6 +305,13 @@ def test_what_a_test_can_not_plant_is_judged_by_its_facts(folder: Path) -> None:
     ):
         [one] = of(facts_of(folder, databases=[Database(path, 1, soundness=soundness)]), "database")
         assert (one.state, bool(one.remedy)) == (state, state is not State.OK)
+    for needed, state, words in (
+        (False, State.OK, "the node makes them"),
+        (True, FAULT, "though the node has used it"),
+    ):
+        new = Database(path, 1, needed, served=True, soundness=Soundness(0, 9, empty=True))
+        [one] = of(facts_of(folder, databases=[new]), "database")
+        assert (one.state, words in one.found, bool(one.remedy)) == (state, True, needed)
     federation = FederationFacts("city", False, (), (), ())
     [one] = of(facts_of(folder, federation=federation), "agreements")
     assert one.state is FAULT

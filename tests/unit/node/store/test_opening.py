@@ -48,6 +48,7 @@ def test_with_a_section_it_is_the_server_of_the_url(
     assert size > 0
     assert (found.defects, found.unknown) == (0, 0)
     assert found.pending > 3
+    assert found.empty
     store = open_store(node, serving=True)
     assert isinstance(store, PostgresStore)
     store.set_mark("pier", "7")
@@ -58,7 +59,7 @@ def test_with_a_section_it_is_the_server_of_the_url(
     with database.connect() as sql:
         sql.execute("INSERT INTO accord.steps VALUES ('099-later')")
     _, found = look_at_soundness(node, 9)
-    assert (found.pending, found.unknown) == (0, 1)
+    assert (found.pending, found.unknown, found.empty) == (0, 1, False)
     looking = look_at_store(node, SystemClock())
     assert looking.mark("pier") == "7"
     with pytest.raises(Refused):
