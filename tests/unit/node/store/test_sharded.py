@@ -8,6 +8,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,42 @@ def test_a_slice_is_moved_as_the_documentation_says(
     assert moved.add([make_read(plate, NOW - 2) for plate in PLATES]).taken == 40
     assert moved.drop_segments(CUTS, lambda _: None).reads == 40
     moved.close()
+
+
+def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
+    store: PostgresStore, there: ShardedPlace, make_read: Make, tmp_path: Path
+) -> None:
+    first = [make_read(plate, NOW - 2) for plate in PLATES]
+    later = [make_read(plate, NOW - 1) for plate in PLATES]
+    store.add(first)
+    old = [there.database, *there.databases]
+    with ExitStack() as stack:
+        new = [stack.enter_context(database.server.database()) for database in old]
+        for number, (database, other) in enumerate(zip(old, new, strict=True)):
+            dump = f"pg_dump --format=custom '{database.url}' > dump"
+            restore = f"pg_restore --single-transaction --dbname='{other.url}' dump"
+            for command in (dump, restore):
+                subprocess.run(
+                    ["bash", "-ceo", "pipefail", command], check=True, cwd=tmp_path, text=True
+                )
+            if number == 0:
+                store.add(later)
+        place = ShardedPlace(new[0], new[1:], tmp_path / "restored")
+        # Reads, but not what the coordinator did not know of; the old servers are not asked.
+        store.close()
+        for database in old:
+            close_off(database, away=True)
+        try:
+            back = place.open()
+            search = replace(SEARCH, selector=WildcardPlate("TEST*"))
+            assert {row.read for row in back.search(search).rows} == set(first)
+            assert back.add([*first, *later]).taken == 40
+            assert {row.read for row in back.search(search).rows} == {*first, *later}
+            assert sum(len(lying(database)) for database in new[1:]) == 80
+            back.close()
+        finally:
+            for database in old:
+                close_off(database, away=False)
 
 
 def test_a_servers_settings_are_looked_at_on_each(there: ShardedPlace) -> None:
