@@ -499,6 +499,35 @@ def test_no_servers_log_holds_a_plate_or_a_password(
         assert PASSWORD not in log
 
 
+def test_after_a_purge_no_byte_of_the_plate_is_in_any_servers_tables(
+    store: PostgresStore, there: ShardedPlace, make_read: Make
+) -> None:
+    databases = (there.database, *there.databases)
+
+    def traces() -> int:
+        for database in databases:
+            with database.connect() as sql:
+                sql.execute("CHECKPOINT")
+        folders = {database.server.folder / "db" / "base" for database in databases}
+        files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+        return sum(b"CANARY" in file.read_bytes() for file in files)
+
+    hold(store, entry("CANARY5"))
+    store.add([make_read(f"CANARY{n}", OLD + n) for n in range(500)])
+    store.add([make_read(f"KEPT{n}", NOW - 1 - n) for n in range(500)])
+    kept = Hold("h1", "case", "court", "clerk", 0, NOW, NOW, NOW + DAY_MS, "CANARY7", "", None)
+    store.holds.place(kept, Note("n1", "hold placed", "case", ""))
+    assert store.drop_segments(CUTS, lambda _: None).moved == 1
+    assert store.settle(NOW)
+    assert traces()  # the one that is held, the hold and the list
+    store.holds.release("h1", Note("n2", "hold released", "case", ""))
+    assert store.delete_reads(CUTS, 10, lambda _: None) == 1
+    assert store.hot_lists.delete_published(NOW) == 1
+    assert store.settle(NOW)
+    assert traces() == 0
+    assert store.counts().reads == 500
+
+
 def test_no_plate_stands_in_any_servers_statistics(
     store: PostgresStore, there: ShardedPlace, make_read: Make
 ) -> None:
