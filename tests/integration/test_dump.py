@@ -41,6 +41,7 @@ def typed(commands: str, database: Database, city: Path, folder: Path) -> None:
     """Run commands of the page as the server's administrator and the node's user would."""
     for said, meant in (
         ("sudo -u postgres ", ""),
+        ("sudo -u accord ", ""),
         ("/srv/backup", str(folder)),
         ("/srv/audit", str(folder)),
         ("/etc/accord/node.toml", str(city / "node.toml")),
