@@ -47,7 +47,8 @@ from bench.run import RESULT
 from bench.search_data import BEGIN_MS, DAY_MS, END_MS, SIDE_E7, SOUTH_E7, WEST_E7, Reads, fill
 from node.store.base import Search
 from node.store.dictionary import Dictionary
-from node.store.sqlite import INSERT, SqliteStore, row_of
+from node.store.rows import INSERT, row_of
+from node.store.sqlite import SqliteStore
 
 READS = 10_000_000
 FEW = 10_000
@@ -123,7 +124,7 @@ class Bench:
         for _ in range(2):
             begin, self._later_ms = self._later_ms, self._later_ms + DAY_MS // 40
             batches.append(list(self.reads.between(begin, self._later_ms, INGESTED)))
-        rows = list(map(row_of, batches[1]))
+        rows = [(None, *row_of(read)) for read in batches[1]]
 
         def bare() -> None:
             self.bare.execute("BEGIN IMMEDIATE")

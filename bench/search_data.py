@@ -17,7 +17,8 @@ import numpy as np
 
 from accord.model import Read
 from node.store.cells import cell_of
-from node.store.sqlite import INSERT, SqliteStore
+from node.store.rows import INSERT
+from node.store.sqlite import SqliteStore
 
 PLATES = 1_250_000
 CAMERAS = 400
@@ -70,16 +71,19 @@ class Reads:
             camera, lat_e7, lon_e7 = self.cameras[cameras[number]]
             captured_ms = BEGIN_MS + (END_MS - BEGIN_MS) * (first + number) // count
             yield (
-                tags[number], None, None, None, None, plate, plate, state_of(plate), captured_ms,
-                camera, (first + number).to_bytes(16, "big"), lat_e7, lon_e7, 900, "", "",
+                None, tags[number], None, None, None, None, plate, plate, state_of(plate),
+                captured_ms, camera, (first + number).to_bytes(16, "big"), lat_e7, lon_e7, 900,
+                "", "",
                 cell_of(lat_e7, lon_e7),
             )  # fmt: skip
 
-    def between(self, begin_ms: int, end_ms: int, count: int) -> Iterator[Read]:
-        """Yield so many reads, evenly spread."""
+    def between(
+        self, begin_ms: int, end_ms: int, count: int, plates: int = PLATES
+    ) -> Iterator[Read]:
+        """Yield so many reads of so many plates, evenly spread."""
         chance, span = self._chance, end_ms - begin_ms
         for number in range(count):
-            plate = self.plates[int(chance.random() * PLATES)]
+            plate = self.plates[int(chance.random() * plates)]
             camera, lat_e7, lon_e7 = self.cameras[int(chance.random() * CAMERAS)]
             yield Read(
                 plate, plate, state_of(plate), begin_ms + span * number // count, camera,

@@ -10,7 +10,7 @@ r"""A backup: a folder that holds what a node has, and last of all ``backup.json
 
 A folder without that file is no backup. The order of the copies:
 
-1. the reads, as of one moment;
+1. the reads, as of one moment: ``reads.db`` and the segments beside it, ``reads/17.db``;
 2. the audit log, which then holds what was recorded of them, and each note that the
    reads no longer hold. The other way round a note could be in neither;
 3. histories, pins and activations, and who holds our files;
@@ -54,7 +54,7 @@ from node.opened import opened
 from node.opened_log import AUDIT, origin
 from node.retention import cuts
 from node.store.base import ReadStore
-from node.store.copies import copy_database
+from node.store.copies import copy_database, copy_reads
 from node.store.sqlite import SqliteStore
 
 FORMAT = "accord-backup/1"
@@ -66,10 +66,11 @@ MAX_BYTES = 1 << 30
 _MINUTE_MS = 60_000
 _CHUNK = 1 << 20
 _PHOTO = re.compile(r"([0-9a-f]{64})\.jpg", re.ASCII)
+SEGMENT = re.compile(r"reads/[1-9][0-9]{0,17}\.db", re.ASCII)
 _NAME = re.compile(
     "|".join(map(re.escape, (READS, AUDIT, PERMISSIONS, PINS, ACTIVATED)))
     + rf"|{acknowledged.FOLDER}/[0-9a-f]{{64}}/[A-Za-z0-9_-][\w.-]*/[A-Za-z0-9_-][\w.-]*\.json"
-    + rf"|{PHOTOS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.jpg",
+    + rf"|{SEGMENT.pattern}|{PHOTOS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.jpg",
     re.ASCII,
 )
 
@@ -133,11 +134,11 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
     with opened(settings) as (store, _):
         # Whoever takes a copy of all reads is told in the audit log, before there is one.
         store.holds.note(Note(secrets.token_hex(16), "backup", "", f"a backup is made, by {by}"))
-    for name in (READS, AUDIT):
-        copy_database(data / name, folder / name)
+    copy_reads(data / READS, folder / READS)
+    copy_database(data / AUDIT, folder / AUDIT)
     if (data / PERMISSIONS).exists():
         copy_database(data / PERMISSIONS, folder / PERMISSIONS)
-    files = {path.name: _measured(path) for path in sorted(folder.iterdir())}
+    files = {str(path.relative_to(folder)): _measured(path) for path in sorted(_walk(folder))}
     for name in _plain(data):
         files[name] = copy_file(data / name, folder / name)
     copy = SqliteStore.look(folder / READS, clock)
@@ -271,7 +272,9 @@ def first_due(store: ReadStore, kept: Limits, now_ms: int) -> int | None:
 
     def anything(after_ms: int) -> bool:
         found = store.due(cuts(kept, now_ms + after_ms))
-        return any((found.reads, found.photos, found.entries, found.hits, found.letters))
+        return any(
+            (found.reads, found.waiting, found.photos, found.entries, found.hits, found.letters)
+        )
 
     limits = (kept.reads, kept.hit_reads, kept.hits, kept.photos, kept.hot_list)
     ends = (now_ms, *(hold.until_ms for hold in store.holds.all()))

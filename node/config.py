@@ -85,7 +85,7 @@ class _File(StrictModel):
     root: Fingerprint
     policy: str
     roster: str
-    purge_every_s: int = Field(default=3600, ge=1, le=86_400)
+    purge_every_s: int = Field(default=3600, ge=1, le=3_600)
     metrics: str | None = Field(default=None, pattern=r"\.prom$")
     tls: TlsSection
     keys: _Keys

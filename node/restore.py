@@ -27,6 +27,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlite_utils import Migrations
+
 from accord.audit import file as log_file
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
@@ -39,6 +41,7 @@ from node.backup import (
     PERMISSIONS,
     PHOTOS,
     READS,
+    SEGMENT,
     Backup,
     copy_file,
     read_backup,
@@ -56,6 +59,7 @@ from node.replay_file import FILE_NAME, begin_anew
 from node.store.connections import importing, lock_for_serving
 from node.store.copies import number_on
 from node.store.migrations import MIGRATIONS
+from node.store.segments.tables import SEGMENT_MIGRATIONS
 from node.store.soundness import look_at
 from node.store.sqlite import SqliteStore
 
@@ -119,7 +123,9 @@ def _made(
     key = LogKey(origin(settings), public, read_secret_32(settings.audit_secret))
     for name in (READS, AUDIT, PERMISSIONS):
         if (new / name).exists():
-            _check_sound(new / name)
+            _check_sound(new / name, MIGRATIONS if name == READS else None)
+    for name in filter(SEGMENT.fullmatch, backup.files):
+        _check_sound(new / name, SEGMENT_MIGRATIONS)
     told = carry_files(present, new) if present.is_dir() else ["no data were here before"]
     head, more = carry_log(present, new, key, backup.audit)
     now_ms, found = clock.now_ms(), held(settings)
@@ -163,9 +169,9 @@ async def _append(log: AuditLog, fields: dict[str, str]) -> None:
     await log.append(Record("restored", fields))
 
 
-def _check_sound(path: Path) -> None:
+def _check_sound(path: Path, migrations: Migrations | None) -> None:
     try:
-        found = look_at(path, _LONGEST_S, MIGRATIONS if path.name == READS else None)
+        found = look_at(path, _LONGEST_S, migrations)
     except Refused as refused:
         problem = f"of the backup can't be used: {refused.detail}"
         raise InputError(path.name, problem, "take another backup") from None

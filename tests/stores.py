@@ -1,4 +1,4 @@
-"""The two stores for tests that say what every store does: the same tests, run on both.
+"""The stores for tests that say what every store does: the same tests, run on each.
 
 A test takes the fixture ``store``, or ``place`` where it opens the store itself or
 looks behind its back. Tests of one database's own files or server take none of them.
@@ -18,6 +18,7 @@ from accord.clock import Clock
 from node.store.base import ReadStore
 from node.store.postgres.connections import IMPORT_LOCK, SCHEMA
 from node.store.postgres.wording import Worded
+from node.store.segments import spans
 from node.store.shared import Sql
 from node.store.sqlite import SqliteStore
 from tests.postgres import Database, Server
@@ -59,7 +60,7 @@ class SqlitePlace(Place):
         "from node.store.sqlite import SqliteStore\n"
         "store = SqliteStore.open(Path(sys.argv[1]))\n"
     )
-    deleting = "node.store.sqlite"
+    deleting = "node.store.segments.purging"
 
     def open(self, *, clock: Clock | None = None) -> SqliteStore:
         return SqliteStore.open(self.path, clock=clock)
@@ -78,6 +79,23 @@ class SqlitePlace(Place):
         with self.path.with_suffix(".import.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+class SegmentsPlace(SqlitePlace):
+    """The same, its reads in many files and some in the main one."""
+
+    def open(self, *, clock: Clock | None = None) -> SqliteStore:
+        store = super().open(clock=clock)
+        # As a purge would: reads are kept for twenty years.
+        self.rows("UPDATE upkeep SET keep_ms = ? WHERE keep_ms = 0", 20 * 365 * 86_400_000)
+        return store
+
+    def rows(self, text: str, *values: object) -> Rows:
+        found = super().rows(text, *values)
+        if "FROM reads" in text:
+            for path in sorted(self.path.with_suffix("").glob("*.db")):
+                found += SqlitePlace(path).rows(text, *values)
+        return found
 
 
 class PostgresPlace(Place):
@@ -153,6 +171,20 @@ class SqliteStores:
         yield SqlitePlace(folder / "reads.db")
 
 
+class SegmentsStores:
+    SPAN_MS = 50_000
+
+    @contextmanager
+    def place(self, folder: Path) -> Iterator[Place]:
+        with pytest.MonkeyPatch.context() as narrow:
+            narrow.setattr(spans, "span_ms", lambda keep_ms: self.SPAN_MS)
+            narrow.setattr(spans, "MOST", 5)
+            # What is due goes at once, also out of a file that has more.
+            narrow.setattr(spans, "LATE_MS", 0)
+            narrow.setattr(spans, "_SHORTEST_MS", 1)
+            yield SegmentsPlace(folder / "reads.db")
+
+
 class PostgresStores:
     def __init__(self, server: Server, template: str) -> None:
         self._server, self._template = server, template
@@ -210,7 +242,7 @@ SHARDED = pytest.mark.parametrize("stores", ["sharded"], indirect=True)
 
 @pytest.fixture(
     scope="session",
-    params=["sqlite", "postgres", pytest.param("sharded", marks=pytest.mark.full)],
+    params=["sqlite", "segments", "postgres", pytest.param("sharded", marks=pytest.mark.full)],
 )
 def stores(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -222,6 +254,9 @@ def stores(
     """
     if request.param == "sqlite":
         yield SqliteStores()
+        return
+    if request.param == "segments":
+        yield SegmentsStores()
         return
     server: Server = request.getfixturevalue("postgres")
     if request.param == "sharded":

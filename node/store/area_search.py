@@ -14,9 +14,9 @@ Both refuse in the same words.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import cache
-from typing import Any
 
 from accord import areas
 from accord.errors import Code, Refused
@@ -25,8 +25,8 @@ from node import grid
 from node.store.base import MAX_WITHHELD_COUNT, Search
 from node.store.cells import around, cells_of
 from node.store.fast import LAT, LON
-from node.store.shared import Sql
-from node.store.statements import Statement, buckets, stretch
+from node.store.reading import About, Reading, Row
+from node.store.statements import buckets, stretch
 
 MAX_SEEN = 50_000
 MAX_LOOKED_AT = 200_000
@@ -35,11 +35,11 @@ LONGEST = 10_000
 _FIRST_STRETCH_MS = 300_000
 _STRETCHING = 4
 
-Rows = list[tuple[Any, ...]]
+Rows = list[Row]
 _Inside = Callable[[int, int], bool]
 
 
-def find_in_area(sql: Sql, search: Search, area: Area, snapshot: int) -> tuple[Rows, int]:
+def find_in_area(reading: Reading, search: Search, area: Area, snapshot: int) -> tuple[Rows, int]:
     """Return the rows of a page and one more, and how many before them are withheld.
 
     Each stretch is as long as the last one's rows say that the page still
@@ -67,7 +67,8 @@ def find_in_area(sql: Sql, search: Search, area: Area, snapshot: int) -> tuple[R
         start = max(first, end - length)
         most = MAX_LOOKED_AT - looked_at + 1
         now = stretch(search, snapshot, cells, near, (start, end), after=after, most=most)
-        there = sql.execute(*now.there).fetchone()[0]
+        about = About((start * step, end * step), step)
+        there = reading.count(now.there, about, most)
         if there > LONGEST and end - start > 1:
             length = max(1, (end - start) // _STRETCHING)
             continue
@@ -77,7 +78,8 @@ def find_in_area(sql: Sql, search: Search, area: Area, snapshot: int) -> tuple[R
         missing = wanted - len(rows)
         more: Rows = []
         if there:
-            more, visible, held = _flagged(sql, now.page, inside, missing)
+            with closing(reading.rows(now.page, about)) as found:
+                more, visible, held = _flagged(found, inside, missing)
             seen, withheld = seen + visible, withheld + held
         rows += more
         # A little more than needed, so that the next stretch is likely the last.
@@ -96,15 +98,14 @@ def _too_many() -> Refused:
     )
 
 
-def _flagged(sql: Sql, page: Statement, inside: _Inside, wanted: int) -> tuple[Rows, int, int]:
+def _flagged(found: Iterable[Row], inside: _Inside, wanted: int) -> tuple[Rows, int, int]:
     """Return the visible rows in the area, and of the rows looked at for them two numbers.
 
     How many are visible, wherever they lie; how many in the area are withheld.
     """
     rows: Rows = []
     visible = withheld = 0
-    cursor = sql.execute(*page)
-    for *row, is_withheld in cursor:
+    for *row, is_withheld in found:
         visible += not is_withheld
         if not inside(row[LAT], row[LON]):
             continue
@@ -114,7 +115,6 @@ def _flagged(sql: Sql, page: Statement, inside: _Inside, wanted: int) -> tuple[R
         rows.append(tuple(row))
         if len(rows) == wanted:
             break
-    cursor.close()
     return rows, visible, withheld
 
 

@@ -200,7 +200,11 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is due for deletion; times in ms UTC of the reads, None without any."""
+    """What the next purge deletes; times in ms UTC of the reads, None without any.
+
+    ``waiting`` are reads that are due as well, hidden, and go with others of their time
+    within a day.
+    """
 
     reads: int
     photos: int
@@ -209,6 +213,7 @@ class Due:
     oldest_ms: int | None
     newest_ms: int | None
     letters: int = 0
+    waiting: int = 0
 
 
 class Listed(NamedTuple):

@@ -43,9 +43,10 @@ class Bounded:
         self._cancelled: Cancelled | None = None
         self._stopped: Code | None = None
         self._in_use = threading.RLock()
-        self.sql.set_progress_handler(self._tick, _INSTRUCTIONS)
+        self.sql.set_progress_handler(self.tick, _INSTRUCTIONS)
 
-    def _tick(self) -> int:
+    def tick(self) -> int:
+        """Count the work of some instructions; what isn't 0 ends a statement, as SQLite asks."""
         self._left -= 1
         if self._cancelled is not None and self._cancelled():
             self._stopped = Code.NODE_TIMED_OUT
@@ -59,7 +60,7 @@ class Bounded:
         Raises:
             Refused: ``NODE_TIMED_OUT``, ``SEARCH_TOO_WIDE``.
         """
-        self._tick()
+        self.tick()
         if self._stopped is not None:
             raise Refused(self._stopped, detail="stopped while searching")
 

@@ -8,13 +8,19 @@ of them, and is one file without a journal.
 """
 
 import os
+import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from accord.errors import InputError
-from node.store.connections import Bounded, as_refusal
+from accord.errors import Code, InputError, Refused
+from node.store.connections import Bounded, as_refusal, prepare
 from node.store.numbers import GAP
+from node.store.segments.parts import MISSING, folder_of, listed
+from node.store.segments.pool import Gone, Pool
+from node.store.segments.spans import Segment
+from node.store.statements import SNAPSHOT
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -38,19 +44,68 @@ def copy_database(source: Path, target: Path) -> None:
         raise as_refusal(error) from None
 
 
+def copy_reads(source: Path, target: Path) -> None:
+    """Copy a store's main file as it stands now, and the segments that it lists.
+
+    A segment may hold reads that were stored since; the main file's copy does not know of
+    them (:func:`number_on`). Where one is dropped meanwhile all is begun anew: what was
+    held in it is in the main file then.
+
+    Raises:
+        As :func:`copy_database`.
+    """
+    there, here = Pool(folder_of(source)), Pool(folder_of(target))
+    while True:
+        copy_database(source, target)
+        numbers = [one.number for one in _listed(target)]
+        if numbers:
+            here.folder.mkdir(mode=0o700)
+        dropped = False
+        for number in numbers:
+            try:
+                copy_database(there.path(number), here.path(number))
+            except (InputError, Refused):
+                if number in [one.number for one in _listed(source)]:
+                    raise
+            # Of one that went meanwhile the journal may not have been read.
+            dropped = not there.path(number).exists()
+            if dropped:
+                break
+        if not dropped:
+            return
+        target.unlink()
+        shutil.rmtree(here.folder)
+
+
+def _listed(path: Path) -> Sequence[Segment]:
+    try:
+        with closing(Bounded(path, looking=True).sql) as sql:
+            return listed(sql)
+    except sqlite3.Error as error:
+        raise as_refusal(error) from None
+
+
 def number_on(path: Path) -> None:
     """Let a store that is an older one give its next reads numbers that nobody has seen.
 
     Read ids that others hold are made of row numbers: what was read after the copy was
-    made had numbers too.
+    made had numbers too. What segments hold above the last number is removed.
 
     Raises:
+        InputError: its tables can't be brought up.
         Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``.
     """
+    prepare(path)
+    pool = Pool(folder_of(path))
     try:
         with closing(Bounded(path).sql) as sql:
+            (last,) = sql.execute(SNAPSHOT).fetchone()
+            for one in listed(sql):
+                with closing(pool.take(one.number)) as part:
+                    part.execute("DELETE FROM reads WHERE row_id > ?", (last,))
             text = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'reads'"
-            if not sql.execute(text, (GAP,)).rowcount:
-                sql.execute("INSERT INTO sqlite_sequence VALUES ('reads', ?)", (GAP,))
+            sql.execute(text, (GAP,))
+    except Gone:
+        raise Refused(Code.STORE_CORRUPT, detail=MISSING) from None
     except sqlite3.Error as error:
         raise as_refusal(error) from None

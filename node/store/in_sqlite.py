@@ -1,13 +1,16 @@
 """The words that are SQLite's own, of what is asked of both databases."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from node.store.base import Cancelled, Cursor
 from node.store.connections import Connections, importing
 from node.store.due import HELD_BY
 from node.store.numbers import number_of
+from node.store.segments.parts import Parts, listed
+from node.store.segments.pool import Gone
+from node.store.segments.purging import KNOWN
 from node.store.shared import STATE_OF_READ, Part, Sql, Values
 from node.store.statements import SNAPSHOT
 
@@ -15,8 +18,9 @@ from node.store.statements import SNAPSHOT
 class InSqlite:
     """A :class:`node.store.shared.Database` in the store's file."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, parts: Parts) -> None:
         self._connections = connections
+        self._parts = parts
 
     def searching(self, cancelled: Cancelled | None = None) -> AbstractContextManager[Sql]:
         """See :meth:`node.store.shared.Database.searching`."""
@@ -49,7 +53,10 @@ class InSqlite:
         sql.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
 
     def reads_with(self, sql: Sql, hits: Part, span: tuple[int, int]) -> Part:
-        """See :meth:`node.store.shared.Database.reads_with`."""
+        """See :meth:`node.store.shared.Database.reads_with`.
+
+        Reads that have hits are all in the main file.
+        """
         met = f"SELECT read_row FROM hits WHERE {hits.text}"  # noqa: S608 - our own texts
         return Part(f"FROM reads NOT INDEXED WHERE row_id IN ({met})", hits.values)
 
@@ -60,7 +67,12 @@ class InSqlite:
     def count_held(self, hold_id: str) -> int:
         """See :meth:`node.store.shared.Database.count_held`."""
         with self.working() as sql:
-            return int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
+            count = int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
+            for one in listed(sql):
+                # One that is dropped meanwhile had nothing that is held.
+                with suppress(Gone), self._parts.beside_main(one) as part:
+                    count += part.execute(f"{HELD_BY} AND {KNOWN}", (hold_id,)).fetchone()[0]
+        return count
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:
         """See :meth:`node.store.shared.Database.snapshot`."""

@@ -13,6 +13,7 @@ the surest come first; an import lets no list have more of them than
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from accord.hot_lists import HIT_NOTICE
 from accord.lookalikes import skeleton
@@ -34,6 +35,8 @@ _INSERT = (
     "published_ms, max_age_s, matched_ms, age_s, captured_ms, possible, notice) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+HitRow: TypeAlias = tuple[object, ...]
 
 
 class Matcher:
@@ -60,18 +63,27 @@ class Matcher:
         ``now_ms`` is when they arrived: how old a list was is counted to then.
         ``number`` tells a read's row number; few are asked for.
         """
-        listed = self.refresh(sql)
-        if not listed:
-            return 0
-        rows = [row for read in reads if skeleton(read.plate) in listed
-                for row in _hits(sql, read, now_ms, number)]  # fmt: skip
-        sql.executemany(_INSERT, rows)
+        rows = self.hits_of(sql, reads, now_ms, number)
+        store(sql, rows)
         return len(rows)
 
+    def hits_of(
+        self, sql: Sql, reads: Sequence[Read], now_ms: int, number: Callable[[Read], int]
+    ) -> Sequence[HitRow]:
+        """Return the hits of reads as :meth:`store_hits` stores them, the read's number first."""
+        listed = self.refresh(sql)
+        if not listed:
+            return ()
+        return [row for read in reads if skeleton(read.plate) in listed
+                for row in _hits(sql, read, now_ms, number)]  # fmt: skip
 
-def _hits(
-    sql: Sql, read: Read, now_ms: int, number: Callable[[Read], int]
-) -> list[tuple[object, ...]]:
+
+def store(sql: Sql, hits: Sequence[HitRow]) -> None:
+    """Store hits of reads that the same transaction has stored."""
+    sql.executemany(_INSERT, hits)
+
+
+def _hits(sql: Sql, read: Read, now_ms: int, number: Callable[[Read], int]) -> list[HitRow]:
     found = sql.execute(_LOOK_UP, (skeleton(read.plate), now_ms))
     return [
         (

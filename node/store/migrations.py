@@ -252,7 +252,36 @@ def _cut_letters(db: Database) -> None:
     db.execute("UPDATE dead_letters SET cut = 1 WHERE length(content) = 65536")
 
 
-@MIGRATIONS(name="009-moves")
+@MIGRATIONS(name="009-segments")
+def _segments(db: Database) -> None:
+    # Files beside this one, each with the reads of a span of captures (node/store/segments/).
+    # ``deleted``: rows went out of it one by one since it was last written anew.
+    db.execute(
+        """
+        CREATE TABLE segments (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            from_ms INTEGER NOT NULL UNIQUE,
+            to_ms INTEGER NOT NULL UNIQUE,
+            deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+            CHECK (from_ms < to_ms)
+        ) STRICT
+        """
+    )
+    # ``version`` is raised with every change of the list of segments; ``keep_ms`` is how long
+    # reads are kept, as the last purge said, 0 before the first; ``plates_left``: a segment
+    # went, and plates that no read has may still stand in ``plates``.
+    for column in ("version", "keep_ms", "plates_left"):
+        db.execute(f"ALTER TABLE upkeep ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+    # The end of the newest segment that had a read of the plate, 0 without.
+    db.execute("ALTER TABLE plates ADD COLUMN until_ms INTEGER NOT NULL DEFAULT 0")
+    # The last row number that was given out, for the reads of all files.
+    db.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'reads', 0 "
+        "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'reads')"
+    )
+
+
+@MIGRATIONS(name="010-moves")
 def _moves(db: Database) -> None:
     # See node/store/moving.py.
     db.execute(

@@ -15,9 +15,8 @@ from accord.errors import InputError
 from node.common import Alone, Common
 from node.config import READS, NodeConfig
 from node.store.base import ReadStore
-from node.store.migrations import MIGRATIONS
 from node.store.moving import Side
-from node.store.soundness import Soundness, look_at
+from node.store.soundness import Soundness, look_at_reads
 from node.store.sqlite import SqliteStore
 from node.store.sqlite_moving import SqliteSide
 
@@ -83,8 +82,7 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
         OSError: the file can't be looked at.
     """
     if settings.store_url is None:
-        size = settings.reads.stat().st_size
-        return size, look_at(settings.reads, seconds, MIGRATIONS)
+        return look_at_reads(settings.reads, seconds)
     found: tuple[int, Soundness] = from_postgres("soundness", settings.store_url).look_at(
         settings.store_url, settings.store_shards
     )

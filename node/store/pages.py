@@ -1,22 +1,23 @@
 """One page of a search for reads, by the statements that both databases are given."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import closing
+from itertools import islice
 
 from accord.errors import Code, Refused
 from accord.model import Area, WildcardPlate
 from node.store.area_search import find_in_area
 from node.store.base import MAX_WITHHELD_COUNT, Cursor, Page, Search, away
 from node.store.fast import stored
-from node.store.shared import Sql
-from node.store.statements import MAX_MATCHES, Plan, plan
+from node.store.reading import About, Reading, Row
+from node.store.statements import MAX_MATCHES, Plan, buckets, plan
 
 Pause = Callable[[], None]
 FindPlates = Callable[[str, str, Pause], Sequence[str]]
 
 
 def one_page(
-    sql: Sql, search: Search, snapshot: int, find_plates: FindPlates, pause: Pause
+    reading: Reading, search: Search, snapshot: int, find_plates: FindPlates, pause: Pause
 ) -> Page:
     """Return the rows up to a snapshot, which was taken before this is called.
 
@@ -28,12 +29,12 @@ def one_page(
     """
     selector = search.selector
     if isinstance(selector, Area):
-        rows, withheld = find_in_area(sql, search, selector, snapshot)
+        rows, withheld = find_in_area(reading, search, selector, snapshot)
     else:
         plates: Sequence[str] = ()
         if isinstance(selector, WildcardPlate):
             plates = find_plates(selector.pattern, selector.state, pause)
-        rows, withheld = _found(sql, plan(search, snapshot, plates), search.limit + 1)
+        rows, withheld = _found(reading, search, plan(search, snapshot, plates))
     complete = len(rows) <= search.limit
     kept = tuple(map(stored, rows[: search.limit]))
     cursor = None
@@ -44,22 +45,28 @@ def one_page(
     return Page(kept, complete, cursor, withheld, snapshot)
 
 
-def _found(sql: Sql, todo: Plan, wanted: int) -> tuple[list[tuple[Any, ...]], int]:
-    """Go through the steps until so many rows are found; count what is withheld there.
+def _found(reading: Reading, search: Search, todo: Plan) -> tuple[list[Row], int]:
+    """Go through the steps until the page is full, and one row more; count what is withheld there.
 
     Raises:
         Refused: ``SEARCH_TOO_WIDE``.
     """
-    if todo.bound is not None and all(
-        sql.execute(*count).fetchone()[0] > MAX_MATCHES for count in todo.bound
-    ):
-        raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
-    rows: list[tuple[Any, ...]] = []
+    step_ms, wanted = search.redaction.time_step_ms, search.limit + 1
+    first, end = buckets(search)
+    span = first * step_ms, end * step_ms
+    if (bound := todo.bound) is not None:
+        about = About(span, step_ms, bound.plates)
+        counts = (bound.all, bound.visible)
+        if all(reading.count(one, about, MAX_MATCHES) > MAX_MATCHES for one in counts):
+            raise Refused(Code.SEARCH_TOO_WIDE, detail=f"more than {MAX_MATCHES} matches")
+    rows: list[Row] = []
     withheld = 0
     for step in todo.steps:
-        rows += sql.execute(*step.page).fetchall()
+        about = About(span, step_ms, step.plates)
+        with closing(reading.rows(step.page, about)) as found:
+            rows += islice(found, wanted)
         if step.withheld is not None:
-            withheld += sql.execute(*step.withheld).fetchone()[0]
+            withheld += reading.count(step.withheld, about, MAX_WITHHELD_COUNT)
         if len(rows) >= wanted:
             break
     return rows[:wanted], min(withheld, MAX_WITHHELD_COUNT)

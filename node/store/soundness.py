@@ -2,12 +2,19 @@
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from accord.errors import Code, Refused
 from node.store.connections import Bounded, as_refusal
+from node.store.migrations import MIGRATIONS
+from node.store.segments.parts import MISSING, folder_of, listed
+from node.store.segments.pool import Pool
+from node.store.segments.spans import Segment
+from node.store.segments.tables import SEGMENT_MIGRATIONS
 
 # SQLite asks whether to go on after so many steps, in microseconds.
 _STEPS = 1_000
@@ -41,6 +48,46 @@ def look_at(path: Path, seconds: float, migrations: Migrations | None = None) ->
             return Soundness(_defects(sql, seconds), pending, unknown)
         finally:
             sql.close()
+    except sqlite3.Error as error:
+        raise as_refusal(error) from None
+
+
+def look_at_reads(path: Path, seconds: float) -> tuple[int, Soundness]:
+    """Return the size of the main file and its segments, and what is amiss with them together.
+
+    Raises:
+        Refused: ``STORE_CORRUPT``, ``STORE_UNAVAILABLE``.
+        OSError: a file can't be looked at.
+    """
+    ends = time.monotonic() + seconds
+    size, found = path.stat().st_size, look_at(path, seconds, MIGRATIONS)
+    if found.pending or found.unknown or found.defects:
+        return size, found
+    pool = Pool(folder_of(path))
+    for one in _listed(path):
+        part = pool.path(one.number)
+        try:
+            size += part.stat().st_size
+            more = look_at(part, max(0.0, ends - time.monotonic()), SEGMENT_MIGRATIONS)
+        except (OSError, Refused) as error:
+            if one.number not in [other.number for other in _listed(path)]:
+                continue  # it was dropped meanwhile
+            if isinstance(error, FileNotFoundError):
+                raise Refused(Code.STORE_CORRUPT, detail=MISSING) from None
+            raise
+        known = None not in (found.defects, more.defects)
+        found = Soundness(
+            (found.defects or 0) + (more.defects or 0) if known or more.defects else None,
+            found.pending + more.pending,
+            found.unknown + more.unknown,
+        )
+    return size, found
+
+
+def _listed(path: Path) -> tuple[Segment, ...]:
+    try:
+        with closing(Bounded(path, looking=True).sql) as sql:
+            return listed(sql)
     except sqlite3.Error as error:
         raise as_refusal(error) from None
 

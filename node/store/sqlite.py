@@ -1,17 +1,16 @@
-"""The SQLite store: reads and hot lists in one file, read by many threads."""
+"""The SQLite store: hot lists in one file, reads there and in others, read by many threads."""
 
 import os
-import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
-from accord.errors import InputError, Refused
+from accord.errors import Code, InputError, Refused
 from accord.model import ExactPlate, Read
 from accord.private_db import rewrite
 from node.store import dead, due
@@ -30,10 +29,9 @@ from node.store.base import (
     Search,
     StoredRead,
 )
-from node.store.cells import cell_of
-from node.store.connections import Connections, lock_for_serving, prepare
-from node.store.dictionary import KEPT_GONE, Dictionary
-from node.store.fast import COLUMNS, stored
+from node.store.connections import Connections, as_refusal, lock_for_serving, prepare
+from node.store.dictionary import Dictionary
+from node.store.fast import stored
 from node.store.holds import Holds
 from node.store.hot_lists import HotLists
 from node.store.in_sqlite import InSqlite
@@ -42,6 +40,10 @@ from node.store.matcher import Matcher
 from node.store.moving import check_whole
 from node.store.numbers import number_of
 from node.store.pages import one_page
+from node.store.reading import About
+from node.store.segments import adding, moving, purging
+from node.store.segments.parts import MISSING, Parts, listed
+from node.store.segments.pool import Gone
 from node.store.shared import DELETED
 from node.store.statements import (
     SHORT,
@@ -49,20 +51,17 @@ from node.store.statements import (
     one_read,
 )
 
-# Constants of this module make these texts, nothing from outside.
-INSERT = (
-    f"INSERT INTO reads ({COLUMNS.removeprefix('row_id, ')}, cell) "  # noqa: S608
-    f"VALUES ({'?, ' * 16}?)"
-)
-_FORGET_GONE = "DELETE FROM plates_gone WHERE seq <= (SELECT max(seq) FROM plates_gone) - ?"
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
-# SQLite's own limit is 32,766 values in one statement.
-_CHUNK = 500
+_COUNT = f"SELECT count(*) FROM reads WHERE {purging.KNOWN}"  # noqa: S608 - our own texts
+_EVER = (0, 1 << 62)
+_TRIES = 5
+
+T = TypeVar("T")
 
 
 class SqliteStore:
-    """A :class:`node.store.base.ReadStore` in one SQLite file."""
+    """A :class:`node.store.base.ReadStore`; its files: :mod:`node.store.segments.parts`."""
 
     # Its readers wait for nobody.
     may_wait = False
@@ -74,7 +73,8 @@ class SqliteStore:
         self._lock = lock
         self._clock = clock
         self._matcher = Matcher()
-        self._database = InSqlite(self._connections)
+        self._parts = Parts(path, looking=looking)
+        self._database = InSqlite(self._connections, self._parts)
         self.hot_lists = HotLists(self._database, clock)
         self.holds = Holds(self._database)
         self._dictionary = Dictionary()
@@ -95,10 +95,7 @@ class SqliteStore:
         prepare(path)
         store = cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
         try:
-            with store._connections.mine().unbounded() as sql:
-                check_whole(sql, path)
-            if serving:
-                store.refresh()
+            store._begin(serving=serving)
         except Refused as refused:
             store.close()
             raise InputError(path, refused.detail, "restore it from the last backup") from None
@@ -115,6 +112,22 @@ class SqliteStore:
         """
         return cls(path, None, clock, looking=True)
 
+    def _begin(self, *, serving: bool) -> None:
+        """See that all files are there, and no others; a serving process reads in what it needs."""
+        mine = self._connections.mine()
+        with mine.unbounded() as sql:
+            check_whole(sql, self._connections.path)
+            self._parts.check(sql)
+        purging.remove_left_over(self._parts, mine)
+        if serving:
+            self._again(lambda: moving.end_begun(self._parts, mine))
+            self._again(self._read_in)
+            self.refresh()
+
+    def _read_in(self) -> None:
+        with self._connections.mine().unbounded() as sql:
+            self._parts.whereabouts.read_in(self._parts.moment(sql), self._parts.pool)
+
     def refresh(self) -> None:
         """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
         with self._connections.mine().unbounded() as sql:
@@ -125,46 +138,57 @@ class SqliteStore:
         with self._connections.mine().unbounded() as sql:
             # Before the write lock is taken: a long list takes part of a second.
             self._matcher.refresh(sql)
+        now_ms = self._clock.now_ms()
         with self._connections.mine().writing() as sql:
-            known = _known(sql, [read.source_id for read in reads])
-            duplicates: list[int] = []
-            fresh: list[Read] = []
-            for place, read in enumerate(reads):
-                if read.source_id in known:
-                    duplicates.append(place)
-                else:
-                    known.add(read.source_id)
-                    fresh.append(read)
-            plates = {(read.plate, read.state) for read in fresh}
-            sql.executemany("INSERT OR IGNORE INTO plates (plate, state) VALUES (?, ?)", plates)
-            sql.executemany(INSERT, map(row_of, fresh))
-            now_ms = self._clock.now_ms()
-            hits = self._matcher.store_hits(sql, fresh, now_ms, partial(_row_id, sql))
-        return Added(len(fresh), tuple(duplicates), hits)
+            added, where = adding.add(self._parts, sql, reads, self._matcher, now_ms)
+        self._parts.whereabouts.note(*where)
+        return added
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
-        mine = self._connections.mine()
-        with mine.searching(cancelled) as sql:
-            snapshot = self._database.snapshot(sql, search.after)
-            return one_page(sql, search, snapshot, partial(self._dictionary.find, sql), mine.pause)
+        mine, after = self._connections.mine(), search.after
+
+        def look() -> Page:
+            with (
+                mine.searching(cancelled) as sql,
+                self._parts.reading(sql, mine.tick) as (reading, moment),
+            ):
+                snapshot = number_of(after.snapshot) if after else moment.last_row
+                find = partial(self._dictionary.find, sql)
+                return one_page(reading, search, snapshot, find, mine.pause)
+
+        return self._again(look)
 
     def is_short(self, search: Search) -> bool:
         """See :meth:`node.store.base.ReadStore.is_short`."""
         selector, window = search.selector, search.window
         if not isinstance(selector, ExactPlate):
             return False
-        with self._connections.mine().searching() as sql:
-            values = (selector.plate, window.from_ms, window.to_ms)
-            return bool(sql.execute(SHORT, values).fetchone()[0] <= SHORT_ROWS)
+        span, mine = (window.from_ms, window.to_ms), self._connections.mine()
+
+        def look() -> int:
+            with mine.searching() as sql, self._parts.reading(sql, mine.tick) as (reading, _):
+                about = About(span, 1, (selector.plate,))
+                return reading.count((SHORT, (selector.plate, *span)), about, SHORT_ROWS)
+
+        return self._again(look) <= SHORT_ROWS
 
     def read(
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1
     ) -> StoredRead | None:
         """See :meth:`node.store.base.ReadStore.read`."""
-        with self._connections.mine().searching() as sql:
-            statement = one_read(number_of(row_id), withholding, earliest_ms, time_step_ms)
-            row = sql.execute(*statement).fetchone()
+        statement = one_read(number_of(row_id), withholding, earliest_ms, time_step_ms)
+        mine = self._connections.mine()
+
+        def look() -> Any:
+            with (
+                mine.searching() as sql,
+                self._parts.reading(sql, mine.tick) as (reading, _),
+                closing(reading.rows(statement, About(_EVER, 1))) as rows,
+            ):
+                return next(rows, None)
+
+        row = self._again(look)
         return None if row is None else stored(row)
 
     def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
@@ -175,13 +199,25 @@ class SqliteStore:
             "EXISTS (SELECT 1 FROM hits WHERE hits.read_row = reads.row_id), photo != '', "
             "(SELECT ifnull(group_concat(hold_id, ' '), '') FROM holds "
             f"WHERE until_ms > ? AND {due.MATCHES}) "
-            f"FROM reads WHERE {which} = ? ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
+            f"FROM reads WHERE {which} = ? AND {purging.KNOWN} "
+            "ORDER BY captured_ms DESC, row_id DESC LIMIT ?"
         )
-        with self._connections.mine().unbounded() as sql:
-            rows = sql.execute(text, (now_ms, of, limit)).fetchall()
+        values = (now_ms, of, limit)
+
+        def look() -> list[Any]:
+            with self._connections.mine().unbounded() as sql:
+                rows = sql.execute(text, values).fetchall()
+                for one in listed(sql):
+                    with self._parts.beside_main(one) as part:
+                        rows += part.execute(text, values).fetchall()
+            return rows
+
+        # One that is just moved may lie in two files.
+        each = {row[0]: row for row in self._again(look)}
+        rows = sorted(each.values(), key=lambda row: (row[1], row[0]), reverse=True)
         return [
             Kept(row, at, bool(met), bool(hits), bool(photo), tuple(holds.split()))
-            for row, at, met, hits, photo, holds in rows
+            for row, at, met, hits, photo, holds in rows[:limit]
         ]
 
     def due(self, before: Cuts) -> Due:
@@ -206,11 +242,22 @@ class SqliteStore:
         (letters,) = self._first(
             "SELECT count(*) FROM dead_letters WHERE arrived_ms < ?", before.reads_ms
         )
-        return Due(reads, photos, entries, hits, oldest, newest, letters)
+
+        def look() -> Due:
+            with self._connections.mine().unbounded() as sql:
+                return purging.count_due(self._parts, sql, before)
+
+        more = self._again(look)
+        ends = [at for at in (oldest, newest, more.oldest_ms, more.newest_ms) if at is not None]
+        return Due(
+            reads + more.reads, photos + more.photos, entries, hits,
+            min(ends, default=None), max(ends, default=None), letters, more.waiting,
+        )  # fmt: skip
 
     def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
-        """See :meth:`node.store.base.ReadStore.drop_segments`; there are none yet."""
-        return Dropped()
+        """See :meth:`node.store.base.ReadStore.drop_segments`."""
+        with _refusing():
+            return purging.drop_segments(self._parts, self._connections.mine(), before, unlink)
 
     def delete_hits(self, before: Cuts) -> int:
         """See :meth:`node.store.base.ReadStore.delete_hits`."""
@@ -230,18 +277,16 @@ class SqliteStore:
                 "RETURNING plate, state, photo",
                 (*due.reads(before), batch),
             ).fetchall()
-            sql.executemany(
-                "DELETE FROM plates WHERE plate = ? AND state = ? AND NOT EXISTS (SELECT 1 "
-                "FROM reads WHERE reads.plate = plates.plate AND reads.state = plates.state)",
-                {(plate, state) for plate, state, _ in gone},
-            )
-            _unlink_unused(sql, (photo for *_, photo in gone if photo), unlink)
+            purging.forget_plates(self._parts, sql, {(plate, state) for plate, state, _ in gone})
+            photos = (photo for *_, photo in gone)
+            purging.unlink_unused(self._parts, sql, photos, unlink)
             if gone:
                 sql.execute(DELETED)
-                sql.execute(_FORGET_GONE, (KEPT_GONE,))
-        if gone and self._dictionary.used:
+        count = len(gone)
+        count += self._of_segments(purging.delete_reads, before, batch - count, unlink)
+        if count and self._dictionary.used:
             self.refresh()
-        return len(gone)
+        return count
 
     def delete_photos(self, before: Cuts, batch: int, unlink: Callable[[str], None]) -> int:
         """See :meth:`node.store.base.ReadStore.delete_photos`."""
@@ -253,8 +298,24 @@ class SqliteStore:
             sql.executemany(
                 "UPDATE reads SET photo = '' WHERE row_id = ?", ((row_id,) for row_id, _ in found)
             )
-            _unlink_unused(sql, (photo for _, photo in found), unlink)
-        return len(found)
+            purging.unlink_unused(self._parts, sql, (photo for _, photo in found), unlink)
+        count = len(found)
+        return count + self._of_segments(purging.delete_photos, before, batch - count, unlink)
+
+    def _of_segments(
+        self, delete: purging.Delete, before: Cuts, batch: int, unlink: Callable[[str], None]
+    ) -> int:
+        """Delete up to so many from the segments; return how many."""
+        mine, count = self._connections.mine(), 0
+        with _refusing():
+            with mine.unbounded() as sql:
+                segments = listed(sql)
+            for one in reversed(segments):
+                if count == batch:
+                    break
+                with suppress(Gone):  # another process has dropped it
+                    count += delete(self._parts, mine, one, before, batch - count, unlink)
+        return count
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:
         """See :meth:`node.store.base.ReadStore.add_dead`."""
@@ -299,8 +360,12 @@ class SqliteStore:
 
     def in_use(self, photos: Sequence[str]) -> frozenset[str]:
         """See :meth:`node.store.base.ReadStore.in_use`."""
-        with self._connections.mine().searching() as sql:
-            return frozenset(photo for photo in photos if _used(sql, photo))
+
+        def look() -> frozenset[str]:
+            with self._connections.mine().searching() as sql:
+                return frozenset(purging.in_use(self._parts, sql, photos))
+
+        return self._again(look)
 
     def listening(self) -> AbstractContextManager[Heard]:
         """See :meth:`node.store.base.ReadStore.listening`: whatever is written may be a hit."""
@@ -315,12 +380,17 @@ class SqliteStore:
         if self._dictionary.used:
             # Another process may have purged.
             self.refresh()
-        with self._connections.mine().unbounded() as sql:
+        mine = self._connections.mine()
+        with _refusing():
+            if self._parts.whereabouts.used:
+                moving.move(self._parts, mine, now_ms)
+            done = purging.settle(self._parts, mine)
+        with mine.unbounded() as sql:
             deleted, rewritten_ms = sql.execute(
                 "SELECT deleted, rewritten_ms FROM upkeep"
             ).fetchone()
             if not deleted:
-                return True
+                return done
             (size,) = sql.execute(
                 "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
             ).fetchone()
@@ -329,7 +399,7 @@ class SqliteStore:
             if not rewrite(sql):
                 return False
             sql.execute("UPDATE upkeep SET deleted = 0, rewritten_ms = ?", (now_ms,))
-        return True
+        return done
 
     def counts(self) -> Counts:
         """See :meth:`node.store.base.ReadStore.counts`."""
@@ -337,76 +407,45 @@ class SqliteStore:
             "SELECT (SELECT count(*) FROM reads), (SELECT count(*) FROM plates), "
             "(SELECT ifnull(sum(entries), 0) FROM hot_lists), (SELECT count(*) FROM hits)"
         )
-        return Counts(*self._first(text))
+
+        def look() -> Counts:
+            with self._connections.mine().unbounded() as sql:
+                reads, *others = sql.execute(text).fetchone()
+                for one in listed(sql):
+                    with self._parts.beside_main(one) as part:
+                        reads += part.execute(_COUNT).fetchone()[0]
+                return Counts(reads, *others)
+
+        return self._again(look)
 
     def close(self) -> None:
         """See :meth:`node.store.base.ReadStore.close`."""
         self._connections.close()
+        self._parts.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _again(self, look: Callable[[], T]) -> T:
+        """Look; begin anew where a segment was dropped meanwhile.
+
+        Raises:
+            Refused: ``STORE_CORRUPT`` where it is listed and not there.
+        """
+        for _ in range(_TRIES):
+            with suppress(Gone):
+                return look()
+        raise Refused(Code.STORE_CORRUPT, detail=MISSING)
 
     def _first(self, text: str, *values: object) -> Any:
         with self._connections.mine().unbounded() as sql:
             return sql.execute(text, values).fetchone()
 
 
-def _known(sql: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
-    known: set[bytes] = set()
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
-        marks = ", ".join("?" * len(chunk))  # nothing but question marks
-        text = f"SELECT source_id FROM reads WHERE source_id IN ({marks})"  # noqa: S608
-        found = sql.execute(text, chunk)
-        known.update(source_id for (source_id,) in found)
-    return known
-
-
-def _row_id(sql: sqlite3.Connection, read: Read) -> int:
-    text = "SELECT row_id FROM reads WHERE source_id = ?"
-    return int(sql.execute(text, (read.source_id,)).fetchone()[0])
-
-
-def row_of(read: Read) -> tuple[object, ...]:
-    """Return the values for :data:`INSERT`, with a new random tag."""
-    vehicle = read.vehicle
-    seen = (
-        (vehicle.make, vehicle.model, vehicle.colour, vehicle.body)
-        if vehicle is not None
-        else (None, None, None, None)
-    )
-    return (
-        secrets.randbits(63),
-        *seen,
-        read.plate,
-        read.raw_plate,
-        read.state,
-        read.captured_ms,
-        read.camera,
-        read.source_id,
-        read.lat_e7,
-        read.lon_e7,
-        read.confidence_pm,
-        read.photo,
-        read.case,
-        cell_of(read.lat_e7, read.lon_e7),
-    )
-
-
-def _used(sql: sqlite3.Connection, photo: str) -> bool:
-    # The second condition lets SQLite use the index over photos alone.
-    text = "SELECT 1 FROM reads WHERE photo = ? AND photo != '' LIMIT 1"
-    return sql.execute(text, (photo,)).fetchone() is not None
-
-
-def _unlink_unused(
-    sql: sqlite3.Connection, photos: Iterable[str], unlink: Callable[[str], None]
-) -> None:
-    """Unlink what no read has any longer, before the rows are committed as gone.
-
-    If the machine stops between the two, the rows come back without a photo
-    and the next purge takes them; the other way round, a photo would stay.
-    """
-    for photo in set(photos):
-        if not _used(sql, photo):
-            unlink(photo)
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what a segment's own connection raises into a refusal."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise as_refusal(error) from None

@@ -17,7 +17,8 @@ from node.store.base import MAX_WITHHELD_COUNT, NOTHING_WITHHELD, Cursor, Search
 from node.store.fast import COLUMNS
 
 MAX_MATCHES = 50_000
-SNAPSHOT = "SELECT ifnull(max(row_id), 0) FROM reads"
+SNAPSHOT = "SELECT seq FROM sqlite_sequence WHERE name = 'reads'"
+"""The last row number that SQLite's store has given out."""
 # Up to so many reads of a plate in the window, the search is a short one.
 SHORT_ROWS = 2_000
 SHORT = (
@@ -33,22 +34,26 @@ class Step(NamedTuple):
     """One part of a search; all its rows come before those of the next.
 
     ``page`` gives visible rows in their order and ``withheld`` counts those
-    that are not; None where nothing is withheld.
+    that are not; None where nothing is withheld. ``plates`` are all that are
+    looked for. Of several, the statements' first value is their JSON list.
     """
 
     page: Statement
     withheld: Statement | None
+    plates: Sequence[str] = ()
 
 
 class Bound(NamedTuple):
     """Counts of matches up to one more than :data:`MAX_MATCHES`.
 
     ``all`` needs the index alone and counts what is withheld, or of another
-    state, too; only where that is too much does ``visible`` tell.
+    state, too; only where that is too much does ``visible`` tell. ``plates`` as
+    in :class:`Step`.
     """
 
     all: Statement
     visible: Statement
+    plates: Sequence[str]
 
 
 class Plan(NamedTuple):
@@ -75,38 +80,44 @@ class Stretch(NamedTuple):
 
 def plan(search: Search, snapshot: int, plates: Sequence[str] = ()) -> Plan:
     """Return the statements for a search of plates; ``plates`` are those that fit a wildcard."""
+    conditions: Sequence[tuple[Statement, Sequence[str]]]
     match search.selector:
         case ExactPlate(plate, state):
             exact: Statement = (_EXACT_STATE, (plate, state)) if state else (_EXACT, (plate,))
-            return Plan(_one_by_one(search, snapshot, [exact]), None)
+            return Plan(_one_by_one(search, snapshot, [(exact, (plate,))]), None)
         case LookAlikePlate(plate, state, most):
             ranks = look_alikes(plate, most)
             start = search.after.rank if search.after else 0
-            conditions = [_one_of(rank, state) for rank in ranks[start:]]
-            every = _one_of([plate for rank in ranks for plate in rank], state)
+            conditions = [(_one_of(rank, state), rank) for rank in ranks[start:]]
+            plates = [plate for rank in ranks for plate in rank]
+            every = _one_of(plates, state)
         case WildcardPlate(_, state):
             every = _one_of(plates, state)
-            conditions = [every]
+            conditions = [(every, plates)]
         case PlateList(several):
+            plates = [one.plate for one in several]
             every = _each_of(several)
-            conditions = [every]
+            conditions = [(every, plates)]
         case _ as other:
             raise TypeError(f"{type(other).__name__} is looked for by node.store.area_search")
     steps = _one_by_one(search, snapshot, conditions)
-    return Plan(steps, _bound(search, snapshot, every))
+    return Plan(steps, _bound(search, snapshot, every, plates))
 
 
-def _one_by_one(search: Search, snapshot: int, conditions: Sequence[Statement]) -> Iterator[Step]:
+def _one_by_one(
+    search: Search, snapshot: int, conditions: Sequence[tuple[Statement, Sequence[str]]]
+) -> Iterator[Step]:
     """Give one step for each condition on plates; the cursor lies in the first."""
     held, step, after = search.withholding, search.redaction.time_step_ms, search.after
     nothing = held == NOTHING_WITHHELD
-    for match, match_values in conditions:
-        page, withheld = _texts(match, step > 1, after is not None, *_counts(held))
+    for (match, match_values), plates in conditions:
+        page, withheld = _texts(match, step > 1, after is not None, _kept_back(held))
         common = _common(search, snapshot, match_values, buckets(search))
         values = (*common, *withheld_values(held), *_after(after, step))
         yield Step(
             (page, (*values, *_order(step), search.limit + 1)),
             None if nothing else (withheld, (*common, *withheld_values(held))),
+            plates,
         )
         after = None
 
@@ -127,7 +138,7 @@ def stretch(
     Where ``after`` is set, the span holds its bucket. ``most`` bounds the count.
     """
     held, step = search.withholding, search.redaction.time_step_ms
-    text = _stretch_text(step > 1, after is not None, *_counts(held))
+    text = _stretch_text(step > 1, after is not None, _kept_back(held))
     place = (cells, near.south_e7, near.north_e7, near.west_e7, near.east_e7)
     common = _common(search, snapshot, place, span)
     return Stretch(
@@ -155,21 +166,33 @@ def _order(step: int) -> Values:
     return (step,) if step > 1 else ()
 
 
-def _bound(search: Search, snapshot: int, condition: Statement) -> Bound:
+def _bound(search: Search, snapshot: int, condition: Statement, plates: Sequence[str]) -> Bound:
     match, match_values = condition
     span, held = buckets(search), search.withholding
     common = _common(search, snapshot, match_values, span)
     # The list of plates comes first in every condition on several plates.
     alone = _common(search, snapshot, match_values[:1], span)
-    visible = f"{_from('reads_by_plate', match)} AND NOT {_withheld(*_counts(held))}"
+    visible = f"{_from('reads_by_plate', match)} AND NOT {_withheld(_kept_back(held))}"
     return Bound(
         (_counted(_from("reads_by_plate", _PLATES), MAX_MATCHES + 1), alone),
         (_counted(visible, MAX_MATCHES + 1), (*common, *withheld_values(held))),
+        plates,
     )
 
 
-def _counts(held: Withholding) -> tuple[int, int]:
-    return len(held.areas), len(held.within)
+class _KeptBack(NamedTuple):
+    """Which lists a withholding has, and how many boxes: what the text depends on."""
+
+    plates: bool
+    cameras: bool
+    cases: bool
+    areas: int
+    within: int
+
+
+def _kept_back(held: Withholding) -> _KeptBack:
+    lists = bool(held.plates), bool(held.cameras), bool(held.cases)
+    return _KeptBack(*lists, len(held.areas), len(held.within))
 
 
 def one_read(
@@ -177,17 +200,17 @@ def one_read(
 ) -> Statement:
     """Return the statement for one read by its row number."""
     first_ms = -(-earliest_ms // time_step_ms) * time_step_ms
-    text = _one_read(len(withholding.areas), len(withholding.within))
+    text = _one_read(_kept_back(withholding))
     return text, (row_id, first_ms, *withheld_values(withholding))
 
 
 @lru_cache(maxsize=256)
 def withheld_values(withholding: Withholding) -> Values:
-    """Return the values of the withholding rules: three JSON lists, then the boxes.
+    """Return the values of the withholding rules: a JSON list for each, then the boxes.
 
     First those that are kept back, then those outside which all is.
     """
-    lists = (withholding.plates, withholding.cameras, withholding.cases)
+    lists = filter(None, (withholding.plates, withholding.cameras, withholding.cases))
     boxes = [
         edge
         for box in (*withholding.areas, *withholding.within)
@@ -231,26 +254,32 @@ _CELLS = f"cell {_LISTED}"
 _AREA = f"{_CELLS} AND lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?"
 
 
-def _withheld(areas: int, within: int) -> str:
+def _withheld(kept: _KeptBack) -> str:
     """Return the condition for a row that the owner withholds; never NULL."""
-    lists = f'plate {_LISTED} OR camera {_LISTED} OR "case" {_LISTED}'
-    box = " OR coalesce(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, false)"
-    outside = f" OR NOT (false{box * within})" if within else ""
-    return f"({lists}{box * areas}{outside})"
+    lists = (
+        (kept.plates, f"plate {_LISTED}"),
+        (kept.cameras, f"camera {_LISTED}"),
+        (kept.cases, f'"case" {_LISTED}'),
+    )
+    box = "coalesce(lat_e7 BETWEEN ? AND ? AND lon_e7 BETWEEN ? AND ?, false)"
+    conditions = [text for is_there, text in lists if is_there] + [box] * kept.areas
+    if kept.within:
+        conditions.append(f"NOT ({' OR '.join([box] * kept.within)})")
+    return f"({' OR '.join(conditions or ['false'])})"
 
 
 @lru_cache(maxsize=512)
-def _texts(match: str, rounded: bool, paged: bool, areas: int, within: int) -> Sequence[str]:
+def _texts(match: str, rounded: bool, paged: bool, kept: _KeptBack) -> Sequence[str]:
     """Return the text of a page and of the count of what is withheld."""
-    rows, withheld = _from("reads_by_plate", match), _withheld(areas, within)
+    rows, withheld = _from("reads_by_plate", match), _withheld(kept)
     page = f"SELECT {COLUMNS} {rows} AND NOT {withheld}{_ordered(rounded, paged)} LIMIT ?"
     return page, _counted(f"{rows} AND {withheld}", MAX_WITHHELD_COUNT)
 
 
 @lru_cache(maxsize=512)
-def _stretch_text(rounded: bool, paged: bool, areas: int, within: int) -> str:
+def _stretch_text(rounded: bool, paged: bool, kept: _KeptBack) -> str:
     """Return the text of a stretch of an area: all its rows, each flagged."""
-    rows, withheld = _from("reads_by_cell", _AREA), _withheld(areas, within)
+    rows, withheld = _from("reads_by_cell", _AREA), _withheld(kept)
     return f"SELECT {COLUMNS}, {withheld} {rows}{_ordered(rounded, paged)}"
 
 
@@ -279,14 +308,14 @@ def _counted(rows: str, most: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _one_read(areas: int, within: int) -> str:
+def _one_read(kept: _KeptBack) -> str:
     return (
         f"SELECT {COLUMNS} FROM reads "  # noqa: S608 - texts of this module
         "WHERE row_id = ? AND captured_ms >= ? "
-        f"AND NOT {_withheld(areas, within)}"
+        f"AND NOT {_withheld(kept)}"
     )
 
 
 def withheld_condition(withholding: Withholding) -> str:
     """Return the condition for a read that is withheld; its values: :func:`withheld_values`."""
-    return _withheld(len(withholding.areas), len(withholding.within))
+    return _withheld(_kept_back(withholding))

@@ -95,6 +95,31 @@ def test_a_backup_holds_all_but_guard_and_clock_for_its_owner_alone(
         assert [note.decision for note in opened.holds.notes()] == ["backup"]
 
 
+def test_a_backup_has_the_files_of_reads_too(city: Path, tmp_path: Path) -> None:
+    now = SystemClock().now_ms()
+    keep_days(city, 30)
+    # From the first purge on the store knows how long reads are kept.
+    command(city, "purge")
+    add(city, *(read_at(now - days * DAY_MS, NEW) for days in range(1, 6)))
+    with store(city) as opened:
+        numbers = {one.row_id for one in opened.kept(NEW, 9, now)}
+    folder = tmp_path / "files"
+    command(city, "backup", str(folder))
+    segments = {name for name in read_backup(folder).files if name.startswith("reads/")}
+    assert 5 <= len(segments) <= 6
+    assert segments == {f"reads/{path.name}" for path in (city / "data" / "reads").glob("*.db")}
+    shutil.rmtree(city / "data" / "reads")
+    with pytest.raises(InputError, match="is missing; restore it from the last backup"):
+        add(city, read_at(now, NEW))
+    command(city, "restore", str(folder))
+    with store(city) as opened:
+        assert {one.row_id for one in opened.kept(NEW, 9, now)} == numbers
+        assert len(numbers) == 6
+    (folder / sorted(segments)[0]).unlink()
+    with pytest.raises(InputError, match="is missing; take another backup"):
+        read_backup(folder)
+
+
 def test_a_backup_tells_the_day_of_what_is_due_first_and_none_where_nothing_is(
     city: Path, tmp_path: Path
 ) -> None:
@@ -426,8 +451,12 @@ def test_row_numbers_that_were_given_out_since_are_not_used_again(city: Path, ba
     add(city, read_at(SystemClock().now_ms(), NEW))
     command(city, "restore", str(backup))
     add(city, read_at(SystemClock().now_ms(), NEW))
-    with closing(sqlite3.connect(city / "data" / "reads.db")) as database:
-        numbers = [row[0] for row in database.execute("SELECT row_id FROM reads ORDER BY row_id")]
+    numbers = []
+    # The restore has purged, so that the store makes segments.
+    for path in (city / "data" / "reads.db", *(city / "data" / "reads").glob("*.db")):
+        with closing(sqlite3.connect(path)) as database:
+            numbers += [row[0] for row in database.execute("SELECT row_id FROM reads")]
+    numbers.sort()
     assert numbers[:-1] == [1, 2, 3, 4]
     assert numbers[-1] > GAP
 

@@ -12,7 +12,7 @@ from accord.model import Read
 from node.store.fast import COLUMNS
 from node.store.postgres.migrations import Sql
 from node.store.postgres.parts import day_of, parts_of, row_number
-from node.store.sqlite import row_of
+from node.store.rows import row_of
 
 _KNOWN = (
     "SELECT source_id FROM source_ids WHERE source_id = ANY(%s) "

@@ -8,7 +8,7 @@ from node.store.postgres.connections import SCHEMA
 from node.store.postgres.migrations import Sql
 from node.store.postgres.parts import day_of, parts_of
 from node.store.postgres.slices import enter, known_as, row_of_slice, slice_of
-from node.store.sqlite import row_of
+from node.store.rows import row_of
 
 _SLICES = (
     "SELECT plate, number FROM unnest(%s::text[]) AS plate, generate_series(0, %s - 1) AS number "  # noqa: S608 - our own name

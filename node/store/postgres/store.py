@@ -46,6 +46,7 @@ from node.store.postgres.parts import SEEN, day_of, last_row, row_number
 from node.store.postgres.places import Layout
 from node.store.postgres.shards import Shards, shards_of
 from node.store.postgres.wording import Worded, worded
+from node.store.reading import OneTable
 from node.store.shared import DELETED
 from node.store.statements import one_read
 
@@ -148,7 +149,7 @@ class PostgresStore:
             sql = self._layout.reading(watched)
             snapshot = self._database.snapshot(sql, search.after)
             find = partial(self._dictionary.find, sql)
-            return one_page(sql, search, snapshot, find, watched.pause)
+            return one_page(OneTable(sql), search, snapshot, find, watched.pause)
 
     def is_short(self, search: Search) -> bool:
         """See :meth:`node.store.base.ReadStore.is_short`; none is on a server."""

@@ -45,9 +45,10 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
     plain = area_search._flagged
 
-    def counting(sql, page, inside, wanted):  # type: ignore[no-untyped-def]
-        lengths.append(len(sql.execute(*page).fetchall()))
-        return plain(sql, page, inside, wanted)
+    def counting(found, inside, wanted):  # type: ignore[no-untyped-def]
+        rows = list(found)
+        lengths.append(len(rows))
+        return plain(rows, inside, wanted)
 
     monkeypatch.setattr(area_search, "_flagged", counting)
     return lengths

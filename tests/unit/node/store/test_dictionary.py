@@ -52,8 +52,8 @@ def known(sql: Sql, plates: Dictionary) -> set[tuple[str, str]]:
     return {(plate, state) for state in STATES[1:] for plate in plates.find(sql, "*", state)}
 
 
-def distinct(sql: Sql) -> set[tuple[str, str]]:
-    return set(sql.execute("SELECT DISTINCT plate, state FROM reads WHERE state != ''"))
+def distinct(place: Place) -> set[tuple[str, str]]:
+    return set(place.rows("SELECT DISTINCT plate, state FROM reads WHERE state != ''"))
 
 
 steps = st.lists(
@@ -91,10 +91,10 @@ def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
                     pass
             else:
                 writer.add([make_read(p, START + at, state=state) for p, state, at in step])
-            assert known(sql, ours) == distinct(sql)
+            assert known(sql, ours) == distinct(place)
             if number % 5 == 4:
-                assert known(sql, seldom) == distinct(sql)
-        assert known(sql, seldom) == distinct(sql)
+                assert known(sql, seldom) == distinct(place)
+        assert known(sql, seldom) == distinct(place)
         store.delete_reads(all_before(1 << 60), 10_000, lambda _: None)
         assert known(sql, ours) == set()
         assert len(ours) == 0
