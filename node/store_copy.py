@@ -22,7 +22,8 @@ from node.held import held, own_limits
 from node.holds import Note
 from node.opened import opened
 from node.opened_log import copied, has_log, log_place
-from node.store.moving import TABLES, Side, Summary, fill, summary
+from node.retention import cuts
+from node.store.moving import HITS, TABLES, Side, Summary, fill, numbers, summary
 from node.store.opening import open_side
 
 SQLITE = "sqlite"
@@ -96,7 +97,7 @@ def copy_store(
                 destroy_by_ms = first_due(store, kept, now_ms)
             name = source.name()
             with source.still():
-                target.begin(name)
+                target.begin(name, numbers(source, HITS), now_ms - cuts(kept, now_ms).reads_ms)
                 done = StoreCopied(move_all(source, target, told), destroy_by_ms, None)
                 if done.whole:
                     done = done._replace(entries=_log_moved(settings, target_url))

@@ -20,7 +20,7 @@ Until all is there nobody else opens the target: its table ``moves`` says so::
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -121,8 +121,11 @@ class Side(Protocol):
     def name(self) -> str:
         """Return the name of a store that is moved away, a new one the first time."""
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, met: Collection[int], keep_ms: int) -> None:
         """Have nobody else open the store that is to be filled from the one of this name.
+
+        ``met`` are the numbers of reads that have hits, ``keep_ms`` how long reads are kept:
+        a store may put them by these.
 
         Raises:
             InputError: it holds something else.
@@ -186,6 +189,16 @@ def _changes(table: Table, page: Sequence[Row], there: Iterator[Row]) -> Iterato
         yield gone, new
 
 
+def numbers(side: Side, table: Table) -> frozenset[int]:
+    """Return what the first column of a table has."""
+    found: set[int] = set()
+    after = None
+    while rows := side.rows(table, after, None):
+        found.update(row[0] for row in rows)
+        after = rows[-1]
+    return frozenset(found)
+
+
 def summary(side: Side, table: Table, told: Progress) -> Summary:
     """Read all rows of a table, and return how many they are and their digest."""
     digest, count, after = hashlib.sha256(), 0, None
@@ -218,7 +231,7 @@ class Rows:
                 counters = sorted(self._counters(sql).items())
                 low, high = after or ("",), to or ("\x7f",)
                 return [row for row in counters if low[0] < row[0] <= high[0]]
-            found = sql.execute(*_stretch(table, self._own(table, after), self._own(table, to)))
+            found = sql.execute(*stretch(table, self._own(table, after), self._own(table, to)))
             rows = [tuple(row) for row in found.fetchall()]
         return [self._common(table, row) for row in rows]
 
@@ -249,7 +262,7 @@ class Rows:
                 sql.execute("INSERT INTO moves VALUES ('from', ?, true)", (name,))
         return name
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, met: Collection[int], keep_ms: int) -> None:
         """See :meth:`Side.begin`."""
         with self._database.writing() as sql:
             found = sql.execute("SELECT store FROM moves WHERE side = 'to'").fetchone()
@@ -302,7 +315,8 @@ class Rows:
         raise NotImplementedError
 
 
-def _stretch(table: Table, after: Row | None, to: Row | None) -> Part:
+def stretch(table: Table, after: Row | None, to: Row | None) -> Part:
+    """Return the statement for the first rows behind one and up to another, as they are here."""
     key = ", ".join(table.names[: table.key])
     marks = ", ".join("?" * table.key)
     # A key of one column needs no brackets in either database, and may have them.

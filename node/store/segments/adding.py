@@ -21,7 +21,7 @@ from node.store.statements import SNAPSHOT
 _AT = f"SELECT ({SNAPSHOT}), keep_ms, version FROM upkeep"  # noqa: S608 - our own texts
 # SQLite's own limit is 32,766 values in one statement.
 _CHUNK = 500
-_PLATES = (
+PLATES = (
     "INSERT INTO plates (plate, state, until_ms) VALUES (?, ?, ?) ON CONFLICT (plate, state) "
     "DO UPDATE SET until_ms = excluded.until_ms WHERE until_ms < excluded.until_ms"
 )
@@ -72,7 +72,7 @@ def add(
     until = {(read.plate, read.state): 0 for _, read in main}
     for segment, numbered in sorted(into.items(), key=lambda one: one[0].to_ms):
         until |= {(read.plate, read.state): segment.to_ms for _, read in numbered}
-    sql.executemany(_PLATES, ((*plate, until_ms) for plate, until_ms in until.items()))
+    sql.executemany(PLATES, ((*plate, until_ms) for plate, until_ms in until.items()))
     last_now = last + len(fresh)
     sql.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'reads'", (last_now,))
     store(sql, hits)

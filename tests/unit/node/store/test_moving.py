@@ -1,6 +1,7 @@
 """All of a store moved into the other database: the same rows, and nobody notices."""
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from accord.errors import InputError, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import AreaBox, ExactPlate, Read, Vehicle, WildcardPlate, Window
 from node.holds import Hold, Note
-from node.store.base import DeadLetter, HitSearch, ReadStore, Search
-from node.store.moving import READS, TABLES, Side, fill
+from node.store.base import Cuts, DeadLetter, HitSearch, ReadStore, Search
+from node.store.moving import HITS as HIT_ROWS
+from node.store.moving import READS, TABLES, Side, fill, numbers
 from node.store.numbers import number_of
 from node.store.postgres import connections
 from node.store.postgres.moving import PostgresSide
@@ -63,7 +65,7 @@ class Both:
         ):
             name = source.name()
             with source.still():
-                target.begin(name)
+                target.begin(name, numbers(source, HIT_ROWS), 600 * DAY)
                 done = move_all(source, target, told)
                 if all(one.at_source == one.at_target for one in done):
                     target.end()
@@ -79,6 +81,9 @@ def note(detail: str) -> Note:
 
 def filled(store: ReadStore, make_read: Make) -> None:
     """Put something into every table; the last read, letter and note are gone again."""
+    # As by its first purge the store knows how long reads are kept: SQLite then has segments.
+    kept = NOW - 600 * DAY
+    store.drop_segments(Cuts(kept, kept, kept, kept, kept, NOW), nothing)
     listed = HotListEntry("stolen", "bureau", PLATE, "CA", "stolen-vehicle", NOW - DAY, 60)
     put_list(store, listed)
     put_list(store, replace(listed, list="wanted", plate="WANTED1"))
@@ -167,6 +172,10 @@ def test_all_of_it_is_there_and_nobody_notices(both: Both, make_read: Make) -> N
     assert {f"{what} {table.name}" for what in ("copied", "verified") for table in TABLES} == set(
         seen
     )
+    if isinstance(both.target, SqlitePlace):
+        # As they would have come: by the time of their capture, those with hits apart.
+        assert both.target.rows("SELECT count(*) > 1 FROM segments") == [(1,)]
+        assert len(list(both.target.path.with_suffix("").glob("*.db"))) > 1
     with closing(both.target.open()) as store:
         assert everything(store) == before
         # What others hold goes on: pages that they began, and numbers behind read ids.
@@ -285,8 +294,8 @@ def test_what_was_purged_or_changed_between_two_runs_is_so_at_the_target(
         assert store.search(replace(SEARCH, selector=ExactPlate("LAST1"))).rows == ()
         assert store.settle(NOW)
     if isinstance(both.target, SqlitePlace):
-        for path in both.target.path.parent.iterdir():
-            assert b"LAST1" not in path.read_bytes()
+        for path in both.target.path.parent.rglob("*"):
+            assert not path.is_file() or b"LAST1" not in path.read_bytes()
     assert both.target.rows("SELECT count(*) FROM plates WHERE plate = 'LAST1'") == [(0,)]
 
 
@@ -301,6 +310,23 @@ def test_a_second_copy_catches_up_until_somebody_opens_the_first(
         assert store.search(replace(SEARCH, selector=ExactPlate("LATER1"))).rows
     with pytest.raises(InputError, match="holds reads already"):
         both.move()
+
+
+def test_a_read_that_a_stopped_node_left_in_two_files_is_moved_once(
+    database: Database, tmp_path: Path, make_read: Make
+) -> None:
+    place = SqlitePlace(tmp_path / "data" / "reads.db")
+    with closing(place.open()) as store:
+        filled(store, make_read)
+    with closing(sqlite3.connect(place.path)) as sql:
+        segment = next(place.path.with_suffix("").glob("*.db"))
+        sql.execute("ATTACH ? AS segment", (str(segment),))
+        assert sql.execute("INSERT INTO main.reads SELECT * FROM segment.reads").rowcount
+        sql.commit()
+    target = PostgresPlace(database, tmp_path)
+    assert Both(place, target).whole()
+    with closing(target.open()) as store:
+        assert store.counts().reads == 9
 
 
 def test_a_server_is_moved_to_another(
