@@ -1,7 +1,9 @@
 """Alive and ready: what a node and a broker say of themselves, and what the commands make of it."""
 
 import asyncio
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +104,23 @@ async def test_where_nobody_serves_the_command_waits_as_long_as_it_is_told(
     assert status == 1
     assert re.fullmatch(CITY + "Can't reach it.", line)
     assert asyncio.get_running_loop().time() - began >= 1.5
+
+
+async def test_a_stranger_at_the_port_is_one_line_and_none_of_grpc(federation: Federation) -> None:
+    """As a person or a unit runs it: the environment asks gRPC for nothing."""
+    config = node_toml(federation)
+    other = (federation.files.folder("harbor") / "node.toml").read_text()
+    found = re.search(r"^listen = .*$", other, re.MULTILINE)
+    assert found is not None
+    config.write_text(re.sub(r'listen = "[^"]+"', found[0], config.read_text()))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "node", "health", "--config", str(config), "--wait", "1",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"},
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, err) == (1, b"")
+    assert re.fullmatch(CITY + r"Can't reach it\.\n", out.decode())
 
 
 async def test_what_a_node_stands_on_is_looked_at(
