@@ -22,7 +22,7 @@ test: lint
 test-full: venv
 	@mkdir -p build
 	.ci/check-wheel
-	$(BIN)/pytest -m full --junitxml=build/test-full.xml
+	$(BIN)/pytest -n 2 --dist worksteal -m full --junitxml=build/test-full.xml
 
 lint: venv
 	$(BIN)/ruff check .
