@@ -29,6 +29,7 @@ from node.holds import Hold, Note
 from node.store.base import Search
 from node.store.postgres import opening, parts, segments
 from node.store.postgres.connections import Connections
+from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.parts import DAY_MS, day_of
 from node.store.postgres.store import PostgresStore
 from node.store.postgres.wording import worded
@@ -324,7 +325,7 @@ def test_the_servers_log_holds_no_plate(
     # Set as it is at first, the log has it: what is refused at opening matters.
     with database.connect() as sql:
         sql.execute(f"ALTER DATABASE {database.name} SET log_error_verbosity = 'default'")
-    other = PostgresStore(Connections.open(database.url_file(tmp_path)), SystemClock())
+    other = PostgresStore(OneDatabase(Connections.open(database.url_file(tmp_path))), SystemClock())
     with pytest.raises(Refused):
         other.add([make_read("CANARY2", captured_ms=-5)])
     other.close()
