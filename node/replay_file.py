@@ -3,7 +3,6 @@
 For a node that is one process: it holds the file's lock while it runs.
 """
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -16,6 +15,8 @@ from accord.clock import Clock
 from accord.errors import Code, InputError, Refused
 from accord.verification import SKEW_MS
 from node.replay import Claim, check_claim, check_start
+from node.replay_lock import FILE_NAME as LOCK
+from node.replay_lock import lock_alone
 
 FILE_NAME = "replay.db"
 
@@ -32,7 +33,7 @@ class ReplayFile:
             InputError: another process has it, it is damaged, or the clock is behind it.
         """
         self._clock = clock
-        self._lock_file = _lock(path.with_suffix(".lock"))
+        self._lock_file = lock_alone(path.with_name(LOCK))
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self.created_ms = self._prepare()
@@ -105,18 +106,6 @@ class ReplayFile:
         """Release the file."""
         self._database.close()
         os.close(self._lock_file)
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise InputError(
-            path, "another process is using this node's data", "stop it first"
-        ) from None
-    return descriptor
 
 
 def begin_anew(path: Path, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from accord.errors import Code, InputError, Refused
 from accord.testing import FixedClock
 from node.rates import MINUTE_MS, Bound
 from node.replay import Claim, ReplayGuard
+from node.replay_file import ReplayFile
 from node.store.postgres import claims
 from node.store.postgres.common import SharedCommon
 from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK
@@ -258,3 +259,37 @@ def test_who_serves_alone_may_have_moved(
     with pytest.raises(InputError, match="is not the data folder of the node's processes"):
         process(clock)
     moved.close()
+
+
+def test_a_process_without_the_server_does_not_serve_beside_those_that_have_it(
+    process: Process, clock: FixedClock, tmp_path: Path
+) -> None:
+    """Its node.toml lacks the section [store], say: it would answer again what they answered."""
+    serving = process(clock)
+    with pytest.raises(InputError, match="another process is using this node's data"):
+        ReplayFile(tmp_path / "replay.db", clock)
+    second = process(clock)
+    serving.close()
+    with pytest.raises(InputError, match="another process is using this node's data"):
+        ReplayFile(tmp_path / "replay.db", clock)
+    second.close()
+    ReplayFile(tmp_path / "replay.db", clock).close()
+
+
+def test_a_process_on_another_database_does_not_serve_from_the_same_data_folder(
+    process: Process, clock: FixedClock, database: Database, tmp_path: Path
+) -> None:
+    first = process(clock)
+    with database.server.database() as other:
+        url = other.url_file(tmp_path, name="other.url")
+        PostgresStore.open(url).close()
+        clock.ms += 1
+        with pytest.raises(InputError, match="whose replay guard is another one"):
+            SharedCommon(url, clock, tmp_path)
+        first.close()
+        alone = ReplayFile(tmp_path / "replay.db", clock)
+        with pytest.raises(InputError, match="whose replay guard is another one"):
+            SharedCommon(url, clock, tmp_path)
+        alone.close()
+        SharedCommon(url, clock, tmp_path).close()
+    process(clock)
