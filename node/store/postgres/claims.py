@@ -8,6 +8,10 @@ for each other's disk.
 
 Claims go by what was the latest moment when this process last looked, some seconds
 ago: every statement that began before others could see that moment has ended by then.
+
+Nothing is claimed while a command has the store for itself, nor once the guard was begun
+anew beneath a process: it would still take what was issued before that. A process that
+has lost its seat's connection, which says that it serves, goes on by others.
 """
 
 import threading
@@ -19,24 +23,27 @@ from accord.clock import Clock
 from accord.errors import Code, InputError, Refused
 from accord.verification import SKEW_MS
 from node.replay import Claim, check_claim, check_start
-from node.store.postgres.connections import Pool, Watched, as_refusal
+from node.store.postgres.connections import SERVING_LOCK, Pool, Watched, as_refusal
 
 TIDY_S = 10.0
 
 _LATEST = (
-    "SELECT greatest(latest_ms, (SELECT coalesce(max(claimed_ms), 0) FROM claims)) AS latest_ms "
-    "FROM replay_guard"
+    "SELECT greatest(latest_ms, (SELECT coalesce(max(claimed_ms), 0) FROM claims)) AS latest_ms"
 )
 _CLAIM = f"""
-    WITH known AS MATERIALIZED ({_LATEST}),
+    WITH known AS MATERIALIZED (
+        {_LATEST},
+            created_ms = %(created)s AND pg_try_advisory_xact_lock_shared({SERVING_LOCK}) AS ours
+        FROM replay_guard
+    ),
     made AS (
         INSERT INTO claims (digest, nonce, expires_ms, claimed_ms)
         SELECT %(digest)s, %(nonce)s, %(expires)s, %(now)s FROM known
-        WHERE %(now)s >= latest_ms - {SKEW_MS}
+        WHERE ours AND %(now)s >= latest_ms - {SKEW_MS}
         ON CONFLICT DO NOTHING
         RETURNING 1
     )
-    SELECT latest_ms, EXISTS (SELECT FROM made) FROM known
+    SELECT latest_ms, ours, EXISTS (SELECT FROM made) FROM known
 """  # noqa: S608 - our own texts
 
 
@@ -60,11 +67,11 @@ class SharedClaims:
         with pool.connection() as sql:
             text = "INSERT INTO replay_guard VALUES (1, %s, %s) ON CONFLICT DO NOTHING"
             sql.execute(text, (now_ms, now_ms))
-            row = sql.execute(f"SELECT created_ms, ({_LATEST}) FROM replay_guard").fetchone()  # noqa: S608
+            row = sql.execute(f"{_LATEST}, created_ms FROM replay_guard").fetchone()
         if row is None:
             raise InputError("replay_guard", "was emptied", "start again")
-        self.created_ms = int(row[0])
-        check_start(now_ms, int(row[1]))
+        self.created_ms = int(row[1])
+        check_start(now_ms, int(row[0]))
 
     def claim(self, digest: bytes, nonce: bytes, expires_ms: int) -> Claim:
         """See :meth:`node.replay.Claims.claim`."""
@@ -73,11 +80,15 @@ class SharedClaims:
                 now_ms = self._clock.now_ms()
                 check_claim(now_ms, now_ms, expires_ms)
                 self._tidy(sql, now_ms)
-                values = {"digest": digest, "nonce": nonce, "expires": expires_ms, "now": now_ms}
+                values = {"digest": digest, "nonce": nonce, "expires": expires_ms, "now": now_ms,
+                          "created": self.created_ms}  # fmt: skip
                 row = sql.execute(_CLAIM, values).fetchone()
                 if row is None:
                     raise Refused(Code.STORE_CORRUPT, detail="the replay guard was emptied")
-                latest_ms, made = row
+                latest_ms, ours, made = row
+                if not ours:
+                    detail = "a command has the store for itself, or began the replay guard anew"
+                    raise Refused(Code.STORE_UNAVAILABLE, detail=detail)
                 check_claim(now_ms, latest_ms, expires_ms)
                 if made:
                     return Claim.NEW

@@ -79,6 +79,7 @@ class SharedSeat:
         """
         self._address = address
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._mark = ""
         try:
             self._join(path, data)
         except psycopg.Error as error:
@@ -90,7 +91,7 @@ class SharedSeat:
 
     def _join(self, path: Path, data: Path) -> None:
         sql = self._connection = self._opened()
-        mark = _mark(data)
+        mark = self._mark = _mark(data)
         ends = time.monotonic() + ANSWER_S
         # Alone: it is for us to say which folder it is. Who comes at once waits a moment.
         while not (alone := self._got("SELECT pg_try_advisory_lock(%s)", SERVING_LOCK)):
@@ -108,7 +109,7 @@ class SharedSeat:
             )
             self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK)
             self._got("SELECT pg_advisory_unlock(%s)", SERVING_LOCK)
-        elif sql.execute("SELECT mark FROM data_folder").fetchone() != (mark,):
+        elif not self._marked(sql):
             problem = "is not the data folder of the node's processes that serve already"
             raise InputError(data, problem, "name theirs, by a shared file system if need be")
 
@@ -120,9 +121,15 @@ class SharedSeat:
         """Connect, unless that is done; tell whether this process may serve."""
         if self._connection is None:
             self._connection = self._opened()
-            if not self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK):
+            # Meanwhile a command may have the store alone, or others came with another folder.
+            if not self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK) or (
+                not self._marked(self._connection)
+            ):
                 self.close()
         return self._connection is not None
+
+    def _marked(self, sql: psycopg.Connection[TupleRow]) -> bool:
+        return sql.execute("SELECT mark FROM data_folder").fetchone() == (self._mark,)
 
     def _got(self, text: str, lock: int) -> bool:
         if self._connection is None:

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from accord.errors import Code, InputError, Refused
@@ -293,3 +295,50 @@ def test_a_process_on_another_database_does_not_serve_from_the_same_data_folder(
         alone.close()
         SharedCommon(url, clock, tmp_path).close()
     process(clock)
+
+
+async def test_nothing_is_claimed_while_a_command_has_the_store_or_once_the_guard_is_anew(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    """The connection that says that a process serves is lost; its others are not."""
+    common = process(clock)
+    guard = ReplayGuard(common.claims, clock)
+    assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+    with database.connect() as sql:
+        sql.execute("SET search_path TO accord")
+        ended(sql, SERVING_LOCK)
+        sql.execute("SET lock_timeout TO '5s'")
+        sql.execute("SELECT pg_advisory_lock(%s)", (SERVING_LOCK,))
+        with pytest.raises(Refused) as refused:
+            await guard.claim(b"e" * 32, b"m" * 16, START + MINUTE)
+        assert refused.value.code is Code.STORE_UNAVAILABLE
+        assert not common.seat.take()
+        # As accord-node store restored does.
+        sql.execute("DELETE FROM claims")
+        sql.execute("UPDATE replay_guard SET created_ms = %s", (START + 30_000,))
+        sql.execute("SELECT pg_advisory_unlock(%s)", (SERVING_LOCK,))
+        with pytest.raises(Refused) as refused:
+            await guard.claim(DIGEST, NONCE, START + MINUTE)
+        assert refused.value.code is Code.STORE_UNAVAILABLE
+        assert sql.execute("SELECT count(*) FROM claims").fetchone() == (0,)
+
+
+def test_a_process_that_comes_back_to_others_of_another_data_folder_does_not_lead(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    seat = process(clock).seat
+    with database.connect() as sql:
+        ended(sql, SERVING_LOCK)
+        was = sql.execute("UPDATE accord.data_folder SET mark = 'x' || mark RETURNING 1").fetchall()
+        assert was == [(1,)]
+        assert not seat.held()
+        assert not seat.take()
+        sql.execute("UPDATE accord.data_folder SET mark = substr(mark, 2)")
+        assert seat.take()
+
+
+def ended(sql: psycopg.Connection[Any], lock: int) -> None:
+    """End the one connection that has a lock."""
+    held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+    [(pid,)] = sql.execute(held, (lock & 0xFFFFFFFF,)).fetchall()
+    sql.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
