@@ -56,6 +56,12 @@ _SESSION = {
     "work_mem": "64MB",
     "lock_timeout": str(WRITE_WAIT_MS),
 }
+# A server that is gone without a word is noticed within some ten seconds, and not by the
+# kernel's own measure, in a quarter of an hour: whoever asks waits, and so do the threads.
+NOTICED = {
+    "tcp_user_timeout": "10000", "keepalives_idle": "5", "keepalives_interval": "2",
+    "keepalives_count": "3",
+}  # fmt: skip
 LOOKING = {"default_transaction_read_only": "on"}
 _SEARCHING = LOOKING | {
     "statement_timeout": str(SEARCH_MS),
@@ -228,7 +234,7 @@ def pool(
     """
     return ConnectionPool(
         connection_class=Watched,
-        kwargs={**address, "options": options(more), "autocommit": True, **how},
+        kwargs={**address, **NOTICED, "options": options(more), "autocommit": True, **how},
         configure=_keep_plans,
         min_size=0,
         max_size=most,
@@ -251,7 +257,8 @@ def connect(
     Raises:
         psycopg.Error: as the server says.
     """
-    return psycopg.connect(make_conninfo(**address, options=options(more or {})), autocommit=True)
+    told = make_conninfo(**{**address, **NOTICED}, options=options(more or {}))
+    return psycopg.connect(told, autocommit=True)
 
 
 def unreachable(path: Path, error: psycopg.Error) -> InputError:

@@ -31,11 +31,6 @@ from node.store.postgres.wording import worded
 STANDING_MS = 10_000
 _AT_A_TIME = 500
 _WRITING = {"idle_in_transaction_session_timeout": f"{STANDING_MS}ms"}
-# A server that is gone without a word is noticed within about ten seconds.
-_NOTICED = {
-    "tcp_user_timeout": "10000", "keepalives_idle": "5", "keepalives_interval": "2",
-    "keepalives_count": "3",
-}  # fmt: skip
 # What the next try can't mend: what is kept is in doubt, or is not what was written here.
 _LASTING = (
     errors.DataCorrupted, errors.IndexCorrupted, errors.IntegrityError, errors.ProgrammingError,
@@ -145,7 +140,7 @@ class _Taken:
                 self.close()
                 if not broken:
                     raise
-        self._connection = connect({**self._address, **_NOTICED}, _WRITING)
+        self._connection = connect(self._address, _WRITING)
         return _hold_head(self._connection)
 
     def close(self) -> None:
@@ -231,7 +226,7 @@ class LogTables:
             InputError: the server can't be reached, or the tables were not made yet.
         """
         try:
-            connection = connect({**self.address, **_NOTICED}, LOOKING)
+            connection = connect(self.address, LOOKING)
         except psycopg.Error as error:
             raise unreachable(self.path, error) from None
         try:

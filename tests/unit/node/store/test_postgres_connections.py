@@ -1,10 +1,15 @@
 """How a node reaches PostgreSQL: the URL's file, TLS, bounds, and what errors tell."""
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from accord.errors import Code, InputError, Refused
@@ -162,3 +167,24 @@ def test_a_restart_of_the_server_costs_no_answer(reached: Connections, database:
         )
     with reached.searching() as sql:
         assert sql.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(
+    database: Database, tmp_path: Path
+) -> None:
+    """A machine without power resets nothing: the kernel would try for a quarter of an hour."""
+    url = database.url_file(tmp_path, database.tls_url)
+    with closing(Connections.open(url)) as made:
+        with made.searching() as sql:
+            assert patience(sql) == (10_000, 5)
+        with made.working() as sql:
+            assert patience(sql) == (10_000, 5)
+        with connections.connect(made.address) as one:
+            assert patience(one) == (10_000, 5)
+
+
+def patience(sql: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Return how long what is sent may go unheard (ms), and after what silence it asks (s)."""
+    with socket.socket(fileno=os.dup(sql.fileno())) as own:
+        unheard = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        return unheard, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
