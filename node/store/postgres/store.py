@@ -171,7 +171,9 @@ class PostgresStore:
 
     def kept(self, of: str | int, limit: int, now_ms: int) -> list[Kept]:
         """See :meth:`node.store.base.ReadStore.kept`."""
-        with self._connections.working() as sql:
+        with self._connections.working() as sql, sql.transaction():
+            # Planned for its values, the text for another server would have the plate in it.
+            sql.execute("SET LOCAL plan_cache_mode = force_generic_plan")
             table, which = "reads", "plate = ?"
             values: tuple[object, ...] = (of,)
             if isinstance(of, int):

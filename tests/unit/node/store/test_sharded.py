@@ -483,18 +483,22 @@ def test_no_servers_log_holds_a_plate_or_a_password(
             for (name,) in sql.execute(
                 "SELECT nspname FROM pg_namespace WHERE nspname ~ '^accord_[0-9]'"
             ).fetchall():
-                sql.execute(f"ALTER TABLE {name}.reads RENAME COLUMN tag TO moved_away")
+                for column in ("tag", "photo"):
+                    sql.execute(f"ALTER TABLE {name}.reads RENAME {column} TO {column}_away")
     for plate in plates:
         with pytest.raises(Refused):
             found(store, plate)
         with pytest.raises(Refused):
             store.add([make_read(plate, NOW)])
         with pytest.raises(Refused):
+            store.kept(plate, 9, NOW)
+        with pytest.raises(Refused):
             store.add([make_read(plate, -5)])
     for server in {database.server for database in there.databases}:
         log = server.log()
         # What would have it is there: the statement that failed.
         assert 'column "tag" does not exist' in log
+        assert 'column "photo" does not exist' in log
         assert "CANARY" not in log
         assert PASSWORD not in log
 
