@@ -5,8 +5,8 @@ lies; one that was moved is joined to the coordinator again at the next start.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -90,6 +90,7 @@ def _store(sql: Sql) -> UUID:
 def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, int]:
     """Make all slices, by turns on each server, and join them."""
     store, known = _store(sql), {n: n % len(shards) for n in range(number)}
+    _require_apart(shards)
     for place, shard in enumerate(shards):
         with _reached(shard) as at:
             _require_own(shard, slices_at(at), store)
@@ -126,6 +127,7 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
                 _bring_up(at, n)
             if there:
                 slices.gather(at, there)
+    _require_still(shards, known, found, away)
     for n, where in known.items():
         if n not in found:
             if where not in away:
@@ -169,6 +171,35 @@ def _require_own(shard: Connections, there: Mapping[int, tuple[UUID, int]], stor
         if whose != (store, number):
             problem = f"{schema_of(number)} there is another store's"
             raise InputError(shard.path, problem, "name another database, or drop that schema")
+
+
+def _require_apart(shards: Sequence[Connections]) -> None:
+    """Refuse the coordinator's database, and one that two files name.
+
+    Whoever stores reads takes the same lock in each, and would wait for itself. The
+    caller has this one in the coordinator's.
+    """
+    with ExitStack() as stack:
+        for shard in shards:
+            at = stack.enter_context(_reached(shard))
+            taken = at.execute("SELECT pg_try_advisory_lock(%s)", (MIGRATION_LOCK,)).fetchone()
+            if taken != (True,):
+                problem = "names the database of another file of [store], or of a node that starts"
+                raise InputError(shard.path, problem, "name a database of its own")
+
+
+def _require_still(
+    shards: Sequence[Connections],
+    known: Mapping[int, int],
+    found: Mapping[int, int],
+    away: Collection[int],
+) -> None:
+    """Refuse a slice elsewhere while a server is away, which may have it with newer reads."""
+    for n, where in found.items():
+        if away and known[n] != where:
+            problem = f"slice {n} is at {shards[where].path}, where it was not, and may be here too"
+            remedy = "start the node once while all servers are there"
+            raise InputError(shards[min(away)].path, f"can't be reached; {problem}", remedy)
 
 
 def _bring_up(at: Sql, number: int) -> None:

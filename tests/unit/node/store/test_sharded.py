@@ -34,7 +34,7 @@ from node.store.postgres.wording import Worded, worded
 from node.store.shared import Part
 from tests.cuts import all_before
 from tests.hot_lists import hold
-from tests.postgres import PASSWORD, Database
+from tests.postgres import PASSWORD, Database, Server
 from tests.stores import SHARDED, Place, ShardedPlace
 
 pytestmark = SHARDED
@@ -391,17 +391,62 @@ def test_the_files_of_shards_may_change_places_and_none_may_be_missing(
         PostgresStore.open(there.path, shards=(*there.shards, there.shards[0]))
 
 
+def test_each_shard_has_a_database_of_its_own(
+    there: ShardedPlace, postgres: Server, database: Database, tmp_path: Path
+) -> None:
+    """Whoever stores reads would wait for himself."""
+    with database.connect() as sql:
+        sql.execute("CREATE EXTENSION postgres_fdw")
+    path = database.url_file(tmp_path)
+    with postgres.database() as one:
+        twice = [one.url_file(tmp_path, name=f"{n}.url") for n in (1, 2)]
+        with pytest.raises(InputError, match=r"2\.url: names the database of another file"):
+            PostgresStore.open(path, shards=twice)
+        itself = (twice[0], database.url_file(tmp_path, name="3.url"))
+        with pytest.raises(InputError, match=r"3\.url: names the database of another file"):
+            PostgresStore.open(path, shards=itself)
+        # Nothing was made that would be in the way.
+        with one.connect() as sql:
+            text = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^accord'"
+            assert sql.execute(text).fetchall() == [(0,)]
+
+
+def move(number: int, there: ShardedPlace, *, drop: bool) -> None:
+    """Move a slice from the second server to the first by the documentation's two commands."""
+    text = Path(__file__).parents[4].joinpath("docs", "operations.md").read_text()
+    told = re.search(r"```\n(pg_dump --schema=accord_07 .*?)\n```", text, re.DOTALL)
+    assert told is not None
+    new, old = (database.url for database in there.databases)
+    command = told[1].replace("07", f"{number:02}").replace("OLD", f"'{old}'")
+    lines = command.replace("NEW", f"'{new}'").splitlines()
+    command = "\n".join(lines if drop else lines[:1])
+    subprocess.run(["bash", "-ceo", "pipefail", command], check=True, capture_output=True)
+
+
+def test_an_old_copy_of_a_slice_is_not_taken_for_it_while_its_server_is_away(
+    store: PostgresStore, there: ShardedPlace, make_read: Make
+) -> None:
+    """A move that was given up: what came since then would silently be missing."""
+    store.add([make_read(plate, NOW - 2) for plate in PLATES])
+    move(1, there, drop=False)
+    store.add([make_read(plate, NOW - 1) for plate in PLATES])
+    close_off(there.databases[1], away=True)
+    try:
+        with pytest.raises(InputError, match=r"shard2\.url: .*slice 1 is at .*shard1\.url"):
+            there.open()
+    finally:
+        close_off(there.databases[1], away=False)
+    with pytest.raises(InputError, match="slice 1 is here and at"):
+        there.open()
+    assert all(len(found(store, plate)) == 2 for plate in PLATES)
+
+
 def test_a_slice_is_moved_as_the_documentation_says(
     store: PostgresStore, there: ShardedPlace, make_read: Make
 ) -> None:
     """Its two commands, with the servers' URLs in them."""
     store.add([make_read(plate, at) for plate in PLATES for at in (OLD, NOW - 1)])
-    text = Path(__file__).parents[4].joinpath("docs", "operations.md").read_text()
-    told = re.search(r"```\n(pg_dump --schema=accord_07 .*?)\n```", text, re.DOTALL)
-    assert told is not None
-    new, old = (database.url for database in there.databases)
-    command = told[1].replace("07", "01").replace("OLD", f"'{old}'").replace("NEW", f"'{new}'")
-    subprocess.run(["bash", "-ceo", "pipefail", command], check=True, capture_output=True)
+    move(1, there, drop=True)
     with pytest.raises(Refused):  # not found again yet
         store.search(replace(SEARCH, selector=WildcardPlate("TEST*")))
     moved = there.open()
