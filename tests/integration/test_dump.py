@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from node.store.opening import open_store
 from tests.conftest import HOUR_MS, PLATE, make_files, read_at, running
 from tests.integration.test_store_copy import rows
 from tests.integration.ways import command, needs
-from tests.postgres import PASSWORD, USER, Database
+from tests.postgres import PASSWORD, USER, Database, Server
 from tests.programs import folder as programs
 from tests.programs import program
 
@@ -151,3 +152,59 @@ async def test_a_dump_put_back_as_the_page_tells(tmp_path: Path, database: Datab
     assert [one.kind for one in entries[: len(recorded)]] == recorded
     told = [one.fields.get("detail", "") for one in entries[len(recorded) :]]
     assert any(text.startswith("the database was put back from a dump, by ") for text in told)
+
+
+def test_a_store_on_several_servers_is_put_back_as_the_page_tells(
+    city: Path, database: Database, other_postgres: Server, tmp_path: Path
+) -> None:
+    """Into new databases, from a set of dumps between which a read came and was purged."""
+    text = PAGE.read_text().split("### Past one server")[1]
+    dump, back = re.findall(r"^```\n(pg_(?:dump --format|restore).*?)^```$", text, re.S | re.M)[:2]
+    servers = (database.server, database.server, other_postgres)
+    names = ("store.url", "shard1.url", "shard2.url")
+    keys, settings = city / "keys", city / "node.toml"
+
+    def run(commands: str, databases: Sequence[Database]) -> None:
+        for name, one in zip(("COORDINATOR", "SHARD1", "SHARD2"), databases, strict=True):
+            commands = commands.replace(f"={name} ", f"='{one.url}' ")
+            commands = commands.replace(f" {name} ", f" '{one.url}' ")
+        commands = commands.replace("/srv/backup", str(tmp_path))
+        path = f"{Path(needs('pg_restore')).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["/bin/sh", "-ec", commands], env=os.environ | {"PATH": path}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
+    with ExitStack() as stack:
+        old, new = ([stack.enter_context(one.database()) for one in servers] for _ in "12")
+        with old[0].connect() as sql:
+            sql.execute("CREATE EXTENSION postgres_fdw")
+        for one, name in zip(old, names, strict=True):
+            one.url_file(keys, name=name)
+        shards = 'shards = ["keys/shard1.url", "keys/shard2.url"]\n'
+        settings.write_text(settings.read_text() + STORE + shards)
+        first = [read_at(now() - HOUR_MS - n, f"9TST{n:02}0") for n in range(24)]
+        with closing(open_store(load_config(settings))) as store:
+            store.add(first)
+            run(dump.splitlines()[0], old)
+            # The shards' dumps have these; whoever put the set back has not.
+            store.add([read_at(now() - HOUR_MS, f"9TST{n:02}0") for n in range(24)])
+            last = max(number_of(one.row_id) for one in store.kept("9TST230", 9, now()))
+        run("\n".join(dump.splitlines()[1:]), old)
+        run(back, new)
+        for one, name in zip(new, names, strict=True):
+            one.url_file(keys, name=name)
+        done = command(city, "store", "restored")
+        assert "New reads get numbers that no read had" in done
+        with closing(open_store(load_config(settings))) as store:
+            assert sorted(rows(store)) == sorted(read.source_id for read in first)
+            assert store.counts().reads == 24
+            assert store.add(first).taken == 0
+            assert store.add([read_at(now(), "9TST000")]).taken == 1
+            assert number_of(store.kept("9TST000", 1, now())[0].row_id) > last
+        with new[0].connect() as sql:
+            # The coordinator's server asks the new ones, too.
+            told = str(sql.execute("SELECT srvoptions FROM pg_foreign_server").fetchall())
+        assert all(one.name in told for one in new[1:])
+        assert not any(one.name in told for one in old)
