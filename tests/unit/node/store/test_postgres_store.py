@@ -417,11 +417,12 @@ def test_a_search_is_planned_once_and_looks_only_at_the_days_it_asks_for(
         (PlateList((ExactPlate("TEST001"), ExactPlate("B2"))), "plate_captured_ms_tag_row_id_idx"),
     ],
 )
+@pytest.mark.parametrize("reads", [400, 3000])
 def test_a_search_goes_by_the_index_of_plates_and_never_through_all_rows(
-    store: PostgresStore, make_read: Make, selector: ReadSelector, index: str
+    store: PostgresStore, make_read: Make, selector: ReadSelector, index: str, reads: int
 ) -> None:
     """The server notes nothing of plates by which it could choose."""
-    store.add([make_read(f"TEST{n:04}", TODAY + n) for n in range(3000)])
+    store.add([make_read(f"TEST{n:04}", TODAY + n) for n in range(reads)])
     search = replace(SEARCH, selector=selector)
     with store._connections.searching() as sql:
         for step in plan(search, 1 << 60, ["TEST0001", "TEST0002"]).steps:
