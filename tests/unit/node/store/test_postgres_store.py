@@ -402,7 +402,7 @@ def test_a_search_is_planned_once_and_looks_only_at_the_days_it_asks_for(
         ((name,),) = sql.execute(
             "SELECT name FROM pg_prepared_statements WHERE statement LIKE %s", ["%raw_plate%"]
         ).fetchall()
-        values = f"'TEST001', {TODAY - DAY_MS}, {TODAY}, {parts.last_row(30)}, '[]', '[]', '[]', 10"
+        values = f"'TEST001', {TODAY - DAY_MS}, {TODAY}, {parts.last_row(30)}, 10"
         plan = str(sql.execute(f"EXPLAIN EXECUTE {name} ({values})", prepare=False).fetchall())
     assert "Subplans Removed: 31" in plan  # of 30 days, tomorrow's and the rest
     assert plan.count("Index Scan") == 1

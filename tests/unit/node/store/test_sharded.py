@@ -124,7 +124,7 @@ def test_for_a_plate_one_server_is_asked_and_for_an_area_both_at_once(
 ) -> None:
     store.add([make_read(plate, NOW - 1, **INSIDE) for plate in PLATES])
     row = store.search(SEARCH).rows[0]
-    values = f"'TEST001', {OLD}, {NOW}, {row.row_id}, '[]', '[]', '[]', 10"
+    values = f"'TEST001', {OLD}, {NOW}, {row.row_id}, 10"
     plan = explained(store, "plate = $1 AND captured_ms", values, run=True)
     assert asked(plan) == {slices.table_of(slices.slice_of(row.row_id))}
     assert "Subplans Removed: 3" in plan
@@ -135,7 +135,7 @@ def test_for_a_plate_one_server_is_asked_and_for_an_area_both_at_once(
     plan = explained(
         store,
         "lat_e7 BETWEEN",
-        f"'[]', '[]', '[]', '[1, 2]', 1, 2, 3, 4, {OLD}, {NOW}, {row.row_id}, 60000",
+        f"'[1, 2]', 1, 2, 3, 4, {OLD}, {NOW}, {row.row_id}, 60000",
     )
     # Each once, for all its slices.
     assert asked(plan) == {"reads_on_1", "reads_on_2"}
