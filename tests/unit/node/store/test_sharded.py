@@ -22,7 +22,7 @@ from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import AreaBox, ExactPlate, Read, WildcardPlate, Window
 from node.holds import Hold, Note
-from node.store.base import HitSearch, Search
+from node.store.base import HitSearch, ReadStore, Search
 from node.store.numbers import FIRST
 from node.store.postgres import slices
 from node.store.postgres.adding_to_slices import insert
@@ -247,6 +247,38 @@ def test_a_writer_that_lost_the_coordinator_commits_behind_nobodys_back(
     assert taken == [1]
     assert found(store, "TEST001") == [kept]
     assert sum(len(lying(database)) for database in there.databases) == 1
+
+
+def test_several_processes_store_and_purge_at_once(
+    store: PostgresStore, there: ShardedPlace, make_read: Make
+) -> None:
+    other = there.open()
+    due = [make_read(f"TEST{n:03}", OLD + n) for n in range(100)]
+    new = [make_read(f"TEST{n:03}", NOW - 1 - n) for n in range(100)]
+    store.add(due)
+    taken, gone = list[int](), list[int]()
+
+    def purge(one: ReadStore) -> None:
+        dropped = one.drop_segments(CUTS, lambda _: None)
+        gone.append(dropped.reads + one.delete_reads(CUTS, 1000, lambda _: None))
+
+    threads = [
+        *(
+            threading.Thread(target=lambda one=one: taken.append(one.add(new).taken))
+            for one in (store, other, store, other)
+        ),
+        *(threading.Thread(target=purge, args=(one,)) for one in (store, other)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [0, 0, 0, 100]
+    assert sum(gone) == 100
+    for one in (store, other):
+        assert len(one.search(replace(SEARCH, selector=WildcardPlate("TEST*"))).rows) == 100
+    assert sum(len(lying(database)) for database in there.databases) == 100
+    other.close()
 
 
 def close_off(database: Database, *, away: bool) -> None:
