@@ -65,6 +65,7 @@ async def answer(node: Context, envelope: Envelope, peer: SpiffeId) -> Envelope:
         SignedRefusal: with the reason; it is in the audit log.
         Refused: before anything could be verified, or without a durable record.
     """
+    await node.delivered.look()
     try:
         verified = verify_query(envelope, node.federation.agencies, node.clock.now_ms())
     except (Unverified, Refused) as problem:
@@ -108,6 +109,7 @@ async def _answer_once(
     body, withheld = await _search(node, verified, terms, node.names(query))
     if not terms.in_flight:
         # The text drops what was asked before the end and would be answered after it.
+        await node.delivered.look()
         _decide(node, verified, peer)
     body_bytes = encode_body(body)
     found = {

@@ -16,6 +16,7 @@ from accord.errors import Code, Refused
 from accord.federation import Federation
 from accord.keys import Signer
 from accord.model import Query, Read
+from node.delivered import Delivered
 from node.ids import Names
 from node.leap import heads_of_others
 from node.photos import Photos
@@ -45,6 +46,7 @@ class Context:
         signer: Signer,
         clock: Clock,
         sources: Sources,
+        delivered: Delivered,
         store: ReadStore,
         photos: Photos,
         guard: ReplayGuard,
@@ -58,6 +60,7 @@ class Context:
         self.signer = signer
         self.clock = clock
         self.sources = sources
+        self.delivered = delivered
         self.store = store
         self.photos = photos
         self.guard = guard

@@ -53,6 +53,7 @@ async def countersign(
     Raises:
         Refused: when nothing could be verified, or without a durable record.
     """
+    await node.delivered.look()
     home = node.federation.agencies.get(node.agency)
     if home is None:
         raise Refused(Code.NODE_UNKNOWN, detail="our own agency.toml is not valid now")

@@ -1,30 +1,25 @@
 """A signed file of another party comes in: verify, keep, take effect, record, acknowledge."""
 
 import asyncio
-from pathlib import Path
 
 from accord.agreements.acknowledgements import acknowledge
 from accord.audit.once import Once
 from accord.codec import envelope_to_wire
 from accord.deliveries import DELIVERY, AgreementFile, keep, missing
-from accord.durable import locked
 from accord.errors import Code, InputError, Refused
 from accord.identity import SpiffeId
 from accord.wire.v1 import delivery_pb2
 from node.context import Context
 
-LOCK = "deliveries.lock"
-
 
 class Receiver:
     """Takes one file at a time, so that each is checked against all before it.
 
-    One over all processes of the node, which is what the lock in its data folder is for.
+    One over all processes of the node (:mod:`node.delivered`).
     """
 
-    def __init__(self, node: Context, data: Path) -> None:
+    def __init__(self, node: Context) -> None:
         self._node = node
-        self._file = data / LOCK
         self._lock = asyncio.Lock()
         self._records = Once(node.audit, "delivery", DELIVERY)
 
@@ -62,15 +57,16 @@ class Receiver:
         """
         node = self._node
         try:
-            with locked(self._file):
+            with node.delivered.taking() as tell:
                 folder = node.federation.folders.get(file.digest)
                 if folder is not None:
-                    # Another process may have kept a file of this agreement just now.
+                    # Another process may have kept a file of this agreement, and have ended.
                     node.sources.refresh(folder)
                 federation = node.federation
                 last = node.sources.last_head(file.digest, file.party)
                 if keep(file, federation, last_head=last, now_ms=node.clock.now_ms()):
                     node.sources.refresh(federation.folders[file.digest])
+                    tell()
         except InputError as problem:
             raise Refused(Code.STORE_UNAVAILABLE, detail=str(problem)) from None
 

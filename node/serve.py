@@ -24,6 +24,7 @@ from accord.wire.v1 import node_pb2_grpc
 from node import metrics
 from node.config import NodeConfig
 from node.context import Context
+from node.delivered import Delivered
 from node.leader import CLOCK_S, Leader
 from node.leading import Leading
 from node.leap import Leap
@@ -89,6 +90,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             signer=signer,
             clock=clock,
             sources=sources,
+            delivered=Delivered(config.data, sources.refresh),
             store=store,
             photos=Photos(config.data / "photos"),
             guard=guard,
@@ -106,7 +108,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             credentials=server_credentials(tls.current, roots),
             verifier=PeerVerifier(lambda agency: sources.federation.agency(agency), clock),
             add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
-                NodeService(context, config.data), s
+                NodeService(context), s
             ),
             health_services=("accord.wire.v1.Node",),
             ready=ready,

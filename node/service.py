@@ -1,6 +1,5 @@
 """The Node service: thin. It unwraps, calls the decision, wraps."""
 
-from pathlib import Path
 from typing import Any
 
 from accord.codec import envelope_from_wire, envelope_to_wire
@@ -21,9 +20,9 @@ from node.refusals import refuse_unverified
 class NodeService(node_pb2_grpc.NodeServicer):
     """See proto/accord/wire/v1/node.proto."""
 
-    def __init__(self, node: Context, data: Path) -> None:
+    def __init__(self, node: Context) -> None:
         self._node = node
-        self._receiver = Receiver(node, data)
+        self._receiver = Receiver(node)
         self._journal = Journal(lambda fields: node.record("refusal", fields), node.clock)
 
     async def Answer(

@@ -16,12 +16,13 @@ from grpc import aio
 from accord.clock import SystemClock
 from accord.codec import envelope_to_wire
 from accord.codec_answer import decode_refusal
+from accord.deliveries import AgreementFile, file_to_wire
 from accord.demo.processes import free_port
 from accord.envelope import Envelope
 from accord.testing import FederationSimulator
 from accord.transport.channels import ChannelPool
 from accord.transport.server import refusal_from
-from accord.wire.v1 import node_pb2, node_pb2_grpc
+from accord.wire.v1 import delivery_pb2, node_pb2, node_pb2_grpc
 from broker.config import load_config as load_broker
 from node.config import load_config
 from node.store.opening import open_store
@@ -86,6 +87,26 @@ class Several:
 
         It returns the answer, or the refusal's code.
         """
+        async with self._stub(names) as stub:
+
+            async def ask(envelope: Envelope) -> Any:
+                request = node_pb2.AnswerRequest(query=envelope_to_wire(envelope))
+                try:
+                    return (await stub.Answer(request, timeout=10)).answer
+                except aio.AioRpcError as error:
+                    refusal = refusal_from(error)
+                    return decode_refusal(refusal.payload).code if refusal else error.details()
+
+            yield ask
+
+    async def deliver(self, name: str, file: AgreementFile) -> delivery_pb2.DeliverResponse:
+        """Bring a file of an agreement to one process, as the broker does."""
+        async with self._stub(name) as stub:
+            request = delivery_pb2.DeliverRequest(to="city", file=file_to_wire(file))
+            return await stub.Deliver(request, timeout=10)
+
+    @asynccontextmanager
+    async def _stub(self, names: str) -> AsyncIterator[node_pb2_grpc.NodeStub]:
         files = self.federation.files
         published = files.members["city"].files.published()
         endpoint = published.node_endpoint()
@@ -95,18 +116,8 @@ class Several:
         there = replace(endpoint, address=f"ipv4:{','.join(addresses)}")
         config = load_broker(files.folder("exchange") / "broker.toml")
         pool = ChannelPool(config.load_tls(self.federation.clock.now_ms()))
-        stub = node_pb2_grpc.NodeStub(pool.get(there, published.cas))
-
-        async def ask(envelope: Envelope) -> Any:
-            request = node_pb2.AnswerRequest(query=envelope_to_wire(envelope))
-            try:
-                return (await stub.Answer(request, timeout=10)).answer
-            except aio.AioRpcError as error:
-                refusal = refusal_from(error)
-                return decode_refusal(refusal.payload).code if refusal else error.details()
-
         try:
-            yield ask
+            yield node_pb2_grpc.NodeStub(pool.get(there, published.cas))
         finally:
             await pool.close()
 

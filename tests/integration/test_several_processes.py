@@ -19,7 +19,7 @@ from node.config import load_config
 from node.receive import Receiver
 from node.serve import running_node
 from tests.integration.several import Several, configured, several
-from tests.integration.test_deliveries import agreed
+from tests.integration.test_deliveries import agreed, manifest_of, suspension
 from tests.integration.test_folder import FOLDER, names
 from tests.integration.test_rogue_client import forge
 from tests.integration.ways import event, until
@@ -158,7 +158,7 @@ async def test_a_head_that_one_process_took_is_known_to_the_other(
         receivers = []
         for config in configs:
             node = await stack.enter_async_context(running_node(load_config(config), SystemClock()))
-            receivers.append(Receiver(node.context, city / "data"))
+            receivers.append(Receiver(node.context))
         broker = SpiffeId.parse(next(iter(node.context.brokers)))
         assert (await receivers[0].receive("city", head(5), broker)).acknowledgement.payload
         with pytest.raises(Refused) as refused:
@@ -167,3 +167,18 @@ async def test_a_head_that_one_process_took_is_known_to_the_other(
         newest = head(1)
         assert (await receivers[1].receive("city", newest, broker)).acknowledgement.payload
         assert (folder / "heads" / "harbor.json").read_bytes() == newest.content
+
+
+async def test_a_suspension_that_one_process_has_acknowledged_holds_at_the_other(
+    tmp_path: Path, database: Database
+) -> None:
+    async with several(tmp_path, database) as city, city.broker("a") as a, city.broker("b") as b:
+        files = city.federation.files
+        assert (await a(forge(city.federation, "city"))).payload
+        assert (await b(forge(city.federation, "city"))).payload
+        file = AgreementFile(
+            manifest_of(files).digest, "instruments/harbor-1.json", suspension(files)
+        )
+        assert (await city.deliver("a", file)).acknowledgement.payload
+        assert await b(forge(city.federation, "city")) == "AGREEMENT_SUSPENDED"
+        assert await a(forge(city.federation, "city")) == "AGREEMENT_SUSPENDED"
