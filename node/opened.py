@@ -7,6 +7,7 @@ from pathlib import Path
 from accord.durable import make_folder
 from accord.errors import Code, InputError, Refused
 from node.config import NodeConfig
+from node.opened_log import require_own
 from node.photos import Photos
 from node.store.base import ReadStore
 from node.store.opening import open_store
@@ -36,12 +37,14 @@ def opened(settings: NodeConfig) -> Iterator[tuple[ReadStore, Photos]]:
     """Open store and photos; close them at the end.
 
     Raises:
-        InputError: the store can't be written or is damaged; a restore is under way.
+        InputError: the store can't be written or is damaged, or is another agency's; a
+            restore is under way.
     """
     require_whole(settings.data)
     make_folder(settings.data, 0o700)
     store = open_store(settings)
     try:
+        require_own(settings)
         yield store, Photos(settings.data / "photos")
     except Refused as refused:
         if refused.code not in (Code.STORE_UNAVAILABLE, Code.STORE_CORRUPT):

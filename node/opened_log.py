@@ -13,6 +13,7 @@ from accord.audit.extension import signed_head, was_signed
 from accord.audit.file import LogFile
 from accord.audit.log import AuditLog
 from accord.audit.places import Place
+from accord.audit.store import Broken, stored_origin
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.keys import PrivateKey, PublicKey, read_secret_32
@@ -86,6 +87,33 @@ def has_log(settings: NodeConfig) -> bool:
         raise place.unreadable(error) from None
     finally:
         reading.close()
+
+
+def require_own(settings: NodeConfig) -> None:
+    """Refuse a database whose log is another agency's: its reads are, too. Its tables are there.
+
+    What is given, shown or purged goes by this agency's own keys, policy and law. Not
+    verified: the node that writes the log does that.
+
+    Raises:
+        InputError: it is another's, or it can't be read.
+    """
+    if settings.store_url is None:
+        return
+    place = log_place(settings)
+    reading = place.reading()
+    try:
+        whose = stored_origin(reading)
+    except Broken:
+        # Nobody has served it yet, or the node says what is amiss when it opens the log.
+        return
+    except place.errors as error:
+        raise place.unreadable(error) from None
+    finally:
+        reading.close()
+    if whose != origin(settings):
+        problem = f"the database holds the reads and the log of {whose}, not of {origin(settings)}"
+        raise InputError(settings.store_url, problem, "put the URL of your own database there")
 
 
 def copied(settings: NodeConfig, source: Place, target: Place) -> Checkpoint:

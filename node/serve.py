@@ -29,7 +29,7 @@ from node.leader import CLOCK_S, Leader
 from node.leading import Leading
 from node.leap import Leap
 from node.opened import require_whole
-from node.opened_log import open_log
+from node.opened_log import open_log, require_own
 from node.photos import Photos
 from node.purging import Purging
 from node.readiness import why_not_ready
@@ -79,6 +79,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     with contextlib.ExitStack() as stack:
         store = open_store(config, serving=True, clock=clock)
         stack.callback(store.close)
+        require_own(config)
         common = open_common(config, clock)
         stack.callback(common.close)
         guard = ReplayGuard(common.claims, clock)

@@ -10,6 +10,7 @@ from accord.audit.file import LogFile
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.reader import Filter
+from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.keys import PrivateKey, read_secret_32
 from node.config import load_config
@@ -17,7 +18,7 @@ from node.doctor.checks import State, diagnose
 from node.doctor.gather import gather
 from node.opened_log import open_log
 from node.serve import running_node
-from tests.conftest import HOUR_MS, Federation, read_at
+from tests.conftest import HOUR_MS, Federation, make_files, read_at
 from tests.integration.test_node_on_postgres import served  # noqa: F401 - a fixture
 from tests.integration.ways import command
 from tests.postgres import Database
@@ -137,3 +138,28 @@ async def test_a_log_that_was_not_moved_stops_the_start(
     log = open_log(settings, served.clock)
     assert log.size == size + 1
     log.close()
+
+
+async def test_a_database_of_another_agency_is_not_touched(
+    tmp_path: Path, database: Database
+) -> None:
+    """By the harbour's node.toml with the city's URL: its policy would purge the city's reads."""
+    files = make_files(tmp_path, SystemClock())
+    files.build()
+    city, harbor = files.folder("city"), files.folder("harbor")
+    for one in (city, harbor):
+        database.url_file(one / "keys")
+        settings = one / "node.toml"
+        settings.write_text(settings.read_text() + '\n[store]\npostgres = "keys/store.url"\n')
+    async with running_node(load_config(city / "node.toml"), SystemClock()):
+        pass
+    for asked in (["purge"], ["hits", "--json"], ["retention", "holds"]):
+        said = refused(harbor, *asked)
+        assert "the database holds the reads and the log of city/node, not of harbor/node" in said
+    with database.connect() as sql:
+        mark = sql.execute("SELECT mark FROM accord.data_folder").fetchone()
+        with pytest.raises(InputError, match="not of harbor/node"):
+            async with running_node(load_config(harbor / "node.toml"), SystemClock()):
+                pass
+        assert sql.execute("SELECT mark FROM accord.data_folder").fetchone() == mark
+    assert command(city, "purge").startswith("Gone")
