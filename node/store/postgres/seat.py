@@ -58,11 +58,15 @@ def _until(gen: Generator[Any, Any, T], ends: float) -> Generator[Any, Any, T]:
 
 
 def _mark(data: Path) -> str:
-    """Return what tells a data folder from any other; it is made with the folder's first start."""
+    """Return what tells a data folder from any other; it is made with the folder's first start.
+
+    The file's own number in its file system tells it from a copy of the folder on another
+    machine; a shared one gives the same number everywhere.
+    """
     path = data / MARK
     create_file(path, secrets.token_hex(16).encode())
     try:
-        return path.read_bytes().decode("ascii", "replace")
+        return f"{path.read_bytes().decode('ascii', 'replace')} {path.stat().st_ino}"
     except OSError as error:
         raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
 

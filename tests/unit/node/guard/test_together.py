@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -245,6 +246,10 @@ def test_all_who_serve_have_one_data_folder(
     serving.close()
     with pytest.raises(InputError, match="is not the data folder of the node's processes"):
         SharedCommon(url, clock, other)
+    # One that was copied to another machine has the same files, and is no shared one.
+    copied = shutil.copytree(tmp_path, tmp_path.with_name("copied"))
+    with pytest.raises(InputError, match="is not the data folder of the node's processes"):
+        SharedCommon(url, clock, copied)
 
 
 def test_who_serves_alone_may_have_moved(
