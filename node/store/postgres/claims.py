@@ -10,7 +10,9 @@ Claims go by what was the latest moment when this process last looked, some seco
 ago: every statement that began before others could see that moment has ended by then.
 
 Nothing is claimed while a command has the store for itself, nor once the guard was begun
-anew beneath a process: it would still take what was issued before that. A process that
+anew beneath a process: it would still take what was issued before that. Nor where the
+database was put back from a dump beneath it: its tables are others then, and lack what
+was claimed since. Such a process is started again. One that
 has lost its seat's connection, which says that it serves, goes on by others.
 """
 
@@ -33,7 +35,8 @@ _LATEST = (
 _CLAIM = f"""
     WITH known AS MATERIALIZED (
         {_LATEST},
-            created_ms = %(created)s AND pg_try_advisory_xact_lock_shared({SERVING_LOCK}) AS ours
+            created_ms = %(created)s AND tableoid = %(table)s
+                AND pg_try_advisory_xact_lock_shared({SERVING_LOCK}) AS ours
         FROM replay_guard
     ),
     made AS (
@@ -67,10 +70,11 @@ class SharedClaims:
         with pool.connection() as sql:
             text = "INSERT INTO replay_guard VALUES (1, %s, %s) ON CONFLICT DO NOTHING"
             sql.execute(text, (now_ms, now_ms))
-            row = sql.execute(f"{_LATEST}, created_ms FROM replay_guard").fetchone()
+            text = f"{_LATEST}, created_ms, tableoid FROM replay_guard"
+            row = sql.execute(text).fetchone()
         if row is None:
             raise InputError("replay_guard", "was emptied", "start again")
-        self.created_ms = int(row[1])
+        self.created_ms, self._table = int(row[1]), int(row[2])
         check_start(now_ms, int(row[0]))
 
     def claim(self, digest: bytes, nonce: bytes, expires_ms: int) -> Claim:
@@ -81,13 +85,13 @@ class SharedClaims:
                 check_claim(now_ms, now_ms, expires_ms)
                 self._tidy(sql, now_ms)
                 values = {"digest": digest, "nonce": nonce, "expires": expires_ms, "now": now_ms,
-                          "created": self.created_ms}  # fmt: skip
+                          "created": self.created_ms, "table": self._table}  # fmt: skip
                 row = sql.execute(_CLAIM, values).fetchone()
                 if row is None:
                     raise Refused(Code.STORE_CORRUPT, detail="the replay guard was emptied")
                 latest_ms, ours, made = row
                 if not ours:
-                    detail = "a command has the store for itself, or began the replay guard anew"
+                    detail = "a command has the store for itself, or the replay guard is another"
                     raise Refused(Code.STORE_UNAVAILABLE, detail=detail)
                 check_claim(now_ms, latest_ms, expires_ms)
                 if made:

@@ -328,6 +328,22 @@ async def test_nothing_is_claimed_while_a_command_has_the_store_or_once_the_guar
         assert sql.execute("SELECT count(*) FROM claims").fetchone() == (0,)
 
 
+async def test_a_database_that_was_put_back_beneath_a_process_is_not_claimed_in(
+    process: Process, clock: FixedClock, database: Database
+) -> None:
+    guard = ReplayGuard(process(clock).claims, clock)
+    with database.connect() as sql:
+        sql.execute("SET search_path TO accord")
+        sql.execute("CREATE TABLE dumped AS SELECT * FROM replay_guard")
+        assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+        sql.execute("DROP TABLE replay_guard")
+        sql.execute("DELETE FROM claims")
+        sql.execute("ALTER TABLE dumped RENAME TO replay_guard")
+    with pytest.raises(Refused) as refused:
+        await guard.claim(DIGEST, NONCE, START + MINUTE)
+    assert refused.value.code is Code.STORE_UNAVAILABLE
+
+
 def test_a_process_that_comes_back_to_others_of_another_data_folder_does_not_lead(
     process: Process, clock: FixedClock, database: Database
 ) -> None:
