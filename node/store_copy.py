@@ -23,7 +23,7 @@ from node.holds import Note
 from node.opened import opened
 from node.opened_log import copied, has_log, log_place
 from node.retention import cuts
-from node.store.moving import HITS, TABLES, Side, Summary, fill, numbers, summary
+from node.store.moving import HITS, TABLES, Side, Summary, fill, leave_gap, numbers, summary
 from node.store.opening import open_side
 
 SQLITE = "sqlite"
@@ -103,6 +103,8 @@ def copy_store(
                     done = done._replace(entries=_log_moved(settings, target_url))
                     # What was claimed at the source the guard here does not know of.
                     target.begin_guard()
+                    # And the source may be served again.
+                    leave_gap(target)
                     target.end()
             return done
     except Refused as refused:

@@ -13,8 +13,7 @@ from accord.errors import InputError
 from node.config import NodeConfig
 from node.holds import Note
 from node.opened import opened
-from node.store.moving import COUNTERS
-from node.store.numbers import GAP
+from node.store.moving import leave_gap
 from node.store.opening import open_side
 
 
@@ -31,9 +30,7 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
         closing(open_side(settings, settings.store_url, settings.store_shards, clock)) as side,
         side.alone(),
     ):
-        counters = side.rows(COUNTERS, None, None)
-        raised = [(name, last + GAP * (name == "reads")) for name, last in counters]
-        side.change(COUNTERS, counters, raised)
+        leave_gap(side)
         side.begin_guard()
         with opened(settings) as (store, _):
             detail = f"the database was put back from a dump, by {by}"

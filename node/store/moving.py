@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, Protocol
 
 from accord.errors import InputError
 from node.store.fast import COLUMNS
+from node.store.numbers import GAP
 from node.store.shared import DELETED, Database, Part, Sql
 
 Row = tuple[Any, ...]
@@ -156,6 +157,13 @@ def fill(source: Side, target: Side, table: Table, told: Progress) -> None:
         if last is None:
             return
         after = last
+
+
+def leave_gap(side: Side) -> None:
+    """Let new reads have numbers that no other store gave, which had the same reads before."""
+    counters = side.rows(COUNTERS, None, None)
+    raised = [(name, last + GAP * (name == READS.name)) for name, last in counters]
+    side.change(COUNTERS, counters, raised)
 
 
 def _between(side: Side, table: Table, after: Row | None, to: Row | None) -> Iterator[Row]:

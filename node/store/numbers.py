@@ -14,8 +14,9 @@ DAY_BITS = 22
 FIRST = 1 << 20
 """What PostgreSQL counts from."""
 GAP = 1 << 30
-"""So many numbers are left out where a store is put back that is an older one: more reads
-than came since. There is room for two thousand times as many."""
+"""So many numbers are left out where a store is put back that is an older one, and by one
+that took the place of another, which may serve again: more reads than came since. There is
+room for two thousand times as many."""
 _FIRST_ROW = FIRST << DAY_BITS
 _MOST = (1 << 63 - DAY_BITS) - FIRST
 

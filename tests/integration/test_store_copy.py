@@ -178,6 +178,29 @@ def test_there_and_back(city: Path, url: Path) -> None:
         assert store.counts().reads == 2
 
 
+def test_a_store_that_was_left_and_is_served_again_gives_no_number_of_the_other(
+    city: Path, url: Path
+) -> None:
+    """Else a read id that was given meanwhile would mean another read."""
+
+    def added(plate: str) -> int:
+        with closing(opened(city)) as store:
+            store.add([read_at(now() - HOUR_MS, plate)])
+            return store.kept(plate, 1, now())[0].row_id
+
+    first = added("8TST000")
+    for _ in "12":
+        # What is whole is brought up to date.
+        assert run(city, "store", "copy", "--to", str(url)).returncode == 0
+    on_server(city, True)
+    meanwhile = added("8TST001")
+    on_server(city, False)
+    added("8TST002")
+    with closing(opened(city)) as store:
+        assert store.read(meanwhile, Withholding(), 0) is None
+        assert store.read(first, Withholding(), 0) is not None
+
+
 def test_what_can_not_be_is_one_line(city: Path, url: Path, database: Database) -> None:
     def told(*arguments: str) -> str:
         done = run(city, "store", "copy", *arguments)
