@@ -2,21 +2,23 @@
 
     purge        the store's drop_segments, the plates that nobody has any longer included
     DELETE       the same reads out of the same store in one file, in one transaction
-    stall        the longest search of a reader beside the purge, a thread of the same process
+    stall        the longest search beside the purge
     exact        one plate, in segments and in one file
     read in      what a serving node reads into memory at its start
 
-Each round takes the oldest segment that is left, and asks both stores the same questions.
-The median over the rounds is printed with the lowest and the highest. The figures join
-build/bench.json.
+Beside purge and DELETE another process searches without a pause. Each round takes the oldest
+segment that is left, and asks both stores the same questions. The median over the rounds is
+printed with the lowest and the highest. The figures join build/bench.json.
 """
 
 import argparse
 import json
+import select
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +72,7 @@ class Bench:
         self.chance, self.reads = Random(23), Reads(11)
         # As many reads of each as at ten million, so most are seen again within the month.
         self.plates = self.reads.plates[: count // _OF_EACH]
-        paths = folder / "one" / "reads.db", folder / "parts" / "reads.db"
+        self.paths = paths = folder / "one" / "reads.db", folder / "parts" / "reads.db"
         if not paths[1].exists():
             self._fill(paths, count, out)
         self.one = SqliteStore.open(paths[0], clock=At())
@@ -116,26 +118,48 @@ class Bench:
 
 
 @contextmanager
-def reader(store: SqliteStore, searches: Sequence[Search]) -> Iterator[list[float]]:
-    """Search in another thread all the while; what is given holds each search's seconds."""
-    stop, took = threading.Event(), list[float]()
-
-    def look() -> None:
-        while not stop.is_set():
-            for one in searches:
-                started = time.perf_counter()
-                store.search(one)
-                took.append(time.perf_counter() - started)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        while not took:
-            time.sleep(0.01)
+def reader(path: Path) -> Iterator[list[tuple[float, float]]]:
+    """Search in another process all the while; then what is given holds starts and seconds."""
+    command = [sys.executable, "-m", "bench.purge", "--as-reader", str(path)]
+    took: list[tuple[float, float]] = []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         yield took
-    finally:
-        stop.set()
-        thread.join()
+        said, _ = process.communicate("stop")
+    took += json.loads(said)
+
+
+def read_on(path: Path) -> None:
+    """Search until something comes in, as :func:`reader` has it."""
+    store, chance = SqliteStore.open(path, clock=At()), Random(5)
+    plates = Reads(11).plates[:1000]
+    took: list[tuple[float, float]] = []
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        one = Search(ExactPlate(chance.choice(plates)), _WINDOW, OPEN, NOTHING_WITHHELD, 0, 100)
+        started = time.perf_counter()
+        store.search(one)
+        took.append((started, time.perf_counter() - started))
+        if len(took) == 300:
+            sys.stdout.write("warm\n")
+            sys.stdout.flush()
+    sys.stdout.write(json.dumps(took))
+
+
+def _beside_reader(path: Path, job: Callable[[], int]) -> tuple[int, float, float, float]:
+    """Return what a job gives, its seconds, and a reader's longest search before and beside it."""
+    with reader(path) as searches:
+        time.sleep(0.5)
+        started = time.perf_counter()
+        gave = job()
+        ended = time.perf_counter()
+        # The search that the job may have held up is over.
+        time.sleep(0.1)
+    before = [took for start, took in searches if started - 0.5 < start < started - took]
+    beside = [took for start, took in searches if start + took > started and start < ended]
+    return gave, ended - started, max(before), max(beside)
 
 
 def one_round(bench: Bench, found: Found) -> None:
@@ -156,21 +180,21 @@ def one_round(bench: Bench, found: Found) -> None:
     found.add("exact plate in segments, ms", parts)
     found.add("exact plate, segments / one file", parts / one, "at most", 2)
     _, end_ms = bench.oldest()
-    with reader(bench.parts, searches) as seconds:
-        time.sleep(0.2)
-        quiet, before = max(seconds), len(seconds)
-        started = time.perf_counter()
-        dropped = bench.parts.drop_segments(cuts(end_ms + _KEEP_MS), lambda photo: None)
-        purged = time.perf_counter() - started
-        stall = max(seconds[before:], default=0.0)
     sql = bench.one._connections.mine().sql
-    started = time.perf_counter()
-    sql.execute("BEGIN IMMEDIATE")
-    rows_gone = sql.execute("DELETE FROM reads WHERE captured_ms < ?", (end_ms,)).rowcount
-    sql.execute("COMMIT")
-    deleted = time.perf_counter() - started
-    if rows_gone != dropped.reads:
-        raise SystemExit(f"{rows_gone} reads were deleted, {dropped.reads} dropped")
+
+    def delete() -> int:
+        sql.execute("BEGIN IMMEDIATE")
+        gone = sql.execute("DELETE FROM reads WHERE captured_ms < ?", (end_ms,)).rowcount
+        sql.execute("COMMIT")
+        return gone
+
+    def drop() -> int:
+        return bench.parts.drop_segments(cuts(end_ms + _KEEP_MS), lambda photo: None).reads
+
+    rows_gone, deleted, _, _ = _beside_reader(bench.paths[0], delete)
+    rows_dropped, purged, quiet, stall = _beside_reader(bench.paths[1], drop)
+    if rows_gone != rows_dropped:
+        raise SystemExit(f"{rows_gone} reads were deleted, {rows_dropped} dropped")
     found.add("reads of the day", rows_gone)
     found.add("purge by segments, ms", purged * 1000)
     found.add("DELETE, ms", deleted * 1000)
@@ -185,7 +209,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 3, at most 20")
     parser.add_argument("--reads", type=int, default=READS, help="such as 10000000")
     parser.add_argument("--keep", type=Path, help="a folder for the stores, used again if there")
+    parser.add_argument("--as-reader", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.as_reader:
+        read_on(given.as_reader)
+        return
     if not 3 <= given.rounds <= 20:
         parser.error("--rounds: a median needs at least 3, and there are some 30 segments")
     out = Console()

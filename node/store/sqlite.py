@@ -126,7 +126,7 @@ class SqliteStore:
 
     def _read_in(self) -> None:
         with self._connections.mine().unbounded() as sql:
-            self._parts.whereabouts.read_in(self._parts.moment(sql), self._parts.pool)
+            self._parts.read_in(sql)
 
     def refresh(self) -> None:
         """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
@@ -384,6 +384,10 @@ class SqliteStore:
         with _refusing():
             if self._parts.whereabouts.used:
                 moving.move(self._parts, mine, now_ms)
+            with mine.unbounded() as sql, self._parts.reading(sql, mine.tick):
+                pass  # files that another process dropped are closed
+            if self._parts.whereabouts.is_small:
+                self._again(self._read_in)
             done = purging.settle(self._parts, mine)
         with mine.unbounded() as sql:
             deleted, rewritten_ms = sql.execute(

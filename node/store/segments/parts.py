@@ -63,6 +63,19 @@ class Parts:
                 self.pool.forget({one.number for one in before} - {one.number for one in segments})
         return Moment(version, last_row, segments)
 
+    def read_in(self, sql: sqlite3.Connection) -> None:
+        """Read in what lies where, for a serving process.
+
+        Raises:
+            Gone, sqlite3.Error: as :meth:`reading`.
+        """
+        sql.execute("BEGIN")
+        try:
+            moment = self.moment(sql)
+        finally:
+            sql.execute("COMMIT")
+        self.whereabouts.read_in(moment, self.pool)
+
     @contextmanager
     def reading(self, sql: sqlite3.Connection, tick: Tick) -> Iterator[tuple[Files, Moment]]:
         """Read at one moment, in a read transaction of the main file.

@@ -128,7 +128,7 @@ def delete_photos(
         Refused: as :class:`node.store.base.ReadStore`.
     """
     cut = max(before.photos_ms, one.due_before(before.reads_ms))
-    if one.from_ms >= cut:
+    if one.from_ms >= cut or not _has_photos(parts, one):
         return 0
     with mine.writing() as sql:
         held, values = _not_held(sql, one, before)
@@ -144,6 +144,14 @@ def delete_photos(
                 unlink_unused(parts, sql, (photo for _, photo in found), unlink, (one, part))
                 part.execute("COMMIT")
     return len(found)
+
+
+def _has_photos(parts: Parts, one: Segment) -> bool:
+    part = parts.pool.take(one.number)
+    try:
+        return part.execute("SELECT 1 FROM reads WHERE photo != '' LIMIT 1").fetchone() is not None
+    finally:
+        parts.pool.give(one.number, part)
 
 
 def delete_reads(

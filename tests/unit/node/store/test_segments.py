@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from node.holds import Hold, Note
 from node.photos import Photos
 from node.retention import PurgeReport, cuts, purge
 from node.store.base import Search
-from node.store.segments import adding, spans
+from node.store.segments import adding
+from node.store.segments.parts import MISSING
 from node.store.segments.spans import HOUR_MS, LATE_MS, MOST, Segment, Span, place, span_ms
+from node.store.soundness import Soundness, look_at_reads
 from node.store.sqlite import SqliteStore
 from tests.hot_lists import hold
 
@@ -412,26 +415,6 @@ def test_searches_beside_purges_lose_and_double_nothing(
     assert files(path) == []
 
 
-def test_a_small_table_of_masks_leaves_none_out(
-    path: Path, clock: Clock, make_read: Make, monkeypatch: pytest.MonkeyPatch, photos: Photos
-) -> None:
-    """Named for nothing is a segment that has none; left out is no segment."""
-    monkeypatch.setattr("node.store.segments.whereabouts._FIRST_SIZE", 16)
-    monkeypatch.setattr("node.store.segments.whereabouts._PER_READ", 1)
-    store = SqliteStore.open(path, clock=clock)
-    purge(store, photos, KEPT, NOW, dry_run=False)
-    reads = days_of_reads(make_read)
-    store.add(reads[::2])
-    store.close()
-    store = SqliteStore.open(path, serving=True, clock=clock)
-    store.add(reads[1::2])
-    for read in reads[::7]:
-        assert found(store, replace(SEARCH, selector=ExactPlate(read.plate))) == [read.plate]
-    assert store.add(reads).taken == 0
-    assert len(files(path)) < spans.MOST
-    store.close()
-
-
 def test_the_clock_of_the_machine_serves_too(path: Path, make_read: Make, photos: Photos) -> None:
     store = SqliteStore.open(path)
     now_ms = SystemClock().now_ms()
@@ -441,97 +424,21 @@ def test_the_clock_of_the_machine_serves_too(path: Path, make_read: Make, photos
     store.close()
 
 
-def test_what_was_stored_before_is_moved_to_segments(
-    path: Path, clock: Clock, photos: Photos, make_read: Make
+def test_a_look_at_the_files_finds_what_is_amiss_with_any(
+    store: SqliteStore, path: Path, make_read: Make
 ) -> None:
-    """A store of an earlier version has all reads in one file: the serving node moves them."""
-    store = SqliteStore.open(path, clock=clock)
-    hold(store, HotListEntry("stolen", "bureau", "LISTED", "CA", "stolen-vehicle", NOW, 60))
-    reads = days_of_reads(make_read)
-    store.add([*reads, make_read("LISTED", NOW - DAY_MS)])
-    assert reads[-100].source_id in b"".join(file.read_bytes() for file in path.parent.iterdir())
-    numbers = {row.read.plate: row.row_id for row in store.search(SEARCH).rows}
-    purge(store, photos, KEPT, NOW, dry_run=False)
-    # A command leaves that to the node.
-    assert files(path) == []
+    store.add([make_read(f"P{n:04}", NOW - n * HOUR_MS) for n in range(500)])
     store.close()
-    store = SqliteStore.open(path, serving=True, clock=clock)
-    purge(store, photos, KEPT, NOW, dry_run=False)
-    assert 32 <= len(files(path)) <= 34
-    left = {row.read.plate: row.row_id for row in store.search(SEARCH).rows}
-    assert left == {p: n for p, n in numbers.items() if p == "LISTED" or int(p[1:]) <= 30 * 24}
-    for plate in ("H0000", "H0100", "LISTED"):
-        assert found(store, replace(SEARCH, selector=ExactPlate(plate))) == [plate]
-    main = store._connections.mine().sql
-    assert main.execute("SELECT plate FROM reads").fetchall() == [("LISTED",)]
-    kept = b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
-    assert not [read for read in reads if read.source_id in kept]
-    later = NOW + 15 * DAY_MS
-    run(store, photos, later)
-    assert store.counts().plates == store.counts().reads == len(found(store))
-    store.close()
-
-
-def test_searches_beside_a_move_lose_and_double_nothing(
-    path: Path, clock: Clock, photos: Photos, make_read: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("node.store.segments.moving._BATCH", 20)
-    store = SqliteStore.open(path, serving=True, clock=clock)
-    reads = days_of_reads(make_read)[48:]
-    store.add(reads)
-    stop, seen, wrong = threading.Event(), [0], list[object]()
-
-    def look() -> None:
-        while not stop.is_set():
-            one = reads[seen[0] * 37 % len(reads)].plate
-            if found(store, replace(SEARCH, selector=ExactPlate(one))) != [one]:
-                wrong.append(one)
-            if seen[0] % 9 == 0 and len(set(found(store))) != len(reads):
-                wrong.append("all")
-            seen[0] += 1
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        purge(store, photos, KEPT, NOW, dry_run=False)
-    finally:
-        stop.set()
-        thread.join()
-    assert wrong == []
-    assert seen[0] > 10
-    assert store.counts().reads == len(reads)
-    assert len(files(path)) > 30
-    store.close()
-
-
-def test_a_move_that_was_stopped_is_ended(
-    path: Path, clock: Clock, photos: Photos, make_read: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed between the two files, a read lies in both, and is given once."""
-    store = SqliteStore.open(path, serving=True, clock=clock)
-    reads = days_of_reads(make_read)[-24:]
-    store.add(reads)
-    store.holds.place(*held("H0003"))
-    purge(store, photos, KEPT, NOW, dry_run=True)
-    store.drop_segments(cuts(KEPT, NOW), lambda photo: None)
-    sql = store._connections.mine().sql
-    made = store._connections.mine()
-    with made.writing():
-        segment = store._parts.made(sql, Span(NOW - 20 * HOUR_MS, NOW - HOUR_MS))
-    with store._parts.writing([segment]) as taken:
-        part = taken[segment.number]
-        rows = sql.execute("SELECT * FROM reads WHERE captured_ms < ?", (NOW - 2 * HOUR_MS,))
-        some = [row for row in rows if row[5] >= segment.from_ms]
-        part.executemany(f"INSERT INTO reads VALUES ({', '.join('?' * 18)})", some)
-    assert len(some) > 10
-    store.close()
-    store = SqliteStore.open(path, serving=True, clock=clock)
-    assert sorted(found(store)) == sorted(read.plate for read in reads)
-    assert store.counts().reads == len(reads)
-    assert len(store.kept("H0003", 10, NOW)) == 1
-    assert store.add(reads).taken == 0
-    purge(store, photos, KEPT, NOW, dry_run=False)
-    assert store.counts().reads == len(reads)
-    purge(store, photos, KEPT, NOW + 40 * DAY_MS, dry_run=False)
-    assert found(store) == ["H0003"]
-    store.close()
+    size, sound = look_at_reads(path, 20)
+    assert sound == Soundness(0)
+    files_there = [path, *path.with_suffix("").glob("*.db")]
+    assert size == sum(file.stat().st_size for file in files_there)
+    damaged = files_there[-1]
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
+    with suppress(Refused):  # its first pages can't be read at all
+        assert look_at_reads(path, 20)[1].defects
+    damaged.unlink()
+    with pytest.raises(Refused) as gone:
+        look_at_reads(path, 20)
+    assert (gone.value.code, gone.value.detail) == (Code.STORE_CORRUPT, MISSING)
