@@ -118,20 +118,21 @@ class ReplayGuard:
                 ``CLOCK_IMPLAUSIBLE`` when the clock has gone back; ``STALE``
                 when the query has expired while it waited here.
         """
-        loop, first = asyncio.get_running_loop(), digest not in self._kept
-        if first:
+        loop, place = asyncio.get_running_loop(), None
+        if digest not in self._kept:
             # Before it is made: whoever comes right behind hears that it runs.
-            self._kept[digest] = _Kept(None, expires_ms)
+            place = self._kept[digest] = _Kept(None, expires_ms)
         claim = None
         try:
             claim = await loop.run_in_executor(
                 self._threads, self._claims.claim, digest, nonce, expires_ms
             )
         finally:
-            if first and claim is not Claim.NEW:
+            # Who came right behind may have been quicker: then the place is theirs.
+            if claim is not Claim.NEW and place is not None and self._kept.get(digest) is place:
                 self.forget(digest)
-        if claim is Claim.NEW:
-            self._kept.setdefault(digest, _Kept(None, expires_ms))
+        if claim is Claim.NEW and (place is None or self._kept.get(digest) is not place):
+            self._kept[digest] = _Kept(None, expires_ms)
         return claim
 
     def keep(self, digest: bytes, answer: Envelope) -> None:

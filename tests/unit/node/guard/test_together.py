@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -53,6 +54,41 @@ async def test_of_copies_at_two_processes_one_is_new(process: Process, clock: Fi
     assert first.running(DIGEST) != second.running(DIGEST)
     assert await second.claim(b"e" * 32, NONCE, START + MINUTE) is Claim.REUSED_NONCE
     assert await second.claim(b"e" * 32, b"m" * 16, START + MINUTE) is Claim.NEW
+
+
+class Overtaken:
+    """Claims in which the second to come is the first to be there."""
+
+    at_once, created_ms = 2, START
+
+    def __init__(self) -> None:
+        self._came, self._there = threading.Semaphore(1), threading.Event()
+
+    def claim(self, digest: bytes, nonce: bytes, expires_ms: int) -> Claim:
+        if self._came.acquire(blocking=False):
+            assert self._there.wait(10)
+            return Claim.SAME
+        return Claim.NEW
+
+    def let(self) -> None:
+        self._there.set()
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_copy_that_was_overtaken_does_not_take_the_answer_with_it(
+    clock: FixedClock,
+) -> None:
+    claims = Overtaken()
+    guard = ReplayGuard(claims, clock)
+    slow = asyncio.create_task(guard.claim(DIGEST, NONCE, START + MINUTE))
+    await asyncio.sleep(0.1)
+    assert await guard.claim(DIGEST, NONCE, START + MINUTE) is Claim.NEW
+    claims.let()
+    assert await slow is Claim.SAME
+    assert guard.running(DIGEST)
+    guard.close()
 
 
 async def test_one_guard_begins_for_all(process: Process, clock: FixedClock) -> None:
