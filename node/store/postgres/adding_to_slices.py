@@ -69,6 +69,10 @@ def put(sql: Sql, ats: Mapping[int, Sql], rows: Sequence[Row], last: int, now_ms
         at.execute("UPDATE upkeep SET last_read = greatest(last_read, %s)", (last,))
         parts |= {row[0]: days[day_of(row[CAPTURED])] for row in own}
     note(sql, rows, [parts[row[0]] for row in rows])
+    sql.execute(
+        "UPDATE slices SET last_read = greatest(last_read, %s) WHERE number = ANY(%s)",
+        (last, list(by_slice)),
+    )
 
 
 def make_parts(

@@ -109,6 +109,7 @@ def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, 
 def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) -> Mapping[int, int]:
     """Find the slices on the servers that are there, and join what was moved."""
     store, found, away = _store(sql), dict[int, int](), set[int]()
+    stored = slices.stored(sql)
     for place, shard in enumerate(shards):
         try:
             at = connect(shard.address)
@@ -127,6 +128,7 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
                 _bring_up(at, n)
             if there:
                 slices.gather(at, there)
+            require_stored(shard, at, there, stored)
     _require_still(shards, known, found, away)
     for n, where in known.items():
         if n not in found:
@@ -200,6 +202,23 @@ def _require_still(
             problem = f"slice {n} is at {shards[where].path}, where it was not, and may be here too"
             remedy = "start the node once while all servers are there"
             raise InputError(shards[min(away)].path, f"can't be reached; {problem}", remedy)
+
+
+def require_stored(
+    shard: Connections, at: Sql, there: Collection[int], stored: Mapping[int, int]
+) -> None:
+    """Refuse a server that lacks reads which its slices had: no answer would tell.
+
+    Raises:
+        InputError: it does.
+        psycopg.Error: as the server says.
+    """
+    for n in there:
+        ((last,),) = at.execute(f"SELECT last_read FROM {schema_of(n)}.upkeep").fetchall()  # noqa: S608
+        if last < stored.get(n, 0):
+            problem = f"slice {n} lacks reads that it had: it was put back from an older dump"
+            remedy = "put back one set of dumps, whole: docs/operations.md, sharded by plate"
+            raise InputError(shard.path, problem, remedy)
 
 
 def _bring_up(at: Sql, number: int) -> None:

@@ -133,13 +133,28 @@ def known(sql: Sql) -> Mapping[int, int]:
     return dict(sql.execute("SELECT number, shard FROM slices ORDER BY number").fetchall())
 
 
+def stored(sql: Sql) -> Mapping[int, int]:
+    """Return up to which number of a read each slice must have been written; empty without any.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    if not known(sql):
+        return {}
+    return dict(sql.execute("SELECT number, last_read FROM slices").fetchall())
+
+
 def begin(sql: Sql) -> None:
     """Make the coordinator's own tables, on which slices stand; without any slice yet.
 
     Raises:
         psycopg.Error: as the server says.
     """
-    sql.execute("CREATE TABLE IF NOT EXISTS slices (number integer PRIMARY KEY, shard integer)")
+    # last_read: up to which number of a read something was stored in the slice.
+    sql.execute(
+        "CREATE TABLE IF NOT EXISTS slices (number integer PRIMARY KEY, shard integer, "
+        "last_read bigint NOT NULL DEFAULT 0)"
+    )
     sql.execute("CREATE TABLE IF NOT EXISTS sharded (store uuid NOT NULL)")
     sql.execute(
         "INSERT INTO sharded SELECT gen_random_uuid() WHERE NOT EXISTS (SELECT 1 FROM sharded)"

@@ -10,9 +10,9 @@ from node.store.postgres.address import read_address
 from node.store.postgres.connections import connect, unreachable
 from node.store.postgres.migrations import STEPS, Sql, pending
 from node.store.postgres.opening import check_settings
-from node.store.postgres.sharding import slices_at
+from node.store.postgres.sharding import require_stored, slices_at
 from node.store.postgres.shards import shards_of
-from node.store.postgres.slices import schema_of, steps_of
+from node.store.postgres.slices import schema_of, steps_of, stored
 from node.store.soundness import Soundness
 
 
@@ -27,10 +27,13 @@ def look_at(path: Path, shards: Sequence[Path] = ()) -> tuple[int, Soundness]:
     with _looking(path, read_address(path)) as sql:
         size, to_take, unknown = _size(sql), *pending(sql)
         empty = to_take == len(STEPS)
+        had = stored(sql)
     for shard in shards_of(shards):
         with _looking(shard.path, shard.address) as at:
             size += _size(at)
-            for number in slices_at(at):
+            there = slices_at(at)
+            require_stored(shard, at, there, had)
+            for number in there:
                 more = pending(at, steps_of(number), schema_of(number))
                 to_take, unknown = to_take + more[0], unknown + more[1]
     return size, Soundness(0, to_take, unknown, empty)

@@ -458,10 +458,9 @@ def move(number: int, there: ShardedPlace, *, drop: bool) -> None:
 def test_an_old_copy_of_a_slice_is_not_taken_for_it_while_its_server_is_away(
     store: PostgresStore, there: ShardedPlace, make_read: Make
 ) -> None:
-    """A move that was given up: what came since then would silently be missing."""
-    store.add([make_read(plate, NOW - 2) for plate in PLATES])
-    move(1, there, drop=False)
+    """A move that was given up: what is purged since then would be back."""
     store.add([make_read(plate, NOW - 1) for plate in PLATES])
+    move(1, there, drop=False)
     close_off(there.databases[1], away=True)
     try:
         with pytest.raises(InputError, match=r"shard2\.url: .*slice 1 is at .*shard1\.url"):
@@ -470,7 +469,38 @@ def test_an_old_copy_of_a_slice_is_not_taken_for_it_while_its_server_is_away(
         close_off(there.databases[1], away=False)
     with pytest.raises(InputError, match="slice 1 is here and at"):
         there.open()
-    assert all(len(found(store, plate)) == 2 for plate in PLATES)
+    assert all(len(found(store, plate)) == 1 for plate in PLATES)
+
+
+def test_a_shard_that_was_put_back_from_an_older_dump_is_refused(
+    store: PostgresStore, there: ShardedPlace, make_read: Make, tmp_path: Path
+) -> None:
+    """Else its reads since then would silently be missing."""
+    store.add([make_read(plate, NOW - 2) for plate in PLATES])
+    shard = there.databases[1]
+
+    def shell(command: str) -> None:
+        done = ["bash", "-ec", command.format(url=shard.url, dump=tmp_path / "older.dump")]
+        subprocess.run(done, check=True, capture_output=True)
+
+    shell("pg_dump --format=custom '{url}' > {dump}")
+    there.open().close()
+    store.add([make_read(plate, NOW - 1) for plate in PLATES])
+    there.open().close()
+    store.close()
+    with shard.connect() as sql:
+        text = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^accord'"
+        for (name,) in sql.execute(text).fetchall():
+            sql.execute(f"DROP SCHEMA {name} CASCADE")
+    shell("pg_restore --single-transaction --dbname='{url}' {dump}")
+    told = r"shard2\.url: slice 1 lacks reads that it had"
+    with pytest.raises(InputError, match=told):
+        there.open()
+    with pytest.raises(InputError, match=told):
+        look_at(there.path, there.shards)
+    # Said to be lost by a person.
+    there.rows("UPDATE accord.slices SET last_read = 0")
+    there.open().close()
 
 
 def test_a_slice_is_moved_as_the_documentation_says(
