@@ -5,15 +5,17 @@ server it reads what ``export`` wrote. ``import`` brings back what a database la
 was restored from an older dump.
 """
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from accord.audit.file import LogFile
-from accord.clock import iso
+from accord.clock import SystemClock, iso
 from node.config import load_config
 from node.opened_log import copied, last_moment, log_place, nobody_serving
+from node.store_restored import restored
 
 app = typer.Typer(
     help="The audit log to a file, and back.",
@@ -46,12 +48,17 @@ def export_log(
 def import_log(
     file: Annotated[Path, typer.Argument(help="A file that export wrote.")],
     config: Config = DEFAULT,
+    by: Annotated[str, typer.Option(help="Who asks; your login if left out.")] = "",
 ) -> None:
     """Add to the log what a file holds beyond it; the node must not serve.
 
     The file must go on from the log: one that parts from it, or is shorter, is refused.
+    On a server this does what accord-node store restored does, too.
     """
     settings = load_config(config)
     with nobody_serving(settings):
         signed = copied(settings, LogFile(file), log_place(settings))
+    if settings.store_url is not None:
+        # Where the log was an older one, so were the numbers of reads and the replay guard.
+        restored(settings, SystemClock(), by or getpass.getuser())
     typer.echo(f"The log has {signed.size} entries; all of them are sound.")

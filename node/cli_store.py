@@ -67,8 +67,10 @@ def restored(
     by: Annotated[str, typer.Option(help="Who asks; your login if left out.")] = "",
 ) -> None:
     """Tell the node that its PostgreSQL database was put back from a dump; it must not serve."""
-    tell_restored(load_config(config), SystemClock(), by or getpass.getuser())
+    aside = tell_restored(load_config(config), SystemClock(), by or getpass.getuser())
     typer.echo("New reads get numbers that no read had, and the replay guard begins anew.")
+    if aside is not None:
+        typer.echo(f"The audit log lacks entries that it had: its last head is kept in {aside}.")
     typer.echo(
         "Before the node serves: accord-node audit import, if there is a newer export of the "
         "log; accord-node purge; and accord-node retention holds: what was released is back."

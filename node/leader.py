@@ -1,7 +1,7 @@
 """What is done once for all processes of a node, by the one that leads (:mod:`node.leading`).
 
-at its beginning   the clock is looked at, heads are signed, and what the audit log
-does not hold yet is recorded, by the log as it is then
+at its beginning   the clock is looked at, heads are signed, what the audit log does not
+hold yet is recorded, by the log as it is then, and its head noted
 while it leads     sources are taken from, purges run, files are sent to partners,
 heads kept, permissions looked at, and what is old or ahead is told
 """
@@ -17,6 +17,7 @@ import structlog
 from accord.agreements.calendar import Event, due
 from accord.clock import iso
 from accord.errors import InputError, Refused
+from accord.keys import PrivateKey
 from accord.processes import every
 from accord.transport.channels import ChannelPool
 from accord.transport.tls import OwnCertificate
@@ -29,6 +30,7 @@ from node.head_keeper import HeadKeeper
 from node.head_records import HeadRecords
 from node.leading import Leading
 from node.list_ages import Age, ListAges
+from node.opened_log import log_head, log_place
 from node.outbox import Outbox
 from node.permission_history import PermissionHistory
 from node.permission_watch import look_again
@@ -41,6 +43,7 @@ log = structlog.get_logger()
 
 LISTS_S = 60.0
 CLOCK_S = 60.0
+HEAD_S = 60.0
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Leader:
         recorded = (ActivationRecords(context), HeadRecords(context), RetentionRecords(context))
         for records in recorded:
             await records.record()
+        await self._keep_head()
         try:
             async with taking(context, config, self._may_delete) as accounts:
                 self.accounts[:] = accounts
@@ -82,6 +86,12 @@ class Leader:
         finally:
             self.accounts.clear()
             self.purging.last_ms = 0
+            with contextlib.suppress(InputError):
+                await self._keep_head()
+
+    async def _keep_head(self) -> None:
+        head = log_head(self.config, PrivateKey.load(self.config.audit_key).public)
+        await asyncio.to_thread(head.keep, log_place(self.config))
 
     @asynccontextmanager
     async def _periodic(
@@ -121,6 +131,7 @@ class Leader:
             asyncio.create_task(every(3600.0, ahead.tell)),
             asyncio.create_task(every(LISTS_S, lists.tell)),
             asyncio.create_task(every(CLOCK_S, self.purging.look)),
+            asyncio.create_task(every(HEAD_S, self._keep_head)),
             asyncio.create_task(every(self.config.purge_every_s, self.purging.purge)),
         ]
         try:

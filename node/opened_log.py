@@ -18,9 +18,16 @@ from accord.clock import Clock
 from accord.errors import InputError
 from accord.keys import PrivateKey, PublicKey, read_secret_32
 from node.config import NodeConfig
+from node.log_head import LogHead
 from node.store.opening import from_postgres
 
 AUDIT = "audit.db"
+# What a person does whose log is an older one: on a server, in a file.
+_OLDER = (
+    "put the newest database there, or run accord-node audit import and accord-node store "
+    "restored (docs/operations.md, Backup)",
+    "put the newest file there, or run accord-node restore",
+)
 
 
 def open_log(settings: NodeConfig, clock: Clock) -> AuditLog:
@@ -39,6 +46,7 @@ def open_log(settings: NodeConfig, clock: Clock) -> AuditLog:
     )
     try:
         _require_taken_over(settings, place, key.public)
+        log_head(settings, key.public).require(place, _OLDER[settings.store_url is None])
     except BaseException:
         opened.close()
         raise
@@ -57,6 +65,11 @@ def _require_taken_over(settings: NodeConfig, place: Place, public: PublicKey) -
     if not was_signed(place, head.signed, public):
         problem = "has entries that the log on the PostgreSQL server lacks"
         raise InputError(file, problem, f"run accord-node audit import {file}")
+
+
+def log_head(settings: NodeConfig, public: PublicKey) -> LogHead:
+    """Return what the data folder knows of the log's head."""
+    return LogHead(settings.data, origin(settings), public)
 
 
 def log_place(settings: NodeConfig) -> Place:

@@ -7,18 +7,23 @@ answered that the replay guard has forgotten.
 
 import secrets
 from contextlib import closing
+from pathlib import Path
 
 from accord.clock import Clock
 from accord.errors import InputError
+from accord.keys import PrivateKey
 from node.config import NodeConfig
 from node.holds import Note
 from node.opened import opened
+from node.opened_log import log_head, log_place
 from node.store.moving import leave_gap
 from node.store.opening import open_side
 
 
-def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
+def restored(settings: NodeConfig, clock: Clock, by: str) -> Path | None:
     """Let new reads have numbers that no read had, and the replay guard begin anew.
+
+    Returns where the last head of a log that lacks entries now is kept, if it does.
 
     Raises:
         InputError: the node's store is no server's, a node serves it, or it can't be used.
@@ -32,6 +37,9 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> None:
     ):
         leave_gap(side)
         side.begin_guard()
+        public = PrivateKey.load(settings.audit_key).public
+        aside = log_head(settings, public).settle(log_place(settings), clock)
         with opened(settings) as (store, _):
             detail = f"the database was put back from a dump, by {by}"
             store.holds.note(Note(secrets.token_hex(16), "restored", "", detail))
+    return aside

@@ -12,6 +12,7 @@ from accord.errors import InputError
 from accord.model import OutcomeKind
 from node.cli_agreement import app
 from tests.conftest import Federation, make_files, running
+from tests.integration.ways import until
 
 
 def node(*arguments: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from accord.clock import SystemClock
+from accord.errors import InputError
 from accord.model import ExactPlate, WildcardPlate
 from node.config import load_config
 from node.holds import Hold, Note
@@ -132,6 +133,9 @@ async def test_a_dump_put_back_as_the_page_tells(tmp_path: Path, database: Datab
         # What the page says is back.
         assert store.counts().reads == 4
         assert [one.hold_id for one in store.holds.all()] == ["h1"]
+    with pytest.raises(InputError, match="is not what it was then; put the newest database"):
+        async with running(files):
+            pass
     typed(then, database, city, tmp_path)
     with closing(open_store(load_config(settings))) as store:
         assert store.counts().reads == 1
