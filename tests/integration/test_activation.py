@@ -69,7 +69,10 @@ async def test_the_owner_refuses_until_its_engineers_activate(tmp_path: Path) ->
                 break
             await asyncio.sleep(0.1)
         assert result.outcomes[0].kind is OutcomeKind.ANSWERED
-        entries = list(federation.nodes["city"].context.audit.entries())
+        log = federation.nodes["city"].context.audit
+        # Recorded once the leader has noticed: the answer may come sooner.
+        await until(lambda: "activation" in {entry.kind for entry in log.entries()})
+        entries = list(log.entries())
     recorded = [entry.fields for entry in entries if entry.kind == "activation"]
     assert [f"sha256:{fields['agreement']}" for fields in recorded] == [fingerprint(city)]
     assert recorded[0]["detail"].endswith(", by Pat Example, engineer")

@@ -298,7 +298,7 @@ def in_years(rule: TermRule, at_ms: int) -> bool:
     return (here.year, here.month, here.day) <= last
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rule=terms, at_ms=moments)
 def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
     manifest = replace(world.manifest(), term=rule)
@@ -309,7 +309,7 @@ def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
     assert (period_end(manifest, agreement.term, at_ms) is not None) is in_years(rule, at_ms)
 
 
-many = settings(max_examples=400, deadline=None)
+many = settings(max_examples=200, deadline=None)
 
 
 vias = mostly("hub", "", "other")

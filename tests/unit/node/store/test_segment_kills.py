@@ -197,7 +197,7 @@ def kill_moves(base: Path, times: int) -> None:
 
 
 def test_a_killed_move_is_ended(tmp_path: Path) -> None:
-    kill_moves(tmp_path, 8)
+    kill_moves(tmp_path, 4)
 
 
 @pytest.mark.full
@@ -206,7 +206,7 @@ def test_a_killed_move_is_ended_forty_times(tmp_path: Path) -> None:
 
 
 def test_a_killed_purge_goes_on(tmp_path: Path) -> None:
-    kill_purges(tmp_path, 8)
+    kill_purges(tmp_path, 4)
 
 
 @pytest.mark.full
@@ -215,7 +215,7 @@ def test_a_killed_purge_goes_on_forty_times(tmp_path: Path) -> None:
 
 
 def test_a_killed_add_is_whole_or_nothing(tmp_path: Path) -> None:
-    kill_adds(tmp_path, 8)
+    kill_adds(tmp_path, 4)
 
 
 @pytest.mark.full

@@ -292,6 +292,7 @@ def close_off(database: Database, *, away: bool) -> None:
             )
 
 
+@pytest.mark.full  # waits for connections again and again
 def test_a_shard_that_is_away_is_never_left_out(
     store: PostgresStore, there: ShardedPlace, make_read: Make
 ) -> None:

@@ -24,7 +24,7 @@ from tests.postgres import Database
 from tests.stores import SHARDED, Place, ShardedPlace
 
 pytestmark = SHARDED
-TIMES = [pytest.param(3, id="3"), pytest.param(20, id="20", marks=pytest.mark.full)]
+TIMES = [pytest.param(1, id="1"), pytest.param(20, id="20", marks=pytest.mark.full)]
 
 NOW = SystemClock().now_ms()
 OLD = day_of(NOW) * DAY_MS - 40 * DAY_MS
