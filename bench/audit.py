@@ -32,6 +32,7 @@ from accord.audit.places import Place
 from accord.clock import SystemClock
 from accord.keys import ED25519, PrivateKey
 from bench.run import RESULT
+from bench.server import server as start_server
 
 CALLERS = (1, 32)
 _SECRET = bytes(32)
@@ -92,13 +93,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.rounds < 3:
         parser.error("--rounds: a median needs at least 3")
-    # A server of our tests, which ends with the block.
-    from tests.postgres import Server
-
     found: dict[tuple[str, int], list[float]] = {}
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = Server(durable=True)
+        server = start_server()
         stack.callback(server.close)
         key, file = base / "audit.pem", base / "audit.db"
         PrivateKey.generate(ED25519).save(key)

@@ -28,6 +28,7 @@ from accord.identity import PeerRole
 from accord.transport.tls import channel
 from bench.load import ANSWER, Queries, Run, measure
 from bench.run import RESULT
+from bench.server import server as start_server
 from bench.setting import OPERATOR, OWNER, House, build, cas_of
 
 CALLS = 800
@@ -77,9 +78,6 @@ async def _asked(
 
 def main() -> None:
     """Measure, print, write."""
-    # The server of the tests, but durable.
-    from tests.postgres import Server
-
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=5, help="at least 3")
     parser.add_argument("--calls", type=int, default=CALLS, help="in each round, of each")
@@ -89,7 +87,7 @@ def main() -> None:
     out, cores = Console(), len(os.sched_getaffinity(0))
     runs: dict[tuple[int, int], list[Run]] = {(n, at): [] for at in AT_ONCE for n in (1, 2)}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        server = Server(durable=True)
+        server = start_server()
         stack.callback(server.close)
         database = stack.enter_context(server.database())
         out.print("Making two agencies and 100,000 reads ...")

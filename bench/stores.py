@@ -34,6 +34,7 @@ from accord.demo.processes import Processes
 from accord.model import AreaBox, ExactPlate, LookAlikePlate, ReadSelector, WildcardPlate, Window
 from bench.run import RESULT
 from bench.search_data import SIDE_E7, SOUTH_E7, WEST_E7, Reads
+from bench.server import server as start_server
 from bench.setting import OWNER, SPAN_MS, House, build
 from node.config import load_config
 from node.store.base import NOTHING_WITHHELD, ReadStore, Search
@@ -162,14 +163,11 @@ def _memory(one: One) -> None:
 @contextmanager
 def _stores(base: Path) -> Iterator[list[tuple[One, Callable[[], int]]]]:
     """Make both, empty, each with what tells its bytes on the disk."""
-    # A server of our tests, which ends with the block.
-    from tests.postgres import Server
-
     with ExitStack() as stack:
         files = build(base / "sqlite", reads=0)
         sqlite = One("SQLite", files)
         data = files.database().parent
-        server = Server(durable=True)
+        server = start_server()
         stack.callback(server.close)
         database = stack.enter_context(server.database())
         house = build(base / "postgres", reads=0, store=lambda folder: database.url_file(folder))
