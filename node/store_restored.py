@@ -2,7 +2,9 @@
 
 The server can't know of it. Since the dump reads came whose numbers would be given
 again, so that a read id that somebody holds would mean another read; and queries were
-answered that the replay guard has forgotten.
+answered that the replay guard has forgotten. Shards have reads that came after the
+coordinator's dump: they are deleted, and the database that they were put back from, or that
+goes on with them, is shut out.
 """
 
 import secrets
@@ -32,9 +34,12 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> Path | None:
         remedy = "nothing is to be done: accord-node restore does it all"
         raise InputError(settings.path, "has its reads in SQLite", remedy)
     with (
-        closing(open_side(settings, settings.store_url, settings.store_shards, clock)) as side,
+        closing(
+            open_side(settings, settings.store_url, settings.store_shards, clock, put_back=True)
+        ) as side,
         side.alone(),
     ):
+        side.take_over()
         leave_gap(side)
         side.begin_guard()
         public = PrivateKey.load(settings.audit_key).public

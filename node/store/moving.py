@@ -135,6 +135,9 @@ class Side(Protocol):
     def end(self) -> None:
         """Say that all is there."""
 
+    def take_over(self) -> None:
+        """Have what was put back with a database, elsewhere, be this one's alone."""
+
     def begin_guard(self) -> None:
         """Have the replay guard begin anew: it refuses what was issued before that."""
 
@@ -224,6 +227,9 @@ class Rows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def take_over(self) -> None:
+        """See :meth:`Side.take_over`; here nothing is elsewhere."""
 
     def count(self, table: Table) -> int:
         """See :meth:`Side.count`."""

@@ -89,10 +89,18 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
     return found
 
 
-def open_side(settings: NodeConfig, url: Path | None, shards: Sequence[Path], clock: Clock) -> Side:
+def open_side(
+    settings: NodeConfig,
+    url: Path | None,
+    shards: Sequence[Path],
+    clock: Clock,
+    *,
+    put_back: bool = False,
+) -> Side:
     """Open a store as one side of a move: the one of a URL's file, or SQLite's of this node.
 
     ``shards`` are the files of the servers where its reads are, if they are on several.
+    ``put_back`` says that they were put back from dumps, and ``take_over`` follows.
 
     Raises:
         InputError: as :func:`open_store`.
@@ -101,7 +109,7 @@ def open_side(settings: NodeConfig, url: Path | None, shards: Sequence[Path], cl
         return SqliteSide(settings.data / READS, clock)
     side: Side
     if shards:
-        side = from_postgres("moving_slices", url).SlicesSide(url, shards, clock)
+        side = from_postgres("moving_slices", url).SlicesSide(url, shards, clock, put_back=put_back)
     else:
         side = from_postgres("moving", url).PostgresSide(url, clock)
     return side

@@ -37,18 +37,27 @@ _ROWS = """
 class SlicesSide(PostgresSide):
     """A :class:`node.store.moving.Side` on several servers."""
 
-    def __init__(self, path: Path, shards: Sequence[Path], clock: Clock) -> None:
+    def __init__(
+        self, path: Path, shards: Sequence[Path], clock: Clock, *, put_back: bool = False
+    ) -> None:
         """Connect to all servers, and make the tables if need be.
+
+        ``put_back`` says that :meth:`take_over` follows.
 
         Raises:
             InputError: one can't be reached or used, or is not set as it must be.
         """
         connections = Connections.open(path)
-        self._shards = Shards(connections, shards_of(shards))
+        self._shards = Shards(connections, shards_of(shards), put_back=put_back)
         super().__init__(path, clock, self._shards)
-        with self._shards.adding():
-            # What was cut off while it was written is no read of this store.
-            pass
+        if not put_back:
+            with self._shards.adding():
+                # What was cut off while it was written is no read of this store.
+                pass
+
+    def take_over(self) -> None:
+        """See :meth:`node.store.moving.Side.take_over`."""
+        self._shards.take_over()
 
     def change(self, table: Table, gone: Sequence[Row], new: Sequence[Row]) -> None:
         """See :meth:`node.store.moving.Side.change`."""

@@ -21,6 +21,11 @@ from node.store.postgres.opening import check_settings
 from node.store.postgres.slices import schema_of
 
 _LOCK_WAIT = "60s"
+OLDER = "that is a copy of an older state"
+OWN_SET = (
+    "name the servers of the copy's own set of dumps in shards of [store], or, if these are, "
+    "run accord-node store restored, which deletes those reads"
+)
 _SCHEMA = re.compile(r"accord_(\d\d)")
 
 
@@ -41,9 +46,16 @@ def look(coordinator: Connections) -> Mapping[int, int]:
 
 
 def prepare(
-    coordinator: Connections, shards: Sequence[Connections], number: int = slices.SLICES
+    coordinator: Connections,
+    shards: Sequence[Connections],
+    number: int = slices.SLICES,
+    *,
+    put_back: bool = False,
 ) -> Mapping[int, int]:
     """Make ``number`` slices on a new store, or find those that are there.
+
+    ``put_back`` says that the servers were put back from dumps, of which the
+    coordinator's is the oldest: slices may have what it does not know of.
 
     Only the first time must all servers be there. Later a search that needs one
     that is away is refused, and others go on.
@@ -60,7 +72,7 @@ def prepare(
             sql.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
             require_extension(path, sql)
             if known := slices.known(sql):
-                return _found(sql, shards, known)
+                return _found(sql, shards, known, put_back=put_back)
             _require_empty(path, sql)
             slices.begin(sql)
             return _made(sql, shards, number)
@@ -82,18 +94,46 @@ def _require_empty(path: Path, sql: Sql) -> None:
         )
 
 
-def _store(sql: Sql) -> UUID:
-    ((store,),) = sql.execute("SELECT store FROM sharded").fetchall()
+def stores(sql: Sql) -> Collection[UUID]:
+    """Return whose the slices are: of two, while :func:`take_over` goes on.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    return {UUID(str(store)) for (store,) in sql.execute("SELECT store FROM sharded").fetchall()}
+
+
+def draw(sql: Sql) -> UUID:
+    """Have slices be this coordinator's by another number too; committed before they are told.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    ((store,),) = sql.execute(
+        "INSERT INTO sharded VALUES (gen_random_uuid()) RETURNING store"
+    ).fetchall()
     return UUID(str(store))
+
+
+def take_over(sql: Sql, ats: Mapping[int, Sql], store: UUID) -> None:
+    """Have slices be this coordinator's by that number alone: another copy of it is shut out.
+
+    Raises:
+        psycopg.Error: as a server says.
+    """
+    for number, at in ats.items():
+        at.execute(f"UPDATE {schema_of(number)}.slice SET store = %s", (store,))  # noqa: S608
+    sql.execute("DELETE FROM sharded WHERE store != %s", (store,))
 
 
 def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, int]:
     """Make all slices, by turns on each server, and join them."""
-    store, known = _store(sql), {n: n % len(shards) for n in range(number)}
+    (store,) = own = stores(sql)
+    known = {n: n % len(shards) for n in range(number)}
     _require_apart(shards)
     for place, shard in enumerate(shards):
         with _reached(shard) as at:
-            _require_own(shard, slices_at(at), store)
+            _require_own(shard, slices_at(at), own)
             for n in (n for n, where in known.items() if where == place):
                 _bring_up(at, n)
                 text = "INSERT INTO slice SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM slice)"
@@ -106,9 +146,14 @@ def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, 
     return known
 
 
-def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) -> Mapping[int, int]:
+def _found(
+    sql: Sql, shards: Sequence[Connections], known: Mapping[int, int], *, put_back: bool
+) -> Mapping[int, int]:
     """Find the slices on the servers that are there, and join what was moved."""
-    store, found, away = _store(sql), dict[int, int](), set[int]()
+    own, found, away = stores(sql), dict[int, int](), set[int]()
+    if len(own) > 1 and not put_back:
+        problem = "accord-node store restored was cut off, and has not reached all shards"
+        raise InputError("store.shards", problem, "run it again")
     stored = slices.stored(sql)
     for place, shard in enumerate(shards):
         try:
@@ -119,7 +164,7 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
         with at:
             check_settings(shard.path, at)
             there = slices_at(at)
-            _require_own(shard, there, store)
+            _require_own(shard, there, own)
             for n in there:
                 if n in found:
                     problem = f"slice {n} is here and at {shards[found[n]].path}"
@@ -128,7 +173,7 @@ def _found(sql: Sql, shards: Sequence[Connections], known: Mapping[int, int]) ->
                 _bring_up(at, n)
             if there:
                 slices.gather(at, there)
-            require_stored(shard, at, there, stored)
+            require_stored(shard, at, there, stored, put_back=put_back)
     _require_still(shards, known, found, away)
     for n, where in known.items():
         if n not in found:
@@ -168,11 +213,14 @@ def slices_at(at: Sql) -> Mapping[int, tuple[UUID, int]]:
     return found
 
 
-def _require_own(shard: Connections, there: Mapping[int, tuple[UUID, int]], store: UUID) -> None:
-    for number, whose in there.items():
-        if whose != (store, number):
+def _require_own(
+    shard: Connections, there: Mapping[int, tuple[UUID, int]], own: Collection[UUID]
+) -> None:
+    for number, (whose, told) in there.items():
+        if whose not in own or told != number:
             problem = f"{schema_of(number)} there is another store's"
-            raise InputError(shard.path, problem, "name another database, or drop that schema")
+            remedy = "name another database, or drop that schema if no node needs it"
+            raise InputError(shard.path, problem, remedy)
 
 
 def _require_apart(shards: Sequence[Connections]) -> None:
@@ -205,20 +253,33 @@ def _require_still(
 
 
 def require_stored(
-    shard: Connections, at: Sql, there: Collection[int], stored: Mapping[int, int]
+    shard: Connections,
+    at: Sql,
+    there: Collection[int],
+    stored: slices.Stored | None,
+    *,
+    put_back: bool = False,
 ) -> None:
     """Refuse a server that lacks reads which its slices had: no answer would tell.
+
+    So one whose slices were told of reads of which the coordinator does not know: that is
+    an older copy of theirs, and would delete them. See :func:`prepare` for ``put_back``.
 
     Raises:
         InputError: it does.
         psycopg.Error: as the server says.
     """
     for n in there:
-        ((last,),) = at.execute(f"SELECT last_read FROM {schema_of(n)}.upkeep").fetchall()  # noqa: S608
-        if last < stored.get(n, 0):
+        ((last, told),) = at.execute(
+            f"SELECT last_read, told FROM {schema_of(n)}.upkeep, {schema_of(n)}.slice"  # noqa: S608
+        ).fetchall()
+        if stored and last < stored.slices.get(n, 0):
             problem = f"slice {n} lacks reads that it had: it was put back from an older dump"
             remedy = "put back one set of dumps, whole: docs/operations.md, sharded by plate"
             raise InputError(shard.path, problem, remedy)
+        if stored and told > stored.last and not put_back:
+            problem = f"slice {n} has reads that came after the coordinator's last: {OLDER}"
+            raise InputError(shard.path, problem, OWN_SET)
 
 
 def _bring_up(at: Sql, number: int) -> None:

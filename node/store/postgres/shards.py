@@ -7,7 +7,9 @@ So what is written goes by two rules:
   ``upkeep.last_read``, which no search sees, until the coordinator commits. Reads that
   were left over so are deleted before their numbers are used again: whoever stores reads
   holds the locks of all shards and looks, in each slice's ``upkeep``, for numbers that
-  the coordinator doesn't know.
+  the coordinator doesn't know. Each time it also notes there up to where the
+  coordinator has committed: one that knows of less is a copy of an older state, whose
+  look would delete what is not its own, and is refused.
 * A deletion is committed at the coordinator first. What is left on the shard then is
   still due, hidden, and deleted by the next purge.
 
@@ -16,12 +18,14 @@ coordinator's, so that a process which lost that one can't commit behind another
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 
+from accord.errors import Code, Refused
 from accord.model import Read
 from node.store.base import Added
 from node.store.matcher import Matcher
@@ -41,6 +45,8 @@ from node.store.postgres.wording import Worded
 from node.store.shared import Database, Part
 
 _REST = "reads_rest"
+_Known = tuple[Collection[UUID], int]
+"""Whose the slices are as the coordinator says, and the number of its last read."""
 
 _HOLDS = """
     holds AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(?::jsonb) AS hold (
@@ -59,18 +65,21 @@ class Shards:
     """A :class:`node.store.postgres.places.Layout`: each slice is a place.
 
     ``shards`` are the servers in the order of ``node.toml``, ``found`` says on which of
-    them each slice is.
+    them each slice is. ``put_back``: :func:`node.store.postgres.sharding.prepare`.
     """
 
-    def __init__(self, connections: Connections, shards: Sequence[Connections]) -> None:
+    def __init__(
+        self, connections: Connections, shards: Sequence[Connections], *, put_back: bool = False
+    ) -> None:
         self.connections = connections
         self.database: Database = InShards(self)
         self.shards = shards
         self.found: Mapping[int, int] = {}
+        self._put_back = put_back
 
     def prepare(self) -> None:
         """See :meth:`node.store.postgres.places.Layout.prepare`."""
-        self.found = sharding.prepare(self.connections, self.shards)
+        self.found = sharding.prepare(self.connections, self.shards, put_back=self._put_back)
 
     def look(self) -> None:
         """See :meth:`node.store.postgres.places.Layout.look`."""
@@ -96,7 +105,7 @@ class Shards:
             sql = here.enter_context(self.connections.writing())
             there.enter_context(at.transaction())
             _lock(at)
-            _forget(at, [number], _last(sql))
+            self._forget(_known(sql), self.found[number], at, [number])
             yield self._place(sql, at, number)
 
     @contextmanager
@@ -109,12 +118,44 @@ class Shards:
         with ExitStack() as here, ExitStack() as there:
             shards = {n: there.enter_context(self.shards[n].working()) for n in self.used()}
             sql = here.enter_context(self.connections.writing())
-            last = _last(sql)
+            known = _known(sql)
             for shard, at in shards.items():
                 there.enter_context(at.transaction())
                 _lock(at)
-                _forget(at, self.on(shard), last)
+                self._forget(known, shard, at, self.on(shard))
             yield sql, {number: shards[shard] for number, shard in self.found.items()}
+
+    def take_over(self) -> None:
+        """Delete what slices have beyond the coordinator, and shut other copies of it out.
+
+        It takes ``put_back``. Cut off, it is run again.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, also where one shard alone is away.
+        """
+        with self.connections.writing() as sql:
+            store = sharding.draw(sql)
+        with self.adding() as (sql, ats):
+            sharding.take_over(sql, ats, store)
+
+    def _forget(self, known: _Known, shard: int, at: Sql, numbers: Sequence[int]) -> None:
+        """Delete reads that the coordinator never knew, in slices of one server.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``: it knew them, and is a copy of an older state.
+            psycopg.Error: as a server says.
+        """
+        own, last = known
+        for number, reached, told, whose in _told(at, numbers, last):
+            if not self._put_back and (told > last or whose not in own):
+                of = f"{self.shards[shard].path}: slice {number} is not this coordinator's"
+                detail = f"{of}: {sharding.OLDER}; {sharding.OWN_SET}"
+                raise Refused(Code.STORE_UNAVAILABLE, detail=detail)
+            if reached > last:
+                enter(at, number)
+                at.execute("DELETE FROM reads WHERE row_id > %s", (last_row(last),))
+                at.execute("DELETE FROM hits WHERE read_row > %s", (last_row(last),))
+                at.execute("UPDATE upkeep SET last_read = %s, deleted = true", (last,))
 
     @contextmanager
     def looking(self, number: int) -> Iterator[Place]:
@@ -237,15 +278,24 @@ def _last(sql: Sql) -> int:
     return int(last)
 
 
-def _forget(at: Sql, numbers: Sequence[int], last: int) -> None:
-    """Delete reads that the coordinator never knew, in the slices of one server."""
-    text = " UNION ALL ".join(
-        f"SELECT {number}, last_read FROM {schema_of(number)}.upkeep"  # noqa: S608 - our own
+def _known(sql: Sql) -> _Known:
+    return sharding.stores(sql), _last(sql)
+
+
+def _told(at: Sql, numbers: Sequence[int], last: int) -> Sequence[tuple[int, int, int, UUID]]:
+    """Note up to where the coordinator has reads, in slices of one server.
+
+    Return, as it was before, of each slice its number, up to where it has any, up to where
+    the coordinator had, and whose it is.
+    """
+    notes = ", ".join(
+        f"told_{number} AS (UPDATE {schema_of(number)}.slice SET told = %(last)s "  # noqa: S608
+        "WHERE told != %(last)s)"
         for number in numbers
     )
-    for number, reached in at.execute(text).fetchall():
-        if reached > last:
-            enter(at, number)
-            at.execute("DELETE FROM reads WHERE row_id > %s", (last_row(last),))
-            at.execute("DELETE FROM hits WHERE read_row > %s", (last_row(last),))
-            at.execute("UPDATE upkeep SET last_read = %s, deleted = true", (last,))
+    text = " UNION ALL ".join(
+        f"SELECT {number}, last_read, told, store "  # noqa: S608 - our own texts
+        f"FROM {schema_of(number)}.upkeep, {schema_of(number)}.slice"
+        for number in numbers
+    )
+    return at.execute(f"WITH {notes} {text}", {"last": last}).fetchall()

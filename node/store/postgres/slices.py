@@ -22,6 +22,7 @@ server: docs/operations.md. A read's row number names the slice too:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from node.store.numbers import DAY_BITS
 from node.store.postgres.connections import SCHEMA
@@ -119,7 +120,18 @@ def steps_of(number: int) -> Sequence[Step]:
         # Whose slice it is: a store's, by a number drawn when it was sharded.
         sql.execute("CREATE TABLE slice (store uuid NOT NULL, number integer NOT NULL)")
 
-    return (Step("001-reads", reads),)
+    def told(sql: Sql) -> None:
+        # Up to which number the coordinator had committed reads when it last wrote here.
+        sql.execute("ALTER TABLE slice ADD COLUMN told bigint NOT NULL DEFAULT 0")
+
+    return (Step("001-reads", reads), Step("002-told", told))
+
+
+class Stored(NamedTuple):
+    """What the coordinator knows: the number of its last read, and of each slice's."""
+
+    last: int
+    slices: Mapping[int, int]
 
 
 def known(sql: Sql) -> Mapping[int, int]:
@@ -133,15 +145,16 @@ def known(sql: Sql) -> Mapping[int, int]:
     return dict(sql.execute("SELECT number, shard FROM slices ORDER BY number").fetchall())
 
 
-def stored(sql: Sql) -> Mapping[int, int]:
-    """Return up to which number of a read each slice must have been written; empty without any.
+def stored(sql: Sql) -> Stored | None:
+    """Return up to which number of a read each slice must have been written; None without any.
 
     Raises:
         psycopg.Error: as the server says.
     """
     if not known(sql):
-        return {}
-    return dict(sql.execute("SELECT number, last_read FROM slices").fetchall())
+        return None
+    ((last,),) = sql.execute("SELECT last_read FROM upkeep").fetchall()
+    return Stored(last, dict(sql.execute("SELECT number, last_read FROM slices").fetchall()))
 
 
 def begin(sql: Sql) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,21 @@ from accord.clock import SystemClock
 from accord.errors import Code, InputError, Refused
 from accord.hot_lists import HotListEntry
 from accord.model import AreaBox, ExactPlate, Read, WildcardPlate, Window
+from node.config import load_config
 from node.holds import Hold, Note
 from node.store.base import HitSearch, ReadStore, Search
 from node.store.numbers import FIRST
 from node.store.postgres import slices
 from node.store.postgres.adding_to_slices import insert
+from node.store.postgres.moving_slices import SlicesSide
 from node.store.postgres.parts import DAY_MS, day_of
 from node.store.postgres.shards import Shards
 from node.store.postgres.soundness import look_at
 from node.store.postgres.store import PostgresStore
 from node.store.postgres.wording import Worded, worded
 from node.store.shared import Part
+from node.store_restored import restored
+from tests.conftest import make_files
 from tests.cuts import all_before
 from tests.hot_lists import hold
 from tests.postgres import PASSWORD, Database, Server
@@ -521,6 +525,89 @@ def test_a_slice_is_moved_as_the_documentation_says(
     moved.close()
 
 
+def copied(database: Database, other: Database, dump: Path) -> None:
+    """Put a database's dump into a new one."""
+    for command in (
+        f"pg_dump --format=custom '{database.url}' > {dump}",
+        f"pg_restore --single-transaction --dbname='{other.url}' {dump}",
+    ):
+        subprocess.run(["bash", "-ec", command], check=True, capture_output=True)
+
+
+def test_an_older_copy_of_the_coordinator_deletes_nothing_on_its_shards(
+    store: PostgresStore, there: ShardedPlace, make_read: Make, tmp_path: Path
+) -> None:
+    """A restore that was tried, with a node.toml that still names the live servers."""
+    first, second, third = ([make_read(plate, NOW - n) for plate in PLATES] for n in (3, 2, 1))
+    store.add(first)
+    with there.database.server.database() as drill:
+        copied(there.database, drill, tmp_path / "dump")
+        place = ShardedPlace(drill, there.databases, tmp_path / "drill")
+        # Nothing came after the dump: it can't be told from the other.
+        older = place.open()
+        store.add(second)
+        store.add(third)
+        changes: list[Callable[[], object]] = [
+            lambda: older.add([make_read("OTHER1", NOW - 1)]),
+            lambda: older.delete_reads(CUTS, 10, lambda _: None),
+            lambda: older.delete_hits(CUTS),
+        ]
+        for change in changes:
+            with pytest.raises(Refused) as refused:
+                change()
+            assert refused.value.code is Code.STORE_UNAVAILABLE
+            assert "slice 0 is not this coordinator's" in refused.value.detail
+            assert "store restored" in refused.value.detail
+        older.close()
+        told = r"shard1\.url: slice 0 has reads that came after the coordinator's last"
+        with pytest.raises(InputError, match=told):
+            place.open()
+        with pytest.raises(InputError, match=told):
+            look_at(place.path, place.shards)
+        with pytest.raises(InputError, match=told):
+            SlicesSide(place.path, place.shards, SystemClock())
+    assert sum(len(lying(database)) for database in there.databases) == 120
+    assert store.add([make_read("OTHER1", NOW - 1)]).taken == 1
+    there.open().close()
+
+
+def test_store_restored_goes_on_without_what_came_later_and_shuts_the_other_out(
+    store: PostgresStore, there: ShardedPlace, make_read: Make, tmp_path: Path
+) -> None:
+    first, second, third = ([make_read(plate, NOW - n) for plate in PLATES] for n in (3, 2, 1))
+    store.add(first)
+    files = make_files(tmp_path, SystemClock())
+    files.build()
+    city = files.folder("city")
+    with there.database.server.database() as other:
+        copied(there.database, other, tmp_path / "dump")
+        place = ShardedPlace(other, there.databases, tmp_path / "back")
+        store.add(second)
+        store.add(third)
+        settings = city / "node.toml"
+        names = ", ".join(f'"{path}"' for path in place.shards)
+        with settings.open("a") as toml:
+            toml.write(f'\n[store]\npostgres = "{place.path}"\nshards = [{names}]\n')
+        # Cut off, once it had drawn: nobody but itself goes on.
+        place.rows("INSERT INTO accord.sharded VALUES (gen_random_uuid())")
+        with pytest.raises(InputError, match=r"restored was cut off.*run it again"):
+            place.open()
+        restored(load_config(settings), SystemClock(), "clerk")
+        assert sum(len(lying(database)) for database in there.databases) == 40
+        back = place.open()
+        # Though it knows of more than the shards do.
+        with pytest.raises(Refused) as refused:
+            store.add(third)
+        assert "is not this coordinator's" in refused.value.detail
+        assert back.add(second).taken == 40
+        with pytest.raises(InputError, match=r"accord_00 there is another store's"):
+            there.open()
+        search = replace(SEARCH, selector=WildcardPlate("TEST*"))
+        assert {row.read for row in back.search(search).rows} == {*first, *second}
+        back.close()
+    assert sum(len(lying(database)) for database in there.databases) == 80
+
+
 def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
     store: PostgresStore, there: ShardedPlace, make_read: Make, tmp_path: Path
 ) -> None:
@@ -538,13 +625,21 @@ def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
                     ["bash", "-ceo", "pipefail", command], check=True, cwd=tmp_path, text=True
                 )
             if number == 0:
-                store.add(later)
+                # More than one add: what was cut off is no more than that.
+                store.add(later[:20])
+                store.add(later[20:])
         place = ShardedPlace(new[0], new[1:], tmp_path / "restored")
         # Reads, but not what the coordinator did not know of; the old servers are not asked.
         store.close()
         for database in old:
             close_off(database, away=True)
         try:
+            with pytest.raises(InputError, match=r"run accord-node store restored"):
+                place.open()
+            with closing(
+                SlicesSide(place.path, place.shards, SystemClock(), put_back=True)
+            ) as side:
+                side.take_over()
             back = place.open()
             search = replace(SEARCH, selector=WildcardPlate("TEST*"))
             assert {row.read for row in back.search(search).rows} == set(first)
