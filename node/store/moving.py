@@ -20,6 +20,7 @@ Until all is there nobody else opens the target: its table ``moves`` says so::
 
 import hashlib
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
@@ -222,13 +223,13 @@ def summary(side: Side, table: Table, told: Progress) -> Summary:
     return Summary(count, digest.digest())
 
 
-class Rows:
+class Rows(ABC):
     """The tables of which both databases have the same columns, but for the counters."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take_over(self) -> None:
+    def take_over(self) -> None:  # noqa: B027 - most have nothing to do
         """See :meth:`Side.take_over`; here nothing is elsewhere."""
 
     def count(self, table: Table) -> int:
@@ -303,8 +304,8 @@ class Rows:
             ):
                 raise self._refused(f"holds {table.name.replace('_', ' ')} already")
 
-    def _refused(self, problem: str) -> InputError:
-        raise NotImplementedError
+    @abstractmethod
+    def _refused(self, problem: str) -> InputError: ...
 
     def _own(self, table: Table, row: Row | None) -> Row | None:
         """Return a row as this database has it."""
@@ -319,14 +320,14 @@ class Rows:
     def _put(self, sql: Sql, table: Table, rows: Sequence[Row]) -> None:
         self._database.insert(sql, table.name, table.columns, rows)
 
-    def _counters(self, sql: Sql) -> dict[str, int]:
-        raise NotImplementedError
+    @abstractmethod
+    def _counters(self, sql: Sql) -> dict[str, int]: ...
 
-    def _set_counters(self, sql: Sql, counters: dict[str, int]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _set_counters(self, sql: Sql, counters: dict[str, int]) -> None: ...
 
-    def _change_reads(self, sql: Sql, gone: Sequence[Row], new: Sequence[Row]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _change_reads(self, sql: Sql, gone: Sequence[Row], new: Sequence[Row]) -> None: ...
 
 
 def stretch(table: Table, after: Row | None, to: Row | None) -> Part:
