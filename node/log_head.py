@@ -24,31 +24,37 @@ _MAX_BYTES = 64 << 10
 
 
 class LogHead:
-    """The file in one data folder, of the log ``origin`` whose key is ``public``."""
+    """The file in one data folder, of the log ``origin`` whose key is ``public``.
 
-    def __init__(self, data: Path, origin: str, public: PublicKey) -> None:
+    ``remedy`` says what to do about a log that is an older one.
+    """
+
+    def __init__(self, data: Path, origin: str, public: PublicKey, remedy: str) -> None:
         self._path = data / FILE_NAME
         self._origin = origin
         self._public = public
+        self._remedy = remedy
 
     def keep(self, place: Place) -> None:
-        """Write the log's head as it is now. Blocks.
+        """Write the log's head as it is now, unless it goes back. Blocks.
 
         Raises:
-            InputError: the log can't be read, or the file not be written.
+            InputError: as :meth:`require`, or the file can't be written.
         """
+        # The log may have been put back beneath a process that serves.
+        self.require(place)
         replace_file(self._path, signed_head(place, self._origin, self._public).note)
 
-    def require(self, place: Place, remedy: str) -> None:
+    def require(self, place: Place) -> None:
         """Refuse a log that does not hold the head that was seen. Blocks.
 
         Raises:
-            InputError: it does not, and ``remedy`` says what to do; or the file is spoilt.
+            InputError: it does not; the log can't be read, or the file is spoilt.
         """
         seen = self._seen()
         if seen is not None and not was_signed(place, seen, self._public):
             problem = f"the log had {seen.size} entries, and is not what it was then"
-            raise InputError(place.path, problem, remedy)
+            raise InputError(place.path, problem, self._remedy)
 
     def settle(self, place: Place, clock: Clock) -> Path | None:
         """Put the file beside where the log lacks what it says, once a person knows why.

@@ -46,7 +46,7 @@ def open_log(settings: NodeConfig, clock: Clock) -> AuditLog:
     )
     try:
         _require_taken_over(settings, place, key.public)
-        log_head(settings, key.public).require(place, _OLDER[settings.store_url is None])
+        log_head(settings, key.public).require(place)
     except BaseException:
         opened.close()
         raise
@@ -69,7 +69,8 @@ def _require_taken_over(settings: NodeConfig, place: Place, public: PublicKey) -
 
 def log_head(settings: NodeConfig, public: PublicKey) -> LogHead:
     """Return what the data folder knows of the log's head."""
-    return LogHead(settings.data, origin(settings), public)
+    remedy = _OLDER[settings.store_url is None]
+    return LogHead(settings.data, origin(settings), public, remedy)
 
 
 def log_place(settings: NodeConfig) -> Place:

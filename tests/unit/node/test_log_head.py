@@ -26,7 +26,7 @@ class Log:
         self.folder = folder
         self.key = PrivateKey.generate(ED25519)
         self.place = LogFile(folder / "audit.db")
-        self.head = LogHead(folder, ORIGIN, self.key.public)
+        self.head = LogHead(folder, ORIGIN, self.key.public, REMEDY)
 
     def append(self, count: int = 1) -> None:
         log = AuditLog.open(
@@ -50,11 +50,11 @@ def log(tmp_path: Path) -> Log:
 
 
 def test_a_log_that_goes_on_is_taken(log: Log) -> None:
-    log.head.require(log.place, REMEDY)
+    log.head.require(log.place)
     log.head.keep(log.place)
-    log.head.require(log.place, REMEDY)
+    log.head.require(log.place)
     log.append()
-    log.head.require(log.place, REMEDY)
+    log.head.require(log.place)
     assert log.head.settle(log.place, SystemClock()) is None
     assert (log.folder / FILE_NAME).exists()
 
@@ -65,11 +65,14 @@ def test_an_older_copy_is_refused_until_a_person_says_that_it_is_to_be(log: Log)
     log.head.keep(log.place)
     older.replace(log.place.path)
     with pytest.raises(InputError, match="had 5 entries, and is not what it was then; do this"):
-        log.head.require(log.place, REMEDY)
+        log.head.require(log.place)
+    # Nor by who served while it was put back, and ends now.
+    with pytest.raises(InputError, match="had 5 entries"):
+        log.head.keep(log.place)
     aside = log.head.settle(log.place, SystemClock())
     assert aside is not None
     assert aside.read_bytes().startswith(b"city/node\n5\n")
-    log.head.require(log.place, REMEDY)
+    log.head.require(log.place)
 
 
 def test_another_log_of_the_same_length_is_refused(log: Log) -> None:
@@ -79,13 +82,17 @@ def test_another_log_of_the_same_length_is_refused(log: Log) -> None:
     older.replace(log.place.path)
     log.append()
     with pytest.raises(InputError, match="had 4 entries"):
-        log.head.require(log.place, REMEDY)
+        log.head.require(log.place)
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"x" * 100, None])
 def test_a_head_that_the_key_did_not_sign_is_refused(log: Log, spoilt: bytes | None) -> None:
     other = sign(Checkpoint(ORIGIN, 9, bytes(32)), PrivateKey.generate(ED25519))
     (log.folder / FILE_NAME).write_bytes(other if spoilt is None else spoilt)
-    for demanded in (log.head.require, lambda place, _: log.head.settle(place, SystemClock())):
+    for demanded in (
+        log.head.require,
+        log.head.keep,
+        lambda place: log.head.settle(place, SystemClock()),
+    ):
         with pytest.raises(InputError, match="is no head that this node's log key signed; move"):
-            demanded(log.place, REMEDY)
+            demanded(log.place)
