@@ -39,12 +39,17 @@ def in_words(report: PurgeReport) -> str:
     text = ", ".join(f"{count} {name}" for name, count in counts.items())
     if report.oldest is not None and report.newest is not None:
         text += f"; reads captured {iso(report.oldest)} to {iso(report.newest)}"
+    if report.unreadable:
+        text += f"; damaged files of reads, not counted: {report.unreadable}"
     return text
 
 
 def anything(report: PurgeReport) -> bool:
     """Tell whether a purge finds anything to do."""
-    return any((report.reads, report.photos, report.entries, report.hits, report.letters))
+    return any(
+        (report.reads, report.photos, report.entries, report.hits, report.letters,
+         report.unreadable)
+    )  # fmt: skip
 
 
 def purge_noted(

@@ -18,6 +18,7 @@ from accord.agreements.law.rules import Law, Owner, Rule
 from accord.agreements.policy import RetentionDays
 from accord.agreements.reading import local_date
 from accord.agreements.retention import DAY_MS, Limits, limits
+from accord.errors import Code, Refused
 from accord.model import Read
 from node.photos import Photos
 from node.store.base import Cuts, ReadStore
@@ -28,7 +29,10 @@ _BATCH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class PurgeReport:
-    """What was purged, or would be; ms UTC of the oldest and newest read, if any."""
+    """What was purged, or would be; ms UTC of the oldest and newest read, if any.
+
+    ``unreadable`` are files of reads, damaged, so that nobody can count what went with them.
+    """
 
     reads: int
     photos: int
@@ -37,6 +41,7 @@ class PurgeReport:
     oldest: int | None
     newest: int | None
     letters: int
+    unreadable: int = 0
 
 
 def binding(own: Owner | None, law: Law | None, now_ms: int) -> tuple[Rule, ...]:
@@ -93,8 +98,8 @@ def purge(
     """Remove everything that is due and not held; with ``dry_run`` only count it.
 
     Raises:
-        Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``. What was purged
-            until then stays purged; the next purge goes on.
+        Refused: ``STORE_UNAVAILABLE``: what was purged until then stays purged, and the next
+            purge goes on. ``STORE_CORRUPT``: all that can be read was purged.
     """
     before = cuts(kept, now_ms)
     found = store.due(before)
@@ -106,20 +111,37 @@ def purge(
         found.oldest_ms,
         found.newest_ms,
         found.letters,
+        found.unreadable,
     )
     if dry_run:
         return report
     store.holds.expire(now_ms)
-    store.drop_segments(before, photos.unlink)
-    # Hits first: a read whose hit is over is one that met nothing.
-    store.delete_hits(before)
-    _repeat(lambda: store.delete_photos(before, _BATCH, photos.unlink))
-    _repeat(lambda: store.delete_reads(before, _BATCH, photos.unlink))
-    store.hot_lists.delete_published(before.entries_ms)
-    store.delete_dead(before.reads_ms)
-    _unlink_orphans(store, photos, now_ms - DAY_MS)
-    store.settle(now_ms)
+    _each(
+        lambda: store.drop_segments(before, photos.unlink),
+        # Hits first: a read whose hit is over is one that met nothing.
+        lambda: store.delete_hits(before),
+        lambda: _repeat(lambda: store.delete_photos(before, _BATCH, photos.unlink)),
+        lambda: _repeat(lambda: store.delete_reads(before, _BATCH, photos.unlink)),
+        lambda: store.hot_lists.delete_published(before.entries_ms),
+        lambda: store.delete_dead(before.reads_ms),
+        lambda: _unlink_orphans(store, photos, now_ms - DAY_MS),
+        lambda: store.settle(now_ms),
+    )
     return report
+
+
+def _each(*steps: Callable[[], object]) -> None:
+    """Take all steps; what one of them finds damaged is raised at the end."""
+    damaged: list[Refused] = []
+    for step in steps:
+        try:
+            step()
+        except Refused as refused:
+            if refused.code is not Code.STORE_CORRUPT:
+                raise
+            damaged.append(refused)
+    if damaged:
+        raise damaged[0]
 
 
 def _repeat(delete_batch: Callable[[], int]) -> None:

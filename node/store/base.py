@@ -203,7 +203,7 @@ class Due:
     """What the next purge deletes; times in ms UTC of the reads, None without any.
 
     ``waiting`` are reads that are due as well, hidden, and go with others of their time
-    within a day.
+    within a day; ``unreadable`` files of reads that are wholly due, and damaged.
     """
 
     reads: int
@@ -214,6 +214,7 @@ class Due:
     newest_ms: int | None
     letters: int = 0
     waiting: int = 0
+    unreadable: int = 0
 
 
 class Listed(NamedTuple):

@@ -1,15 +1,17 @@
 """The words that are SQLite's own, of what is asked of both databases."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from accord.errors import Refused
 from node.store.base import Cancelled, Cursor
 from node.store.connections import Connections, importing
 from node.store.due import HELD_BY
 from node.store.numbers import number_of
 from node.store.segments.parts import Parts, listed
-from node.store.segments.pool import Gone
+from node.store.segments.pool import Gone, is_spoilt
 from node.store.segments.purging import KNOWN
 from node.store.shared import STATE_OF_READ, Part, Sql, Values
 from node.store.statements import SNAPSHOT
@@ -65,13 +67,21 @@ class InSqlite:
         return Part(STATE_OF_READ, span)
 
     def count_held(self, hold_id: str) -> int:
-        """See :meth:`node.store.shared.Database.count_held`."""
+        """See :meth:`node.store.shared.Database.count_held`.
+
+        The hold is placed by now: a damaged file, which is told elsewhere, does not undo that.
+        """
         with self.working() as sql:
             count = int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
             for one in listed(sql):
-                # One that is dropped meanwhile had nothing that is held.
-                with suppress(Gone), self._parts.beside_main(one) as part:
-                    count += part.execute(f"{HELD_BY} AND {KNOWN}", (hold_id,)).fetchone()[0]
+                try:
+                    with self._parts.beside_main(one) as part:
+                        count += part.execute(f"{HELD_BY} AND {KNOWN}", (hold_id,)).fetchone()[0]
+                except Gone:
+                    pass  # it had nothing that is held
+                except (Refused, sqlite3.Error) as error:
+                    if not is_spoilt(error):
+                        raise
         return count
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:

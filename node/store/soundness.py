@@ -12,7 +12,7 @@ from accord.errors import Code, Refused
 from node.store.connections import Bounded, as_refusal
 from node.store.migrations import MIGRATIONS
 from node.store.segments.parts import MISSING, folder_of, listed
-from node.store.segments.pool import Pool
+from node.store.segments.pool import EMPTY, Pool
 from node.store.segments.spans import Segment
 from node.store.segments.tables import SEGMENT_MIGRATIONS
 
@@ -75,6 +75,9 @@ def look_at_reads(path: Path, seconds: float) -> tuple[int, Soundness]:
             if isinstance(error, FileNotFoundError):
                 raise Refused(Code.STORE_CORRUPT, detail=MISSING) from None
             raise
+        if more.pending == len(SEGMENT_MIGRATIONS.pending(Database(memory=True))):
+            # It was made whole before it was listed.
+            raise Refused(Code.STORE_CORRUPT, detail=EMPTY)
         known = None not in (found.defects, more.defects)
         found = Soundness(
             (found.defects or 0) + (more.defects or 0) if known or more.defects else None,

@@ -43,7 +43,7 @@ from node.store.pages import one_page
 from node.store.reading import About
 from node.store.segments import adding, moving, purging
 from node.store.segments.parts import MISSING, Parts, listed
-from node.store.segments.pool import Gone
+from node.store.segments.pool import Gone, is_spoilt
 from node.store.shared import DELETED
 from node.store.statements import (
     SHORT,
@@ -95,7 +95,8 @@ class SqliteStore:
         prepare(path)
         store = cls(path, lock_for_serving(path) if serving else None, clock or SystemClock())
         try:
-            store._begin(serving=serving)
+            with _refusing():
+                store._begin(serving=serving)
         except Refused as refused:
             store.close()
             raise InputError(path, refused.detail, "restore it from the last backup") from None
@@ -252,6 +253,7 @@ class SqliteStore:
         return Due(
             reads + more.reads, photos + more.photos, entries, hits,
             min(ends, default=None), max(ends, default=None), letters, more.waiting,
+            more.unreadable,
         )  # fmt: skip
 
     def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
@@ -305,16 +307,27 @@ class SqliteStore:
     def _of_segments(
         self, delete: purging.Delete, before: Cuts, batch: int, unlink: Callable[[str], None]
     ) -> int:
-        """Delete up to so many from the segments; return how many."""
-        mine, count = self._connections.mine(), 0
+        """Delete up to so many from the segments; return how many.
+
+        A damaged one is told once the others have no more.
+        """
+        mine, count, spoilt = self._connections.mine(), 0, list[Exception]()
         with _refusing():
             with mine.unbounded() as sql:
                 segments = listed(sql)
             for one in reversed(segments):
                 if count == batch:
                     break
-                with suppress(Gone):  # another process has dropped it
+                try:
                     count += delete(self._parts, mine, one, before, batch - count, unlink)
+                except Gone:
+                    pass  # another process has dropped it
+                except (Refused, sqlite3.Error) as error:
+                    if not is_spoilt(error):
+                        raise
+                    spoilt.append(error)
+            if spoilt and count < batch:
+                raise spoilt[0]
         return count
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from accord import private_db
+from accord.errors import Code, Refused
 
 _IDLE = 96
 _WAIT_MS = 5_000
@@ -19,10 +20,18 @@ _CACHE_KIB = 1_024
 _STEPS = 20_000
 
 Tick = Callable[[], int]
+EMPTY = "a file of the reads is empty"
 
 
 class Gone(Exception):
     """The segment's file is not there."""
+
+
+def is_spoilt(error: Exception) -> bool:
+    """Tell whether an error says that a segment's file is damaged."""
+    if isinstance(error, Refused):
+        return error.code is Code.STORE_CORRUPT
+    return isinstance(error, sqlite3.Error) and private_db.is_damage(error)
 
 
 class Pool:
@@ -50,6 +59,7 @@ class Pool:
 
         Raises:
             Gone: there is no such file.
+            Refused: ``STORE_CORRUPT`` where it has no table of reads.
             sqlite3.Error: as :func:`accord.private_db.connect`.
         """
         try:
@@ -65,7 +75,8 @@ class Pool:
         try:
             sql = private_db.connect(path, wait_ms=_WAIT_MS, looking=self._looking)
             # Opens the journal too.
-            sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            text = "SELECT count(*) FROM sqlite_master WHERE name = 'reads'"
+            (tables,) = sql.execute(text).fetchone()
             sql.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         except sqlite3.OperationalError:
             if path.exists():
@@ -75,6 +86,10 @@ class Pool:
         if not path.exists():
             sql.close()
             raise Gone
+        if not tables:
+            # Else the main file's own reads would be taken for its.
+            sql.close()
+            raise Refused(Code.STORE_CORRUPT, detail=EMPTY)
         with self._mutex:
             self._open += 1
         return sql

@@ -4,6 +4,9 @@ A segment in which all is due goes in one short transaction of the main file: wh
 holds is put into the main file under its row number, and the segment leaves the list. Then
 its file is unlinked. What a search reads meanwhile stays whole for it.
 
+A file that is damaged keeps no other from going. Once all of it is due and no hold is near
+it goes too, unread.
+
 Plates stand in one list for all files. Each knows the end of the newest segment that had
 a read of it, so that once no older segment is left, those are known that no read has.
 """
@@ -11,8 +14,10 @@ a read of it, so that once no older segment is left, those are known that no rea
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
+from accord.errors import Refused
 from accord.private_db import rewrite
 from node.store import due
 from node.store.base import Cuts, Dropped, Due
@@ -21,7 +26,7 @@ from node.store.dictionary import KEPT_GONE
 from node.store.fast import COLUMNS
 from node.store.segments.moving import INSERT_AGAIN
 from node.store.segments.parts import Parts, listed
-from node.store.segments.pool import Gone
+from node.store.segments.pool import Gone, is_spoilt
 from node.store.segments.spans import Segment
 from node.store.shared import DELETED
 from node.store.statements import SNAPSHOT
@@ -72,26 +77,39 @@ def count_due(parts: Parts, sql: sqlite3.Connection, before: Cuts) -> Due:
         Gone: a segment was dropped meanwhile.
         sqlite3.Error: as the connections say.
     """
-    reads = photos = waiting = 0
-    times: list[int] = []
+    found = Due(0, 0, 0, 0, None, None)
     for one in listed(sql):
-        if one.from_ms >= max(before.reads_ms, before.photos_ms):
-            continue
-        cut, hidden = one.due_before(before.reads_ms), before.reads_ms
-        held, values = _not_held(sql, one, before)
-        with parts.beside_main(one) as part:
-            text = "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads "
-            text += f"WHERE captured_ms < ? AND {KNOWN}{held}"
-            count, first, last = part.execute(text, (cut, *values)).fetchone()
-            reads += count
-            times += [at for at in (first, last) if at is not None]
-            waiting += part.execute(text, (hidden, *values)).fetchone()[0] - count
-            text = "SELECT count(*) FROM reads "
-            text += f"WHERE captured_ms < ? AND photo != '' AND {KNOWN}{held}"
-            (count,) = part.execute(text, (max(cut, before.photos_ms), *values)).fetchone()
-            photos += count
-    return Due(
-        reads, photos, 0, 0, min(times, default=None), max(times, default=None), waiting=waiting
+        if one.from_ms < max(before.reads_ms, before.photos_ms):
+            try:
+                found = _counted(parts, sql, one, before, found)
+            except (Refused, sqlite3.Error) as error:
+                if not is_spoilt(error):
+                    raise
+                if one.to_ms <= before.reads_ms and not _near(sql, one, before):
+                    found = replace(found, unreadable=found.unreadable + 1)
+    return found
+
+
+def _counted(parts: Parts, sql: sqlite3.Connection, one: Segment, before: Cuts, sums: Due) -> Due:
+    """Return the sums with what is due in one more segment."""
+    cut, hidden = one.due_before(before.reads_ms), before.reads_ms
+    held, values = _not_held(sql, one, before)
+    with parts.beside_main(one) as part:
+        text = "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads "
+        text += f"WHERE captured_ms < ? AND {KNOWN}{held}"
+        reads, first, last = part.execute(text, (cut, *values)).fetchone()
+        waiting = part.execute(text, (hidden, *values)).fetchone()[0] - reads
+        text = "SELECT count(*) FROM reads "
+        text += f"WHERE captured_ms < ? AND photo != '' AND {KNOWN}{held}"
+        (photos,) = part.execute(text, (max(cut, before.photos_ms), *values)).fetchone()
+    times = [at for at in (sums.oldest_ms, sums.newest_ms, first, last) if at is not None]
+    return replace(
+        sums,
+        reads=sums.reads + reads,
+        photos=sums.photos + photos,
+        oldest_ms=min(times, default=None),
+        newest_ms=max(times, default=None),
+        waiting=sums.waiting + waiting,
     )
 
 
@@ -99,9 +117,10 @@ def drop_segments(parts: Parts, mine: Bounded, before: Cuts, unlink: Unlink) -> 
     """See :meth:`node.store.base.ReadStore.drop_segments`.
 
     Raises:
-        Refused: as :class:`node.store.base.ReadStore`.
+        Refused, sqlite3.Error: as :class:`node.store.base.ReadStore`; where a file is damaged
+            at the end.
     """
-    dropped = Dropped()
+    dropped, spoilt = Dropped(), list[Exception]()
     _note_keep(mine, before.now_ms - before.reads_ms)
     remove_left_over(parts, mine)
     with mine.unbounded() as sql:
@@ -114,7 +133,14 @@ def drop_segments(parts: Parts, mine: Bounded, before: Cuts, unlink: Unlink) -> 
             dropped = _drop(parts, mine, one, before, dropped, photos)
         except Gone:
             continue  # another process has dropped it
+        except (Refused, sqlite3.Error) as error:
+            if not is_spoilt(error):
+                raise
+            if not _drop_unread(parts, mine, one, before):
+                spoilt.append(error)
     _look_after_plates(mine)
+    if spoilt:
+        raise spoilt[0]
     return dropped
 
 
@@ -274,8 +300,14 @@ def _not_held(
     sql: sqlite3.Connection, one: Segment, before: Cuts
 ) -> tuple[str, tuple[object, ...]]:
     """Return what to add to a condition on a segment's reads, "" where no hold is near."""
-    near = sql.execute(_HOLDS, (before.now_ms, one.to_ms, one.from_ms)).fetchone()[0]
-    return (f" AND NOT {due.HELD}", (before.now_ms,)) if near else ("", ())
+    held = _near(sql, one, before)
+    return (f" AND NOT {due.HELD}", (before.now_ms,)) if held else ("", ())
+
+
+def _near(sql: sqlite3.Connection, one: Segment, before: Cuts) -> bool:
+    """Tell whether a hold may hold reads of a segment."""
+    values = (before.now_ms, one.to_ms, one.from_ms)
+    return bool(sql.execute(_HOLDS, values).fetchone()[0])
 
 
 def settle(parts: Parts, mine: Bounded) -> bool:
@@ -296,6 +328,11 @@ def settle(parts: Parts, mine: Bounded) -> bool:
             if not rewrite(part):
                 done = False
                 continue
+        except sqlite3.Error as error:
+            if not is_spoilt(error):
+                raise
+            done = False  # it goes as a whole, one day
+            continue
         finally:
             parts.pool.give(one.number, part)
         with mine.writing() as sql:
@@ -342,8 +379,7 @@ def _drop(
                 held = _held(part, before)
             moved = [part.execute(_ROW, (row,)).fetchone() for row in held.rows]
             sql.executemany(INSERT_AGAIN, moved)
-            sql.execute("DELETE FROM segments WHERE number = ?", (one.number,))
-            sql.execute("UPDATE upkeep SET version = version + 1, plates_left = 1")
+            _unlist(sql, one)
         text = "SELECT count(*), min(captured_ms), max(captured_ms) FROM reads "
         count, first, last = part.execute(text).fetchone()
     parts.remove(one.number)
@@ -352,6 +388,24 @@ def _drop(
         sums.segments + 1, sums.reads + count - len(moved), 0, sums.photos + photos,
         sums.moved + len(moved), min(times, default=None), max(times, default=None),
     )  # fmt: skip
+
+
+def _drop_unread(parts: Parts, mine: Bounded, one: Segment, before: Cuts) -> bool:
+    """Drop a segment that can't be read, unless a hold may hold some of it; tell whether it went.
+
+    Photos that only its reads had go as those that no read has.
+    """
+    with mine.writing() as sql:
+        if _near(sql, one, before):
+            return False
+        _unlist(sql, one)
+    parts.remove(one.number)
+    return True
+
+
+def _unlist(sql: sqlite3.Connection, one: Segment) -> None:
+    sql.execute("DELETE FROM segments WHERE number = ?", (one.number,))
+    sql.execute("UPDATE upkeep SET version = version + 1, plates_left = 1")
 
 
 def _held(part: sqlite3.Connection, before: Cuts) -> _Held:
