@@ -21,6 +21,7 @@ The replay guard and what is known of the clock are left out (:mod:`node.restore
 a purge can't reach into a backup.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -219,9 +220,18 @@ def copy_file(source: Path, target: Path) -> Copied:
         FileNotFoundError: there is none.
         InputError: it is no plain file.
     """
-    with os.fdopen(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(source, "is no plain file", "move it away")
+    # Without waiting: a pipe would keep it for ever.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(source, flags)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise InputError(source, "is no plain file", "move it away") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(source, "is no plain file", "move it away")
+    with os.fdopen(descriptor, "rb") as file:
         make_folder(target.parent, 0o700)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         digest, size = hashlib.sha256(), 0
