@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from accord.errors import AccordError, InputError, Refused
 from accord.identity import KeyRole
 from accord.keys import PrivateKey, read_secret, read_secret_32
 from accord.pki import check_leaf, check_now, load_certificates
-from node.config import NodeConfig
+from node.config import READS, NodeConfig
 from node.doctor.facts import Certificate, Disk, Figures, OpenFile, Secret, Trouble
+from node.store.segments.parts import folder_of
 from node.ways.config import FolderSource, MqttSource, SqlSource, WebhookSource
 
 _READ = 0o077
@@ -85,7 +87,7 @@ def _of_sources(settings: NodeConfig) -> Iterator[tuple[str, Path]]:
 def open_files(settings: NodeConfig) -> Iterator[OpenFile]:
     """Yield what others may read or write and must not."""
     data = settings.data
-    kept = [data, data / "photos", *sorted(data.glob("*.db"))]
+    kept = [data, data / "photos", folder_of(data / READS), *_databases(data)]
     # Whoever may write there decides what we share.
     ruling = [settings.path, settings.policy]
     for paths, forbidden in ((kept, _READ), (ruling, _WRITE)):
@@ -193,5 +195,13 @@ def disk(settings: NodeConfig) -> Disk | None:
     if not settings.data.is_dir():
         return None
     room = shutil.disk_usage(settings.data)
-    databases = sum(path.stat().st_size for path in settings.data.glob("*.db"))
-    return Disk(settings.data, room.free, room.total, databases)
+    size = 0
+    for path in _databases(settings.data):
+        with suppress(FileNotFoundError):  # a purge takes files of reads meanwhile
+            size += path.stat().st_size
+    return Disk(settings.data, room.free, room.total, size)
+
+
+def _databases(data: Path) -> list[Path]:
+    """Return the files of all databases of a data folder, those of the reads too."""
+    return sorted(data.glob("*.db")) + sorted(folder_of(data / READS).glob("*.db"))

@@ -82,6 +82,11 @@ def data_open(folder: Path) -> None:
     (folder / "data").chmod(0o755)
 
 
+def reads_open(folder: Path) -> None:
+    (folder / "data" / "reads").mkdir()
+    (folder / "data" / "reads").chmod(0o750)
+
+
 def policy_anybodys(folder: Path) -> None:
     (folder / "policy.toml").chmod(0o666)
 
@@ -208,6 +213,7 @@ def source_gone(folder: Path) -> None:
         (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
         (key_gone, "keys", FAULT, "names.secret: is not there", "put it back"),
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
+        (reads_open, "keys", FAULT, "(0750)", "chmod 700 "),
         (policy_anybodys, "keys", FAULT, "policy.toml: other users", "chmod 664 "),
         (certificate_of_another, "certificates", FAULT, "is not the key of", "the pair"),
         (certificate_of_another_ca, "certificates", FAULT, "its own agency's CA", "certs issue"),

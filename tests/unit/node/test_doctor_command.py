@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from accord.errors import InputError, Refused
 from node.__main__ import app
 from node.config import load_config
+from node.doctor.files import disk
 from node.doctor.gather import require_owner
 from node.store.sqlite import SqliteStore
 from tests.conftest import read_at
@@ -29,6 +30,16 @@ def test_it_writes_nothing(folder: Path) -> None:
     look(folder)
     assert state() == before
     assert not any(path.stat().st_size for path in folder.rglob("*-wal"))
+
+
+def test_the_files_of_reads_count_among_the_databases(folder: Path) -> None:
+    before = disk(load_config(folder / "node.toml"))
+    (folder / "data" / "reads").mkdir()
+    (folder / "data" / "reads" / "1.db").write_bytes(b"x" * 5000)
+    after = disk(load_config(folder / "node.toml"))
+    assert before is not None
+    assert after is not None
+    assert after.databases - before.databases == 5000
 
 
 def run(folder: Path, *more: str) -> Result:
