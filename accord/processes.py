@@ -60,6 +60,12 @@ def guarded(run: Callable[[], Any]) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(EXIT_OK) from None
+    except UnicodeEncodeError:
+        # Bytes of the command line that are no UTF-8, or a terminal that shows less than that.
+        sys.stderr.write(
+            "error: the command line: is not in UTF-8; set LANG=C.UTF-8, type it again\n"
+        )
+        raise SystemExit(EXIT_USAGE) from None
     except (OSError, MemoryError) as error:
         # What a disk or a system call says names a file, never a query.
         name = getattr(error, "filename", None) or "the machine"
