@@ -202,7 +202,7 @@ def _rows(read: Kept, kept: Limits, now_ms: int) -> Iterator[dict[str, Any]]:
         found = due(kind, Facts(read.captured_ms, hit=read.met), kept)
         now = "kept"
         if found.due_ms < now_ms:
-            now = "hidden; goes with the next purge"
+            now = "hidden; gone within a day"
             if read.holds:
                 now = f"hidden; held by {', '.join(read.holds)}"
         elif read.holds:

@@ -58,6 +58,16 @@ def test_a_read_is_explained_by_its_plate_typed_in(
     assert "TEST0" not in repr(notes(settings))
 
 
+def test_a_read_that_waits_for_others_of_its_time_is_told_to_go_within_a_day(
+    run: Run, settings: Path, make_read: Make
+) -> None:
+    """A purge does not take it yet, so it is not told to go with the next one."""
+    now = SystemClock().now_ms()
+    add(settings, make_read("TEST001", now - 730 * DAY_MS - 1_000))
+    [row] = json.loads(run("explain", "TEST001", "--json").output)["due"]
+    assert row["now"] == "hidden; gone within a day"
+
+
 def test_a_read_is_explained_by_the_id_of_any_answer(
     run: Run, settings: Path, make_read: Make
 ) -> None:
