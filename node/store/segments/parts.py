@@ -32,7 +32,7 @@ from node.store.statements import SNAPSHOT
 _WAIT_MS = 5_000
 _MOMENT = f"SELECT ({SNAPSHOT}), version FROM upkeep"  # noqa: S608 - our own texts
 _LISTED = "SELECT number, from_ms, to_ms, deleted FROM segments ORDER BY from_ms DESC"
-_FILE = re.compile(r"(\d+)\.db(-wal|-shm|-journal)?", re.ASCII)
+_FILE = re.compile(r"([1-9]\d*)\.db(-wal|-shm|-journal)?", re.ASCII)
 _ENDS = ("", "-wal", "-shm", "-journal")
 MISSING = "a file of the reads is missing"
 
@@ -179,26 +179,31 @@ class Parts:
         _unlink(self.pool.path(number))
 
     def check(self, sql: sqlite3.Connection) -> None:
-        """See that every segment that is listed is there.
+        """See that every segment that is listed is there, and no link.
 
         Raises:
-            InputError: one is missing.
+            InputError: one is not.
             sqlite3.Error: as the connection says.
         """
         for _ in range(2):  # one may be dropped meanwhile
-            missing = [one for one in listed(sql) if not self.pool.path(one.number).exists()]
+            paths = [self.pool.path(one.number) for one in listed(sql)]
+            for path in filter(Path.is_symlink, paths):
+                # A purge would unlink it, and leave what it points to.
+                raise InputError(path, "is a link", "put the file itself in its place")
+            missing = [path for path in paths if not path.exists()]
             if not missing:
                 return
-        raise InputError(
-            self.pool.path(missing[0].number), "is missing", "restore it from the last backup"
-        )
+        raise InputError(missing[0], "is missing", "restore it from the last backup")
 
     def left_over(self, sql: sqlite3.Connection) -> set[int]:
         """Return the numbers of files that are not listed."""
         if not self.folder.is_dir():
             return set()
         there = {
-            int(found[1]) for one in self.folder.iterdir() if (found := _FILE.fullmatch(one.name))
+            int(found[1])
+            for one in self.folder.iterdir()
+            # A folder is nobody's that could be removed.
+            if (found := _FILE.fullmatch(one.name)) and (one.is_symlink() or not one.is_dir())
         }
         return there - {one.number for one in listed(sql)}
 

@@ -174,6 +174,35 @@ def test_rows_of_a_wide_file_go_beside_it(path: Path, photos: Photos, make_read:
     store.close()
 
 
+def test_a_link_is_refused_for_a_purge_would_leave_what_it_points_to(
+    path: Path, make_read: Make, photos: Photos, tmp_path: Path
+) -> None:
+    store = SqliteStore.open(path, clock=Clock())
+    purge(store, photos, KEPT, NOW, dry_run=False)
+    store.add([make_read("FIRST", NOW)])
+    store.close()
+    file = damaged(path, NOW)
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"1\.db: is a link; put the file itself in its place"):
+        SqliteStore.open(path)
+
+
+def test_what_is_no_file_of_ours_is_left_alone(path: Path, make_read: Make, photos: Photos) -> None:
+    store = SqliteStore.open(path, clock=Clock())
+    purge(store, photos, KEPT, NOW, dry_run=False)
+    store.add([make_read("FIRST", NOW)])
+    folder = path.with_suffix("")
+    (folder / "99.db").mkdir()
+    for name in ("007.db", "notes.txt"):
+        (folder / name).write_text("somebody's")
+    store.close()
+    store = SqliteStore.open(path, clock=Clock())
+    purge(store, photos, KEPT, NOW + 40 * DAY_MS, dry_run=False)
+    assert {one.name for one in folder.iterdir()} == {"99.db", "007.db", "notes.txt"}
+    store.close()
+
+
 def held(from_ms: int, to_ms: int) -> Hold:
     """A hold of a plate that nobody saw."""
     ends = NOW + 400 * DAY_MS
