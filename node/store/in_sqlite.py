@@ -2,19 +2,21 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from accord.errors import Refused
+from accord.errors import Code, Refused
 from node.store.base import Cancelled, Cursor
 from node.store.connections import Connections, importing
 from node.store.due import HELD_BY
 from node.store.numbers import number_of
-from node.store.segments.parts import Parts, listed
+from node.store.segments.parts import MISSING, Parts, listed
 from node.store.segments.pool import Gone, is_spoilt
 from node.store.segments.purging import KNOWN
 from node.store.shared import STATE_OF_READ, Part, Sql, Values
 from node.store.statements import SNAPSHOT
+
+_TRIES = 5
 
 
 class InSqlite:
@@ -71,17 +73,25 @@ class InSqlite:
 
         The hold is placed by now: a damaged file, which is told elsewhere, does not undo that.
         """
-        with self.working() as sql:
-            count = int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
-            for one in listed(sql):
+        for _ in range(_TRIES):
+            # What a purge moves into the main file meanwhile is counted there, or here.
+            with suppress(Gone), self._connections.mine().unbounded() as sql:
+                sql.execute("BEGIN")
                 try:
-                    with self._parts.beside_main(one) as part:
-                        count += part.execute(f"{HELD_BY} AND {KNOWN}", (hold_id,)).fetchone()[0]
-                except Gone:
-                    pass  # it had nothing that is held
-                except (Refused, sqlite3.Error) as error:
-                    if not is_spoilt(error):
-                        raise
+                    return self._held(sql, hold_id)
+                finally:
+                    sql.execute("COMMIT")
+        raise Refused(Code.STORE_CORRUPT, detail=MISSING)
+
+    def _held(self, sql: sqlite3.Connection, hold_id: str) -> int:
+        count = int(sql.execute(HELD_BY, (hold_id,)).fetchone()[0])
+        for one in listed(sql):
+            try:
+                with self._parts.beside_main(one) as part:
+                    count += part.execute(f"{HELD_BY} AND {KNOWN}", (hold_id,)).fetchone()[0]
+            except (Refused, sqlite3.Error) as error:
+                if not is_spoilt(error):
+                    raise
         return count
 
     def snapshot(self, sql: Sql, after: Cursor | None) -> int:

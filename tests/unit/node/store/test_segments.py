@@ -415,6 +415,33 @@ def test_searches_beside_purges_lose_and_double_nothing(
     assert files(path) == []
 
 
+def test_a_hold_placed_beside_a_purge_tells_all_that_it_holds(
+    store: SqliteStore, path: Path, make_read: Make, clock: Clock, photos: Photos
+) -> None:
+    """What is held moves from file to file meanwhile, and is counted once."""
+    store.add(days_of_reads(make_read, camera="CAM-9"))
+    placed, note = held("", camera="CAM-9")
+    assert store.holds.place(placed, note) == 769
+    other, stop, told = SqliteStore.open(path, clock=clock), threading.Event(), list[int]()
+
+    def place() -> None:
+        while not stop.is_set():
+            name = f"{len(told) + 2}"
+            again = replace(placed, hold_id=f"hold-{name}")
+            told.append(other.holds.place(again, note._replace(note_id=f"note-{name}")))
+
+    thread = threading.Thread(target=place)
+    thread.start()
+    try:
+        purge(store, photos, KEPT, NOW + 33 * DAY_MS, dry_run=False)
+    finally:
+        stop.set()
+        thread.join()
+    other.close()
+    assert files(path) == []
+    assert set(told) == {769}
+
+
 def test_the_clock_of_the_machine_serves_too(path: Path, make_read: Make, photos: Photos) -> None:
     store = SqliteStore.open(path)
     now_ms = SystemClock().now_ms()
