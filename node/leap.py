@@ -25,11 +25,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from accord.clock import Clock, iso
+from accord.codec_answer import END_OF_TIME_MS
 from accord.durable import locked, replace_file
 from accord.envelope_json import load_json
 from accord.errors import InputError
@@ -151,22 +152,26 @@ def machine_counter() -> tuple[int, str]:
     return time.clock_gettime_ns(kind) // 1_000_000, boot
 
 
+# No later than a date can be told.
+_Ms = Annotated[int, Field(ge=-END_OF_TIME_MS, lt=END_OF_TIME_MS)]
+
+
 class _Seen(StrictModel):
-    wall_ms: int
-    counter_ms: int
+    wall_ms: _Ms
+    counter_ms: _Ms
     boot: str
 
 
 class _Stop(StrictModel):
     how: Literal["ahead", "back", "away"]
-    expected_ms: int
-    found_ms: int
+    expected_ms: _Ms
+    found_ms: _Ms
 
 
 class _File(StrictModel):
     format: str
     seen: _Seen
-    ahead_ms: int
+    ahead_ms: _Ms
     stop: _Stop | None = None
 
 

@@ -132,7 +132,11 @@ def test_before_the_first_look_the_files_tell_when_the_node_was_there(machine: M
 
 def test_a_damaged_file_stops_and_a_person_begins_it_anew(machine: Machine) -> None:
     machine.look()
-    for content in (b"", b"{}", (machine.data / FILE_NAME).read_bytes().replace(b"/1", b"/2")):
+    sound = (machine.data / FILE_NAME).read_bytes()
+    # The last one's time no date can tell, so that it could not even be said.
+    late = sound.replace(str(START).encode(), b"9" * 19)
+    assert late != sound
+    for content in (b"", b"{}", sound.replace(b"/1", b"/2"), late):
         (machine.data / FILE_NAME).write_bytes(content)
         leap = machine.leap()
         for _ in range(2):
@@ -142,7 +146,7 @@ def test_a_damaged_file_stops_and_a_person_begins_it_anew(machine: Machine) -> N
         assert (machine.data / FILE_NAME).read_bytes() == content
         assert leap.confirm(lambda *_: None, "R. Roe") == stop
         assert machine.look() is None
-    assert [decision for decision, _ in machine.told] == ["purge stopped"] * 3
+    assert [decision for decision, _ in machine.told] == ["purge stopped"] * 4
 
 
 def test_peeking_writes_nothing(machine: Machine) -> None:
