@@ -110,7 +110,7 @@ def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool], mode: int
             done = put(part, path)
         finally:
             part.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise InputError(
             path, f"can't be written ({error.strerror})", "check the folder, its owner and the disk"
@@ -118,7 +118,12 @@ def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool], mode: int
     return done
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep which files a folder has now.
+
+    Raises:
+        OSError: the disk says no.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -29,6 +29,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from accord.agreements.retention import DAY_MS
 from accord.clock import Clock, iso
 from accord.codec_answer import END_OF_TIME_MS
 from accord.durable import locked, replace_file
@@ -37,7 +38,6 @@ from accord.errors import InputError
 from accord.federation import Federation
 from accord.strict_toml import StrictModel
 
-DAY_MS = 86_400_000
 FORMAT = "accord-clock/1"
 FILE_NAME = "clock.json"
 REMEDY = (

@@ -12,13 +12,13 @@ from enum import StrEnum
 from accord.agreements.calendar import EventKind
 from accord.agreements.effective import Standing
 from accord.agreements.heads import SKEW_MS
+from accord.agreements.retention import DAY_MS
 from accord.clock import iso
 from accord.roster import MAX_STATUS_AGE_MS
 from node.doctor.facts import AgreementFacts, Certificate, Database, Facts, Trouble
 from node.leap import REMEDY
 from node.store.base import Due
 
-DAY_MS = 86_400_000
 WARN_DAYS = 30
 FIGURES_OLD_MS = 5 * 60_000
 MIB = 1 << 20

@@ -7,6 +7,7 @@ from pathlib import Path
 from accord.agencies import Agency
 from accord.agreements.law.rules import Law
 from accord.agreements.policy import Policy
+from accord.agreements.retention import DAY_MS
 from accord.audit.extension import is_begun, signed_head
 from accord.audit.reader import AuditReader, Filter
 from accord.clock import Clock
@@ -21,8 +22,6 @@ from node.retention import cuts, limits_at
 from node.store.base import DeadCount, HotList, ReadStore
 from node.store.opening import look_at_soundness, look_at_store
 from node.store.soundness import Soundness, look_at
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ main file gave out were never told to anybody, and are removed before the next i
 A read that met a hot list stays in the main file, with its hits.
 """
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from accord import private_db
+from accord.durable import sync_folder
 from accord.errors import Code, InputError, Refused
 from node.store.segments.pool import Gone, Pool, Tick
 from node.store.segments.reading import Files
@@ -157,7 +157,7 @@ class Parts:
                 self.pool.path(number), SEGMENT_MIGRATIONS, "segment of a node's reads",
                 "see that the disk has room", wait_ms=_WAIT_MS,
             )  # fmt: skip
-            _sync(self.folder)
+            sync_folder(self.folder)
         except (InputError, OSError) as error:
             problem = getattr(error, "problem", "can't be made")
             raise Refused(Code.STORE_UNAVAILABLE, detail=f"a file of reads {problem}") from None
@@ -224,12 +224,4 @@ def _unlink(path: Path) -> None:
     for end in _ENDS:
         path.with_name(path.name + end).unlink(missing_ok=True)
     if path.parent.is_dir():
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(path.parent)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accord.agreements.retention import DAY_MS
 from accord.testing import FixedClock
-from node.leap import DAY_MS, FILE_NAME, How, Kept, Leap, Seen, begun, judged, machine_counter
+from node.leap import FILE_NAME, How, Kept, Leap, Seen, begun, judged, machine_counter
 
 START = 1_800_000_000_000
 HOUR_MS = 3_600_000

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from accord.agreements.retention import DAY_MS
 from accord.clock import SystemClock, iso
 from accord.errors import InputError
 from accord.model import Read
 from node.config import load_config
-from node.leap import DAY_MS, FILE_NAME, Leap
+from node.leap import FILE_NAME, Leap
 from node.store.sqlite import SqliteStore
 
 Make = Callable[..., Read]
