@@ -8,6 +8,8 @@
 - Holds: those placed since stay; those that the log says were released don't come back.
 - Notes that the log does not hold yet.
 
+Hot lists are those of the backup: which of them were others here is told.
+
 What is here and can't be read is left, and told.
 """
 
@@ -21,7 +23,7 @@ from accord.activation import read_activations, take_activations
 from accord.audit.extension import Head, begins_with, whole_head
 from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Filter
-from accord.clock import Clock
+from accord.clock import Clock, iso
 from accord.errors import InputError, Refused
 from accord.keys import PublicKey
 from accord.pins import Pins
@@ -132,6 +134,26 @@ def carry_holds(present: Path, store: ReadStore, log: Path, key: LogKey, clock: 
         if hold.hold_id in over:
             detail = f"{hold.hold_id} was over before the restore, and stays so"
             store.holds.release(hold.hold_id, _note("released", hold.case, detail))
+    return told
+
+
+def older_lists(present: Path, store: ReadStore, clock: Clock) -> list[str]:
+    """Say which hot lists are older ones again: what was taken off since would give hits.
+
+    Raises:
+        Refused: the new store can't be read.
+    """
+    published = {one.name: one.published_ms for one in store.hot_lists.lists()}
+    before: dict[str, int] = {}
+    with suppress(InputError, Refused), _looking(present / READS, clock) as old:
+        before = {one.name: one.published_ms for one in old.hot_lists.lists()}
+    told = []
+    for name, at_ms in published.items():
+        if before.get(name, -1) != at_ms:
+            told.append(
+                f"hot list {name} is the one of {iso(at_ms)}: take in its newest file before the "
+                "node serves, for what was taken off since gives hits again"
+            )
     return told
 
 

@@ -47,7 +47,7 @@ from node.backup import (
     read_backup,
     require_sqlite,
 )
-from node.carried import LogKey, carry_files, carry_holds, carry_log
+from node.carried import LogKey, carry_files, carry_holds, carry_log, older_lists
 from node.config import NodeConfig
 from node.held import held, own_limits
 from node.leap import Leap, Seen, begun, heads_of_others, judged
@@ -141,6 +141,7 @@ def _made(
     try:
         if present.is_dir():
             more += carry_holds(present, store, new / AUDIT, key, clock)
+        more += older_lists(present, store, clock)
         kept = own_limits(settings, found, now_ms)
         gone = in_words(purge_noted(store, photos, kept, now_ms, f"at a restore, by {by}"))
     finally:
