@@ -38,7 +38,7 @@ from node.ingest.mapping import load_mapping
 from node.ingest.report import IngestReport
 from node.ingest.settings import Settings, load_cameras
 from node.opened import opened
-from node.retention import due_on_arrival
+from node.retention import due_on_arrival, latest_on_arrival
 from node.ways.intake import settings_of
 
 
@@ -163,7 +163,11 @@ def retry_dead(
     given, limits = _settings(node, mapping, cameras, camera, zone, state, at, photos)
     with opened(node) as (store, kept):
         own = {
-            source.name: replace(settings_of(source, node.base), keep_photos=given.keep_photos)
+            source.name: replace(
+                settings_of(source, node.base),
+                keep_photos=given.keep_photos,
+                latest_ms=given.latest_ms,
+            )
             for source in node.sources
         }
         done = retry(
@@ -205,6 +209,7 @@ def _settings(
         zone=zone_of(zone, "zone") if zone else None,
         state=state_of(state, "state"),
         keep_photos=kept.photos.keep_ms > 0,
+        latest_ms=latest_on_arrival(SystemClock().now_ms()) if limits is not None else None,
     )
     return settings, limits
 

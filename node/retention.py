@@ -72,6 +72,14 @@ def cuts(kept: Limits, now_ms: int) -> Cuts:
     )
 
 
+def latest_on_arrival(now_ms: int) -> int:
+    """Return the latest capture (UTC ms) that a read which comes in now may have.
+
+    Time is kept from capture, so one that a camera dates ahead would outlive its date.
+    """
+    return now_ms + DAY_MS
+
+
 def due_on_arrival(store: ReadStore, kept: Limits | None, now_ms: int) -> Callable[[Read], bool]:
     """Return what tells whether a read that comes in now is due, and not held.
 

@@ -119,8 +119,11 @@ def parsed(number: int, found: Found, settings: Settings) -> Parsed:
     """Return the read of one record.
 
     Raises:
-        NotTaken: plate or case can't be.
+        NotTaken: plate, case or time can't be.
     """
+    if settings.latest_ms is not None and found.captured_ms > settings.latest_ms:
+        # It would be kept as much longer as its camera's clock is ahead.
+        raise NotTaken("the time is more than a day ahead of this node's clock")
     raw, plate = plate_of(found.plate)
     lat_e7, lon_e7 = found.camera.lat_e7, found.camera.lon_e7
     if lat_e7 is None:

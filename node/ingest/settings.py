@@ -58,7 +58,8 @@ class Settings:
     is the table above by ``source``; ``camera`` names the camera of records
     that name none, and ``at_ms`` (UTC) is the time of records that have none.
     ``zone`` and ``state`` hold where neither record nor camera tells. Where
-    ``keep_photos`` is false, no picture is even decoded.
+    ``keep_photos`` is false, no picture is even decoded. A record that is dated later than
+    ``latest_ms`` (UTC; None for no bound) is not taken.
     """
 
     mapping: Mapping | None = None
@@ -69,6 +70,7 @@ class Settings:
     zone: ZoneInfo | None = None
     state: str = ""
     keep_photos: bool = True
+    latest_ms: int | None = None
 
 
 class _Entry(StrictModel):

@@ -33,7 +33,7 @@ from node.ingest.report import IngestReport, Record, Rejected
 from node.ingest.settings import Settings, load_cameras
 from node.ingest.sql_rows import SqlRows
 from node.photos import Bands, Photos
-from node.retention import due_on_arrival
+from node.retention import due_on_arrival, latest_on_arrival
 from node.store.base import ReadStore
 from node.ways.config import Source
 
@@ -140,10 +140,14 @@ class Intake:
 
     @property
     def settings(self) -> Settings:
-        """The source's settings, with what policy and law say of photos now."""
+        """The source's settings now: what policy and law say of photos, and which times can be.
+
+        While the clock is in doubt no time is refused by it.
+        """
         kept = self.kept()
         keeps = kept is not None and kept.photos.keep_ms > 0
-        return replace(self._settings, keep_photos=keeps)
+        latest_ms = latest_on_arrival(self.clock.now_ms()) if self.may_delete() else None
+        return replace(self._settings, keep_photos=keeps, latest_ms=latest_ms)
 
     def _due(self) -> Callable[[Read], bool]:
         """Return what tells a read that a purge would remove at once.
