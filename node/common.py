@@ -15,9 +15,15 @@ from node.rates import Counting, Throttle
 from node.replay import Claims
 from node.replay_file import FILE_NAME, ReplayFile
 
+STANDING_S = 10.0
+"""A leader that has not looked for so long stands still, and its seat may be taken."""
+
 
 class Seat(Protocol):
     """The leader's seat: one process of a node has it, or none. Its methods block."""
+
+    shared: bool
+    """Whether another process may want it."""
 
     def take(self) -> bool:
         """Take it if nobody has it; tell whether it is ours. One that can't be asked is not."""
@@ -59,6 +65,8 @@ class Alone:
 
 class _OwnSeat:
     """The seat of whoever is alone."""
+
+    shared = False
 
     def take(self) -> bool:
         """See :meth:`Seat.take`."""

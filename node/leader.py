@@ -81,7 +81,7 @@ class Leader:
         try:
             async with taking(context, config, self._may_delete) as accounts:
                 self.accounts[:] = accounts
-                async with self._periodic(leading, keeper, recorded), self._sending():
+                async with self._periodic(leading, keeper, recorded), self._sending(leading):
                     yield
         finally:
             self.accounts.clear()
@@ -110,6 +110,7 @@ class Leader:
             nonlocal seen
             await self.refreshed.wait()
             self.refreshed.clear()
+            await leading.surely()
             await asyncio.to_thread(keeper.keep)
             # A delivery refreshes too, before this does.
             if context.sources.changes != seen:
@@ -120,6 +121,10 @@ class Leader:
 
         async def look() -> None:
             await look_again(context.agency, context.sources, history, context.clock, changed)
+
+        async def purge() -> None:
+            await leading.surely()
+            await self.purging.purge()
 
         ahead, lists = _Ahead(context), _Lists(context)
         await ahead.tell()
@@ -132,7 +137,7 @@ class Leader:
             asyncio.create_task(every(LISTS_S, lists.tell)),
             asyncio.create_task(every(CLOCK_S, self.purging.look)),
             asyncio.create_task(every(HEAD_S, self._keep_head)),
-            asyncio.create_task(every(self.config.purge_every_s, self.purging.purge)),
+            asyncio.create_task(every(self.config.purge_every_s, purge)),
         ]
         try:
             yield
@@ -146,12 +151,13 @@ class Leader:
                     history.stopped()
 
     @asynccontextmanager
-    async def _sending(self) -> AsyncIterator[None]:
+    async def _sending(self, leading: Leading) -> AsyncIterator[None]:
         """Send what is due."""
         pool = ChannelPool(self.tls.current())
         outbox = Outbox(self.context, pool, Acknowledged(self.config.data))
 
         async def send() -> None:
+            await leading.surely()
             pool.renew(await asyncio.to_thread(self.tls.current))
             await outbox.send()
 

@@ -118,7 +118,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         try:
             await context.record("start", {"agency": config.agency, "decision": "serving"})
             leader = Leader(context, config, purging, tls)
-            leading = Leading(common.seat, leader.working)
+            leading = Leading(common.seat, leader.working, lambda: not audit.failed)
             async with (
                 leading.running(),
                 _periodic(context, config, leader, leading),

@@ -8,7 +8,8 @@ How the installed scripts start is tested where that is the question (test_demo.
 test_kill.py, the check of the wheel).
 
 In between stands a script that is found by the name of the program, so shells find it too
-(:func:`folder`). It passes on SIGTERM and SIGINT; if it is killed, so is the program.
+(:func:`folder`). It passes on SIGTERM and SIGINT; if it is killed, so is the program. SIGTSTP
+has the program stand still, SIGCONT go on.
 """
 
 import asyncio
@@ -42,6 +43,8 @@ answers = server.makefile("rb")
 process = int(answers.readline())
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, _: os.kill(process, number))
+signal.signal(signal.SIGTSTP, lambda *_: os.kill(process, signal.SIGSTOP))
+signal.signal(signal.SIGCONT, lambda *_: os.kill(process, signal.SIGCONT))
 status = int(answers.readline() or -signal.SIGKILL)
 if status < 0:
     signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import signal
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from accord.errors import Code, Refused
 from accord.identity import KeyRole, SpiffeId
 from accord.keys import PrivateKey
 from node.config import load_config
+from node.leading import CHECK_S
 from node.receive import Receiver
 from node.serve import running_node
 from tests.integration.several import Several, configured, several
@@ -106,6 +108,25 @@ async def test_another_leads_when_the_leader_is_killed(tmp_path: Path, database:
         assert await answers(city, "a")
         assert not first.said("leading") > 1
         assert other.leads()
+
+
+async def test_another_leads_when_the_leader_stands_still(
+    tmp_path: Path, database: Database
+) -> None:
+    """Its connection stays open: the kernel answers for it."""
+    async with several(tmp_path, database) as city:
+        first, other = city.leader(), city.processes["b"]
+        assert first.running is not None
+        first.running.send_signal(signal.SIGTSTP)
+        try:
+            await until(other.leads, 40)
+        finally:
+            first.running.send_signal(signal.SIGCONT)
+        await until(lambda: first.said("no longer leading") == 1, 15)
+        await asyncio.sleep(4 * CHECK_S)
+        assert (first.leads(), other.leads()) == (False, True)
+        assert await answers(city, "a")
+        assert await answers(city, "b")
 
 
 async def answers(city: Several, name: str) -> bool:

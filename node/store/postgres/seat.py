@@ -5,6 +5,11 @@ answers within :data:`ANSWER_S`, or counts as lost. The server looks after it in
 where a machine has vanished it notices after some eleven seconds, longer than whoever
 leads there needs to notice that the server is away.
 
+A leader that stands still (SIGSTOP, a machine that is paused) keeps its connection, but
+asks nothing. The server knows when each connection asked last, by its own clock: who
+wants the seat ends one that has not for :data:`~node.common.STANDING_S`. Its role may,
+since it is the same.
+
 Every process that serves has :data:`SERVING_LOCK` beside it, shared with the others:
 who must know that none serves takes it alone. All have one data folder, known by a
 mark in it: photos and what was seen of partners' files are there.
@@ -17,11 +22,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from accord.durable import create_file
 from accord.errors import InputError
+from node.common import STANDING_S
 from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK, options, unreachable
 
 ANSWER_S = 2.0
@@ -33,7 +40,17 @@ _KEPT = {
     "tcp_keepalives_count": "3",
     "idle_session_timeout": "0",
 }
+# A lock of 64 bits is told in two halves, and the database's own.
+_END_STANDING = """
+    SELECT pg_terminate_backend(pid)
+    FROM pg_locks JOIN pg_stat_activity AS process USING (pid)
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+        AND (classid::bigint << 32 | objid::bigint) = %s
+        AND database = process.datid AND process.datname = current_database()
+        AND clock_timestamp() - state_change > make_interval(secs => %s)
+"""
 T = TypeVar("T")
+log = structlog.get_logger()
 
 
 class _Prompt(psycopg.Connection[TupleRow]):
@@ -73,6 +90,8 @@ def _mark(data: Path) -> str:
 
 class SharedSeat:
     """A :class:`node.common.Seat` of several processes; by one thread at a time."""
+
+    shared = True
 
     def __init__(self, path: Path, address: Mapping[str, str], data: Path) -> None:
         """Connect, and say that this process serves; ``path`` names the server.
@@ -143,10 +162,21 @@ class SharedSeat:
     def take(self) -> bool:
         """See :meth:`node.common.Seat.take`."""
         try:
-            return self._connect() and self._got("SELECT pg_try_advisory_lock(%s)", LEADER_LOCK)
+            if self._connect():
+                if self._got("SELECT pg_try_advisory_lock(%s)", LEADER_LOCK):
+                    return True
+                self._end_standing()
         except psycopg.Error:
             self.close()
         return False
+
+    def _end_standing(self) -> None:
+        """Have the next who asks get the seat, if whoever has it stands still."""
+        if self._connection is not None:
+            values = (LEADER_LOCK, STANDING_S)
+            if self._connection.execute(_END_STANDING, values).fetchall():
+                log.error("alert: the process that leads stands still, and another will lead",
+                          seconds=STANDING_S)  # fmt: skip
 
     def held(self) -> bool:
         """See :meth:`node.common.Seat.held`."""

@@ -16,6 +16,7 @@ from node import leading
 from node.common import Alone, Seat
 from node.config import load_config
 from node.leading import Leading
+from node.store.postgres import seat
 from node.store.postgres.common import SharedCommon
 from node.store.postgres.connections import LEADER_LOCK
 from node.store.postgres.store import PostgresStore
@@ -120,6 +121,104 @@ async def test_who_can_t_begin_says_so_at_its_start_and_later_lets_another(
         # It fails once when its turn comes, gives the seat up, and is there for the next.
         await until(lambda: not works[1].fails, 10)
         await until(lambda: any(work.begun.is_set() for work in works), 10)
+
+
+async def test_who_can_t_do_the_work_leaves_it_to_another_until_it_can(
+    seats: tuple[Seat, Seat],
+) -> None:
+    ran: list[tuple[str, str, float]] = []
+    works = [Work("first", ran), Work("second", ran)]
+    able = {"first": True, "second": False}
+    first = Leading(seats[0], works[0].doing, lambda: able["first"])
+    second = Leading(seats[1], works[1].doing, lambda: able["second"])
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first.running())
+        await stack.enter_async_context(second.running())
+        able["first"] = False
+        await until(lambda: not first.leads, 10)
+        # None of the two can: the seat is nobody's.
+        await asyncio.sleep(PAUSE_S + 4 * CHECK_S)
+        assert (first.leads, second.leads) == (False, False)
+        able["second"] = True
+        await until(lambda: second.leads, 10)
+        able.update(first=True, second=False)
+        await until(lambda: first.leads, 10)
+        assert not second.leads
+
+
+async def test_a_node_alone_works_on_whatever_it_can_t(tmp_path: Path, settings: Path) -> None:
+    alone = Alone(load_config(settings), FixedClock(START))
+    work = Work("alone", [])
+    async with Leading(alone.seat, work.doing, lambda: False).running():
+        await asyncio.sleep(3 * CHECK_S)
+        assert work.begun.is_set()
+    alone.claims.close()
+    alone.close()
+
+
+async def test_who_stood_still_begins_nothing_before_it_knows_that_it_leads(
+    seats: tuple[Seat, Seat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[float] = []
+    asked = 0.0
+
+    class Slow:
+        """A seat that is not asked while it is told so: its process stands still."""
+
+        shared, still = True, False
+
+        def take(self) -> bool:
+            return seats[0].take()
+
+        def held(self) -> bool:
+            nonlocal asked
+            while self.still:
+                time.sleep(0.01)
+            asked = time.monotonic()
+            return seats[0].held()
+
+        def leave(self) -> None:
+            seats[0].leave()
+
+    monkeypatch.setattr(leading, "LEASE_S", 0.5)
+    slow, work = Slow(), Work("first", [])
+    one = Leading(slow, work.doing)
+    async with one.running():
+        await one.surely()
+        slow.still = True
+        await asyncio.sleep(1)
+
+        async def something() -> None:
+            await one.surely()
+            began.append(time.monotonic())
+
+        task = asyncio.create_task(something())
+        await asyncio.sleep(0.3)
+        assert began == []
+        slow.still = False
+        await asyncio.wait_for(task, 5)
+    assert began[0] >= asked > 0
+
+
+def test_a_leader_that_asks_nothing_any_longer_loses_the_seat_and_one_that_asks_keeps_it(
+    seats: tuple[Seat, Seat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat, "STANDING_S", 0.5)
+    first, second = seats
+    assert first.take()
+    ends = time.monotonic() + 1.5
+    while time.monotonic() < ends:
+        assert first.held()
+        assert not second.take()
+        time.sleep(0.05)
+    # From here on it stands still.
+    ends = time.monotonic() + 5
+    while not second.take():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert not first.held()
+    assert not first.take()
+    assert second.held()
 
 
 async def test_a_node_alone_leads_at_once(tmp_path: Path, settings: Path) -> None:
