@@ -63,7 +63,8 @@ def prepare(path: Path, migrations: Migrations, what: str, remedy: str, *, wait_
     ``what`` the file is, such as "database of a node"; ``remedy`` is for one that is none.
 
     Raises:
-        InputError: the file can't be opened, or is damaged or something else.
+        InputError: the file can't be opened, is damaged or something else, or a later
+            version of Accord has changed its tables.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -71,7 +72,7 @@ def prepare(path: Path, migrations: Migrations, what: str, remedy: str, *, wait_
         # Two commands may start on a new folder at once. A lock on the
         # folder and not on the file: SQLite has locks of its own there.
         with _folder_locked(path.parent):
-            _migrate(path, migrations, wait_ms)
+            later = not _migrate(path, migrations, wait_ms)
     except OSError as error:
         raise InputError(
             path, f"can't be opened ({error.strerror})", "check the path and its permissions"
@@ -82,6 +83,9 @@ def prepare(path: Path, migrations: Migrations, what: str, remedy: str, *, wait_
         raise InputError(
             path, f"can't be used ({reason(error)})", "check the disk, and who else has it open"
         ) from None
+    if later:
+        problem = "a later version of Accord has changed its tables"
+        raise InputError(path, problem, "install that version again")
 
 
 def rewrite(sql: sqlite3.Connection) -> bool:
@@ -136,12 +140,17 @@ def _make(path: Path) -> None:
     path.chmod(0o600)
 
 
-def _migrate(path: Path, migrations: Migrations, wait_ms: int) -> None:
+def _migrate(path: Path, migrations: Migrations, wait_ms: int) -> bool:
+    """Take the steps that were not taken yet; tell whether all that were are known here."""
     sql = connect(path, wait_ms=wait_ms)
     try:
         database = Database(sql)
+        known = {one.name for one in migrations.pending(Database(memory=True))}
+        if any(one.name not in known for one in migrations.applied(database)):
+            return False
         if migrations.pending(database):
             migrations.apply(database)
+        return True
     finally:
         sql.close()
 

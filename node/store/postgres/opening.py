@@ -1,19 +1,25 @@
 """What a database must be like before a node takes it: looked at when it is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 
 from accord.errors import InputError
-from node.store.postgres.connections import Connections, connect, unreachable
-from node.store.postgres.migrations import Sql, migrate
+from node.store.postgres.connections import SCHEMA, Connections, connect, unreachable
+from node.store.postgres.migrations import STEPS, Sql, Step, migrate, pending
 from node.store.postgres.slices import known
 
 LOCKS = 1024
 _OLDEST = 150_000
 # A search over years locks each day's partition and its indexes.
 _SETTINGS = (
+    # What was answered or recorded is there after a loss of power. That a commit waits for the
+    # disk, each of our sessions says for itself.
+    ("fsync", "on", "in postgresql.conf, and reload it"),
+    ("full_page_writes", "on", "in postgresql.conf, and reload it"),
+    # A process that leads and stands still is known by it: node/store/postgres/seat.py.
+    ("track_activities", "on", "for the role, as a superuser: ALTER ROLE ... SET"),
     ("max_locks_per_transaction", str(LOCKS), "in postgresql.conf, and restart the server"),
     # The server's log would hold plates: a value that is there twice, a row of a
     # COPY, the values of a slow statement.
@@ -31,6 +37,7 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
     try:
         with connect(address) as sql:
             check_settings(path, sql)
+            require_known(path, sql)
             migrate(sql)
     except psycopg.OperationalError as error:
         raise unreachable(path, error) from None
@@ -38,6 +45,20 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
         remedy = "let the role own the database, or restore it from the last backup"
         problem = f"the tables can't be made or brought up ({type(error).__name__})"
         raise InputError(path, problem, remedy) from None
+
+
+def require_known(
+    path: Path, sql: Sql, steps: Sequence[Step] = STEPS, schema: str = SCHEMA
+) -> None:
+    """Refuse tables that a later version of Accord has changed; ``path`` names the server.
+
+    Raises:
+        InputError: it has.
+        psycopg.Error: as the server says.
+    """
+    if pending(sql, steps, schema)[1]:
+        problem = "a later version of Accord has changed the tables there"
+        raise InputError(path, problem, "install that version again")
 
 
 def require_unsharded(connections: Connections) -> None:

@@ -17,7 +17,7 @@ from node.store.postgres import slices
 from node.store.postgres.connections import MIGRATION_LOCK, Connections, connect, unreachable
 from node.store.postgres.foreign import keep_servers, require_extension
 from node.store.postgres.migrations import Sql, migrate
-from node.store.postgres.opening import check_settings
+from node.store.postgres.opening import check_settings, require_known
 from node.store.postgres.slices import schema_of
 
 _LOCK_WAIT = "60s"
@@ -135,7 +135,7 @@ def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, 
         with _reached(shard) as at:
             _require_own(shard, slices_at(at), own)
             for n in (n for n, where in known.items() if where == place):
-                _bring_up(at, n)
+                _bring_up(shard.path, at, n)
                 text = "INSERT INTO slice SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM slice)"
                 at.execute(text, (store, n))
             slices.gather(at, (n for n, where in known.items() if where == place))
@@ -170,7 +170,7 @@ def _found(
                     problem = f"slice {n} is here and at {shards[found[n]].path}"
                     raise InputError(shard.path, problem, f"drop the old {schema_of(n)}")
                 found[n] = place
-                _bring_up(at, n)
+                _bring_up(shard.path, at, n)
             if there:
                 slices.gather(at, there)
             require_stored(shard, at, there, stored, put_back=put_back)
@@ -282,7 +282,8 @@ def require_stored(
             raise InputError(shard.path, problem, OWN_SET)
 
 
-def _bring_up(at: Sql, number: int) -> None:
+def _bring_up(path: Path, at: Sql, number: int) -> None:
+    require_known(path, at, slices.steps_of(number), schema_of(number))
     at.execute(f"SET search_path TO {schema_of(number)}, pg_temp")
     migrate(at, slices.steps_of(number), schema_of(number))
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -27,10 +28,11 @@ from accord.model import (
 )
 from node.holds import Hold, Note
 from node.store.base import Search
-from node.store.postgres import opening, parts, segments
+from node.store.postgres import connections, opening, parts, segments
 from node.store.postgres.connections import Connections
 from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.parts import DAY_MS, day_of
+from node.store.postgres.soundness import look_at
 from node.store.postgres.store import PostgresStore
 from node.store.postgres.wording import worded
 from node.store.statements import plan
@@ -301,6 +303,72 @@ def test_a_server_whose_log_would_hold_plates_is_refused(
         sql.execute(f"ALTER DATABASE {database.name} SET {setting} = '{value}'")
     with pytest.raises(InputError, match=words):
         PostgresStore.open(database.url_file(tmp_path))
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_a_server_that_may_forget_what_it_committed_is_refused(
+    database: Database, tmp_path: Path, setting: str
+) -> None:
+    path = database.url_file(tmp_path)
+    PostgresStore.open(path).close()
+    try:
+        reloaded(database, f"ALTER SYSTEM SET {setting} = off", setting, "off")
+        with pytest.raises(InputError, match=f"{setting} is off") as refused:
+            PostgresStore.open(path)
+        assert "postgresql.conf" in refused.value.remedy
+        with pytest.raises(InputError, match=f"{setting} is off"):
+            look_at(path)
+    finally:
+        reloaded(database, f"ALTER SYSTEM RESET {setting}", setting, "on")
+    PostgresStore.open(path).close()
+
+
+def reloaded(database: Database, text: str, setting: str, wanted: str) -> None:
+    with database.connect() as sql:
+        sql.execute(text)
+        sql.execute("SELECT pg_reload_conf()")
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        with database.connect() as sql:
+            if sql.execute(f"SHOW {setting}").fetchone() == (wanted,):
+                return
+        time.sleep(0.02)
+    raise AssertionError("the server does not take it")
+
+
+def test_a_commit_waits_for_the_disk_also_where_the_server_is_set_otherwise(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as sql:
+        assert sql.execute("SHOW synchronous_commit").fetchone() == ("off",)
+    with closing(Connections.open(database.url_file(tmp_path))) as made:
+        with made.working() as worked:
+            assert worked.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        with connections.connect(made.address) as one:
+            assert one.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_a_server_that_does_not_tell_who_asked_when_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as sql:
+        sql.execute(f"ALTER DATABASE {database.name} SET track_activities = off")
+    with pytest.raises(InputError, match="track_activities is off"):
+        PostgresStore.open(database.url_file(tmp_path))
+
+
+def test_tables_that_a_later_version_has_changed_are_not_opened(
+    database: Database, tmp_path: Path
+) -> None:
+    path = database.url_file(tmp_path)
+    PostgresStore.open(path).close()
+    with database.connect() as sql:
+        sql.execute("INSERT INTO accord.steps VALUES ('099-later')")
+        with pytest.raises(InputError, match="a later version of Accord") as refused:
+            PostgresStore.open(path, serving=True)
+        assert refused.value.remedy == "install that version again"
+        sql.execute("DELETE FROM accord.steps WHERE name = '099-later'")
+    PostgresStore.open(path, serving=True).close()
 
 
 def test_a_server_with_too_few_locks_is_refused(

@@ -652,6 +652,16 @@ def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
                 close_off(database, away=False)
 
 
+def test_a_slice_that_a_later_version_has_changed_is_refused(there: ShardedPlace) -> None:
+    there.open().close()
+    with there.databases[1].connect() as sql:
+        sql.execute("INSERT INTO accord_01.steps VALUES ('099-later')")
+        with pytest.raises(InputError, match=r"shard2\.url: a later version of Accord"):
+            there.open()
+        sql.execute("DELETE FROM accord_01.steps WHERE name = '099-later'")
+    there.open().close()
+
+
 def test_a_servers_settings_are_looked_at_on_each(there: ShardedPlace) -> None:
     with there.databases[1].connect() as sql:
         sql.execute(f"ALTER DATABASE {there.databases[1].name} SET log_error_verbosity = 'default'")

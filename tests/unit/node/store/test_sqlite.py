@@ -67,6 +67,21 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_file_that_a_later_version_has_changed_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "reads.db"
+    SqliteStore.open(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        later = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) SELECT "
+        sql.execute(
+            f"{later} migration_set, '099-later', applied_at FROM _sqlite_migrations LIMIT 1"
+        )
+        with pytest.raises(InputError, match="a later version of Accord") as refused:
+            SqliteStore.open(path)
+        assert refused.value.remedy == "install that version again"
+        sql.execute("DELETE FROM _sqlite_migrations WHERE name = '099-later'")
+    SqliteStore.open(path).close()
+
+
 def test_a_damaged_page_is_data_loss(make_read: Make, tmp_path: Path) -> None:
     path = tmp_path / "reads.db"
     store = SqliteStore.open(path)
