@@ -77,13 +77,31 @@ def require_unsharded(connections: Connections) -> None:
         raise InputError(connections.path, "the reads of this store are on several servers", remedy)
 
 
+def require_direct(path: Path, sql: Sql) -> None:
+    """Refuse a pooler between us and the server; ``path`` names them.
+
+    It hands one connection of the server to many clients in turn. What we keep in a session
+    would be another's: the leader's lock, the lock of those who serve, what LISTEN waits for,
+    how the session is set. The server tells each client the number of its process when it
+    connects; a pooler tells one of its own.
+
+    Raises:
+        InputError: there is one.
+        psycopg.Error: as the server says.
+    """
+    if sql.execute("SELECT pg_backend_pid()").fetchone() != (sql.info.backend_pid,):
+        problem = "there is a pooler of connections (such as PgBouncer) before the server"
+        raise InputError(path, problem, "name the server itself there: the node has its own pool")
+
+
 def check_settings(path: Path, sql: Sql) -> None:
     """See that the server and the database are set as they must be; ``path`` names them.
 
     Raises:
-        InputError: they are not.
+        InputError: they are not, or a pooler is before the server.
         psycopg.Error: as the server says.
     """
+    require_direct(path, sql)
     if sql.info.server_version < _OLDEST:
         raise InputError(path, "the server is older than PostgreSQL 15", "take a newer one")
     settings: dict[str, str] = dict(

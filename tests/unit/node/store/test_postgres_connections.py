@@ -1,7 +1,9 @@
 """How a node reaches PostgreSQL: the URL's file, TLS, bounds, and what errors tell."""
 
+import contextlib
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,12 @@ from accord.errors import Code, InputError, Refused
 from node.store.postgres import connections
 from node.store.postgres.address import read_address
 from node.store.postgres.connections import Connections
-from tests.postgres import PASSWORD, Database
+from node.store.postgres.soundness import look_at
+from node.store.postgres.store import PostgresStore
+from tests.postgres import PASSWORD, USER, Database
+
+# The message that tells a client the number of its process on the server.
+_KEY = b"K\0\0\0\x0c"
 
 
 @pytest.fixture
@@ -181,6 +188,62 @@ def test_a_server_that_is_gone_without_a_word_is_noticed_by_every_connection(
             assert patience(sql) == (10_000, 5)
         with connections.connect(made.address) as one:
             assert patience(one) == (10_000, 5)
+
+
+@contextlib.contextmanager
+def pooled(database: Database, folder: Path, *, own: bool) -> Iterator[str]:
+    """Relay to the server, whose number of its process is told as it is, or as an ``own`` one."""
+    server = database.server
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / ".s.PGSQL.1"))
+        listening.listen()
+        begun: list[socket.socket] = []
+
+        def relay(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while content := source.recv(1 << 16):
+                    head, key, rest = content.partition(_KEY)
+                    if own and key:
+                        content = head + key + b"\0\0\0\7" + rest[4:]
+                    target.sendall(content)
+                target.shutdown(socket.SHUT_WR)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    there = socket.socket(socket.AF_UNIX)
+                    there.connect(str(server.folder / f".s.PGSQL.{server.port}"))
+                    begun.extend((client, there))
+                    for pair in ((client, there), (there, client)):
+                        threading.Thread(target=relay, args=pair, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"postgresql://{USER}:{PASSWORD}@/{database.name}?host={folder}&port=1"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for one in begun:
+                one.close()
+
+
+def test_a_pooler_before_the_server_is_refused_and_what_only_relays_is_not(
+    database: Database, tmp_path: Path
+) -> None:
+    """A real PgBouncer answers as the one here: with a number of its own."""
+    for own in (False, True):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            pooled(database, Path(folder), own=own) as url,
+        ):
+            path = database.url_file(tmp_path, url)
+            if not own:
+                PostgresStore.open(path).close()
+                continue
+            for look in (PostgresStore.open, look_at):
+                with pytest.raises(InputError, match="a pooler of connections") as refused:
+                    look(path)
+                assert "name the server itself" in refused.value.remedy
 
 
 def patience(sql: psycopg.Connection[Any]) -> tuple[int, int]:
