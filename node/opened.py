@@ -42,9 +42,9 @@ def opened(settings: NodeConfig) -> Iterator[tuple[ReadStore, Photos]]:
     """
     require_whole(settings.data)
     make_folder(settings.data, 0o700)
+    require_own(settings)
     store = open_store(settings)
     try:
-        require_own(settings)
         yield store, Photos(settings.data / "photos")
     except Refused as refused:
         if refused.code not in (Code.STORE_UNAVAILABLE, Code.STORE_CORRUPT):

@@ -104,15 +104,16 @@ def has_log(settings: NodeConfig) -> bool:
 
 
 def require_own(settings: NodeConfig) -> None:
-    """Refuse a database whose log is another agency's: its reads are, too. Its tables are there.
+    """Refuse a database whose log is another agency's: its reads are, too.
 
-    What is given, shown or purged goes by this agency's own keys, policy and law. Not
-    verified: the node that writes the log does that.
+    Asked before anything is changed in it. What is given, shown or purged goes by this
+    agency's own keys, policy and law. Not verified: the node that writes the log does that.
 
     Raises:
         InputError: it is another's, or it can't be read.
     """
-    if settings.store_url is None:
+    url = settings.store_url
+    if url is None or not from_postgres("log", url).made(url):
         return
     place = log_place(settings)
     reading = place.reading()
@@ -127,7 +128,7 @@ def require_own(settings: NodeConfig) -> None:
         reading.close()
     if whose != origin(settings):
         problem = f"the database holds the reads and the log of {whose}, not of {origin(settings)}"
-        raise InputError(settings.store_url, problem, "put the URL of your own database there")
+        raise InputError(url, problem, "put the URL of your own database there")
 
 
 def copied(settings: NodeConfig, source: Place, target: Place) -> Checkpoint:

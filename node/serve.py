@@ -77,9 +77,9 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     signer = config.load_signer()
     _check_published(sources, config, signer)
     with contextlib.ExitStack() as stack:
+        require_own(config)
         store = open_store(config, serving=True, clock=clock)
         stack.callback(store.close)
-        require_own(config)
         common = open_common(config, clock)
         stack.callback(common.close)
         guard = ReplayGuard(common.claims, clock)

@@ -21,7 +21,7 @@ from node.config import NodeConfig
 from node.held import held, own_limits
 from node.holds import Note
 from node.opened import opened
-from node.opened_log import copied, has_log, log_place
+from node.opened_log import copied, has_log, log_place, require_own
 from node.retention import cuts
 from node.store.moving import HITS, TABLES, Side, Summary, fill, leave_gap, numbers, summary
 from node.store.opening import open_side
@@ -70,8 +70,8 @@ def copy_store(
     with what is done, the table, how many of its rows were just looked at, and of how many.
 
     Raises:
-        InputError: a node serves one of the two, the target holds something else, or one
-            of them can't be used.
+        InputError: a node serves one of the two, the target holds something else, one of
+            them is another agency's or can't be used.
     """
     target_url = None if to == SQLITE else Path(to)
     here, there = (url and url.resolve() for url in (settings.store_url, target_url))
@@ -79,6 +79,8 @@ def copy_store(
         raise InputError("--to", "names the store that the node has", "name another one")
     if target_url is None and shards:
         raise InputError("--shard", "is for a PostgreSQL store", "leave it out")
+    require_own(settings)
+    require_own(replace(settings, store_url=target_url))
     now_ms = clock.now_ms()
     kept = own_limits(settings, held(settings), now_ms)
     try:

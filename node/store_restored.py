@@ -17,7 +17,7 @@ from accord.keys import PrivateKey
 from node.config import NodeConfig
 from node.holds import Note
 from node.opened import opened
-from node.opened_log import log_head, log_place
+from node.opened_log import log_head, log_place, require_own
 from node.store.moving import leave_gap
 from node.store.opening import open_side
 
@@ -28,11 +28,13 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> Path | None:
     Returns where the last head of a log that lacks entries now is kept, if it does.
 
     Raises:
-        InputError: the node's store is no server's, a node serves it, or it can't be used.
+        InputError: the node's store is no server's, it is another agency's, a node serves
+            it, or it can't be used.
     """
     if settings.store_url is None:
         remedy = "nothing is to be done: accord-node restore does it all"
         raise InputError(settings.path, "has its reads in SQLite", remedy)
+    require_own(settings)
     with (
         closing(
             open_side(settings, settings.store_url, settings.store_shards, clock, put_back=True)

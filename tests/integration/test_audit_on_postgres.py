@@ -159,9 +159,28 @@ async def test_a_database_of_another_agency_is_not_touched(
         said = refused(harbor, *asked)
         assert "the database holds the reads and the log of city/node, not of harbor/node" in said
     with database.connect() as sql:
+
+        def there() -> list[tuple[object, ...]]:
+            text = "SELECT g::text, u::text, m::text FROM accord.replay_guard g, accord.upkeep u "
+            return sql.execute(f"{text} LEFT JOIN accord.moves m ON true").fetchall()
+
+        before = there()
+        own = (harbor / "node.toml").read_text()
+        without = own.replace('\n[store]\npostgres = "keys/store.url"\n', "")
+        for settings, asked in (
+            (own, ["store", "restored"]),
+            (own, ["store", "copy", "--to", "sqlite"]),
+            (without, ["store", "copy", "--to", str(harbor / "keys" / "store.url")]),
+        ):
+            (harbor / "node.toml").write_text(settings)
+            assert "not of harbor/node" in refused(harbor, *asked)
+            assert there() == before
+        (harbor / "node.toml").write_text(own)
         mark = sql.execute("SELECT mark FROM accord.data_folder").fetchone()
         with pytest.raises(InputError, match="not of harbor/node"):
             async with running_node(load_config(harbor / "node.toml"), SystemClock()):
                 pass
         assert sql.execute("SELECT mark FROM accord.data_folder").fetchone() == mark
+        command(city, "store", "restored")
+        assert there() != before
     assert command(city, "purge").startswith("Gone")

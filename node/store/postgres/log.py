@@ -181,6 +181,20 @@ def nobody_serving(path: Path) -> Iterator[None]:
         yield
 
 
+def made(path: Path) -> bool:
+    """Tell whether the database whose URL is in a file has the tables of a log.
+
+    Raises:
+        InputError: the server can't be reached.
+    """
+    try:
+        with connect(read_address(path), LOOKING) as connection:
+            found = connection.execute("SELECT to_regclass('audit_head') IS NOT NULL").fetchone()
+    except psycopg.Error as error:
+        raise unreachable(path, error) from None
+    return found == (True,)
+
+
 @dataclass(frozen=True, slots=True)
 class LogTables:
     """The log of one database: a :class:`accord.audit.places.Place`.
