@@ -51,6 +51,8 @@ from node.ways.config import Source
 
 METRICS = "metrics.prom"
 READS = "reads.db"
+FOLDER_ID = "folder.id"
+"""There is one in ``data`` where the node serves from a server: node/store/postgres/seat.py."""
 
 
 class _Keys(StrictModel):

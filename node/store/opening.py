@@ -13,7 +13,7 @@ from typing import Any
 from accord.clock import Clock, SystemClock
 from accord.errors import InputError
 from node.common import Alone, Common
-from node.config import READS, NodeConfig
+from node.config import FOLDER_ID, READS, NodeConfig
 from node.store.base import ReadStore
 from node.store.moving import Side
 from node.store.soundness import Soundness, look_at_reads
@@ -32,9 +32,11 @@ def open_store(
     left out) when a read arrives, and how old a hot list is.
 
     Raises:
-        InputError: it is damaged, can't be reached or used, or is being served.
+        InputError: it is damaged, can't be reached or used, is being served, or is not where
+            the node has served from.
     """
     if settings.store_url is None:
+        _require_not_moved(settings)
         return SqliteStore.open(settings.reads, serving=serving, clock=clock)
     store: ReadStore = from_postgres("store", settings.store_url).PostgresStore.open(
         settings.store_url,
@@ -43,6 +45,22 @@ def open_store(
         clock=clock or SystemClock(),
     )
     return store
+
+
+def _require_not_moved(settings: NodeConfig) -> None:
+    """Refuse SQLite where the node has served from a server: what is there now is older, or none.
+
+    Raises:
+        InputError: it has, and was not moved back.
+    """
+    mark = settings.data / FOLDER_ID
+    if mark.exists():
+        problem = "has no section [store], and this node has served from a PostgreSQL server"
+        remedy = (
+            "put the section back; to move to SQLite: accord-node store copy --to sqlite. Only if "
+            f"that database is lost for good, move {mark} away"
+        )
+        raise InputError(settings.path, problem, remedy)
 
 
 def open_common(settings: NodeConfig, clock: Clock) -> Common:
@@ -82,6 +100,7 @@ def look_at_soundness(settings: NodeConfig, seconds: float) -> tuple[int, Soundn
         OSError: the file can't be looked at.
     """
     if settings.store_url is None:
+        _require_not_moved(settings)
         return look_at_reads(settings.reads, seconds)
     found: tuple[int, Soundness] = from_postgres("soundness", settings.store_url).look_at(
         settings.store_url, settings.store_shards

@@ -166,6 +166,14 @@ def test_there_and_back(city: Path, url: Path) -> None:
     assert run(city, "store", "copy", "--to", str(url)).returncode == 0
     assert (city / "data" / "replay.db").exists()
     on_server(city, True)
+    # As a node that serves makes it.
+    (city / "data" / "folder.id").touch()
+    on_server(city, False)
+    for words in (("purge",), ("serve",), ("store", "copy", "--to", str(url))):
+        said = run(city, *words)
+        assert said.returncode == 2
+        assert "this node has served from a PostgreSQL server; put the section back" in said.stderr
+    on_server(city, True)
     for path in (city / "data").glob("reads.*"):
         path.unlink()
     done = run(city, "store", "copy", "--to", "sqlite")

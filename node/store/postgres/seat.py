@@ -29,10 +29,10 @@ from psycopg.rows import TupleRow
 from accord.durable import create_file
 from accord.errors import InputError
 from node.common import STANDING_S
+from node.config import FOLDER_ID
 from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK, options, unreachable
 
 ANSWER_S = 2.0
-MARK = "folder.id"
 _LOOK_S = 0.1
 _KEPT = {
     "tcp_keepalives_idle": "5",
@@ -80,7 +80,7 @@ def _mark(data: Path) -> str:
     The file's own number in its file system tells it from a copy of the folder on another
     machine; a shared one gives the same number everywhere.
     """
-    path = data / MARK
+    path = data / FOLDER_ID
     create_file(path, secrets.token_hex(16).encode())
     try:
         return f"{path.read_bytes().decode('ascii', 'replace')} {path.stat().st_ino}"

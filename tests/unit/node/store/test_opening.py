@@ -9,7 +9,7 @@ import pytest
 from accord.clock import SystemClock
 from accord.errors import InputError, Refused
 from node.config import load_config
-from node.store.opening import look_at_soundness, look_at_store, open_store
+from node.store.opening import look_at_soundness, look_at_store, open_common, open_store
 from node.store.postgres.store import PostgresStore
 from node.store.sqlite import SqliteStore
 from tests.postgres import PASSWORD, Database, Server
@@ -25,6 +25,26 @@ def test_without_a_section_it_is_sqlite(settings: Path) -> None:
     assert (found.defects, found.pending, found.unknown) == (0, 0, 0)
     assert size == node.reads.stat().st_size
     look_at_store(node, SystemClock()).close()
+
+
+def test_a_node_that_has_served_from_a_server_does_not_go_on_with_an_old_file(
+    settings: Path, database: Database, tmp_path: Path
+) -> None:
+    node = load_config(settings)
+    open_store(node).close()
+    there = replace(node, store_url=database.url_file(tmp_path))
+    open_store(there, serving=True).close()
+    # A command alone is no node that serves.
+    open_store(node).close()
+    open_common(there, SystemClock()).close()
+    for look in (open_store, lambda node: look_at_soundness(node, 9)):
+        with pytest.raises(InputError, match=r"has no section \[store\]") as refused:
+            look(node)
+        assert refused.value.where == str(node.path)
+        assert "store copy --to sqlite" in refused.value.remedy
+    open_store(there, serving=True).close()
+    (node.data / "folder.id").rename(tmp_path / "folder.id")
+    open_store(node).close()
 
 
 def test_a_node_without_the_driver_says_what_to_install(
