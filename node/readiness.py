@@ -20,9 +20,9 @@ def why_not_ready(context: Context, stop: Stop | None) -> list[str]:
     if context.audit.failed:
         found.append("the audit log can't be written")
     try:
-        context.store.mark("")  # one row looked up by its key
+        context.store.require_ready()
     except Refused as refused:
-        found.append(f"the store can't be used: {refused.text}")
+        found.append(f"the store can't be used: {refused.detail or refused.text}")
     return found
 
 

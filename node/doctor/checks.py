@@ -144,6 +144,12 @@ def _database(one: Database) -> tuple[State, str, str]:
     if sound.unknown:
         text = f"{name}: a later version of Accord has changed its tables"
         return State.FAULT, text, "install that version again"
+    if sound.lacking:
+        text = f"{name}: tables are gone: {', '.join(sound.lacking)}"
+        return State.FAULT, text, "stop the node and put back its last dump"
+    if sound.filling:
+        text = f"{name}: accord-node store copy fills it, or was stopped half-way: no node opens it"
+        return State.FAULT, text, "with node.toml as it was run accord-node store copy again"
     if sound.empty and not one.needed:
         return State.OK, f"{name}: {well}, and has no tables yet; the node makes them", ""
     if sound.empty:
@@ -250,6 +256,10 @@ def agreements(facts: Facts) -> Found:
         )
     for problem in known.problems:
         yield State.WARNING, f"left out: {problem}", "mend what it names, or get the file again"
+    for gone in known.gone:
+        text = f"{gone} is activated, and no folder here holds it: nothing is shared under it"
+        again = "put its folder back, as partners have it; where it is over nothing is to be done"
+        yield State.WARNING, text, again
     counts = 0
     for one in known.agreements:
         counts += one.standing in _ALIVE
@@ -258,7 +268,7 @@ def agreements(facts: Facts) -> Found:
         if days <= WARN_DAYS:
             text = f"{event.agreement}, in {days} days ({event.day}): {event.text}"
             yield State.WARNING, text, _before(event.kind, event.agreement == known.agency)
-    if known.known and not known.problems:
+    if known.known and not known.problems and not known.gone:
         others = len(known.agreements) - counts
         yield State.OK, f"{counts} in force or to come, {others} others; no file is left out", ""
 

@@ -127,13 +127,17 @@ class AgreementFacts:
 
 @dataclass(frozen=True, slots=True)
 class FederationFacts:
-    """The federation folder; ``ahead`` are days that come, each with the days until it."""
+    """The federation folder; ``ahead`` are days that come, each with the days until it.
+
+    ``gone`` are the agreements whose newest activated text is in none of its folders.
+    """
 
     agency: str
     known: bool
     problems: Sequence[str]
     agreements: Sequence[AgreementFacts]
     ahead: Sequence[tuple[Event, int]]
+    gone: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

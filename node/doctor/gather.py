@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from accord import activation
+from accord.activation import Activation, read_activations
 from accord.agencies import Agency
 from accord.agreements.calendar import ahead
 from accord.clock import Clock
@@ -129,6 +131,7 @@ def gather(
             ahead=tuple(
                 (event, (event.day - today).days) for event in events if event.day >= today
             ),
+            gone=tuple(_gone(settings, federation)),
         ),
         brokers=reach(settings, federation, now_ms),
         figures=files.figures(settings),
@@ -171,6 +174,18 @@ def _written(
         # A serving node puts files in each other's place meanwhile.
         with suppress(FileNotFoundError):
             yield str(path), path.stat().st_mtime_ns // 1_000_000
+
+
+def _gone(settings: NodeConfig, federation: Federation | None) -> Iterator[str]:
+    """Yield the agreements of which the text that was activated last is not held."""
+    if federation is None:
+        return
+    newest: dict[tuple[str, frozenset[str]], Activation] = {}
+    for one in read_activations(settings.data / activation.FILE_NAME):
+        newest[one.agreement, one.parties] = one  # never older than one before it
+    for one in newest.values():
+        if one.digest not in federation.agreements:
+            yield f"{one.agreement}, revision {one.revision}"
 
 
 def _agreements(

@@ -60,7 +60,9 @@ def look(
     letters: Sequence[DeadCount] = ()
     sound = reads.soundness
     # Tables of another version are not asked: what they lack is no damage.
-    if sound is not None and not (sound.pending or sound.unknown or sound.defects):
+    if sound is not None and not (
+        sound.pending or sound.unknown or sound.defects or sound.lacking or sound.filling
+    ):
         store = look_at_store(settings, clock)
         try:
             lists, letters = store.hot_lists.lists(), store.dead_counts()
@@ -107,7 +109,11 @@ def _trouble(found: Database, refused: Refused) -> Trouble:
 def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]:
     """Return what is known of the audit log, its signed head checked, and its last time."""
     sound = found.soundness
-    if found.size is None or found.trouble is not None or (sound and sound.pending):
+    if (
+        found.size is None
+        or found.trouble is not None
+        or (sound and (sound.pending or sound.lacking))
+    ):
         return found, None
     try:
         public = PrivateKey.load(settings.audit_key).public

@@ -449,6 +449,13 @@ class ReadStore(Protocol):
     def delete_dead(self, before_ms: int) -> int:
         """Delete dead letters that arrived before; return how many."""
 
+    def require_ready(self) -> None:
+        """See that it can be used, as far as a cheap look tells: it is asked every other second.
+
+        Raises:
+            Refused: ``STORE_UNAVAILABLE``, ``STORE_CORRUPT``.
+        """
+
     def mark(self, source: str) -> str:
         """Return how far a followed source was read, as :meth:`set_mark` kept it; "" at first."""
 

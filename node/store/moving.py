@@ -346,16 +346,19 @@ def stretch(table: Table, after: Row | None, to: Row | None) -> Part:
     return Part(text, (*values, table.batch))
 
 
+def is_filling(sql: Sql) -> bool:
+    """Tell whether a store is being filled, or was left half-way."""
+    found = sql.execute("SELECT whole FROM moves WHERE side = 'to'").fetchone()
+    return found is not None and not found[0]
+
+
 def check_whole(sql: Sql, where: object) -> None:
     """Refuse a store that is being filled; one that is whole belongs to who opens it now.
 
     Raises:
         InputError: not all is there.
     """
-    found = sql.execute("SELECT whole FROM moves WHERE side = 'to'").fetchone()
-    if found is None:
-        return
-    if not found[0]:
+    if is_filling(sql):
         remedy = "run accord-node store copy again: it goes on where it was"
         raise InputError(where, "is being filled by accord-node store copy", remedy)
     sql.execute("DELETE FROM moves WHERE side = 'to'")

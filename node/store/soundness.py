@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -11,6 +11,7 @@ from sqlite_utils import Database, Migrations
 from accord.errors import Code, Refused
 from node.store.connections import Bounded, as_refusal
 from node.store.migrations import MIGRATIONS
+from node.store.moving import is_filling
 from node.store.segments.parts import MISSING, folder_of, listed
 from node.store.segments.pool import EMPTY, Pool
 from node.store.segments.spans import Segment
@@ -26,13 +27,16 @@ class Soundness:
 
     ``defects`` is None where the time was up before all was looked at. ``pending``
     are steps of the tables that the next start takes, ``unknown`` those of a
-    later version of Accord. ``empty``: there are no tables of ours yet.
+    later version of Accord. ``empty``: there are no tables of ours yet; ``lacking``: the
+    names of those that are gone. ``filling``: a move into it was begun and did not end.
     """
 
     defects: int | None
     pending: int = 0
     unknown: int = 0
     empty: bool = False
+    lacking: tuple[str, ...] = ()
+    filling: bool = False
 
 
 def look_at(path: Path, seconds: float, migrations: Migrations | None = None) -> Soundness:
@@ -63,6 +67,8 @@ def look_at_reads(path: Path, seconds: float) -> tuple[int, Soundness]:
     size, found = path.stat().st_size, look_at(path, seconds, MIGRATIONS)
     if found.pending or found.unknown or found.defects:
         return size, found
+    if _filling(path):
+        return size, replace(found, filling=True)
     pool = Pool(folder_of(path))
     for one in _listed(path):
         part = pool.path(one.number)
@@ -85,6 +91,14 @@ def look_at_reads(path: Path, seconds: float) -> tuple[int, Soundness]:
             found.unknown + more.unknown,
         )
     return size, found
+
+
+def _filling(path: Path) -> bool:
+    try:
+        with closing(Bounded(path, looking=True).sql) as sql:
+            return is_filling(sql)
+    except sqlite3.Error as error:
+        raise as_refusal(error) from None
 
 
 def _listed(path: Path) -> tuple[Segment, ...]:

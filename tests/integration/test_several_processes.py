@@ -18,8 +18,10 @@ from accord.identity import KeyRole, SpiffeId
 from accord.keys import PrivateKey
 from node.config import load_config
 from node.leading import CHECK_S
+from node.readiness import why_not_ready
 from node.receive import Receiver
 from node.serve import running_node
+from tests.conftest import make_files
 from tests.integration.several import Several, configured, several
 from tests.integration.test_deliveries import agreed, manifest_of, suspension
 from tests.integration.test_folder import FOLDER, names
@@ -127,6 +129,22 @@ async def test_another_leads_when_the_leader_stands_still(
         assert (first.leads(), other.leads()) == (False, True)
         assert await answers(city, "a")
         assert await answers(city, "b")
+
+
+async def test_a_process_is_not_ready_while_a_table_is_gone(
+    tmp_path: Path, database: Database
+) -> None:
+    files = make_files(tmp_path, SystemClock())
+    files.build()
+    config = configured(files, database)["a"].config
+    async with running_node(load_config(config), SystemClock()) as node:
+        assert why_not_ready(node.context, None) == []
+        with database.connect() as sql:
+            sql.execute("ALTER TABLE accord.hot_list_entries RENAME TO elsewhere")
+            [why] = why_not_ready(node.context, None)
+            assert why.endswith("tables of the database are gone: hot_list_entries")
+            sql.execute("ALTER TABLE accord.elsewhere RENAME TO hot_list_entries")
+        assert why_not_ready(node.context, None) == []
 
 
 async def answers(city: Several, name: str) -> bool:

@@ -329,6 +329,25 @@ STEPS: Sequence[Step] = (
 )
 
 
+# What the steps leave there; partitions come and go.
+TABLES = (
+    "steps", "reads", "parts", "upkeep", "source_ids", "plates", "plates_gone", "hot_lists",
+    "hot_list_entries", "hot_list_version", "hits", "dead_letters", "source_marks", "holds",
+    "notes", "audit_entries", "audit_terms", "audit_checkpoints", "audit_head", "claims",
+    "replay_guard", "rate_counts", "moves", "data_folder",
+)  # fmt: skip
+
+
+def lacking(sql: Sql) -> tuple[str, ...]:
+    """Return the tables that are gone, once all steps were taken.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    text = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(%s || name) IS NULL"
+    return tuple(name for (name,) in sql.execute(text, (list(TABLES), f"{SCHEMA}.")))
+
+
 def migrate(sql: Sql, steps: Sequence[Step] = STEPS, schema: str = SCHEMA) -> None:
     """Take the steps that were not taken yet, each whole or not at all.
 

@@ -7,7 +7,7 @@ import psycopg
 
 from accord.errors import InputError
 from node.store.postgres.connections import SCHEMA, Connections, connect, unreachable
-from node.store.postgres.migrations import STEPS, Sql, Step, migrate, pending
+from node.store.postgres.migrations import STEPS, Sql, Step, lacking, migrate, pending
 from node.store.postgres.slices import known
 
 LOCKS = 1024
@@ -39,12 +39,16 @@ def prepare(path: Path, address: Mapping[str, str]) -> None:
             check_settings(path, sql)
             require_known(path, sql)
             migrate(sql)
+            gone = lacking(sql)
     except psycopg.OperationalError as error:
         raise unreachable(path, error) from None
     except psycopg.Error as error:
         remedy = "let the role own the database, or restore it from the last backup"
         problem = f"the tables can't be made or brought up ({type(error).__name__})"
         raise InputError(path, problem, remedy) from None
+    if gone:
+        problem = f"tables of the database are gone: {', '.join(gone)}"
+        raise InputError(path, problem, "put back its last dump")
 
 
 def require_known(

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import psycopg
 
+from node.store.moving import is_filling
 from node.store.postgres.address import read_address
 from node.store.postgres.connections import connect, unreachable
-from node.store.postgres.migrations import STEPS, Sql, pending
+from node.store.postgres.migrations import STEPS, Sql, lacking, pending
 from node.store.postgres.opening import check_settings
 from node.store.postgres.sharding import require_stored, slices_at
 from node.store.postgres.shards import shards_of
 from node.store.postgres.slices import schema_of, steps_of, stored
+from node.store.postgres.wording import Worded
 from node.store.soundness import Soundness
 
 
@@ -27,6 +29,10 @@ def look_at(path: Path, shards: Sequence[Path] = ()) -> tuple[int, Soundness]:
     with _looking(path, read_address(path)) as sql:
         size, to_take, unknown = _size(sql), *pending(sql)
         empty = to_take == len(STEPS)
+        gone = () if to_take else lacking(sql)
+        if gone:
+            return size, Soundness(0, 0, unknown, lacking=gone)
+        filling = not to_take and is_filling(Worded(sql))
         had = stored(sql)
     for shard in shards_of(shards):
         with _looking(shard.path, shard.address) as at:
@@ -37,7 +43,7 @@ def look_at(path: Path, shards: Sequence[Path] = ()) -> tuple[int, Soundness]:
                 if not more[0]:
                     require_stored(shard, at, (number,), had)
                 to_take, unknown = to_take + more[0], unknown + more[1]
-    return size, Soundness(0, to_take, unknown, empty)
+    return size, Soundness(0, to_take, unknown, empty, filling=filling)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import psycopg
 
 from accord.agreements.terms import Withholding
 from accord.clock import Clock, SystemClock
-from accord.errors import InputError, Refused
+from accord.errors import Code, InputError, Refused
 from accord.model import Read
 from node.store import dead, due
 from node.store.base import (
@@ -39,7 +39,7 @@ from node.store.pages import one_page
 from node.store.postgres import purge, segments
 from node.store.postgres.adding import HITS_CHANNEL
 from node.store.postgres.connections import Connections, as_refusal, connect
-from node.store.postgres.migrations import Sql
+from node.store.postgres.migrations import Sql, lacking
 from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.opening import prepare
 from node.store.postgres.parts import SEEN, day_of, last_row, row_number
@@ -257,6 +257,14 @@ class PostgresStore:
             if gone:
                 sql.execute(DELETED)
         return gone
+
+    def require_ready(self) -> None:
+        """See :meth:`node.store.base.ReadStore.require_ready`: every table is there."""
+        with self._connections.working() as sql:
+            gone = lacking(sql)
+        if gone:
+            detail = f"tables of the database are gone: {', '.join(gone)}"
+            raise Refused(Code.STORE_CORRUPT, detail=detail)
 
     def mark(self, source: str) -> str:
         """See :meth:`node.store.base.ReadStore.mark`."""

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def test_before_its_first_start_it_is_healthy_too(folder: Path) -> None:
 
 
 Plant = Callable[[Path], None]
+
+
+def half_filled(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "data" / "reads.db")) as sql, sql:
+        sql.execute("INSERT INTO moves VALUES ('to', 'x', 0)")
+
+
+def activated_and_gone(folder: Path) -> None:
+    (gone,) = (folder / "federation" / "agreements").glob("city-harbor")
+    gone.rename(folder / "elsewhere")
 
 
 def key_open(folder: Path) -> None:
@@ -233,6 +244,8 @@ def source_gone(folder: Path) -> None:
         ),
         (database_no_file, "database", FAULT, "reads.db: the database says", "its owner"),
         (database_damaged, "database", FAULT, "reads.db: ", "restore"),
+        (half_filled, "database", FAULT, "store copy fills it", "store copy again"),
+        (activated_and_gone, "agreements", WARNING, "city-harbor, revision 1 is activated", "put"),
         (database_of_a_later_version, "database", FAULT, "later version", "install that"),
         (audit_gone, "database", FAULT, "audit.db: is gone", "restore"),
         (audit_altered, "database", FAULT, "entry 0", "keep the file as evidence"),

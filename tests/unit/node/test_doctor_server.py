@@ -75,11 +75,23 @@ def tables_of_a_later_version(folder: Path, database: ServerDatabase) -> None:
         sql.execute("INSERT INTO accord.steps VALUES ('099-later')")
 
 
+def table_gone(folder: Path, database: ServerDatabase) -> None:
+    with database.connect() as sql:
+        sql.execute("DROP TABLE accord.rate_counts, accord.audit_head")
+
+
+def half_filled(folder: Path, database: ServerDatabase) -> None:
+    with database.connect() as sql:
+        sql.execute("INSERT INTO accord.moves VALUES ('to', 'x', false)")
+
+
 @pytest.mark.parametrize(
     ("plant", "check", "found", "remedy"),
     [
         (server_gone, "database", "store.url: the database can't be reached", "with psql"),
         (url_of_others, "keys", "store.url", "chmod 600"),
+        (table_gone, "database", "tables are gone: audit_head, rate_counts", "its last dump"),
+        (half_filled, "database", "store copy fills it, or was stopped", "store copy again"),
         (tables_of_a_later_version, "database", "later version", "install that"),
     ],
 )

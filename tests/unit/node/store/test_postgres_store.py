@@ -28,7 +28,7 @@ from accord.model import (
 )
 from node.holds import Hold, Note
 from node.store.base import Search
-from node.store.postgres import connections, opening, parts, segments
+from node.store.postgres import connections, migrations, opening, parts, segments
 from node.store.postgres.connections import Connections
 from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.parts import DAY_MS, day_of
@@ -369,6 +369,32 @@ def test_tables_that_a_later_version_has_changed_are_not_opened(
         assert refused.value.remedy == "install that version again"
         sql.execute("DELETE FROM accord.steps WHERE name = '099-later'")
     PostgresStore.open(path, serving=True).close()
+
+
+def test_all_tables_are_looked_at_whether_they_are_there(
+    database: Database, tmp_path: Path
+) -> None:
+    store = PostgresStore.open(database.url_file(tmp_path))
+    store.require_ready()
+    with database.connect() as sql:
+        made = sql.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'accord'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition"
+        ).fetchall()
+        assert {name for (name,) in made} == set(migrations.TABLES)
+        for name in migrations.TABLES:
+            sql.execute(f"ALTER TABLE accord.{name} RENAME TO elsewhere")
+            with pytest.raises(Refused) as refused:
+                store.require_ready()
+            assert refused.value.code is Code.STORE_CORRUPT
+            assert refused.value.detail == f"tables of the database are gone: {name}"
+            sql.execute(f"ALTER TABLE accord.elsewhere RENAME TO {name}")
+    store.require_ready()
+    store.close()
+    with database.connect() as sql:
+        sql.execute("DROP TABLE accord.rate_counts")
+    with pytest.raises(InputError, match="tables of the database are gone: rate_counts"):
+        PostgresStore.open(database.url_file(tmp_path))
 
 
 def test_a_server_with_too_few_locks_is_refused(

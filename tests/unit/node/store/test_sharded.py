@@ -653,7 +653,9 @@ def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
 
 
 def test_a_slice_that_a_later_version_has_changed_is_refused(there: ShardedPlace) -> None:
-    there.open().close()
+    store = there.open()
+    store.require_ready()
+    store.close()
     with there.databases[1].connect() as sql:
         sql.execute("INSERT INTO accord_01.steps VALUES ('099-later')")
         with pytest.raises(InputError, match=r"shard2\.url: a later version of Accord"):
