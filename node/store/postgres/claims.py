@@ -108,9 +108,12 @@ class SharedClaims:
             if time.monotonic() < self._tidied + TIDY_S:
                 return
             self._tidied = time.monotonic()
-            gone_ms, self._noted_ms = self._noted_ms - SKEW_MS, now_ms
+            gone_ms = self._noted_ms - SKEW_MS
         text = "UPDATE replay_guard SET latest_ms = %s WHERE latest_ms < %s"
         sql.execute(text, (now_ms, now_ms))
+        with self._mutex:
+            # Not before others can see it: a claim goes by no moment that only we know.
+            self._noted_ms = max(self._noted_ms, now_ms)
         sql.execute("DELETE FROM claims WHERE expires_ms < %s", (gone_ms,))
         sql.execute("DELETE FROM rate_counts WHERE ends_ms < %s", (gone_ms,))
 

@@ -189,6 +189,39 @@ async def test_counts_of_the_past_are_removed(
     assert counts == [1, 2, 2, 2, 2, 2]
 
 
+async def test_a_moment_that_could_not_be_noted_removes_no_claim(
+    process: Process, clock: FixedClock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "TIDY_S", 0.0)
+    guard = ReplayGuard(process(clock).claims, clock)
+
+    async def claimed() -> bool:
+        byte = bytes([clock.ms // 1_000 % 251])
+        clock.ms += 1_000
+        with contextlib.suppress(Refused):
+            await guard.claim(byte * 32, byte * 16, clock.ms + MINUTE)
+            return True
+        return False
+
+    with database.connect() as sql:
+
+        def first() -> object:
+            text = "SELECT min(claimed_ms) FROM accord.claims"
+            return sql.execute(text).fetchall()[0][0]
+
+        assert await claimed()
+        earliest = first()
+        clock.ms += 5 * MINUTE
+        with sql.transaction():
+            sql.execute("SELECT 1 FROM accord.replay_guard FOR UPDATE")
+            assert not await claimed()
+        # Its moment is known to all from here on; the next who tidies goes by it.
+        assert await claimed()
+        assert first() == earliest
+        assert await claimed()
+        assert first() != earliest
+
+
 async def test_without_the_server_nothing_is_claimed_or_counted_and_then_again(
     process: Process, clock: FixedClock, database: Database
 ) -> None:
