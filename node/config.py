@@ -51,6 +51,8 @@ from node.ways.config import Source
 
 METRICS = "metrics.prom"
 READS = "reads.db"
+SERVER_ID = "server.id"
+"""In ``data``: which server the node has served from last, so that an older one is refused."""
 FOLDER_ID = "folder.id"
 """There is one in ``data`` where the node serves from a server: node/store/postgres/seat.py."""
 

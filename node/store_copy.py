@@ -17,7 +17,7 @@ from typing import NamedTuple
 from accord.clock import Clock
 from accord.errors import Code, InputError, Refused
 from node.backup import first_due
-from node.config import FOLDER_ID, NodeConfig
+from node.config import FOLDER_ID, SERVER_ID, NodeConfig
 from node.held import held, own_limits
 from node.holds import Note
 from node.opened import opened
@@ -108,6 +108,7 @@ def copy_store(
                     # And the source may be served again.
                     leave_gap(target)
                     target.end()
+                    (settings.data / SERVER_ID).unlink(missing_ok=True)
                     if target_url is None:
                         # From here on the node may serve from SQLite.
                         (settings.data / FOLDER_ID).unlink(missing_ok=True)

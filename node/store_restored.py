@@ -14,7 +14,7 @@ from pathlib import Path
 from accord.clock import Clock
 from accord.errors import InputError
 from accord.keys import PrivateKey
-from node.config import NodeConfig
+from node.config import SERVER_ID, NodeConfig
 from node.holds import Note
 from node.opened import opened
 from node.opened_log import log_head, log_place, require_own
@@ -44,6 +44,8 @@ def restored(settings: NodeConfig, clock: Clock, by: str) -> Path | None:
         side.take_over()
         leave_gap(side)
         side.begin_guard()
+        # A dump may have been put back on a server that another had taken over from.
+        (settings.data / SERVER_ID).unlink(missing_ok=True)
         public = PrivateKey.load(settings.audit_key).public
         aside = log_head(settings, public).settle(log_place(settings), clock)
         with opened(settings) as (store, _):

@@ -12,7 +12,9 @@ since it is the same.
 
 Every process that serves has :data:`SERVING_LOCK` beside it, shared with the others:
 who must know that none serves takes it alone. All have one data folder, known by a
-mark in it: photos and what was seen of partners' files are there.
+mark in it: photos and what was seen of partners' files are there. In it stands also which
+server they have, and its timeline, which a standby that takes over raises: the server
+that it took over from is refused from then on, should it come back.
 """
 
 import secrets
@@ -26,10 +28,10 @@ import structlog
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from accord.durable import create_file
+from accord.durable import create_file, replace_file
 from accord.errors import InputError
 from node.common import STANDING_S
-from node.config import FOLDER_ID
+from node.config import FOLDER_ID, SERVER_ID
 from node.store.postgres.connections import LEADER_LOCK, SERVING_LOCK, options, unreachable
 
 ANSWER_S = 2.0
@@ -48,6 +50,11 @@ _END_STANDING = """
         AND (classid::bigint << 32 | objid::bigint) = %s
         AND database = process.datid AND process.datname = current_database()
         AND clock_timestamp() - state_change > make_interval(secs => %s)
+"""
+_SERVER = """
+    SELECT system_identifier::text,
+        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+    FROM pg_control_system()
 """
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -88,6 +95,30 @@ def _mark(data: Path) -> str:
         raise InputError(path, f"can't be read ({error.strerror})", "check its owner") from None
 
 
+def _require_newest(url: Path, sql: psycopg.Connection[TupleRow], data: Path) -> None:
+    """Refuse a server from which another has taken over; note the one that is not.
+
+    Raises:
+        InputError: it is, or the note can't be read or written.
+        psycopg.Error: as the server says.
+    """
+    ((system, timeline),) = sql.execute(_SERVER).fetchall()
+    note, own = data / SERVER_ID, f"{system} {timeline}"
+    try:
+        seen = note.read_text("ascii")
+    except FileNotFoundError:
+        seen = ""
+    except (OSError, UnicodeDecodeError):
+        raise InputError(note, "can't be read", "check its owner, or move it away") from None
+    known, _, last = seen.partition(" ")
+    if known == system and last.isdecimal() and int(last) > timeline:
+        problem = f"this server was taken over from: its timeline is {timeline}, and was {last}"
+        remedy = f"name the one that took over; only if that is lost for good, move {note} away"
+        raise InputError(url, problem, remedy)
+    if seen != own:
+        replace_file(note, own.encode())
+
+
 class SharedSeat:
     """A :class:`node.common.Seat` of several processes; by one thread at a time."""
 
@@ -103,6 +134,7 @@ class SharedSeat:
         self._address = address
         self._connection: psycopg.Connection[TupleRow] | None = None
         self._mark = ""
+        self._path, self._data = path, data
         try:
             self._join(path, data)
         except psycopg.Error as error:
@@ -114,6 +146,7 @@ class SharedSeat:
 
     def _join(self, path: Path, data: Path) -> None:
         sql = self._connection = self._opened()
+        _require_newest(path, sql, data)
         mark = self._mark = _mark(data)
         ends = time.monotonic() + ANSWER_S
         # Alone: it is for us to say which folder it is. Who comes at once waits a moment.
@@ -144,6 +177,11 @@ class SharedSeat:
         """Connect, unless that is done; tell whether this process may serve."""
         if self._connection is None:
             self._connection = self._opened()
+            try:
+                _require_newest(self._path, self._connection, self._data)
+            except InputError:
+                self.close()
+                raise
             # Meanwhile a command may have the store alone, or others came with another folder.
             if not self._got("SELECT pg_try_advisory_lock_shared(%s)", SERVING_LOCK) or (
                 not self._marked(self._connection)

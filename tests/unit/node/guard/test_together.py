@@ -321,6 +321,35 @@ def test_all_who_serve_have_one_data_folder(
         SharedCommon(url, clock, copied)
 
 
+def test_a_server_that_another_has_taken_over_from_is_refused(
+    process: Process, clock: FixedClock, database: Database, tmp_path: Path
+) -> None:
+    """As it comes back after its standby was promoted, which raised the timeline."""
+    first = process(clock)
+    note = tmp_path / "server.id"
+    system, timeline = note.read_text().split()
+    with database.connect() as sql:
+        assert sql.execute("SELECT system_identifier FROM pg_control_system()").fetchone() == (
+            int(system),
+        )
+        assert timeline == "1"
+        note.write_text(f"{system} 2")
+        with pytest.raises(InputError, match="was taken over from: its timeline is 1, and was 2"):
+            process(clock)
+        # One that serves and has lost its connection does not lead by it any longer.
+        assert first.seat.take()
+        ended(sql, LEADER_LOCK)
+        assert not first.seat.held()
+        with pytest.raises(InputError, match="was taken over from"):
+            first.seat.take()
+    assert note.read_text() == f"{system} 2"
+    # Another server altogether: reads were moved there.
+    note.write_text(f"{int(system) + 1} 7")
+    process(clock)
+    assert note.read_text() == f"{system} 1"
+    assert first.seat.take()
+
+
 def test_who_serves_alone_may_have_moved(
     process: Process, clock: FixedClock, database: Database, tmp_path: Path
 ) -> None:
