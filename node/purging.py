@@ -41,6 +41,8 @@ def in_words(report: PurgeReport) -> str:
         text += f"; reads captured {iso(report.oldest)} to {iso(report.newest)}"
     if report.unreadable:
         text += f"; damaged files of reads, not counted: {report.unreadable}"
+    if report.left_out:
+        text += f"; not reached, and left for later: {', '.join(report.left_out)}"
     return text
 
 
@@ -57,14 +59,22 @@ def purge_noted(
 ) -> PurgeReport:
     """Note what is due, then remove it; ``who`` says on whose word.
 
+    What is left out although it was noted as due gets a note of its own.
+
     Raises:
-        Refused: as :func:`node.retention.purge`.
+        Refused, InputError: as :func:`node.retention.purge`.
     """
     found = purge(store, photos, kept, now_ms, dry_run=True)
     if anything(found):
         detail = f"{in_words(found)}; {who}"
         store.holds.note(Note(secrets.token_hex(16), DUE, "", detail))
-    return purge(store, photos, kept, now_ms, dry_run=False)
+    try:
+        return purge(store, photos, kept, now_ms, dry_run=False)
+    except InputError as left_out:
+        if anything(found) and not found.left_out:
+            detail = f"not all that was told: {left_out.where}; {who}"
+            store.holds.note(Note(secrets.token_hex(16), DUE, "", detail))
+        raise
 
 
 def require_clock(stop: Stop | None) -> None:

@@ -42,6 +42,8 @@ class PurgeReport:
     newest: int | None
     letters: int
     unreadable: int = 0
+    left_out: tuple[str, ...] = ()
+    """What can't be reached, of which nothing is counted, and why."""
 
 
 def binding(own: Owner | None, law: Law | None, now_ms: int) -> tuple[Rule, ...]:
@@ -108,8 +110,10 @@ def purge(
     Raises:
         Refused: ``STORE_UNAVAILABLE``: what was purged until then stays purged, and the next
             purge goes on. ``STORE_CORRUPT``: all that can be read was purged.
+        InputError: a part of the store could not be reached, and is named; elsewhere
+            all is purged.
     """
-    before = cuts(kept, now_ms)
+    before, store = cuts(kept, now_ms), store.reached()
     found = store.due(before)
     report = PurgeReport(
         found.reads,
@@ -120,6 +124,7 @@ def purge(
         found.newest_ms,
         found.letters,
         found.unreadable,
+        found.left_out,
     )
     if dry_run:
         return report

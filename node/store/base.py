@@ -203,7 +203,8 @@ class Due:
     """What the next purge deletes; times in ms UTC of the reads, None without any.
 
     ``waiting`` are reads that are due as well, hidden, and go with others of their time
-    within a day; ``unreadable`` files of reads that are wholly due, and damaged.
+    within a day; ``unreadable`` files of reads that are wholly due, and damaged. ``left_out``
+    names what :meth:`ReadStore.reached` left out, and why.
     """
 
     reads: int
@@ -215,6 +216,7 @@ class Due:
     letters: int = 0
     waiting: int = 0
     unreadable: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 class Listed(NamedTuple):
@@ -405,6 +407,12 @@ class ReadStore(Protocol):
     ) -> StoredRead | None:
         """Return one read, unless it is withheld, too old or not there."""
 
+    def reached(self) -> "ReadStore":
+        """Return the store for one purge: a part that can't be reached is left out.
+
+        Retention is law for all others. A photo that a read there may have is kept.
+        """
+
     def due(self, before: Cuts) -> Due:
         """Count what is due."""
 
@@ -480,6 +488,10 @@ class ReadStore(Protocol):
 
         A store may take up to 12 hours where that means much work. What is not
         gone yet is tried again by the next purge.
+
+        Raises:
+            InputError: of what :meth:`reached` returned, once all else is done: a part was
+                left out; it is named.
         """
 
     def counts(self) -> Counts:

@@ -256,6 +256,10 @@ class SqliteStore:
             more.unreadable,
         )  # fmt: skip
 
+    def reached(self) -> "SqliteStore":
+        """See :meth:`node.store.base.ReadStore.reached`; its files are all here."""
+        return self
+
     def drop_segments(self, before: Cuts, unlink: Callable[[str], None]) -> Dropped:
         """See :meth:`node.store.base.ReadStore.drop_segments`."""
         with _refusing():

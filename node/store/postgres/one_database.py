@@ -1,7 +1,7 @@
 """Reads in one database, beside all else: the one place of a store that is not sharded."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from accord.model import Read
 from node.store.base import Added
@@ -36,6 +36,17 @@ class OneDatabase:
     def numbers(self) -> Sequence[int]:
         """See :meth:`node.store.postgres.places.Layout.numbers`."""
         return (0,)
+
+    def trying(self, number: int) -> AbstractContextManager[None]:
+        """See :meth:`node.store.postgres.places.Layout.trying`; none is left out."""
+        return nullcontext()
+
+    def left_out(self) -> Sequence[str]:
+        """See :meth:`node.store.postgres.places.Layout.left_out`."""
+        return ()
+
+    def finish(self) -> None:
+        """See :meth:`node.store.postgres.places.Layout.finish`."""
 
     @contextmanager
     def writing(self, number: int) -> Iterator[Place]:

@@ -86,8 +86,21 @@ class Layout(Protocol):
     def look(self) -> None:
         """Find the reads, and change nothing; errors as :meth:`prepare`."""
 
-    def numbers(self) -> Sequence[int]:
+    def numbers(self) -> Iterable[int]:
         """Return the numbers of the places."""
+
+    def trying(self, number: int) -> AbstractContextManager[None]:
+        """Do a purge's work at a place; one that is left out ends it, and nothing is raised."""
+
+    def left_out(self) -> Sequence[str]:
+        """Return which parts a purge has left out, and why: :mod:`node.store.postgres.reached`."""
+
+    def finish(self) -> None:
+        """End a purge.
+
+        Raises:
+            InputError: something was left out; it is named.
+        """
 
     def writing(self, number: int) -> AbstractContextManager[Place]:
         """Run one write transaction at a place.

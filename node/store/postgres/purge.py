@@ -60,11 +60,10 @@ _NUMBERED = "id > %(after)s AND id <= %(to)s"
 
 def find_due(layout: Layout, sql: Sql, before: Cuts) -> Due:
     """See :meth:`node.store.base.ReadStore.due`; ``sql`` looks at what is beside the reads."""
-    reads = photos = 0
+    reads = photos = hits = 0
     times: list[int] = []
-    kept_back: list[int] = []
     for number in layout.numbers():
-        with layout.looking(number) as place:
+        with layout.trying(number), layout.looking(number) as place:
             ((some, *span),) = place.ask(
                 f"SELECT count(*), min(captured_ms), max(captured_ms) FROM reads WHERE {due.READS}",  # noqa: S608 - our own texts
                 due.reads(before),
@@ -73,28 +72,29 @@ def find_due(layout: Layout, sql: Sql, before: Cuts) -> Due:
                 f"SELECT count(*) FROM reads WHERE {due.PHOTOS_AND_READS}",  # noqa: S608
                 due.photos_and_reads(before),
             )
-            kept_back += _hits_kept_back(place, before)
-        reads, photos = reads + some, photos + more
-        times += [at for at in span if at is not None]
-    ((hits,),) = sql.execute(
-        f"SELECT count(*) FROM hits WHERE {_OVER} AND read_row != ALL(%s)",  # noqa: S608
-        (*_over(before), kept_back),
-    ).fetchall()
+            ((over,),) = place.sql.execute(
+                f"SELECT count(*) FROM hits WHERE {_OVER} AND {place.own_hits} "  # noqa: S608
+                "AND read_row != ALL(%s)",
+                (*_over(before), _hits_kept_back(place, before)),
+            ).fetchall()
+            reads, photos, hits = reads + some, photos + more, hits + over
+            times += [at for at in span if at is not None]
     ((entries, letters),) = sql.execute(
         "SELECT (SELECT coalesce(sum(entries), 0)::bigint FROM hot_lists WHERE published_ms < %s), "
         "(SELECT count(*) FROM dead_letters WHERE arrived_ms < %s)",
         (before.entries_ms, before.reads_ms),
     ).fetchall()
     return Due(
-        reads, photos, entries, hits, min(times, default=None), max(times, default=None), letters
-    )
+        reads, photos, entries, hits, min(times, default=None), max(times, default=None), letters,
+        left_out=tuple(layout.left_out()),
+    )  # fmt: skip
 
 
 def delete_hits(layout: Layout, before: Cuts) -> int:
     """See :meth:`node.store.base.ReadStore.delete_hits`."""
     total = 0
     for number in layout.numbers():
-        with layout.writing(number) as place:
+        with layout.trying(number), layout.writing(number) as place:
             kept_back = _hits_kept_back(place, before)
             gone = 0
             for sql in place.both()[::-1]:
@@ -105,7 +105,7 @@ def delete_hits(layout: Layout, before: Cuts) -> int:
                 ).rowcount
             if gone:
                 place.deleted()
-        total += gone
+            total += gone
     return total
 
 
@@ -204,10 +204,11 @@ def look_after_dropped(layout: Layout) -> None:
     if day < 0:
         return
     for number in layout.numbers():
-        for after in range(0, last, _BATCH):
-            with layout.writing(number) as place:
-                which = f"{_NUMBERED} AND {place.own_plates}"
-                _look_after(place, which, day, after=after, to=after + _BATCH)
+        with layout.trying(number):
+            for after in range(0, last, _BATCH):
+                with layout.writing(number) as place:
+                    which = f"{_NUMBERED} AND {place.own_plates}"
+                    _look_after(place, which, day, after=after, to=after + _BATCH)
     with layout.connections.working() as sql:
         ((pages,),) = sql.execute(
             "SELECT pg_relation_size('source_ids') / current_setting('block_size')::integer"
@@ -219,6 +220,9 @@ def look_after_dropped(layout: Layout) -> None:
                 "AND part != 0 AND part NOT IN (SELECT number FROM parts)",
                 (f"({page},0)", f"({page + _PAGES},0)"),
             )
+    if layout.left_out():
+        # Days may have been dropped there whose plates are looked at when it is back.
+        return
     with layout.connections.writing() as sql:
         sql.execute("UPDATE upkeep SET dropped_day = -1 WHERE dropped_day = %s", (day,))
 

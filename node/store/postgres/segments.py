@@ -85,20 +85,27 @@ def drop_segments(layout: Layout, before: Cuts, unlink: Callable[[str], None]) -
     """
     sums = _Sums()
     for number in layout.numbers():
-        with layout.looking(number) as place:
-            text = "SELECT number, day, name FROM parts WHERE day < %s ORDER BY day"
-            found = place.at.execute(text, (day_of(before.reads_ms),)).fetchall()
-        for part in (_Part(*row) for row in found):
-            photos = 0
-            while batch := _take_photos(layout, number, part, before, unlink):
-                photos += batch
-            if _dropped(layout, number, part, before, sums):
-                sums.photos += photos
+        with layout.trying(number):
+            _drop_in(layout, number, before, unlink, sums)
     look_after_dropped(layout)
     return Dropped(
         sums.segments, sums.reads, sums.hits, sums.photos, sums.moved,
         min(sums.times, default=None), max(sums.times, default=None),
     )  # fmt: skip
+
+
+def _drop_in(
+    layout: Layout, number: int, before: Cuts, unlink: Callable[[str], None], sums: _Sums
+) -> None:
+    with layout.looking(number) as place:
+        text = "SELECT number, day, name FROM parts WHERE day < %s ORDER BY day"
+        found = place.at.execute(text, (day_of(before.reads_ms),)).fetchall()
+    for part in (_Part(*row) for row in found):
+        photos = 0
+        while batch := _take_photos(layout, number, part, before, unlink):
+            photos += batch
+        if _dropped(layout, number, part, before, sums):
+            sums.photos += photos
 
 
 def _take_photos(

@@ -19,7 +19,7 @@ coordinator's, so that a process which lost that one can't commit behind another
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -85,9 +85,20 @@ class Shards:
         """See :meth:`node.store.postgres.places.Layout.look`."""
         self.found = sharding.look(self.connections)
 
-    def numbers(self) -> Sequence[int]:
+    def numbers(self) -> Iterable[int]:
         """See :meth:`node.store.postgres.places.Layout.numbers`."""
         return range(len(self.found))
+
+    def trying(self, number: int) -> AbstractContextManager[None]:
+        """See :meth:`node.store.postgres.places.Layout.trying`; none is left out."""
+        return nullcontext()
+
+    def left_out(self) -> Sequence[str]:
+        """See :meth:`node.store.postgres.places.Layout.left_out`."""
+        return ()
+
+    def finish(self) -> None:
+        """See :meth:`node.store.postgres.places.Layout.finish`."""
 
     def on(self, shard: int) -> Sequence[int]:
         """Return the slices on a server."""
@@ -183,18 +194,22 @@ class Shards:
         """See :meth:`node.store.postgres.places.Layout.in_use`."""
         names, used = list(photos), set[str]()
         for shard in self.used():
-            text = " UNION ".join(
-                f"SELECT photo FROM {schema_of(number)}.reads "  # noqa: S608 - our own texts
-                "WHERE photo = ANY(%(names)s) AND photo != ''"
-                for number in self.on(shard)
-            )
-            with ExitStack() as stack:
-                if place is not None and shard == self.found[place.number]:
-                    sql = place.at
-                else:
-                    sql = stack.enter_context(self.shards[shard].working())
-                used |= {photo for (photo,) in sql.execute(text, {"names": names})}
+            used |= self.in_use_on(shard, place, names)
         return frozenset(used)
+
+    def in_use_on(self, shard: int, place: Place | None, photos: Sequence[str]) -> frozenset[str]:
+        """Return those of the photos that a read on a server has; see :meth:`in_use`."""
+        text = " UNION ".join(
+            f"SELECT photo FROM {schema_of(number)}.reads "  # noqa: S608 - our own texts
+            "WHERE photo = ANY(%(names)s) AND photo != ''"
+            for number in self.on(shard)
+        )
+        with ExitStack() as stack:
+            if place is not None and shard == self.found[place.number]:
+                sql = place.at
+            else:
+                sql = stack.enter_context(self.shards[shard].working())
+            return frozenset(photo for (photo,) in sql.execute(text, {"names": photos}))
 
     def reading(self, sql: Sql) -> Worded:
         """See :meth:`node.store.postgres.places.Layout.reading`."""
@@ -243,13 +258,17 @@ class Shards:
         """See :meth:`node.store.postgres.places.Layout.rewrite`."""
         with self.connections.working() as sql:
             done = purge.rewrite(sql, now_ms, [name for name in REWRITTEN if name != _REST])
-        for number, shard in self.found.items():
-            try:
-                with connect(self.shards[shard].address, looking_into(number)) as at:
-                    done &= purge.rewrite(at, now_ms, (_REST, "hits"))
-            except psycopg.Error as error:
-                raise as_refusal(error) from None
+        for number in self.numbers():
+            with self.trying(number):
+                done &= self._rewritten(number, now_ms)
         return done
+
+    def _rewritten(self, number: int, now_ms: int) -> bool:
+        try:
+            with connect(self.shards[self.found[number]].address, looking_into(number)) as at:
+                return purge.rewrite(at, now_ms, (_REST, "hits"))
+        except psycopg.Error as error:
+            raise as_refusal(error) from None
 
     def close(self) -> None:
         """See :meth:`node.store.postgres.places.Layout.close`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from node.store.postgres.one_database import OneDatabase
 from node.store.postgres.opening import prepare
 from node.store.postgres.parts import SEEN, day_of, last_row, row_number
 from node.store.postgres.places import Layout
+from node.store.postgres.reached import Reached
 from node.store.postgres.shards import Shards, shards_of
 from node.store.postgres.wording import Worded, worded
 from node.store.reading import OneTable
@@ -195,6 +197,14 @@ class PostgresStore:
             for row, at, met, hits, photo, holds in rows
         ]
 
+    def reached(self) -> "PostgresStore":
+        """See :meth:`node.store.base.ReadStore.reached`."""
+        if not isinstance(self._layout, Shards):
+            return self
+        part = copy(self)
+        part._layout = Reached(self._layout)
+        return part
+
     def due(self, before: Cuts) -> Due:
         """See :meth:`node.store.base.ReadStore.due`."""
         with self._connections.working() as sql:
@@ -216,7 +226,8 @@ class PostgresStore:
         gone = 0
         for number in self._layout.numbers():
             left = batch - gone
-            gone += purge.delete_reads(self._layout, number, before, left, unlink)
+            with self._layout.trying(number):
+                gone += purge.delete_reads(self._layout, number, before, left, unlink)
         if gone and self._dictionary.used:
             self.refresh()
         return gone
@@ -226,7 +237,8 @@ class PostgresStore:
         gone = 0
         for number in self._layout.numbers():
             left = batch - gone
-            gone += purge.delete_photos(self._layout, number, before, left, unlink)
+            with self._layout.trying(number):
+                gone += purge.delete_photos(self._layout, number, before, left, unlink)
         return gone
 
     def add_dead(self, letters: Sequence[DeadLetter]) -> int:
@@ -307,7 +319,9 @@ class PostgresStore:
         if self._dictionary.used:
             # Another process may have purged.
             self.refresh()
-        return self._layout.rewrite(now_ms)
+        done = self._layout.rewrite(now_ms)
+        self._layout.finish()
+        return done
 
     def counts(self) -> Counts:
         """See :meth:`node.store.base.ReadStore.counts`."""
