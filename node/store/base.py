@@ -481,7 +481,11 @@ class ReadStore(Protocol):
         """
 
     def refresh(self) -> None:
-        """Bring the copy of the plates in memory up to date: none that others deleted stays."""
+        """Bring the copy of the plates in memory up to date: none that others deleted stays.
+
+        Raises:
+            InputError: the reads are not those that were opened; no search is answered.
+        """
 
     def settle(self, now_ms: int) -> bool:
         """Remove the last bytes of deleted rows; tell whether all are gone.

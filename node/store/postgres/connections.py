@@ -147,6 +147,8 @@ class Connections:
     def __init__(self, path: Path, address: Mapping[str, str], *, looking: bool = False) -> None:
         self.path = path
         self.address = address
+        self.shut: Refused | None = None
+        """Why no search is to run any longer, if so; until the process starts again."""
         self._searches = pool(address, _SEARCHES, _SEARCHING, prepare_threshold=0)
         self._work = pool(address, _WORKERS, LOOKING if looking else {})
 
@@ -172,6 +174,8 @@ class Connections:
         Raises:
             Refused: as :class:`node.store.base.ReadStore` says.
         """
+        if self.shut is not None:
+            raise Refused(self.shut.code, detail=self.shut.detail)
         with self._taken(self._searches) as sql:
             sql.cancelled, sql.stopped = cancelled, False
             sql.ends = time.monotonic() + SEARCH_MS / 1000

@@ -33,6 +33,9 @@ class OneDatabase:
         """See :meth:`node.store.postgres.places.Layout.look`."""
         require_unsharded(self.connections)
 
+    def check_all(self) -> None:
+        """See :meth:`node.store.postgres.places.Layout.check_all`; they are with all else."""
+
     def numbers(self) -> Sequence[int]:
         """See :meth:`node.store.postgres.places.Layout.numbers`."""
         return (0,)

@@ -86,6 +86,13 @@ class Layout(Protocol):
     def look(self) -> None:
         """Find the reads, and change nothing; errors as :meth:`prepare`."""
 
+    def check_all(self) -> None:
+        """See that the reads are still those that were found.
+
+        Raises:
+            InputError: they are not, and no search is answered any longer.
+        """
+
     def numbers(self) -> Iterable[int]:
         """Return the numbers of the places."""
 

@@ -23,13 +23,21 @@ class Reached(Shards):
     def __init__(self, whole: Shards) -> None:
         super().__init__(whole.connections, whole.shards)
         self.found = whole.found
-        self._refused: dict[int, Refused] = {}
+        self._checked: set[int] = set()
+        self._refused: dict[int, str] = {}
 
     def numbers(self) -> Iterable[int]:
         """See :meth:`node.store.postgres.places.Layout.numbers`."""
         for number, shard in self.found.items():
+            if shard not in self._checked:
+                self._checked.add(shard)
+                with self._asking(shard):
+                    self.check(shard)
             if shard not in self._refused:
                 yield number
+
+    def check_all(self) -> None:
+        """See :meth:`node.store.postgres.places.Layout.check_all`; each was, by :meth:`numbers`."""
 
     @contextmanager
     def trying(self, number: int) -> Iterator[None]:
@@ -41,17 +49,18 @@ class Reached(Shards):
     def _asking(self, shard: int) -> Iterator[None]:
         try:
             yield
+        except InputError as error:
+            self._refused[shard] = error.problem
         except Refused as refused:
             # Without the coordinator nothing can go on.
             with self.connections.working() as sql:
                 sql.execute("SELECT 1")
-            self._refused[shard] = refused
+            self._refused[shard] = refused.detail
 
     def left_out(self) -> Sequence[str]:
         """See :meth:`node.store.postgres.places.Layout.left_out`."""
         return [
-            f"{self.shards[shard].path} ({refused.detail})"
-            for shard, refused in sorted(self._refused.items())
+            f"{self.shards[shard].path} ({why})" for shard, why in sorted(self._refused.items())
         ]
 
     def finish(self) -> None:

@@ -18,6 +18,7 @@ from node.store.postgres.connections import MIGRATION_LOCK, Connections, connect
 from node.store.postgres.foreign import keep_servers, require_extension
 from node.store.postgres.migrations import Sql, migrate
 from node.store.postgres.opening import check_settings, require_known
+from node.store.postgres.same_servers import join_here, make_here, require_all_same
 from node.store.postgres.slices import schema_of
 
 _LOCK_WAIT = "60s"
@@ -133,16 +134,18 @@ def _made(sql: Sql, shards: Sequence[Connections], number: int) -> Mapping[int, 
     _require_apart(shards)
     for place, shard in enumerate(shards):
         with _reached(shard) as at:
-            _require_own(shard, slices_at(at), own)
+            require_own(shard, slices_at(at), own)
             for n in (n for n, where in known.items() if where == place):
                 _bring_up(shard.path, at, n)
                 text = "INSERT INTO slice SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM slice)"
                 at.execute(text, (store, n))
             slices.gather(at, (n for n, where in known.items() if where == place))
+            make_here(at)
     with sql.transaction():
         keep_servers(sql, shards)
         slices.join(sql, list(known.values()))
         slices.gather_servers(sql, set(known.values()))
+        _join_here(sql, shards, known, ())
     return known
 
 
@@ -154,7 +157,6 @@ def _found(
     if len(own) > 1 and not put_back:
         problem = "accord-node store restored was cut off, and has not reached all shards"
         raise InputError("store.shards", problem, "run it again")
-    stored = slices.stored(sql)
     for place, shard in enumerate(shards):
         try:
             at = connect(shard.address)
@@ -164,7 +166,7 @@ def _found(
         with at:
             check_settings(shard.path, at)
             there = slices_at(at)
-            _require_own(shard, there, own)
+            require_own(shard, there, own)
             for n in there:
                 if n in found:
                     problem = f"slice {n} is here and at {shards[found[n]].path}"
@@ -173,7 +175,8 @@ def _found(
                 _bring_up(shard.path, at, n)
             if there:
                 slices.gather(at, there)
-            require_stored(shard, at, there, stored, put_back=put_back)
+                make_here(at)
+            require_stored(shard, at, there, sql, put_back=put_back)
     _require_still(shards, known, found, away)
     for n, where in known.items():
         if n not in found:
@@ -189,7 +192,16 @@ def _found(
                 slices.attach(sql, n, len(known), where)
                 sql.execute("UPDATE slices SET shard = %s WHERE number = %s", (where, n))
         slices.gather_servers(sql, set(found.values()))
+        _join_here(sql, shards, found, away)
     return dict(sorted(found.items()))
+
+
+def _join_here(
+    sql: Sql, shards: Sequence[Connections], found: Mapping[int, int], away: Collection[int]
+) -> None:
+    used = set(found.values())
+    join_here(sql, sorted(used))
+    require_all_same(sql, shards, sorted(used.difference(away)))
 
 
 def slices_at(at: Sql) -> Mapping[int, tuple[UUID, int]]:
@@ -213,9 +225,14 @@ def slices_at(at: Sql) -> Mapping[int, tuple[UUID, int]]:
     return found
 
 
-def _require_own(
+def require_own(
     shard: Connections, there: Mapping[int, tuple[UUID, int]], own: Collection[UUID]
 ) -> None:
+    """Refuse a server with a slice that is another store's.
+
+    Raises:
+        InputError: it has one.
+    """
     for number, (whose, told) in there.items():
         if whose not in own or told != number:
             problem = f"{schema_of(number)} there is another store's"
@@ -256,7 +273,7 @@ def require_stored(
     shard: Connections,
     at: Sql,
     there: Collection[int],
-    stored: slices.Stored | None,
+    sql: Sql,
     *,
     put_back: bool = False,
 ) -> None:
@@ -264,22 +281,35 @@ def require_stored(
 
     So one whose slices were told of reads of which the coordinator does not know: that is
     an older copy of theirs, and would delete them. See :func:`prepare` for ``put_back``.
+    Others may store reads meanwhile: what must be no less elsewhere is asked for first.
 
     Raises:
         InputError: it does.
         psycopg.Error: as the server says.
     """
-    for n in there:
-        ((last, told),) = at.execute(
+    had = slices.stored(sql)
+    if had is None:
+        return
+    found = {
+        n: at.execute(
             f"SELECT last_read, told FROM {schema_of(n)}.upkeep, {schema_of(n)}.slice"  # noqa: S608
-        ).fetchall()
-        if stored and last < stored.slices.get(n, 0):
-            problem = f"slice {n} lacks reads that it had: it was put back from an older dump"
-            remedy = "put back one set of dumps, whole: docs/operations.md, sharded by plate"
-            raise InputError(shard.path, problem, remedy)
-        if stored and told > stored.last and not put_back:
+        ).fetchall()[0]
+        for n in there
+    }
+    known = slices.last(sql)
+    for n, (last, told) in found.items():
+        if last < had.get(n, 0):
+            raise lacking(shard, n)
+        if told > known and not put_back:
             problem = f"slice {n} has reads that came after the coordinator's last: {OLDER}"
             raise InputError(shard.path, problem, OWN_SET)
+
+
+def lacking(shard: Connections, number: int) -> InputError:
+    """Return what a person is told of a slice that lacks reads which it had."""
+    problem = f"slice {number} lacks reads that it had: it was put back from an older dump"
+    remedy = "put back one set of dumps, whole: docs/operations.md, sharded by plate"
+    return InputError(shard.path, problem, remedy)
 
 
 def _bring_up(path: Path, at: Sql, number: int) -> None:

@@ -9,7 +9,9 @@ So what is written goes by two rules:
   holds the locks of all shards and looks, in each slice's ``upkeep``, for numbers that
   the coordinator doesn't know. Each time it also notes there up to where the
   coordinator has committed: one that knows of less is a copy of an older state, whose
-  look would delete what is not its own, and is refused.
+  look would delete what is not its own, and is refused. So is a slice that has less than
+  the coordinator knows of: it was put back from an older dump. Who finds that out
+  answers no search any longer (:meth:`Shards.check`).
 * A deletion is committed at the coordinator first. What is left on the shard then is
   still due, hidden, and deleted by the next purge.
 
@@ -19,13 +21,13 @@ coordinator's, so that a process which lost that one can't commit behind another
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 
-from accord.errors import Code, Refused
+from accord.errors import Code, InputError, Refused
 from accord.model import Read
 from node.store.base import Added
 from node.store.matcher import Matcher
@@ -40,13 +42,14 @@ from node.store.postgres.migrations import Sql
 from node.store.postgres.parts import last_row
 from node.store.postgres.places import Place
 from node.store.postgres.purge import REWRITTEN
+from node.store.postgres.same_servers import require_same
 from node.store.postgres.slices import enter, looking_into, schema_of
 from node.store.postgres.wording import Worded
 from node.store.shared import Database, Part
 
 _REST = "reads_rest"
-_Known = tuple[Collection[UUID], int]
-"""Whose the slices are as the coordinator says, and the number of its last read."""
+_Known = tuple[Collection[UUID], int, Mapping[int, int]]
+"""What the coordinator says: whose the slices are, the number of its last read, and of each's."""
 
 _HOLDS = """
     holds AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(?::jsonb) AS hold (
@@ -156,17 +159,49 @@ class Shards:
             Refused: ``STORE_UNAVAILABLE``: it knew them, and is a copy of an older state.
             psycopg.Error: as a server says.
         """
-        own, last = known
+        own, last, had = known
         for number, reached, told, whose in _told(at, numbers, last):
             if not self._put_back and (told > last or whose not in own):
-                of = f"{self.shards[shard].path}: slice {number} is not this coordinator's"
-                detail = f"{of}: {sharding.OLDER}; {sharding.OWN_SET}"
-                raise Refused(Code.STORE_UNAVAILABLE, detail=detail)
+                problem = f"slice {number} is not this coordinator's: {sharding.OLDER}"
+                raise self._shut(InputError(self.shards[shard].path, problem, sharding.OWN_SET))
+            if reached < had.get(number, 0):
+                raise self._shut(sharding.lacking(self.shards[shard], number))
             if reached > last:
                 enter(at, number)
                 at.execute("DELETE FROM reads WHERE row_id > %s", (last_row(last),))
                 at.execute("DELETE FROM hits WHERE read_row > %s", (last_row(last),))
                 at.execute("UPDATE upkeep SET last_read = %s, deleted = true", (last,))
+
+    def check(self, shard: int) -> None:
+        """See that a server is still what it was at the start, and the one of the coordinator.
+
+        Raises:
+            InputError: it was put back from an older dump or this coordinator was, or the
+                coordinator reaches another one: searches are refused from now on.
+            Refused: ``STORE_UNAVAILABLE``.
+        """
+        one = self.shards[shard]
+        try:
+            with self.connections.working() as sql, one.working() as at:
+                sharding.require_own(one, sharding.slices_at(at), sharding.stores(sql))
+                sharding.require_stored(one, at, self.on(shard), sql, put_back=self._put_back)
+                require_same(one.path, sql, at, shard, must_reach=False)
+        except InputError as error:
+            self._shut(error)
+            raise
+
+    def check_all(self) -> None:
+        """See :meth:`node.store.postgres.places.Layout.check_all`."""
+        for shard in self.used():
+            # One that is away says nothing wrong.
+            with suppress(Refused):
+                self.check(shard)
+
+    def _shut(self, error: InputError) -> Refused:
+        """Have searches refused from now on, since they lack reads or find what is deleted."""
+        refused = Refused(Code.STORE_UNAVAILABLE, detail=str(error))
+        self.connections.shut = refused
+        return refused
 
     @contextmanager
     def looking(self, number: int) -> Iterator[Place]:
@@ -243,7 +278,7 @@ class Shards:
     def count(self) -> int:
         """See :meth:`node.store.postgres.places.Layout.count`."""
         with self.connections.working() as sql:
-            last = last_row(_last(sql))
+            last = last_row(slices.last(sql))
         total = 0
         for shard in self.used():
             text = " UNION ALL ".join(
@@ -292,13 +327,8 @@ def _lock(at: Sql) -> None:
     at.execute("SELECT pg_advisory_xact_lock(%s)", (WRITE_LOCK,))
 
 
-def _last(sql: Sql) -> int:
-    ((last,),) = sql.execute("SELECT last_read FROM upkeep").fetchall()
-    return int(last)
-
-
 def _known(sql: Sql) -> _Known:
-    return sharding.stores(sql), _last(sql)
+    return sharding.stores(sql), slices.last(sql), slices.stored(sql) or {}
 
 
 def _told(at: Sql, numbers: Sequence[int], last: int) -> Sequence[tuple[int, int, int, UUID]]:

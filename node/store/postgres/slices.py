@@ -22,7 +22,6 @@ server: docs/operations.md. A read's row number names the slice too:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from node.store.numbers import DAY_BITS
 from node.store.postgres.connections import SCHEMA
@@ -37,7 +36,7 @@ _DAYS = 1 << _DAY_BITS
 _MASK = (1 << _SLICE_BITS) - 1
 
 
-_ALL = f"{SCHEMA}_all"
+ALL = f"{SCHEMA}_all"
 EVERYWHERE = "reads_everywhere"
 
 
@@ -127,13 +126,6 @@ def steps_of(number: int) -> Sequence[Step]:
     return (Step("001-reads", reads), Step("002-told", told))
 
 
-class Stored(NamedTuple):
-    """What the coordinator knows: the number of its last read, and of each slice's."""
-
-    last: int
-    slices: Mapping[int, int]
-
-
 def known(sql: Sql) -> Mapping[int, int]:
     """Return on which server each slice is, as the coordinator knows it; empty without any.
 
@@ -145,7 +137,7 @@ def known(sql: Sql) -> Mapping[int, int]:
     return dict(sql.execute("SELECT number, shard FROM slices ORDER BY number").fetchall())
 
 
-def stored(sql: Sql) -> Stored | None:
+def stored(sql: Sql) -> Mapping[int, int] | None:
     """Return up to which number of a read each slice must have been written; None without any.
 
     Raises:
@@ -153,8 +145,17 @@ def stored(sql: Sql) -> Stored | None:
     """
     if not known(sql):
         return None
-    ((last,),) = sql.execute("SELECT last_read FROM upkeep").fetchall()
-    return Stored(last, dict(sql.execute("SELECT number, last_read FROM slices").fetchall()))
+    return dict(sql.execute("SELECT number, last_read FROM slices").fetchall())
+
+
+def last(sql: Sql) -> int:
+    """Return the number of the last read of which the coordinator knows.
+
+    Raises:
+        psycopg.Error: as the server says.
+    """
+    ((number,),) = sql.execute("SELECT last_read FROM upkeep").fetchall()
+    return int(number)
 
 
 def begin(sql: Sql) -> None:
@@ -219,8 +220,8 @@ def gather(at: Sql, numbers: Iterable[int]) -> None:
     """
     parts = [f"{schema_of(number)}.reads" for number in sorted(numbers)]
     with at.transaction():
-        at.execute(f"CREATE SCHEMA IF NOT EXISTS {_ALL}")
-        _view(at, f"{_ALL}.reads", parts)
+        at.execute(f"CREATE SCHEMA IF NOT EXISTS {ALL}")
+        _view(at, f"{ALL}.reads", parts)
 
 
 def gather_servers(sql: Sql, shards: Iterable[int]) -> None:
@@ -239,7 +240,7 @@ def gather_servers(sql: Sql, shards: Iterable[int]) -> None:
         if sql.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchone() == (True,):
             sql.execute(
                 f"CREATE FOREIGN TABLE {table} ({columns}) SERVER {server_of(shard)} "
-                f"OPTIONS (schema_name '{_ALL}', table_name 'reads')"
+                f"OPTIONS (schema_name '{ALL}', table_name 'reads')"
             )
             _no_statistics(sql, table)
     _view(sql, EVERYWHERE, list(tables.values()))

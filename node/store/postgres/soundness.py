@@ -11,9 +11,10 @@ from node.store.postgres.address import read_address
 from node.store.postgres.connections import connect, unreachable
 from node.store.postgres.migrations import STEPS, Sql, lacking, pending
 from node.store.postgres.opening import check_settings
+from node.store.postgres.same_servers import require_same
 from node.store.postgres.sharding import require_stored, slices_at
 from node.store.postgres.shards import shards_of
-from node.store.postgres.slices import schema_of, steps_of, stored
+from node.store.postgres.slices import schema_of, steps_of
 from node.store.postgres.wording import Worded
 from node.store.soundness import Soundness
 
@@ -33,16 +34,20 @@ def look_at(path: Path, shards: Sequence[Path] = ()) -> tuple[int, Soundness]:
         if gone:
             return size, Soundness(0, 0, unknown, lacking=gone)
         filling = not to_take and is_filling(Worded(sql))
-        had = stored(sql)
-    for shard in shards_of(shards):
-        with _looking(shard.path, shard.address) as at:
-            size += _size(at)
-            there = slices_at(at)
-            for number in there:
-                more = pending(at, steps_of(number), schema_of(number))
-                if not more[0]:
-                    require_stored(shard, at, (number,), had)
-                to_take, unknown = to_take + more[0], unknown + more[1]
+        servers = shards_of(shards)
+        for shard in servers:
+            with _looking(shard.path, shard.address) as at:
+                size += _size(at)
+                there = slices_at(at)
+                for number in there:
+                    more = pending(at, steps_of(number), schema_of(number))
+                    if not more[0]:
+                        require_stored(shard, at, (number,), sql)
+                    to_take, unknown = to_take + more[0], unknown + more[1]
+        # What is wrong with a server itself is told first.
+        for place, shard in enumerate(servers):
+            with _looking(shard.path, shard.address) as at:
+                require_same(shard.path, sql, at, place)
     return size, Soundness(0, to_take, unknown, empty, filling=filling)
 
 

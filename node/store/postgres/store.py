@@ -124,6 +124,7 @@ class PostgresStore:
 
     def refresh(self) -> None:
         """See :meth:`node.store.base.ReadStore.refresh`, and :mod:`node.store.dictionary`."""
+        self._layout.check_all()
         with self._connections.working() as sql:
             self._dictionary.refresh(Worded(sql))
 
