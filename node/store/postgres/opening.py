@@ -25,6 +25,13 @@ _SETTINGS = (
     # COPY, the values of a slow statement.
     ("log_error_verbosity", "terse", "for the role, as a superuser: ALTER ROLE ... SET"),
     ("log_parameter_max_length", "0", "for the role, as a superuser: ALTER ROLE ... SET"),
+    ("log_parameter_max_length_on_error", "0", "for the role: ALTER ROLE ... SET"),
+    # A plan has the values for which it was made.
+    ("debug_print_parse", "off", "for the role: ALTER ROLE ... SET"),
+    ("debug_print_rewritten", "off", "for the role: ALTER ROLE ... SET"),
+    ("debug_print_plan", "off", "for the role: ALTER ROLE ... SET"),
+    # There is none where its library is not loaded.
+    ("auto_explain.log_min_duration", "-1", "for the role, as a superuser: ALTER ROLE ... SET"),
 )
 
 
@@ -118,7 +125,7 @@ def check_settings(path: Path, sql: Sql) -> None:
         problem = f"the database's encoding is {settings['server_encoding']}"
         raise InputError(path, problem, "make one with ENCODING 'UTF8'")
     for name, value, how in _SETTINGS:
-        there = settings[name]
+        there = settings.get(name, value)
         if there != value and not (name.startswith("max_") and int(there) >= int(value)):
             problem = f"the server's {name} is {there}"
             raise InputError(path, problem, f"set it to {value} {how}")

@@ -294,6 +294,8 @@ def test_two_processes_make_the_tables_at_once(database: Database, tmp_path: Pat
     [
         ("log_error_verbosity", "default", "log_error_verbosity is default"),
         ("log_parameter_max_length", "-1", "log_parameter_max_length is -1"),
+        ("log_parameter_max_length_on_error", "64", "log_parameter_max_length_on_error is 64"),
+        ("debug_print_plan", "on", "debug_print_plan is on"),
     ],
 )
 def test_a_server_whose_log_would_hold_plates_is_refused(
