@@ -40,6 +40,10 @@ _FOREIGN = {
             ("enable_seqscan", "off"),
             ("jit", "off"),
             ("work_mem", "64MB"),
+            # As on a connection for searches in one database, and for the same reasons.
+            ("random_page_cost", "1.1"),
+            ("cpu_index_tuple_cost", "0.1"),
+            ("cpu_tuple_cost", "0.1"),
         )
     ),
 }

@@ -99,6 +99,18 @@ def reads_by_day(sql: Sql, row_check: str) -> None:
     _no_statistics(sql, "reads_rest", PRIVATE)
 
 
+def rest_by_day(sql: Sql) -> None:
+    """Let the rest be asked for a day by an index that no search can take.
+
+    Of plates the server knows nothing. A search by several of them, in the order of
+    time, took the index by time on a shard, and went through all of the rest.
+    """
+    sql.execute("DROP INDEX IF EXISTS rest_by_time")
+    # A coordinator of several servers has no reads.
+    if sql.execute("SELECT to_regclass('reads_rest') IS NOT NULL").fetchone() == (True,):
+        sql.execute(f"CREATE INDEX rest_by_day ON reads_rest ((captured_ms / {DAY_MS}))")
+
+
 def _reads(sql: Sql) -> None:
     reads_by_day(sql, f"row_id % {1 << DAY_BITS} = captured_ms / {DAY_MS}")
     # A source's identifier says nothing of the time, and is known once in all
@@ -326,6 +338,7 @@ STEPS: Sequence[Step] = (
     Step("008-numbers", _numbers),
     Step("009-moves", _moves),
     Step("010-data-folder", _data_folder),
+    Step("011-rest-by-day", rest_by_day),
 )
 
 

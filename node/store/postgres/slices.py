@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from node.store.numbers import DAY_BITS
 from node.store.postgres.connections import SCHEMA
-from node.store.postgres.migrations import DAY_MS, PRIVATE, Sql, Step, reads_by_day
+from node.store.postgres.migrations import DAY_MS, PRIVATE, Sql, Step, reads_by_day, rest_by_day
 from node.store.postgres.parts import day_of
 
 SLICES = 12
@@ -123,7 +123,7 @@ def steps_of(number: int) -> Sequence[Step]:
         # Up to which number the coordinator had committed reads when it last wrote here.
         sql.execute("ALTER TABLE slice ADD COLUMN told bigint NOT NULL DEFAULT 0")
 
-    return (Step("001-reads", reads), Step("002-told", told))
+    return (Step("001-reads", reads), Step("002-told", told), Step("003-rest-by-day", rest_by_day))
 
 
 def known(sql: Sql) -> Mapping[int, int]:
