@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -164,3 +165,12 @@ def copied(city: Path, target: Path) -> Path:
 
 
 Change = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A city that has served, and its backup."""
+    base = tmp_path_factory.mktemp("made")
+    city = made_city(base)
+    command(city, "backup", str(base / "backup"))
+    return city, base / "backup"

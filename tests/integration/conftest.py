@@ -8,6 +8,7 @@ import pytest
 from accord.clock import SystemClock
 from accord.testing import FederationSimulator
 from tests.conftest import make_files
+from tests.integration.backups import made  # noqa: F401 - a fixture
 from tests.integration.followed import rows  # noqa: F401 - a fixture
 
 

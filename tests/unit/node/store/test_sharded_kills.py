@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from random import Random
@@ -21,7 +21,7 @@ from node.store.base import ReadStore, Search
 from node.store.postgres.parts import DAY_MS, day_of
 from tests.cuts import all_before
 from tests.postgres import Database
-from tests.stores import SHARDED, Place, ShardedPlace
+from tests.stores import SHARDED, ShardedPlace
 
 pytestmark = SHARDED
 TIMES = [pytest.param(1, id="1"), pytest.param(20, id="20", marks=pytest.mark.full)]
@@ -49,19 +49,6 @@ def batch(turn: int, now_ms: int) -> list[Read]:
         )
         for n in range(15)
     ]  # fmt: skip
-
-
-@pytest.fixture
-def there(place: Place) -> ShardedPlace:
-    assert isinstance(place, ShardedPlace)
-    return place
-
-
-@pytest.fixture
-def store(there: ShardedPlace) -> Iterator[ReadStore]:
-    opened = there.open()
-    yield opened
-    opened.close()
 
 
 def lying(there: ShardedPlace) -> Counter[bytes]:
