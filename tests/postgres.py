@@ -163,6 +163,19 @@ class Database:
     def tls_url(self) -> str:
         return self.server.tls_url(self.name)
 
+    def wait_for_ends(self) -> None:
+        """Wait until no connection to it is left: a server goes on for a killed client."""
+        text = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = %s AND backend_type = 'client backend'"
+        )
+        with self.server.connect() as sql:
+            for _ in range(1200):
+                if sql.execute(text, (self.name,)).fetchone() == (0,):
+                    return
+                time.sleep(0.025)
+        raise AssertionError("a connection does not end")
+
     def url_file(self, folder: Path, url: str | None = None, name: str = "store.url") -> Path:
         """Write the file that node.toml names."""
         path = folder / name

@@ -53,6 +53,13 @@ class Place(ABC):
     def importing(self) -> AbstractContextManager[None]:
         """Hold the lock of an import, as another process would."""
 
+    @abstractmethod
+    def wait_for_ends(self) -> None:
+        """Wait until what killed processes had begun is done or undone, where a server does it.
+
+        Nothing may have the store open.
+        """
+
 
 class SqlitePlace(Place):
     opening = (
@@ -79,6 +86,9 @@ class SqlitePlace(Place):
         with self.path.with_suffix(".import.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def wait_for_ends(self) -> None:
+        """What a killed process had begun ended with it."""
 
 
 class SegmentsPlace(SqlitePlace):
@@ -130,7 +140,14 @@ class PostgresPlace(Place):
     def importing(self) -> Iterator[None]:
         with self.database.connect() as sql:
             sql.execute("SELECT pg_advisory_lock(%s)", (IMPORT_LOCK,))
-            yield
+            try:
+                yield
+            finally:
+                # A server hears of the end of a connection some time later.
+                sql.execute("SELECT pg_advisory_unlock(%s)", (IMPORT_LOCK,))
+
+    def wait_for_ends(self) -> None:
+        self.database.wait_for_ends()
 
 
 class ShardedPlace(PostgresPlace):
@@ -156,6 +173,11 @@ class ShardedPlace(PostgresPlace):
         from node.store.postgres.store import PostgresStore
 
         return PostgresStore.open(self.path, shards=self.shards, clock=clock)
+
+    def wait_for_ends(self) -> None:
+        # The coordinator's own end those to its shards.
+        for database in (self.database, *self.databases):
+            database.wait_for_ends()
 
 
 class Stores(Protocol):

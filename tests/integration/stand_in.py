@@ -42,7 +42,6 @@ async def stand_in(
         now = clock.now_ms()
         reads = [read_at(now - hours * HOUR_MS) for hours in range(1, 5)]
         federation.nodes["county"].context.store.add(reads)
-        await federation.start_broker()
         config = load_config(files.folder("city") / "node.toml")
         watch = FederationWatch(config.federation, config.roots)
         server, _ = await build_server(
@@ -56,4 +55,6 @@ async def stand_in(
             health_services=(),
         )
         stack.push_async_callback(server.stop, None)
+        # Last: a node that it has not reached it calls again after a while only.
+        await federation.start_broker()
         yield federation

@@ -169,6 +169,7 @@ def test_a_killed_ingest_has_each_hit_once(place: Place) -> None:
             process.send_signal(signal.SIGKILL)
             said = process.stdout.read().split()
         acknowledged = max([acknowledged, *map(int, said)])
+        place.wait_for_ends()
         store = place.open()
         counts = store.counts()
         assert counts.reads >= acknowledged

@@ -235,6 +235,7 @@ def test_an_import_that_is_killed_leaves_a_whole_list(place: Place) -> None:
             time.sleep(chance.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
             said = process.stdout.read().split()
+        place.wait_for_ends()
         store = place.open()
         (held,) = store.hot_lists.lists()
         plates = {one.plate for one in store.hot_lists.listed("stolen")}
