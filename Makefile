@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
-.PHONY: demo test test-full lint protos bench venv
+.PHONY: demo test test-full lint types style protos bench venv
 
 venv: .venv/.ready
 
@@ -17,17 +17,23 @@ demo: venv
 
 test: lint
 	@mkdir -p build
-	$(BIN)/pytest -n 3 --dist worksteal -m "not full" --junitxml=build/test.xml
+	.ci/in-memory $(BIN)/pytest -n 3 --dist worksteal -m "not full" --junitxml=build/test.xml
 
 test-full: venv
 	@mkdir -p build
 	.ci/check-wheel
-	$(BIN)/pytest -n 2 --dist worksteal -m full --junitxml=build/test-full.xml
+	.ci/in-memory $(BIN)/pytest -n 2 --dist worksteal -m full --junitxml=build/test-full.xml
 
+# Beside each other: mypy takes as long as the rest.
 lint: venv
+	@$(MAKE) -j2 types style
+
+types:
+	$(BIN)/mypy
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/interrogate --quiet accord node broker
 	.ci/check-generated

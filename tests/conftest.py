@@ -19,6 +19,7 @@ from broker.config import load_config as load_broker_config
 from broker.serve import RunningBroker, running_broker
 from node.config import load_config as load_node_config
 from node.serve import RunningNode, running_node
+from tests.examples import WITH_MANY
 from tests.postgres import database, other_postgres, postgres  # noqa: F401 - fixtures
 from tests.stores import place, store, stores  # noqa: F401 - fixtures
 
@@ -140,6 +141,6 @@ async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out many examples on several servers: the few there, and the many elsewhere, do."""
-    out = [item for item in items if item.name.startswith("test_the_same_with_many[sharded")]
+    out = [item for item in items if f"{WITH_MANY}[sharded" in item.name]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

@@ -7,18 +7,26 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 Test = Callable[..., Any]
+WITH_MANY = "_with_many"
+"""What the name of the second test has more."""
 
 
-def few_and_many(
-    draws: Callable[[Test], Test], body: Test, few: int, many: int
-) -> tuple[Test, Test]:
-    """Return two tests of one body, under what ``given`` draws: the second is marked ``full``."""
-    quick, full = (
-        settings(
-            deadline=None,
-            max_examples=count,
-            suppress_health_check=[HealthCheck.function_scoped_fixture],
-        )(draws(body))
-        for count in (few, many)
-    )
-    return quick, pytest.mark.full(full)
+def few_and_many(draws: Callable[[Test], Test], few: int, many: int) -> Callable[[Test], Test]:
+    """Make two tests of one body, under what ``given`` draws: ``test_x``, and one marked ``full``.
+
+    The second is put beside the first, as ``test_x_with_many``.
+    """
+
+    def made(body: Test) -> Test:
+        quick, full = (
+            settings(
+                deadline=None,
+                max_examples=count,
+                suppress_health_check=[HealthCheck.function_scoped_fixture],
+            )(draws(body))
+            for count in (few, many)
+        )
+        body.__globals__[body.__name__ + WITH_MANY] = pytest.mark.full(full)
+        return quick
+
+    return made

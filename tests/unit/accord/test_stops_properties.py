@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.effective import Standing, effective
@@ -16,6 +16,7 @@ from accord.federation import Federation
 from accord.federation_watch import FederationWatch
 from accord.model import Purpose
 from accord.pins import Pins
+from tests.examples import few_and_many
 from tests.unit.accord.folders import NOW_MS, OWN, Folder
 from tests.unit.accord.test_instrument_files import instrument
 from tests.unit.accord.test_stops import K, head, text
@@ -121,8 +122,7 @@ def harm(base: Path, what, only: str = "") -> None:
             act(paths[number % len(paths)])
 
 
-@settings(max_examples=80, deadline=None)
-@given(what=harms)
+@few_and_many(given(what=harms), 16, 80)
 def test_no_change_of_the_files_lets_anybody_ask_more(made, what):
     before = allowed(looked(made))
     assert before
@@ -146,8 +146,7 @@ acts = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
-@given(act=acts, what=harms)
+@few_and_many(given(act=acts, what=harms), 12, 60)
 def test_no_party_stops_or_opens_an_agreement_that_it_is_no_party_of(made, act, what):
     """Whatever it signs under a text of three, and whatever becomes of its own files."""
 

@@ -68,7 +68,10 @@ demands = st.lists(
 few = st.integers(0, SPAN)
 
 
-def no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
+@few_and_many(
+    given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands), 12, 60
+)
+def test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
     stores: Stores,
     some: list[tuple[str, int, tuple[int | None, int | None], str]],
     held: list[tuple[dict[str, object], int, int, int]],
@@ -112,12 +115,6 @@ def no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
         if read.plate != "GONE1":
             of_hit = due(DataKind.HITS, facts, kept).due_ms >= NOW
             assert (read.source_id in hits) is (of_hit or is_held)
-
-
-draws = given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands)
-test_no_read_outlives_its_date_and_no_held_read_goes_early, test_the_same_with_many = few_and_many(
-    draws, no_read_outlives_its_date_unless_held_and_no_held_read_goes_early, 12, 60
-)
 
 
 def search(plate: str, earliest_ms: int = 0) -> Search:

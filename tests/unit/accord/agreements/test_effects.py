@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.effective import Agreement, Standing, with_limits_beside
@@ -23,6 +23,7 @@ from accord.agreements.timeline import Span, timeline
 from accord.clock import to_ms
 from accord.errors import Code, InputError, Unverified
 from accord.model import HotListPlate, Kind
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.conftest import NOW_MS
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -428,12 +429,15 @@ def allowed(world, agreement, day: date) -> bool:
     return world.ask(replace(query, window=window), agreement, at_ms=at_ms).allowed
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    held=st.lists(any_of(list(K)), max_size=4),
-    more=st.lists(any_of(narrowing), min_size=1, max_size=3),
-    day=moments,
-    extension=st.sampled_from(["none", "once", "repeating"]),
+@few_and_many(
+    given(
+        held=st.lists(any_of(list(K)), max_size=4),
+        more=st.lists(any_of(narrowing), min_size=1, max_size=3),
+        day=moments,
+        extension=st.sampled_from(["none", "once", "repeating"]),
+    ),
+    50,
+    300,
 )
 def test_more_instruments_never_allow_more(world, held, more, day, extension):
     """But for a resumption and a review; and the order of the files decides nothing."""

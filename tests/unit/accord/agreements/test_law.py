@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agencies import KINDS
@@ -43,6 +43,7 @@ from accord.model import (
     Purpose,
     Window,
 )
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, World
 
 CIVIL = "Cal. Civ. Code 1798.90.55(b)"
@@ -324,9 +325,17 @@ def test_a_purpose_that_the_law_forbids_is_no_category_of_what_is_listed(world):
         assert ask(world, *pair).terms.purposes == {"stolen-vehicle"}
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    old=some_rules, new=some_rules, requester=agencies, owner=agencies, query=asked, policy=policies
+@few_and_many(
+    given(
+        old=some_rules,
+        new=some_rules,
+        requester=agencies,
+        owner=agencies,
+        query=asked,
+        policy=policies,
+    ),
+    50,
+    300,
 )
 def test_more_law_never_widens_anything(world, old, new, requester, owner, query, policy):
     law = built_in_law().with_packs([Pack("old", 1, "Old", EVERY_STATE, old)])
@@ -346,8 +355,11 @@ def test_more_law_never_widens_anything(world, old, new, requester, owner, query
         assert not after.allowed
 
 
-@settings(max_examples=300, deadline=None)
-@given(extra=some_rules, requester=agencies, owner=agencies, query=asked, policy=policies)
+@few_and_many(
+    given(extra=some_rules, requester=agencies, owner=agencies, query=asked, policy=policies),
+    50,
+    300,
+)
 def test_californian_data_never_leaves_california(world, extra, requester, owner, query, policy):
     """Whatever agreement, policy, declaration and further law say."""
     law = built_in_law().with_packs([Pack("new", 1, "New", EVERY_STATE, extra)])

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import permutations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.instruments import Details, Instrument
 from accord.agreements.manifest_file import Channel
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.test_members import (
     JOINDER,
     LEAVING,
@@ -44,8 +45,7 @@ def instruments(draw, world):
     return Instrument(party, number, K(kind), "n", "c", at(day), said)
 
 
-@settings(max_examples=400, deadline=None)
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 60, 400)
 def test_the_order_of_files_decides_nothing_and_outside_membership_nothing_is_allowed(world, data):
     manifest = reworded(world, tables=JOINDER + LEAVING, opt_in=data.draw(
         st.sampled_from(["", "owner", "both"])))  # fmt: skip
@@ -68,8 +68,7 @@ def test_the_order_of_files_decides_nothing_and_outside_membership_nothing_is_al
         assert made & {"city", "harbor"}
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 30, 150)
 def test_a_suspension_a_withdrawal_an_opt_out_or_a_law_more_never_widens(world, data):
     manifest = reworded(world, tables=JOINDER + LEAVING, opt_in=data.draw(
         st.sampled_from(["", "owner"])))  # fmt: skip
@@ -87,8 +86,7 @@ def test_a_suspension_a_withdrawal_an_opt_out_or_a_law_more_never_widens(world, 
         assert asks(world, before, day, *pair).allowed
 
 
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 40, 200)
 def test_no_date_of_a_stop_or_an_opt_out_decides_anything(world, data):
     manifest = reworded(world, opt_in=data.draw(st.sampled_from(["", "owner"])))
     held = (admits(world, "city"), admits(world, "harbor"), accedes())

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.effective import Agreement, Standing
@@ -17,6 +17,7 @@ from accord.agreements.terms import Terms, Withholding
 from accord.clock import to_ms
 from accord.errors import Code
 from accord.model import AreaBox, ExactPlate, PlateList, Purpose
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS
 from tests.unit.accord.agreements.test_properties import (
     agreements,
@@ -201,8 +202,7 @@ def test_the_rules_name_the_parent_where_it_refuses(world):
     assert all(s.held is Held.YES for s in steps(good, folded, world.ask(good, child)))
 
 
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 50, 300)
 def test_a_child_lies_inside_its_parent(world, data):
     parent, alone, at_ms = (
         data.draw(agreements(world)), data.draw(agreements(world)), data.draw(moments),
@@ -295,8 +295,7 @@ def inside(one: Terms, wide: Terms) -> bool:
     )
 
 
-@settings(max_examples=500, deadline=None)
-@given(one=terms_of_any_kind, parent=terms_of_any_kind)
+@few_and_many(given(one=terms_of_any_kind, parent=terms_of_any_kind), 80, 500)
 def test_the_stricter_of_two_terms_gives_no_more_than_either_in_any_field(one, parent):
     both = stricter(one, parent, NOW_MS)
     assert inside(both, one)

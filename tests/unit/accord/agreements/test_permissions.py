@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.chain import with_replacements
@@ -18,6 +18,7 @@ from accord.agreements.stand_ins import STAND_INS, stand_in
 from accord.agreements.widths import Effect
 from accord.errors import Code
 from accord.model import Kind, Purpose
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.conftest import DAY_MS, NOW_MS, POLICY
 
 ASKED = ("stolen-vehicle", "wanted-person", "amber-alert")
@@ -120,14 +121,13 @@ def test_without_a_policy_nobody_may_ask(world):
     assert {one.requester for one in looked.denials} == {"city", "county", "harbor", "hub"}
 
 
-@settings(max_examples=40, deadline=None)
-@given(
+@few_and_many(given(
     purposes=st.sets(st.sampled_from(ASKED), min_size=1),
     days=st.integers(1, 800),
     place=st.sampled_from(["exact", "500 m", "none"]),
     photo=st.sampled_from(["shared", "none"]),
     suspended=st.booleans(),
-)  # fmt: skip
+), 10, 40)  # fmt: skip
 def test_what_is_told_is_what_is_decided(world, purposes, days, place, photo, suspended):
     agreement = world.agreement()
     if suspended:

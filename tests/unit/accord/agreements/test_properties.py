@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.decide import decide
@@ -57,6 +57,7 @@ from accord.model import (
     Purpose,
     Window,
 )
+from tests.examples import few_and_many
 
 SIGNED_MS = to_ms(datetime(2025, 6, 1, 18, tzinfo=UTC))
 NOW_MS = to_ms(datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -298,8 +299,7 @@ def in_years(rule: TermRule, at_ms: int) -> bool:
     return (here.year, here.month, here.day) <= last
 
 
-@settings(max_examples=200, deadline=None)
-@given(rule=terms, at_ms=moments)
+@few_and_many(given(rule=terms, at_ms=moments), 40, 200)
 def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
     manifest = replace(world.manifest(), term=rule)
     agreement = replace(world.agreement(), manifest=manifest)
@@ -307,9 +307,6 @@ def test_a_term_is_over_exactly_after_its_last_day(world, rule, at_ms):
     in_force = agreement.standing_at(at_ms) is Standing.IN_FORCE
     assert in_force is (begun and in_years(rule, at_ms))
     assert (period_end(manifest, agreement.term, at_ms) is not None) is in_years(rule, at_ms)
-
-
-many = settings(max_examples=200, deadline=None)
 
 
 vias = mostly("hub", "", "other")
@@ -364,8 +361,7 @@ def holds_of_the_query(world, query, agreement, at_ms, via):
     assert in_years(manifest.term, at_ms)
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 40, 200)
 def test_what_is_allowed_lies_inside_agreement_policy_and_law(world, data):
     agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
@@ -425,8 +421,7 @@ def holds_where_allowed(world, query, agreement, rule, at_ms, via):
     assert terms.redaction == terms.redaction.without_leaks()
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 40, 200)
 def test_what_the_broker_refuses_the_owner_refuses(world, data):
     agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query, via = data.draw(queries(world, agreement, at_ms)), data.draw(vias)
@@ -441,8 +436,7 @@ def test_what_the_broker_refuses_the_owner_refuses(world, data):
         assert ask(world, query, agreement, None, at_ms).allowed
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 40, 200)
 def test_a_narrower_query_stays_allowed(world, data):
     agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
@@ -455,8 +449,7 @@ def test_a_narrower_query_stays_allowed(world, data):
         assert ask(world, narrower, agreement, policy, at_ms).allowed
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 40, 200)
 def test_a_stricter_rule_never_allows_more(world, data):
     agreement, at_ms = data.draw(under_parents(world)), data.draw(moments)
     query = data.draw(queries(world, agreement, at_ms))
@@ -489,8 +482,7 @@ def test_a_stricter_rule_never_allows_more(world, data):
                 assert not getattr(strict.terms.hot_lists, name)
 
 
-@many
-@given(one=redactions, two=redactions, three=redactions)
+@few_and_many(given(one=redactions, two=redactions, three=redactions), 40, 200)
 def test_narrowing_is_a_meet(one, two, three):
     assert one.narrowed_by(one) == one
     assert one.narrowed_by(two) == two.narrowed_by(one)

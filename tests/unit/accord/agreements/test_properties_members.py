@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.agreements.effective import Agreement
 from accord.agreements.instruments import Details, Instrument, InstrumentKind
+from tests.examples import few_and_many
 from tests.unit.accord.agreements.test_members import (
     BOTH,
     JAN,
@@ -27,7 +28,6 @@ K = InstrumentKind
 JOINERS = ("county", "ports")
 EVERYBODY = (*BOTH, *JOINERS)
 PAIRS = tuple(permutations(EVERYBODY, 2))
-many = settings(max_examples=150, deadline=None)
 days = st.integers(0, 12).map(lambda n: JAN + timedelta(days=n))
 later = st.none() | days
 
@@ -104,8 +104,7 @@ def gone(agreement, party, day) -> bool:
     )
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 30, 150)
 def test_only_members_ask_and_are_asked_inside_policy_too(world, data):
     agreement, day, rule = data.draw(joined(world)), data.draw(days), data.draw(rules)
     before = decided(world, agreement, day)
@@ -132,8 +131,7 @@ def test_only_members_ask_and_are_asked_inside_policy_too(world, data):
             assert {lead} <= by if lead else set(BOTH) - left <= by
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 30, 150)
 def test_a_suspension_never_widens(world, data):
     agreement, day = data.draw(joined(world)), data.draw(days)
     party = data.draw(st.sampled_from(EVERYBODY))
@@ -141,8 +139,7 @@ def test_a_suspension_never_widens(world, data):
     assert allowed(world, stopped, day) <= allowed(world, agreement, day)
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 30, 150)
 def test_a_withdrawal_widens_nothing_among_those_who_were_members(world, data):
     """It may at most let in a joiner whom it alone had not admitted, and never its own party."""
     agreement, day = data.draw(joined(world)), data.draw(days)
@@ -154,8 +151,7 @@ def test_a_withdrawal_widens_nothing_among_those_who_were_members(world, data):
         assert not all(agreement.membership.at(agency, at(day)) for agency in pair)
 
 
-@many
-@given(data=st.data())
+@few_and_many(given(data=st.data()), 30, 150)
 def test_the_order_of_what_was_signed_makes_no_difference(world, data):
     agreement, day = data.draw(joined(world)), data.draw(days)
     mixed = data.draw(st.permutations(agreement.instruments))

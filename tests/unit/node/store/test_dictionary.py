@@ -21,6 +21,7 @@ from node.store.migrations import MIGRATIONS
 from node.store.shared import Sql
 from node.store.sqlite import SqliteStore
 from tests.cuts import all_before
+from tests.examples import few_and_many
 from tests.stores import SQLITE, Place
 
 Make = Callable[..., Read]
@@ -69,8 +70,7 @@ steps = st.lists(
 )
 
 
-@given(steps=steps, kept=st.sampled_from([2, 100_000]))
-@RELAXED
+@few_and_many(given(steps=steps, kept=st.sampled_from([2, 100_000])), 15, 60)
 def test_after_any_adding_and_deleting_it_is_what_the_reads_have(
     place: Place,
     store: ReadStore,

@@ -305,7 +305,16 @@ def test_the_window_and_the_look_back(store: ReadStore, make_read: Make) -> None
     assert len(seen(look(store, window=window, earliest_ms=NOW - HOUR + 1))) == 0
 
 
-def pages_give_every_read_once(
+@few_and_many(
+    given(
+        times=st.lists(st.integers(0, 5), min_size=1, max_size=12),
+        limit=st.integers(1, 5),
+        step=st.sampled_from([1, 2, 3600]),
+    ),
+    8,
+    30,
+)
+def test_pages_give_every_read_once(
     tmp_path_factory: pytest.TempPathFactory,
     stores: Stores,
     make_read: Make,
@@ -334,13 +343,3 @@ def pages_give_every_read_once(
             assert len(set(found)) == len(found) >= len(times)
             assert {read.source_id for read in reads} <= set(found)
         store.close()
-
-
-draws = given(
-    times=st.lists(st.integers(0, 5), min_size=1, max_size=12),
-    limit=st.integers(1, 5),
-    step=st.sampled_from([1, 2, 3600]),
-)
-test_pages_give_every_read_once, test_the_same_with_many = few_and_many(
-    draws, pages_give_every_read_once, 8, 30
-)

@@ -118,7 +118,17 @@ def areas(draw: st.DrawFn) -> Area:
     return check_area(AreaPolygon(tuple(points)))
 
 
-def a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
+@few_and_many(
+    given(
+        area=areas(),
+        spots=st.lists(st.tuples(spread, spread), min_size=1, max_size=8),
+        within=st.sampled_from([0, 50, 500, 2000]),
+        number=st.just(count()),
+    ),
+    25,
+    150,
+)
+def test_a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
     store: ReadStore,
     make_read: Make,
     area: Area,
@@ -146,17 +156,6 @@ def a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else(
             assert lat is not None
             assert lon is not None
             assert inside(area, *(snap(lat, lon, within) if within else (lat, lon)))
-
-
-draws = given(
-    area=areas(),
-    spots=st.lists(st.tuples(spread, spread), min_size=1, max_size=8),
-    within=st.sampled_from([0, 50, 500, 2000]),
-    number=st.just(count()),
-)
-test_a_shape_holds_what_lies_in_it_and_nothing_else, test_the_same_with_many = few_and_many(
-    draws, a_shape_holds_what_lies_in_it_on_the_shared_grid_and_nothing_else, 25, 150
-)
 
 
 @pytest.mark.parametrize("area", [CIRCLE, POLYGON])
