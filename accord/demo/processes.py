@@ -1,8 +1,10 @@
 """Starts the real ``accord-node`` and ``accord-broker`` as processes, and stops them."""
 
 import contextlib
+import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,13 +17,26 @@ from typing import Self
 from accord.errors import InputError
 
 _START_S = 30.0
+# Linux gives 32768 and up to whoever calls out.
+_FIRST, _COUNT = 12_000, 20_000
+_numbers = itertools.count(secrets.randbelow(_COUNT))
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback address that nobody uses now, and another each time.
+
+    None of those that a system gives to whoever calls out: it may have done so before a
+    server takes the port.
+
+    Raises:
+        InputError: there is none.
+    """
+    for number in itertools.islice(_numbers, _COUNT):
+        port = _FIRST + number % _COUNT
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise InputError("127.0.0.1", "has no free port", "stop what uses so many")
 
 
 def run(module: str, arguments: Sequence[str]) -> str:
