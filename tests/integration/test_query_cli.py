@@ -10,21 +10,13 @@ from accord.hot_lists import HotListEntry
 from accord.model import LOOSE_NOTICE, READ_NOTICE
 from tests.conftest import HOUR_MS, PLATE, Federation, read_at
 from tests.hot_lists import hold
-from tests.programs import Ran, Run, run
-
-ATTEST = ("--attest", "no-civil-immigration", "--attest", "verify-before-action")
-WHY = (*ATTEST, "--purpose", "stolen-vehicle", "--case", "T-1", "--reason", "test")
+from tests.integration.questions import WHY, asking
+from tests.programs import Run
 
 
 @pytest.fixture
 def query(federation: Federation) -> Run:
-    config = federation.files.client_toml("harbor", "O-1")
-
-    async def query(*arguments: str, why: tuple[str, ...] = WHY, typed: str = "") -> Ran:
-        command = ["query", *arguments, *why, "--config", str(config)]
-        return await run("accord", *command, typed=typed)
-
-    return query
+    return asking(federation)
 
 
 async def test_a_table_for_people(query: Run) -> None:
@@ -116,34 +108,6 @@ async def test_a_home_node_that_is_off_is_told_in_one_line(
     assert ran.err == f"error: NODE_UNREACHABLE: {said}\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("plate", ""), "A plate is 1 to 12 letters"),
-        (("plate", "9T\u0405T001"), "a look-alike from another alphabet"),
-        (("partial", "*"), "at least 2 known characters"),
-        (("plate", PLATE, "--since", "1h", "--until", "2h"), "must start before it ends"),
-        (("plate", PLATE, "--since", "2026-01-01"), "is not a time with a zone"),
-        (("plate", PLATE, "--state", "California"), "two capital letters"),
-        (("area", "34,-118,33,-117"), "south below north"),
-        (("area", "somewhere"), "is not four numbers"),
-        (("area", "-90,-180,-91,180"), "south below north"),
-        (("area", "--al"), "is not four numbers"),
-        (("plate", PLATE, "--json", "--csv"), "--json, --csv: are given both; choose one form"),
-        (("photo", "zz", "--from", "city", "--out", "p.jpg"), "is not 32 hex digits"),
-    ],
-)
-async def test_what_can_not_be_asked_is_told_in_one_line(
-    query: Run, arguments: tuple[str, ...], words: str
-) -> None:
-    ran = await query(*arguments)
-    assert (ran.status, ran.out) == (2, "")
-    assert words in ran.err
-    assert ran.err.count("\n") == 1
-    assert "Traceback" not in ran.err
-    assert PLATE not in ran.err
-
-
 HOSTILE = "=1+1\x1b[31m[red]"
 
 
@@ -184,27 +148,6 @@ async def test_a_photo_that_is_not_there_is_told(query: Run) -> None:
     assert ran.err == "There is no photo to give.\n"
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (("--reason", "x" * 501), "The reason is longer than 500 characters"),
-        (("--case", "\udcff"), "The case number is longer"),
-        (("--attest", "\udcff"), "The attestation is longer"),
-        (("--purpose", "\udcff"), "The purpose is longer"),
-        (("--from", "city", "--from", "city"), "named twice"),
-    ],
-)
-async def test_a_slip_is_found_before_anything_is_asked(
-    query: Run, federation: Federation, more: tuple[str, ...], said: str
-) -> None:
-    """Bytes that are no text come as arguments too, and nobody gets a traceback."""
-    before = federation.kinds("harbor")
-    ran = await query("plate", PLATE, why=(*WHY, *more))
-    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert said in ran.err
-    assert federation.kinds("harbor") == before
-
-
 async def test_every_way_of_searching_has_a_command(query: Run, federation: Federation) -> None:
     now = federation.clock.now_ms()
     store = federation.nodes["city"].context.store
@@ -225,27 +168,3 @@ async def test_every_way_of_searching_has_a_command(query: Run, federation: Fede
     several = await query("plates", PLATE, "CA:9TST0O1")
     assert several.status == 3
     assert "PLATES_NOT_AGREED" in several.out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("lookalike", "9TST0\u041e1"), "query: The plate holds a character other than"),
-        (("circle", "33.75,-118.26"), "area: is not three numbers; write LAT,LON,METRES"),
-        (("circle", "33.75,-118.26,90000"), "query: The radius of a circle is 1 to 50000 metres."),
-        (("polygon", "33.7,-118.3", "33.7,-118.2"), "query: A polygon has 3 to 64 points."),
-        (("polygon", "33.7,-118.3", "33.7", "34,-118"), "area: is not two numbers"),
-        (("area", "1,2,3,nan"), "area: is not four numbers"),
-        (("plates", PLATE), "query: A list holds 2 to 100 plates"),
-        (("plates", f"CA:{PLATE}", f"NV:{PLATE}"), "plates: name one plate with two states"),
-        (("plates", PLATE, "California:9TST002"), "query: The state is two capital letters"),
-    ],
-)
-async def test_a_slip_is_one_line_and_nothing_is_asked(
-    query: Run, federation: Federation, arguments: tuple[str, ...], words: str
-) -> None:
-    ran = await query(*arguments)
-    assert (ran.status, ran.out) == (2, "")
-    assert words in ran.err
-    assert ran.err.count("\n") == 1
-    assert federation.kinds("harbor") == ["start"]
