@@ -73,3 +73,15 @@ def letters(city: Path) -> list[tuple[str, dict[str, object]]]:
 
 
 BAD_TIMES = ["infinity", "-infinity", "0044-03-15 BC", "12026-03-01"]
+
+
+class Heard:
+    """What has been logged since it was made."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self._capfd = capfd
+        self._said = ""
+
+    def has(self, words: str) -> bool:
+        self._said += "".join(self._capfd.readouterr())
+        return words in self._said

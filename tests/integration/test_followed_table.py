@@ -16,6 +16,7 @@ from node.ways.config import SqlSource
 from tests.integration.followed import (
     BY_NUMBER,
     BY_TIME,
+    Heard,
     address,
     insert,
     section,
@@ -135,14 +136,9 @@ async def test_what_the_database_refuses_is_logged_and_tried_again(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     insert(rows, 1, "2026-03-01Z", "TEST001")
-    said: list[str] = []
-
-    def told() -> bool:
-        said.append("".join(capfd.readouterr()))
-        return words in "".join(said)
-
+    heard = Heard(capfd)
     async with taking_node(city, section(city, database, by)):
-        await until(told)
+        await until(lambda: heard.has(words))
         rows.execute("ALTER TABLE reads ADD COLUMN nothing integer")
         rows.execute("UPDATE reads SET nothing = 1")
         rows.execute("CREATE OR REPLACE VIEW none AS SELECT * FROM reads")
@@ -150,7 +146,7 @@ async def test_what_the_database_refuses_is_logged_and_tried_again(
             await until(lambda: plates(city) == ["TEST001"])
         finally:
             rows.execute("DROP VIEW none")
-    assert "TEST001" not in "".join(said)
+    assert not heard.has("TEST001")
 
 
 def waiting(rows: psycopg.Connection[tuple[object, ...]]) -> bool:

@@ -12,6 +12,7 @@ from tests.integration.followed import (
     BY_TIME,
     LOCAL,
     MAPPING,
+    Heard,
     insert,
     section,
 )
@@ -20,14 +21,9 @@ from tests.postgres import Database
 
 
 async def refused(capfd: pytest.CaptureFixture[str], city: Path, text: str, words: str) -> None:
-    said: list[str] = []
-
-    def told() -> bool:
-        said.append("".join(capfd.readouterr()))
-        return words in "".join(said)
-
+    heard = Heard(capfd)
     async with taking_node(city, text):
-        await until(told)
+        await until(lambda: heard.has(words))
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity"])
@@ -134,7 +130,7 @@ async def test_a_watermark_of_another_type_begins_anew(
     rows.execute(after)
     async with taking_node(city, ""):
         await until(lambda: plates(city) == ["TEST001", "TEST002", "TEST003"], 10)
-        await asyncio.sleep(1.5)  # another look
+        await asyncio.sleep(1)  # another look
     said = "".join(capfd.readouterr())
     assert (said.count("another type"), "source stopped" in said) == (1, False)
 
@@ -150,7 +146,7 @@ async def test_a_table_that_was_emptied_is_no_fault_whatever_its_type_is_now(
         await until(lambda: plates(city) == ["TEST001"])
         rows.execute("DELETE FROM reads")
         rows.execute("ALTER TABLE reads ALTER n TYPE timestamptz USING to_timestamp(n)")
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1)  # another look
         assert node.accounts[0].up
     assert "source stopped" not in "".join(capfd.readouterr())
 
@@ -214,5 +210,5 @@ async def test_the_first_and_the_last_time_that_there_is_hold_nothing_up(
         await until(lambda: len(plates(city)) == 2)
         insert(rows, 3, "9999-12-31 23:59:59Z", "TEST003")
         await until(lambda: len(plates(city)) == 3)
-        await asyncio.sleep(1.5)  # another look
+        await asyncio.sleep(1)  # another look
     assert "source stopped" not in "".join(capfd.readouterr())

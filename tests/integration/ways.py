@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from accord.clock import SystemClock
 from accord.pki import certificate_pem, key_pem
 from node.config import load_config
 from node.serve import RunningNode, running_node
+from node.ways.config import SqlSource
 from tests.programs import program
 
 
@@ -53,7 +55,13 @@ async def taking_node(city: Path, sources: str) -> AsyncIterator[RunningNode]:
     """Serve the city's node with these sections in its node.toml."""
     with (city / "node.toml").open("a") as file:
         file.write(sources)
-    async with running_node(load_config(city / "node.toml"), SystemClock()) as node:
+    config = load_config(city / "node.toml")
+    # Whole seconds are for settings; a test need not wait for them.
+    hasty = tuple(
+        one.model_copy(update={"every_s": 0.1}) if isinstance(one, SqlSource) else one
+        for one in config.sources
+    )
+    async with running_node(replace(config, sources=hasty), SystemClock()) as node:
         yield node
 
 

@@ -155,12 +155,13 @@ for start in range(0, 100_000, 100):
 """
 
 
-def test_a_killed_ingest_has_each_hit_once(place: Place) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(8, marks=pytest.mark.full)])
+def test_a_killed_ingest_has_each_hit_once(place: Place, times: int) -> None:
     chance, store = random.Random(11), place.open()
     hold(store, entry("HIT3"), entry("HIT7"))
     store.close()
     acknowledged = 0
-    for _ in range(8):
+    for _ in range(times):
         command = [sys.executable, "-c", place.opening + PROGRAM, str(place.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

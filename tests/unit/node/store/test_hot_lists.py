@@ -225,9 +225,10 @@ for turn in range(1, 10_000):
 """
 
 
-def test_an_import_that_is_killed_leaves_a_whole_list(place: Place) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.full)])
+def test_an_import_that_is_killed_leaves_a_whole_list(place: Place, times: int) -> None:
     chance = random.Random(7)
-    for _ in range(6):
+    for _ in range(times):
         command = [sys.executable, "-c", place.opening + PROGRAM, str(place.path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
