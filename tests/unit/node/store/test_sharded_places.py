@@ -47,6 +47,7 @@ def test_a_store_is_opened_as_it_was_made(
         PostgresStore.open(path, shards=there.shards)
     with pytest.raises(InputError, match="not sharded yet"):
         PostgresStore.look(path, SystemClock(), there.shards)
+    there.open().close()  # copied, its coordinator has still to be told of the copies
     size, soundness = look_at(there.path, there.shards)
     assert (soundness.pending, soundness.unknown) == (0, 0)
     assert size > look_at(there.path)[0]
@@ -288,6 +289,18 @@ def test_dumps_of_all_servers_are_put_back_the_coordinators_taken_first(
         finally:
             for database in old:
                 close_off(database, away=False)
+
+
+def test_a_slice_that_a_later_version_has_changed_is_refused(there: ShardedPlace) -> None:
+    store = there.open()
+    store.require_ready()
+    store.close()
+    with there.databases[1].connect() as sql:
+        sql.execute("INSERT INTO accord_01.steps VALUES ('099-later')")
+        with pytest.raises(InputError, match=r"shard2\.url: a later version of Accord"):
+            there.open()
+        sql.execute("DELETE FROM accord_01.steps WHERE name = '099-later'")
+    there.open().close()
 
 
 def test_a_servers_settings_are_looked_at_on_each(there: ShardedPlace) -> None:
