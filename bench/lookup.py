@@ -1,6 +1,6 @@
 """The node's look-up against the same SQL on bare sqlite3.
 
-Both run the three statements of a look-up, in the event loop as the node does
+Both run the two statements of a look-up, in the event loop as the node does
 (threads would measure how they fight for the interpreter's lock). The bare one
 is handed texts and values ready-made and throws its rows away.
 """
@@ -17,7 +17,7 @@ from accord.model import ExactPlate, Window
 from bench.setting import SPAN_MS, House
 from node.store.base import NOTHING_WITHHELD, Search
 from node.store.sqlite import SqliteStore
-from node.store.statements import SHORT, SNAPSHOT, Statement, plan
+from node.store.statements import SNAPSHOT, Statement, plan
 
 T = TypeVar("T")
 
@@ -65,17 +65,14 @@ class Lookups:
         )
 
     def _node(self, search: Search) -> int:
-        assert self._store.is_short(search)
-        return len(self._store.search(search).rows)
+        page = self._store.search_at_once(search)
+        assert page is not None
+        return len(page.rows)
 
     def _statements(self, search: Search) -> list[Statement]:
         (snapshot,) = self._bare.execute(SNAPSHOT).fetchone()
         todo = plan(search, snapshot)
-        selector, window = search.selector, search.window
-        assert isinstance(selector, ExactPlate)
-        short: Statement = (SHORT, (selector.plate, window.from_ms, window.to_ms))
-        step = next(todo.steps)
-        return [short, (SNAPSHOT, ()), step.page]
+        return [(SNAPSHOT, ()), next(todo.steps).page]
 
     def _sqlite(self, statements: Sequence[Statement]) -> int:
         rows: list[object] = []

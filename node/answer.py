@@ -344,9 +344,8 @@ async def _photo_digests(
 
 async def _run(node: Context, search: Search) -> Page:
     """Search in the loop when it is short, else in a thread that stops with us."""
-    if node.store.is_short(search):
-        return node.store.search(search)
-    return await _in_thread(node.store.search, search)
+    page = node.store.search_at_once(search)
+    return page if page is not None else await _in_thread(node.store.search, search)
 
 
 async def _looked_up(node: Context, look: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:

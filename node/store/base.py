@@ -399,8 +399,12 @@ class ReadStore(Protocol):
     def may_wait(self) -> bool:
         """Tell whether a look-up of some rows may keep its caller waiting, as a server's may."""
 
-    def is_short(self, search: Search) -> bool:
-        """Tell whether the search takes well below a millisecond."""
+    def search_at_once(self, search: Search) -> Page | None:
+        """Return one page if that takes a millisecond or so; None where it may take longer.
+
+        Raises:
+            Refused: as :meth:`search`, never ``NODE_TIMED_OUT``.
+        """
 
     def read(
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1

@@ -20,6 +20,8 @@ from node.store.migrations import MIGRATIONS
 # work, not on time, so it doesn't depend on the load of the machine.
 _INSTRUCTIONS = 20_000
 MAX_CALLBACKS = 15_000
+SHORT_CALLBACKS = 1
+"""A short search takes no more: a millisecond or so."""
 _UNBOUNDED = 1 << 62
 READ_WAIT_MS = 250
 WRITE_WAIT_MS = 5_000
@@ -71,13 +73,16 @@ class Bounded:
 
     # A context manager written out: a search takes some 50 microseconds, and a
     # generator here would be a visible part of that.
-    def searching(self, cancelled: Cancelled | None = None) -> "Bounded":
+    def searching(self, cancelled: Cancelled | None = None, *, short: bool = False) -> "Bounded":
         """Run one search in a ``with`` block: bound its work, translate its errors.
+
+        A ``short`` one is stopped as too wide after :data:`SHORT_CALLBACKS`.
 
         Raises:
             Refused: as :class:`node.store.base.ReadStore` says.
         """
-        self._left, self._cancelled, self._stopped = MAX_CALLBACKS, cancelled, None
+        self._left = SHORT_CALLBACKS if short else MAX_CALLBACKS
+        self._cancelled, self._stopped = cancelled, None
         return self
 
     def __enter__(self) -> sqlite3.Connection:

@@ -45,11 +45,7 @@ from node.store.segments import adding, moving, purging
 from node.store.segments.parts import MISSING, Parts, listed
 from node.store.segments.pool import Gone, is_spoilt
 from node.store.shared import DELETED
-from node.store.statements import (
-    SHORT,
-    SHORT_ROWS,
-    one_read,
-)
+from node.store.statements import one_read
 
 _LARGE_BYTES = 256 << 20
 _REWRITE_MS = 12 * 3_600_000
@@ -147,11 +143,25 @@ class SqliteStore:
 
     def search(self, search: Search, cancelled: Cancelled | None = None) -> Page:
         """See :meth:`node.store.base.ReadStore.search`."""
+        return self._page(search, cancelled)
+
+    def search_at_once(self, search: Search) -> Page | None:
+        """See :meth:`node.store.base.ReadStore.search_at_once`: an exact plate, if anything."""
+        if not isinstance(search.selector, ExactPlate):
+            return None
+        try:
+            return self._page(search, None, short=True)
+        except Refused as refused:
+            if refused.code is Code.SEARCH_TOO_WIDE:
+                return None
+            raise
+
+    def _page(self, search: Search, cancelled: Cancelled | None, *, short: bool = False) -> Page:
         mine, after = self._connections.mine(), search.after
 
         def look() -> Page:
             with (
-                mine.searching(cancelled) as sql,
+                mine.searching(cancelled, short=short) as sql,
                 self._parts.reading(sql, mine.tick) as (reading, moment),
             ):
                 snapshot = number_of(after.snapshot) if after else moment.last_row
@@ -159,20 +169,6 @@ class SqliteStore:
                 return one_page(reading, search, snapshot, find, mine.pause)
 
         return self._again(look)
-
-    def is_short(self, search: Search) -> bool:
-        """See :meth:`node.store.base.ReadStore.is_short`."""
-        selector, window = search.selector, search.window
-        if not isinstance(selector, ExactPlate):
-            return False
-        span, mine = (window.from_ms, window.to_ms), self._connections.mine()
-
-        def look() -> int:
-            with mine.searching() as sql, self._parts.reading(sql, mine.tick) as (reading, _):
-                about = About(span, 1, (selector.plate,))
-                return reading.count((SHORT, (selector.plate, *span)), about, SHORT_ROWS)
-
-        return self._again(look) <= SHORT_ROWS
 
     def read(
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1

@@ -19,12 +19,6 @@ from node.store.fast import COLUMNS
 MAX_MATCHES = 50_000
 SNAPSHOT = "SELECT seq FROM sqlite_sequence WHERE name = 'reads'"
 """The last row number that SQLite's store has given out."""
-# Up to so many reads of a plate in the window, the search is a short one.
-SHORT_ROWS = 2_000
-SHORT = (
-    "SELECT count(*) FROM (SELECT 1 FROM reads "  # noqa: S608 - a constant of this module
-    f"WHERE plate = ? AND captured_ms >= ? AND captured_ms < ? LIMIT {SHORT_ROWS + 1}) AS counted"
-)
 
 Values = tuple[object, ...]
 Statement = tuple[str, Values]

@@ -154,9 +154,9 @@ class PostgresStore:
             find = partial(self._dictionary.find, sql)
             return one_page(OneTable(sql), search, snapshot, find, watched.pause)
 
-    def is_short(self, search: Search) -> bool:
-        """See :meth:`node.store.base.ReadStore.is_short`; none is on a server."""
-        return False
+    def search_at_once(self, search: Search) -> Page | None:
+        """See :meth:`node.store.base.ReadStore.search_at_once`; nothing on a server is."""
+        return None
 
     def read(
         self, row_id: int, withholding: Withholding, earliest_ms: int, *, time_step_ms: int = 1

@@ -46,6 +46,11 @@ class Files:
         if not asked:
             found: Rows = self._sql.execute(*page)  # type: ignore[assignment]  # a cursor is its own iterator
             return found
+        if all(one.to_ms % about.step_ms == 0 for one, _ in asked):
+            # Mostly no bucket is shared, and nothing lies in the main file.
+            with closing(self._sql.execute(*page)) as beside:
+                if beside.fetchone() is None:
+                    return self._in_turn(asked)
         return self._merged(page, asked, about.step_ms)
 
     def count(self, counting: Statement, about: About, most: int) -> int:
@@ -75,27 +80,29 @@ class Files:
         near = [one for one in self._moment.listed if one.to_ms > from_ms and one.from_ms < to_ms]
         if about.plates is None or not near:
             return [(one, statement) for one in near]
+        among = self._whereabouts.of_plates(about.plates, near)
+        if len(about.plates) == 1:
+            return [(one, statement) for one, is_there in zip(near, among, strict=True) if is_there]
         return [
             (one, _narrowed(statement, about.plates, plates))
-            for one, plates in zip(
-                near, self._whereabouts.of_plates(about.plates, near), strict=True
-            )
+            for one, plates in zip(near, among, strict=True)
             if plates
         ]
+
+    def _in_turn(self, asked: Sequence[_Asked]) -> Generator[Row, None, None]:
+        found: Any = None
+        try:
+            for segment, statement in asked:
+                found = self._segment(segment).execute(*statement)
+                yield from found
+        finally:
+            # One that was read to its end has closed itself.
+            if found is not None:
+                found.close()
 
     def _merged(
         self, page: Statement, asked: Sequence[_Asked], step_ms: int
     ) -> Generator[Row, None, None]:
-        first: Row | None = None
-        if all(one.to_ms % step_ms == 0 for one, _ in asked):
-            # Mostly no bucket is shared, and nothing lies in the main file.
-            with closing(self._sql.execute(*page)) as found:
-                first = next(iter(found), None)
-            if first is None:
-                for segment, statement in asked:
-                    with closing(self._segment(segment).execute(*statement)) as found:
-                        yield from found
-                return
         waiting = deque(asked)
         opened: list[Any] = []
         heap: list[tuple[int, int, int, Row]] = []

@@ -471,7 +471,7 @@ def test_after_a_purge_no_byte_of_the_plate_is_in_the_tables_files(
 
 
 def test_no_search_is_short_enough_for_the_loop_of_events(store: PostgresStore) -> None:
-    assert not store.is_short(SEARCH)
+    assert store.search_at_once(SEARCH) is None
 
 
 def test_a_row_number_rises_and_names_its_day() -> None:

@@ -354,12 +354,18 @@ def test_pages_are_complete_and_repeat_nothing_while_others_insert(
 def test_an_exact_plate_is_short_unless_it_has_very_many_reads(
     store: ReadStore, make_read: Make
 ) -> None:
-    assert store.is_short(BASE)
-    assert not store.is_short(replace(BASE, selector=WildcardPlate("TE*")))
-    assert not store.is_short(replace(BASE, selector=BOX))
-    store.add([make_read(captured_ms=START + n) for n in range(2001)])
-    assert not store.is_short(BASE)
-    assert store.is_short(replace(BASE, window=Window(START, START + 100)))
+    store.add([make_read(captured_ms=START + n) for n in range(3000)])
+    # In order of the index it is the page that is looked at, and no more.
+    assert store.search_at_once(BASE) == store.search(BASE)
+    rounded = replace(BASE, redaction=Redaction(time_step_ms=60_000))
+    assert store.search_at_once(rounded) is None
+    assert len(store.search(rounded).rows) == 100
+    few = replace(rounded, selector=ExactPlate("NONE"))
+    assert store.search_at_once(few) == store.search(few)
+    withheld = replace(BASE, withholding=Withholding(plates=frozenset({"TEST001"})))
+    assert store.search_at_once(withheld) is None
+    assert store.search_at_once(replace(BASE, selector=WildcardPlate("NO*"))) is None
+    assert store.search_at_once(replace(BASE, selector=BOX)) is None
 
 
 @SQLITE
