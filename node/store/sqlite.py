@@ -394,9 +394,6 @@ class SqliteStore:
         A large file is rewritten twice a day, a small one at once: see
         :func:`accord.private_db.rewrite`.
         """
-        if self._dictionary.used:
-            # Another process may have purged.
-            self.refresh()
         mine = self._connections.mine()
         with _refusing():
             if self._parts.whereabouts.used:
@@ -406,6 +403,9 @@ class SqliteStore:
             if self._parts.whereabouts.is_small:
                 self._again(self._read_in)
             done = purging.settle(self._parts, mine)
+        if self._dictionary.used:
+            # Another process may have purged, too.
+            self.refresh()
         with mine.unbounded() as sql:
             deleted, rewritten_ms = sql.execute(
                 "SELECT deleted, rewritten_ms FROM upkeep"

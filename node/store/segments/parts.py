@@ -21,7 +21,7 @@ from pathlib import Path
 from accord import private_db
 from accord.durable import sync_folder
 from accord.errors import Code, InputError, Refused
-from node.store.segments.pool import Gone, Pool, Tick
+from node.store.segments.pool import WAIT_MS, Gone, Pool, Tick
 from node.store.segments.reading import Files
 from node.store.segments.spans import Moment, Segment, Span
 from node.store.segments.tables import SEGMENT_MIGRATIONS
@@ -29,7 +29,6 @@ from node.store.segments.whereabouts import Whereabouts
 from node.store.shared import Sql
 from node.store.statements import SNAPSHOT
 
-_WAIT_MS = 5_000
 _MOMENT = f"SELECT ({SNAPSHOT}), version FROM upkeep"  # noqa: S608 - our own texts
 _LISTED = "SELECT number, from_ms, to_ms, deleted FROM segments ORDER BY from_ms DESC"
 _FILE = re.compile(r"([1-9]\d*)\.db(-wal|-shm|-journal)?", re.ASCII)
@@ -155,7 +154,7 @@ class Parts:
         try:
             private_db.prepare(
                 self.pool.path(number), SEGMENT_MIGRATIONS, "segment of a node's reads",
-                "see that the disk has room", wait_ms=_WAIT_MS,
+                "see that the disk has room", wait_ms=WAIT_MS,
             )  # fmt: skip
             sync_folder(self.folder)
         except (InputError, OSError) as error:
@@ -172,6 +171,27 @@ class Parts:
         (highest,) = part.execute("SELECT max(row_id) FROM reads").fetchone()
         if highest is not None and highest > last:
             part.execute("DELETE FROM reads WHERE row_id > ?", (last,))
+
+    def empty_journal(self, segment: Segment) -> None:
+        """Put what a segment's journal holds into its file, unless somebody is in the middle of it.
+
+        Raises:
+            sqlite3.Error: as the connection says.
+        """
+        path = self.pool.path(segment.number)
+        try:
+            if not path.with_name(f"{path.name}-wal").stat().st_size:
+                return
+            sql = self.pool.take(segment.number)
+        except (FileNotFoundError, Gone):
+            return
+        try:
+            # Waiting here would hold up who stores reads.
+            sql.execute("PRAGMA busy_timeout=0")
+            sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            sql.execute(f"PRAGMA busy_timeout={WAIT_MS}")
+            self.pool.give(segment.number, sql)
 
     def remove(self, number: int) -> None:
         """Remove the files of a segment that is not listed; the database's own first."""

@@ -15,7 +15,7 @@ from accord import private_db
 from accord.errors import Code, Refused
 
 _IDLE = 96
-_WAIT_MS = 5_000
+WAIT_MS = 5_000
 _CACHE_KIB = 1_024
 _STEPS = 20_000
 
@@ -73,7 +73,7 @@ class Pool:
     def _connected(self, number: int) -> sqlite3.Connection:
         path = self.path(number)
         try:
-            sql = private_db.connect(path, wait_ms=_WAIT_MS, looking=self._looking)
+            sql = private_db.connect(path, wait_ms=WAIT_MS, looking=self._looking)
             # Opens the journal too.
             text = "SELECT count(*) FROM sqlite_master WHERE name = 'reads'"
             (tables,) = sql.execute(text).fetchone()

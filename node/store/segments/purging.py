@@ -12,6 +12,7 @@ a read of it, so that once no older segment is left, those are known that no rea
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -49,6 +50,9 @@ _NO_READ = (
     f"AND {_NOT_IN_MAIN}"
 )
 _BATCH = 2_000
+# Plates lie all over their table, so each costs pages of its own.
+_FEW = 500
+_PAUSE_S = 0.01
 _HOLDS = "SELECT count(*) FROM holds WHERE until_ms > ? AND from_ms < ? AND to_ms > ?"
 # Holds of a plate are looked up in the index. For those of a camera or an area the segment
 # is looked through, where there are any.
@@ -138,7 +142,6 @@ def drop_segments(parts: Parts, mine: Bounded, before: Cuts, unlink: Unlink) -> 
                 raise
             if not _drop_unread(parts, mine, one, before):
                 spoilt.append(error)
-    _look_after_plates(mine)
     if spoilt:
         raise spoilt[0]
     return dropped
@@ -185,15 +188,18 @@ def delete_reads(
 ) -> int:
     """Delete up to so many reads of a segment that have waited long enough; return how many.
 
+    The main file forgets first what only these reads had: cut off between the two files,
+    they are still due and hidden, and go with the next purge.
+
     Raises:
         As :func:`delete_photos`.
     """
     cut = one.due_before(before.reads_ms)
     if one.from_ms >= cut:
         return 0
-    with mine.writing() as sql:
-        held, values = _not_held(sql, one, before)
-        with parts.beside_main(one) as part:
+    with parts.beside_main(one) as part:
+        with mine.writing() as sql:
+            held, values = _not_held(sql, one, before)
             parts.cut_back(sql, part)
             text = "SELECT row_id, plate, state, photo FROM reads "
             text += f"WHERE captured_ms < ?{held} LIMIT ?"
@@ -208,7 +214,7 @@ def delete_reads(
             plates = {(plate, state) for _, plate, state, _ in found}
             forget_plates(parts, sql, plates, (one, part))
             sql.execute(DELETED)
-            part.execute("COMMIT")
+        part.execute("COMMIT")
     return len(found)
 
 
@@ -311,15 +317,22 @@ def _near(sql: sqlite3.Connection, one: Segment, before: Cuts) -> bool:
 
 
 def settle(parts: Parts, mine: Bounded) -> bool:
-    """Write those segments anew of which rows went one by one; tell whether all are done.
+    """Take away what purges left behind beside the main file's bytes; tell whether all is done.
+
+    Forgets the plates that dropped segments have left, writes those segments anew of which
+    rows went one by one, and empties the journals of the others.
 
     Raises:
-        sqlite3.Error: as the connections say.
+        Refused, sqlite3.Error: as the connections say.
     """
+    _look_after_plates(mine)
     done = True
     with mine.unbounded() as sql:
-        changed = [one for one in listed(sql) if one.deleted]
-    for one in changed:
+        segments = listed(sql)
+    for one in segments:
+        if not one.deleted:
+            parts.empty_journal(one)
+            continue
         try:
             part = parts.pool.take(one.number)
         except Gone:
@@ -421,19 +434,22 @@ def _seen(part: sqlite3.Connection) -> object:
 
 
 def _look_after_plates(mine: Bounded) -> None:
-    """Forget the plates that dropped segments have left."""
+    """Forget the plates that dropped segments have left, a few at a time."""
     with mine.unbounded() as sql:
         if not sql.execute("SELECT plates_left FROM upkeep").fetchone()[0]:
             return
         text = f"SELECT id FROM plates WHERE {_NO_READ}"  # noqa: S608 - our own texts
-        ids = [plate_id for (plate_id,) in sql.execute(text)]
-    for start in range(0, len(ids) + 1, _BATCH):
-        some = ids[start : start + _BATCH]
+        ids = sql.execute(text).fetchall()
+    text = f"DELETE FROM plates WHERE id = ? AND {_NO_READ}"  # noqa: S608
+    for start in range(0, len(ids), _FEW):
+        if start:
+            # Whoever waits to store reads has a turn.
+            time.sleep(_PAUSE_S)
         with mine.writing() as sql:
-            if some:
-                text = f"DELETE FROM plates WHERE id = ? AND {_NO_READ}"  # noqa: S608
-                sql.executemany(text, ((plate_id,) for plate_id in some))
-                sql.execute(_FORGET_GONE, (KEPT_GONE,))
-                sql.execute(DELETED)
-            if start + _BATCH > len(ids):
-                sql.execute("UPDATE upkeep SET plates_left = 0")
+            sql.executemany(text, ids[start : start + _FEW])
+            sql.execute(_FORGET_GONE, (KEPT_GONE,))
+            sql.execute(DELETED)
+    with mine.writing() as sql:
+        # Unless another has dropped one meanwhile.
+        if sql.execute(f"SELECT 1 FROM plates WHERE {_NO_READ} LIMIT 1").fetchone() is None:  # noqa: S608
+            sql.execute("UPDATE upkeep SET plates_left = 0")
