@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from accord.agreements.retention import DAY_MS
+from accord.agreements.policy import RetentionDays
+from accord.agreements.retention import DAY_MS, Limits, limits
 from accord.agreements.terms import OPEN, Withholding
 from accord.model import Read, WildcardPlate, Window
 from node.holds import Hold, Note
@@ -21,14 +22,17 @@ from tests.unit.node.store.test_segments import KEPT, NOW, Clock, in_bytes
 
 LATER = NOW + 24 * DAY_MS
 PURGED_BEFORE = LATER - 30 * DAY_MS
+YEAR = limits(RetentionDays(365, 365, 365), ())
+LATER_ROWS = NOW + 362 * DAY_MS
 SEARCH = Search(
     WildcardPlate("*"), Window(0, NOW + DAY_MS), OPEN, Withholding(), PURGED_BEFORE, 5000
 )
 
-# Runs one of the three programs in a copy of a store, once in a child that counts its steps
-# towards the disk, then in one that is killed before each of the steps asked for.
+# Runs one of the programs in a copy of a store, once in a child that counts its steps
+# towards the disk, then in one that is killed before each of the steps asked for. Of
+# "rows", which purges a wide segment, each commit is such a step and nothing else.
 PROGRAM = """
-import json, os, shutil, signal, sys
+import json, linecache, os, shutil, signal, sys
 from pathlib import Path
 from accord.model import Read
 from node.photos import Photos
@@ -36,7 +40,7 @@ from node.retention import cuts, purge
 from node.store.segments import moving
 from node.store.sqlite import SqliteStore
 from tests.unit.node.store.test_segments import KEPT, NOW, Clock
-from tests.unit.node.store.test_segment_kills import LATER, reads_of
+from tests.unit.node.store.test_segment_kills import LATER, LATER_ROWS, YEAR, reads_of
 
 kind, base, times = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 moving._BATCH = 25
@@ -45,7 +49,8 @@ STEPS = {"execute", "executemany", "unlink", "fsync", "open", "close", "mkdir"}
 def work(folder):
     path = folder / "data" / "reads.db"
     store = SqliteStore.open(
-        path, clock=Clock(LATER if kind == "purge" else NOW), serving=kind == "move"
+        path, clock=Clock({"purge": LATER, "rows": LATER_ROWS}.get(kind, NOW)),
+        serving=kind == "move"
     )
     if kind == "move":
         store.drop_segments(cuts(KEPT, NOW), lambda photo: None)
@@ -56,7 +61,8 @@ def work(folder):
             with (folder / "told").open("a") as told:
                 told.write(f"{batch}\\n")
     else:
-        purge(store, Photos(folder / "data" / "photos"), KEPT, LATER, dry_run=False)
+        kept, now_ms = (YEAR, LATER_ROWS) if kind == "rows" else (KEPT, LATER)
+        purge(store, Photos(folder / "data" / "photos"), kept, now_ms, dry_run=False)
 
 def run(folder, at):
     ours, theirs = os.pipe()
@@ -65,7 +71,10 @@ def run(folder, at):
         seen = 0
         def count(frame, event, what):
             nonlocal seen
-            if event == "c_call" and what.__name__ in STEPS:
+            if event == "c_call" and what.__name__ in STEPS and (
+                kind != "rows" or '"COMMIT"' in linecache.getline(
+                    frame.f_code.co_filename, frame.f_lineno)
+            ):
                 seen += 1
                 if seen == at:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -82,6 +91,7 @@ def copy(name):
     return Path(shutil.copytree(base / "made", base / name))
 
 steps = run(copy("whole"), -1)
+times = times or steps
 for number in range(times):
     assert run(copy(f"killed-{number}"), 1 + number * (steps - 1) // times) == 0
 print(json.dumps(steps))
@@ -97,11 +107,11 @@ def reads_of(batch: int) -> list[Read]:
     ]  # fmt: skip
 
 
-def made(base: Path, *, segments: bool) -> None:
-    """Make a store with reads of 30 days, some of them held."""
+def made(base: Path, kept: Limits | None) -> None:
+    """Make a store with reads of 30 days, some of them held; in segments if ``kept`` so long."""
     store = SqliteStore.open(base / "made" / "data" / "reads.db", clock=Clock())
-    if segments:
-        purge(store, Photos(base / "made" / "data" / "photos"), KEPT, NOW, dry_run=False)
+    if kept:
+        purge(store, Photos(base / "made" / "data" / "photos"), kept, NOW, dry_run=False)
     for batch in range(3):
         store.add(reads_of(batch))
     one = Hold("hold-1", "C-1", "court", "R. Roe", 0, 2 * NOW, NOW, 2 * NOW, "", "CAM-1")
@@ -110,11 +120,12 @@ def made(base: Path, *, segments: bool) -> None:
 
 
 def run(base: Path, kind: str, times: int) -> list[Path]:
-    made(base, segments=kind != "move")
+    made(base, {"move": None, "rows": YEAR}.get(kind, KEPT))
     command = [sys.executable, "-c", PROGRAM, kind, str(base), str(times)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert json.loads(said) > 3 * times
-    return [base / f"killed-{number}" for number in range(times)]
+    steps = int(json.loads(said))
+    assert steps > 3 * times
+    return [base / f"killed-{number}" for number in range(times or steps)]
 
 
 def plates(store: SqliteStore, search: Search = SEARCH) -> Counter[str]:
@@ -153,6 +164,24 @@ def kill_purges(base: Path, times: int) -> None:
         listed = len(list(path.with_suffix("").glob("*.db")))
         assert listed == len(list((base / "whole/data/reads").glob("*.db")))
         shutil.rmtree(folder)
+
+
+def test_a_purge_of_rows_that_is_killed_at_a_commit_goes_on(tmp_path: Path) -> None:
+    """Two files are written: neither forgets what the other still needs."""
+    folders = run(tmp_path, "rows", 0)
+    assert len(folders) > 3
+    whole = SqliteStore.open(tmp_path / "whole" / "data" / "reads.db", clock=Clock(LATER_ROWS))
+    for folder in folders:
+        path = folder / "data" / "reads.db"
+        store = SqliteStore.open(path, serving=True, clock=Clock(LATER_ROWS))
+        purge(store, Photos(folder / "data" / "photos"), YEAR, LATER_ROWS, dry_run=False)
+        assert store.counts() == whole.counts()
+        gone = [plate for plate in (read.plate for read in reads_of(0))
+                if not store.kept(plate, 1, LATER_ROWS)]  # fmt: skip
+        store.close()
+        assert 0 < len(gone) < 30
+        assert not [plate for plate in gone if in_bytes(path.parent, plate)]
+    whole.close()
 
 
 def kill_adds(base: Path, times: int) -> None:
