@@ -1,6 +1,8 @@
 """``python -m bench.purge``: a day's purge by segments, next to DELETE of the same reads.
 
-    purge        the store's drop_segments, the plates that nobody has any longer included
+    purge        the store's drop_segments
+    settled      what it leaves to settle: plates that nobody has any longer, and VACUUM of the
+                 main file; who stores reads waits for parts of it
     DELETE       the same reads out of the same store in one file, in one transaction
     stall        the longest search beside the purge
     exact        one plate, in segments and in one file
@@ -22,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -35,8 +36,8 @@ from accord.agreements.terms import OPEN
 from accord.model import ExactPlate, Read, Window
 from bench.run import RESULT
 from bench.search import Found
-from bench.search_data import BEGIN_MS, DAY_MS, END_MS, Reads
-from node.store.base import NOTHING_WITHHELD, Cuts, Search
+from bench.search_data import BEGIN_MS, DAY_MS, END_MS, KEEP_MS, At, Reads, cuts
+from node.store.base import NOTHING_WITHHELD, Search
 from node.store.segments.parts import listed
 from node.store.sqlite import SqliteStore
 
@@ -44,25 +45,7 @@ READS = 1_000_000
 SEARCHES = 300
 _BATCH = 5_000
 _OF_EACH = 8
-_KEEP_MS = 30 * DAY_MS
 _WINDOW = Window(BEGIN_MS, END_MS + DAY_MS)
-
-
-@dataclass
-class At:
-    """A clock that stands still."""
-
-    ms: int = END_MS
-
-    def now_ms(self) -> int:
-        """Return the moment."""
-        return self.ms
-
-
-def cuts(now_ms: int) -> Cuts:
-    """Return what is due where everything is kept for 30 days."""
-    due_ms = now_ms - _KEEP_MS
-    return Cuts(due_ms, due_ms, due_ms, due_ms, due_ms, now_ms)
 
 
 class Bench:
@@ -189,10 +172,14 @@ def one_round(bench: Bench, found: Found) -> None:
         return gone
 
     def drop() -> int:
-        return bench.parts.drop_segments(cuts(end_ms + _KEEP_MS), lambda photo: None).reads
+        return bench.parts.drop_segments(cuts(end_ms + KEEP_MS), lambda photo: None).reads
+
+    def settle() -> int:
+        return bench.parts.settle(end_ms + KEEP_MS)
 
     rows_gone, deleted, _, _ = _beside_reader(bench.paths[0], delete)
     rows_dropped, purged, quiet, stall = _beside_reader(bench.paths[1], drop)
+    _, settled, _, beside = _beside_reader(bench.paths[1], settle)
     if rows_gone != rows_dropped:
         raise SystemExit(f"{rows_gone} reads were deleted, {rows_dropped} dropped")
     found.add("reads of the day", rows_gone)
@@ -201,6 +188,8 @@ def one_round(bench: Bench, found: Found) -> None:
     found.add("DELETE / purge by segments", deleted / purged, "at least", 50)
     found.add("longest search beside the purge, ms", stall * 1000, "at most", 10)
     found.add("longest search before it, ms", quiet * 1000)
+    found.add("settled after the purge, ms", settled * 1000)
+    found.add("longest search beside settling, ms", beside * 1000, "at most", 10)
 
 
 def main() -> None:

@@ -44,10 +44,21 @@ from accord.model import (
     Window,
 )
 from bench.run import RESULT
-from bench.search_data import BEGIN_MS, DAY_MS, END_MS, SIDE_E7, SOUTH_E7, WEST_E7, Reads, fill
+from bench.search_data import (
+    BEGIN_MS,
+    DAY_MS,
+    END_MS,
+    SIDE_E7,
+    SOUTH_E7,
+    WEST_E7,
+    At,
+    Reads,
+    fill,
+)
 from node.store.base import Search
 from node.store.dictionary import Dictionary
 from node.store.rows import INSERT, row_of
+from node.store.segments.parts import folder_of, listed
 from node.store.sqlite import SqliteStore
 
 READS = 10_000_000
@@ -73,9 +84,14 @@ class Bench:
                 fill(path, self.reads, count)
             out(f"{count:,} reads in {time.perf_counter() - started:.0f} s")
             _read_once(path)
-        self.many, self.small = SqliteStore.open(paths[0]), SqliteStore.open(paths[1])
+        # As a node serves them: it knows what lies where.
+        self.many, self.small = (SqliteStore.open(path, serving=True, clock=At()) for path in paths)
         self.bare = sqlite3.connect(paths[0], isolation_level=None)
-        self.bare.execute("PRAGMA synchronous=NORMAL")
+        # Rows are put into a copy of the file into which the store puts its own.
+        newest = listed(self.bare)[0]
+        copy = shutil.copy(folder_of(paths[0]) / f"{newest.number}.db", folder / "bare.db")
+        self.bare_rows = sqlite3.connect(copy, isolation_level=None)
+        self.bare_rows.execute("PRAGMA synchronous=NORMAL")
         (self.distinct,) = self.bare.execute("SELECT count(*) FROM plates").fetchone()
         self.known = [p for (p,) in sqlite3.connect(paths[1]).execute("SELECT plate FROM plates")]
         self.withheld = Withholding(
@@ -91,6 +107,7 @@ class Bench:
         self.many.close()
         self.small.close()
         self.bare.close()
+        self.bare_rows.close()
 
     def search(self, selector: ReadSelector, window: Window = _WINDOW) -> Search:
         """Return a search as a partner's agreement would shape it."""
@@ -127,9 +144,9 @@ class Bench:
         rows = [(None, *row_of(read)) for read in batches[1]]
 
         def bare() -> None:
-            self.bare.execute("BEGIN IMMEDIATE")
-            self.bare.executemany(INSERT, rows)
-            self.bare.execute("COMMIT")
+            self.bare_rows.execute("BEGIN IMMEDIATE")
+            self.bare_rows.executemany(INSERT, rows)
+            self.bare_rows.execute("COMMIT")
 
         jobs: list[tuple[str, Callable[[], object]]] = [
             ("ours", lambda: self.many.add(batches[0])),
@@ -147,10 +164,11 @@ def _seconds(job: Callable[[], object]) -> float:
 
 
 def _read_once(path: Path) -> None:
-    """Have the operating system keep the whole file in memory, as a running node's is."""
-    with path.open("rb") as file:
-        while file.read(1 << 24):
-            pass
+    """Have the operating system keep all files in memory, as a running node's are."""
+    for one in (path, *folder_of(path).glob("*.db")):
+        with one.open("rb") as file:
+            while file.read(1 << 24):
+                pass
 
 
 def _both(job: Callable[[], object]) -> Took:
