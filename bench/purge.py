@@ -118,7 +118,8 @@ def reader(path: Path) -> Iterator[list[tuple[float, float]]]:
 def read_on(path: Path) -> None:
     """Search until something comes in, as :func:`reader` has it."""
     store, chance = SqliteStore.open(path, clock=At()), Random(5)
-    plates = Reads(11).plates[:1000]
+    with store._connections.mine().unbounded() as sql:
+        plates = [plate for (plate,) in sql.execute("SELECT plate FROM plates LIMIT 1000")]
     took: list[tuple[float, float]] = []
     while not select.select([sys.stdin], [], [], 0)[0]:
         one = Search(ExactPlate(chance.choice(plates)), _WINDOW, OPEN, NOTHING_WITHHELD, 0, 100)

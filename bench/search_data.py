@@ -67,7 +67,8 @@ class Reads:
     def rows(self, first: int, size: int, count: int) -> Iterator[tuple[object, ...]]:
         """Yield the rows of ``size`` reads of all ``count``, as :data:`INSERT` takes them.
 
-        Their numbers and source ids rise, which puts them in faster and finds none of them otherwise.
+        Their numbers and source ids rise, which puts them in faster and finds none of them
+        otherwise.
         """
         plates = self._numbers.integers(0, PLATES, size).tolist()
         cameras = self._numbers.integers(0, CAMERAS, size).tolist()
