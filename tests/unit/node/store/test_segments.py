@@ -238,6 +238,29 @@ def test_after_a_purge_no_file_has_a_byte_of_the_plate(
     assert files(path) == []
 
 
+def test_a_purge_empties_the_journals_unless_somebody_reads(
+    store: SqliteStore, path: Path, photos: Photos, make_read: Make, clock: Clock
+) -> None:
+    reads = [make_read("NEWER", NOW), make_read("OLDER", NOW - 5 * DAY_MS)]
+    store.add(reads)
+    journals = {one.name: one for one in path.with_suffix("").glob("*.db-wal")}
+    assert len(journals) == 2
+    assert all(one.stat().st_size for one in journals.values())
+    other = SqliteStore.look(path, clock)
+    part = other._parts.pool.take(1)
+    part.execute("BEGIN")
+    assert part.execute("SELECT plate FROM reads").fetchall()
+    run(store, photos, NOW)
+    assert {name for name, one in journals.items() if one.stat().st_size} == {"1.db-wal"}
+    part.execute("COMMIT")
+    other._parts.pool.give(1, part)
+    run(store, photos, NOW)
+    assert not any(one.stat().st_size for one in journals.values())
+    assert sorted(found(store)) == ["NEWER", "OLDER"]
+    assert store.add(reads).taken == 0
+    other.close()
+
+
 @pytest.mark.parametrize("by_camera", [False, True])
 def test_what_is_held_stays_under_its_number(
     store: SqliteStore, path: Path, photos: Photos, make_read: Make, clock: Clock, by_camera: bool
