@@ -331,7 +331,11 @@ def settle(parts: Parts, mine: Bounded) -> bool:
         segments = listed(sql)
     for one in segments:
         if not one.deleted:
-            parts.empty_journal(one)
+            try:
+                parts.empty_journal(one)
+            except sqlite3.Error as error:
+                if not is_spoilt(error):
+                    raise
             continue
         try:
             part = parts.pool.take(one.number)
