@@ -33,7 +33,7 @@ from accord.clock import SystemClock
 from accord.demo.processes import Processes
 from accord.model import AreaBox, ExactPlate, LookAlikePlate, ReadSelector, WildcardPlate, Window
 from bench.run import RESULT
-from bench.search_data import SIDE_E7, SOUTH_E7, WEST_E7, Reads
+from bench.search_data import SIDE_E7, SOUTH_E7, WEST_E7, Reads, cuts
 from bench.server import server as start_server
 from bench.setting import OWNER, SPAN_MS, House, build
 from node.config import load_config
@@ -115,6 +115,8 @@ def _fill(one: One, count: int, now_ms: int) -> list[str]:
     """
     reads, plates, took = Reads(11), list[str](), list[float]()
     span_ms, timed, first = SPAN_MS - 3_600_000, min(count // 2, _TIMED), 0
+    # As a node does at its start: SQLite's files by time are as wide as what is kept asks for.
+    one.store.drop_segments(cuts(now_ms), lambda _: None)
     while first < count:
         size = _BATCH if first >= count - timed else min(_MANY, count - timed - first)
         begin, end = (now_ms - SPAN_MS + span_ms * at // count for at in (first, first + size))
