@@ -68,9 +68,10 @@ demands = st.lists(
 few = st.integers(0, SPAN)
 
 
-@few_and_many(
-    given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands), 12, 60
-)
+draws = given(reads, holds, st.builds(RetentionDays, few, few, few, st.none() | few), demands)
+
+
+@few_and_many(draws, 12, 60)
 def test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early(
     stores: Stores,
     some: list[tuple[str, int, tuple[int | None, int | None], str]],

@@ -16,13 +16,12 @@ from accord.agreements.retention import DAY_MS, limits
 from node.photos import Photos
 from node.retention import purge
 from tests.stores import SHARDED, Place
+from tests.unit.node import test_holds
 from tests.unit.node.test_holds import NOW, draws, note
-from tests.unit.node.test_holds import (
-    no_read_outlives_its_date_unless_held_and_no_held_read_goes_early as body,
-)
 
 pytestmark = SHARDED
 
+_ONE = test_holds.test_no_read_outlives_its_date_unless_held_and_no_held_read_goes_early
 AT_ONCE = limits(RetentionDays(0, 0, 0, 0), ())
 
 
@@ -57,4 +56,4 @@ def test_no_read_outlives_its_date_and_no_held_read_goes_early(
     days: RetentionDays,
     law: list[Retention],
 ) -> None:
-    body(OneAfterAnother(place), some, held, days, law)
+    _ONE.hypothesis.inner_test(OneAfterAnother(place), some, held, days, law)
