@@ -1,6 +1,7 @@
 """A whole log from one place to another: from a file to a server, and back.
 
-The copy has the same entries, search terms, checkpoints and head, byte for byte. It is
+The copy has the same entries, search terms, checkpoints and head, byte for byte; the
+hashes of its subtrees are made from the leaves. It is
 written in steps, each of entries with their terms and checkpoints; the head comes last,
 so what was begun is no log that a node would open. Whoever runs it again goes on where
 it stopped, or adds to a whole copy what was written since. Every record is opened on its
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from accord.audit import store
 from accord.audit.checkpoint import Checkpoint
+from accord.audit.merkle import Frontier, leaf_hash
 from accord.audit.places import Place, Reading, Sql, Taken, Unavailable
 from accord.audit.reader import AuditReader, opened
 from accord.audit.sealing import Sealer
@@ -47,8 +49,9 @@ def copy_log(
             (terms,) = reading.execute("SELECT count(*) FROM terms").fetchone()
             taken = target.take()
             try:
-                last = _last_common(source, reading, target, taken, signed.size)
-                _add(source, reading, target, taken, (*last, signed.size), Sealer(secret, origin))
+                tree, last = _last_common(source, reading, target, taken, signed.size)
+                sealer = Sealer(secret, origin)
+                _add(source, reading, target, taken, tree, (last, signed.size), sealer)
                 with _told(target), taken.transaction() as sql:
                     store.set_head(sql, frontier)
             finally:
@@ -61,19 +64,19 @@ def copy_log(
 
 def _last_common(
     source: Place, reading: Reading, target: Place, taken: Taken, size: int
-) -> tuple[int, int]:
-    """Return how many entries the target holds, and the size of its last checkpoint.
+) -> tuple[Frontier, int]:
+    """Return the tree of what the target holds, and the size of its last checkpoint.
 
     Raises:
         InputError: what it holds is not how the source begins.
     """
-    entries, checkpoint = 0, -1
+    tree, checkpoint = Frontier(), -1
     with _told(target), taken.transaction() as sql:
         with closing(_of(source, store.rows(reading, 0, size))) as rows:
             for row in store.rows(sql, -1, _ALL):
                 if next(rows, None) != row:
                     raise _other(target, f"entry {row.index} of it is none of {source.path}")
-                entries += 1
+                tree.append(leaf_hash(row.leaf))
         with closing(_of(source, reading.stream(_CHECKPOINTS, (-1, size)))) as notes:
             for note in sql.stream(_CHECKPOINTS, (-1, _ALL)):
                 if next(notes, None) != note:
@@ -81,16 +84,17 @@ def _last_common(
                         target, f"its checkpoint of size {note[0]} is none of {source.path}"
                     )
                 checkpoint = note[0]
-    return entries, checkpoint
+    return tree, checkpoint
 
 
 def _add(
-    source: Place, reading: Reading, target: Place, taken: Taken,
-    span: tuple[int, int, int], sealer: Sealer,
+    source: Place, reading: Reading, target: Place, taken: Taken, tree: Frontier,
+    span: tuple[int, int], sealer: Sealer,
 ) -> None:  # fmt: skip
     """Copy entries and checkpoints from where the target ends up to the source's size."""
-    begin, checkpoint, size = span
+    checkpoint, size = span
     while True:
+        begin = tree.size
         end = min(begin + _BATCH, size)
         with _told(source):
             rows, terms = _entries(reading, begin, end, sealer)
@@ -98,9 +102,10 @@ def _add(
         with _told(target), taken.transaction() as sql:
             if _size(sql) != begin:
                 raise _other(target, "another process writes it")
-            store.add(sql, rows, terms)
+            nodes = [node for _, _, leaf, *_ in rows for node in tree.append(leaf_hash(leaf))]
+            store.add(sql, rows, terms, nodes)
             store.add_checkpoints(sql, notes)
-        begin, checkpoint = end, end
+        checkpoint = end
         if end == size:
             return
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from accord.audit.nodes import made_by
 from accord.audit.places import Sql, Unavailable
 from accord.errors import InputError
 
@@ -47,6 +48,19 @@ def _first(database: sqlite_utils.Database) -> None:
     )
 
 
+@_schema(name="002_nodes")
+def _nodes(database: sqlite_utils.Database) -> None:
+    database.execute(
+        "CREATE TABLE nodes (level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,"
+        " PRIMARY KEY (level, idx)) WITHOUT ROWID"
+    )
+    tables = Tables(database.conn)
+    leaves = (leaf for (leaf,) in tables.stream("SELECT leaf FROM entries ORDER BY idx"))
+    # Of what is no leaf, and behind it, nothing is made: opening or verify names it.
+    for made in made_by(takewhile(lambda leaf: isinstance(leaf, bytes), leaves)):
+        tables.insert("nodes", made)
+
+
 class Tables:
     """The tables of an open file: a :class:`accord.audit.places.Reading`."""
 
@@ -70,6 +84,11 @@ class Tables:
     def stream(self, text: str, values: Sequence[object] = (), /) -> Iterator[Any]:
         """See :meth:`accord.audit.places.Sql.stream`."""
         return self.connection.execute(text, values)
+
+    def has(self, table: str, /) -> bool:
+        """See :meth:`accord.audit.places.Sql.has`."""
+        text = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+        return self.execute(text, (table,)).fetchone() is not None
 
     def lacking(self, terms: Sequence[tuple[bytes, int]], /) -> int | None:
         """See :meth:`accord.audit.places.Sql.lacking`."""

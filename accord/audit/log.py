@@ -34,7 +34,7 @@ import structlog
 from accord.audit import store
 from accord.audit.checkpoint import Checkpoint, check_origin, raw_ed25519, sign
 from accord.audit.leaf import Record, all_fields, commit, new_salts
-from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.merkle import Frontier, Node, Subtree, inclusion_proof, leaf_hash
 from accord.audit.places import Place, Sql, Taken, Unavailable
 from accord.audit.reader import AuditReader, Filter, Shown, Verification
 from accord.audit.sealing import Sealed, Sealer, pack
@@ -46,13 +46,32 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit signed: the checkpoint (to the byte), and what proves its entries.
+
+    ``hashes`` are the complete subtrees of the tree before, and all that the commit
+    made, leaves too. A proof for one of its entries takes no others: what lies left of
+    the entry and of no other is the one, what has a later entry in it the other.
+    """
+
+    checkpoint: bytes
+    size: int
+    hashes: Mapping[Subtree, bytes]
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """Return the proof that one of this commit's entries is in the checkpoint's tree."""
+        return inclusion_proof(index, self.size, lambda *at: self.hashes[at])
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One durable entry: its index, leaf, the salts that open it, time (ms UTC)."""
+    """One durable entry: its index, leaf, the salts that open it, time (ms UTC), its commit."""
 
     index: int
     leaf: bytes
     salts: Mapping[str, bytes]
     time_ms: int
+    commit: Commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,7 @@ class _Job:
     sealed: Sealed
     terms: Sequence[bytes]
     loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[int]
+    done: asyncio.Future[tuple[int, Commit]]
 
 
 class AuditLog:
@@ -148,13 +167,14 @@ class AuditLog:
         digest = leaf_hash(leaf)
         sealed = self._sealer.seal(pack(fields, salts), digest)
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
+        done: asyncio.Future[tuple[int, Commit]] = loop.create_future()
         job = _Job(time_ms, leaf, digest, sealed, self._sealer.terms(fields), loop, done)
         with self._gate:
             if self._closed or self._failed:
                 raise Refused(Code.AUDIT_UNAVAILABLE)
             self._queue.put(job)
-        return Entry(await done, leaf, salts, time_ms)
+        index, signed = await done
+        return Entry(index, leaf, salts, time_ms, signed)
 
     def verify(self) -> Verification:
         """Check the whole log, as :meth:`AuditReader.verify`. Blocks: use a thread."""
@@ -198,29 +218,28 @@ class AuditLog:
                 self._commit_and_tell(jobs)
 
     def _commit_and_tell(self, jobs: list[_Job]) -> None:
-        first: int | None = None
+        done: Commit | None = None
         if not self._failed:
             try:
-                first = self._commit(jobs)
+                done = self._commit(jobs)
             # Whatever went wrong: the waiting callers must hear of it.
             except Exception as error:
                 self._failed = True
                 log.error("audit log failed", origin=self.origin, reason=store.reason(error))
         for loop in {job.loop for job in jobs}:
-            mine = [(at, job.done) for at, job in enumerate(jobs) if job.loop is loop]
+            mine = [(at, job.done) for at, job in enumerate(jobs, -len(jobs)) if job.loop is loop]
             try:
-                loop.call_soon_threadsafe(_tell, first, mine)
+                loop.call_soon_threadsafe(_tell, done, mine)
             except RuntimeError:
                 # The loop ended, and whoever waited ended with it.
                 continue
 
-    def _commit(self, jobs: list[_Job]) -> int | None:
-        """Write one transaction; return the first index, None where it can be tried again."""
+    def _commit(self, jobs: list[_Job]) -> Commit | None:
+        """Write one transaction; return what it signed, None where it can be tried again."""
         try:
             with self._taken.transaction() as sql:
                 frontier = store.follow(sql, self._frontier, self.origin, self._key.public)
-                first = frontier.size
-                self._write(sql, frontier, jobs)
+                done = self._write(sql, frontier, jobs)
         except Unavailable as error:
             if not self._told:
                 log.warning("audit log can't be written now", origin=self.origin,
@@ -232,36 +251,45 @@ class AuditLog:
         if self._told:
             log.info("audit log is written again", origin=self.origin)
         self._told = False
-        return first
+        return done
 
-    def _write(self, sql: Sql, frontier: Frontier, jobs: list[_Job]) -> None:
-        """Write entries, terms, checkpoint and head; the frontier grows by the entries."""
+    def _write(self, sql: Sql, frontier: Frontier, jobs: list[_Job]) -> Commit:
+        """Write entries, terms, nodes, checkpoint and head; the frontier grows by the entries."""
+        hashes = {(level, first >> level): each for level, first, each in frontier.subtrees()}
         entries: list[tuple[int, int, bytes, bytes, bytes]] = []
         terms: list[tuple[bytes, int]] = []
+        nodes: list[Node] = []
         for job in jobs:
             index = frontier.size
             entries.append((index, job.time_ms, job.leaf, job.sealed.key, job.sealed.box))
             terms.extend((term, index) for term in job.terms)
-            frontier.append(job.digest)
+            hashes[0, index] = job.digest
+            nodes += frontier.append(job.digest)
+        hashes |= {(level, index): digest for level, index, digest in nodes}
         with sql.together():
-            store.add(sql, entries, terms)
-            _sign_head(sql, frontier, self.origin, self._key)
+            store.add(sql, entries, terms, nodes)
+            note = _sign_head(sql, frontier, self.origin, self._key)
+        return Commit(note, frontier.size, hashes)
 
 
-def _tell(first: int | None, waiting: list[tuple[int, asyncio.Future[int]]]) -> None:
-    for offset, done in waiting:
+def _tell(
+    commit: Commit | None, waiting: list[tuple[int, asyncio.Future[tuple[int, Commit]]]]
+) -> None:
+    """Tell who waits; the number of each says how far before the tree's end its entry is."""
+    for behind, done in waiting:
         if done.done():
             continue
-        if first is None:
+        if commit is None:
             done.set_exception(Refused(Code.AUDIT_UNAVAILABLE))
         else:
-            done.set_result(first + offset)
+            done.set_result((commit.size + behind, commit))
 
 
-def _sign_head(sql: Sql, frontier: Frontier, origin: str, key: Signer) -> None:
+def _sign_head(sql: Sql, frontier: Frontier, origin: str, key: Signer) -> bytes:
     note = sign(Checkpoint(origin, frontier.size, frontier.root()), key)
     store.add_checkpoints(sql, [(frontier.size, note)])
     store.set_head(sql, frontier)
+    return note
 
 
 def _start(place: Place, taken: Taken, origin: str, key: Signer) -> Frontier:

@@ -11,7 +11,8 @@ Source: RFC 6962 section 2.1; RFC 9162 sections 2.1.3 and 2.1.4.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from accord.errors import Code, Unverified
 
@@ -19,6 +20,11 @@ HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 NodeHash = Callable[[int, int], bytes]
+Subtree = tuple[int, int]
+"""Level and index of a complete subtree; level 0 is a leaf."""
+Node = tuple[int, int, bytes]
+"""Level and index of a complete subtree, and its hash."""
+T = TypeVar("T")
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -73,14 +79,17 @@ class Frontier:
             first += 1 << level
         return found
 
-    def append(self, digest: bytes) -> None:
-        """Add one leaf hash."""
-        carry = self.size
-        while carry & 1:
+    def append(self, digest: bytes) -> list[Node]:
+        """Add one leaf hash; return the subtrees, of two leaves or more, that it completes."""
+        made: list[Node] = []
+        level, index = 0, self.size
+        while index & 1:
             digest = node_hash(self._hashes.pop(), digest)
-            carry >>= 1
+            level, index = level + 1, index >> 1
+            made.append((level, index, digest))
         self._hashes.append(digest)
         self.size += 1
+        return made
 
     def root(self) -> bytes:
         """Return the root of the tree; of the empty one SHA-256("")."""
@@ -108,6 +117,25 @@ def nodes_over(leaf_hashes: Sequence[bytes]) -> NodeHash:
         pairs = range(0, len(below) - 1, 2)
         levels.append([node_hash(below[at], below[at + 1]) for at in pairs])
     return lambda level, index: levels[level][index]
+
+
+def looked_up(
+    make: Callable[[NodeHash], T], find: Callable[[Sequence[Subtree]], Mapping[Subtree, bytes]]
+) -> T:
+    """Return a proof from hashes that are had together: what it needs is told, then found once.
+
+    Raises:
+        KeyError: one that it needs was not found.
+    """
+    wanted: dict[Subtree, bytes] = {}
+    make(lambda level, index: wanted.setdefault((level, index), EMPTY_ROOT))
+    found = find(list(wanted))
+    return make(lambda level, index: found[level, index])
+
+
+def node_count(size: int) -> int:
+    """Return how many complete subtrees of two leaves or more a tree of ``size`` leaves has."""
+    return size - size.bit_count()
 
 
 def _split(width: int) -> int:

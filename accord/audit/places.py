@@ -1,10 +1,11 @@
 """Where a log is kept, and the little that it asks of that place.
 
-A log is four tables, in an SQLite file of its own or on a server beside a node's reads:
+A log is five tables, in an SQLite file of its own or on a server beside a node's reads:
 
 ``entries``      one row per entry: index, time (ms UTC), leaf, wrapped key, box
 ``terms``        keyed search terms, each pointing to entries
 ``checkpoints``  every signed checkpoint, by size: one per commit
+``nodes``        the hash of each complete subtree (:mod:`accord.audit.nodes`)
 ``head``         one row: size and frontier of the tree as of the last commit
 
 What is written into them and what must hold of them is one and the same
@@ -60,6 +61,9 @@ class Sql(Protocol):
 
     def stream(self, text: str, values: Sequence[object] = (), /) -> Iterator[Any]:
         """Go through the rows of a query, however many; within a transaction or snapshot."""
+
+    def has(self, table: str, /) -> bool:
+        """Tell whether the table is there: a log of an older version may lack one."""
 
     def lacking(self, terms: Sequence[tuple[bytes, int]], /) -> int | None:
         """Return the first index one of whose terms is not there, of pairs sorted by index."""

@@ -4,12 +4,14 @@ Readers never write and may run while a node or broker serves.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
-from accord.audit import store
+from accord.audit import nodes, store
 from accord.audit.leaf import commit
 from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.nodes import NodesCheck
 from accord.audit.places import Place, Reading
 from accord.audit.sealing import Sealed, Sealer, unpack, values_of
 from accord.audit.store import Broken, Row
@@ -143,11 +145,44 @@ class AuditReader:
         """Check everything.
 
         Each record opens and makes its leaf, each of its search terms is there,
-        and the leaves make the root that the log signed. Reads one state of the
-        log, also while it grows.
+        the leaves make the stored hashes of subtrees, and the root that the log
+        signed. Reads one state of the log, also while it grows.
         """
         with self._sql.snapshot():
             return self._verify()
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that entry ``index`` is in the tree of the first ``size`` entries.
+
+        From the leaf's sibling up, as RFC 6962 has it; a few look-ups.
+
+        Raises:
+            ValueError: no such entry in that tree, or no such tree.
+            Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
+        """
+        with self._whole():
+            return nodes.inclusion(self._sql, index, size)
+
+    def consistency(self, size1: int, size2: int) -> list[bytes]:
+        """Return the proof that the tree of ``size2`` entries extends that of ``size1``.
+
+        Raises:
+            ValueError: not 0 < size1 <= size2 <= the log's size.
+            Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
+        """
+        with self._whole():
+            return nodes.consistency(self._sql, size1, size2)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Say of a broken entry, or of an error of the place, what a person can do."""
+        try:
+            yield
+        except self._place.errors as error:
+            raise self._place.unreadable(error) from None
+        except Broken as broken:
+            text = f"Entry {broken.index} of {self._place.path} is broken: {broken.problem}."
+            raise Refused(Code.STORE_CORRUPT, text=text) from None
 
     def _verify(self) -> Verification:
         frontier = Frontier()
@@ -155,8 +190,10 @@ class AuditReader:
             name = store.stored_origin(self._sql)
             if name != self.origin:
                 raise Broken(0, f"the newest checkpoint is of {name}, not of {self.origin}")
-            terms = self._check_rows(frontier)
+            tree = NodesCheck(self._sql)
+            terms = self._check_rows(frontier, tree)
             self._check_head(frontier)
+            tree.require(frontier.size)
             (count,) = self._sql.execute("SELECT count(*) FROM terms").fetchone()
             if count != terms:
                 raise Broken(0, "there are search terms that no entry has")
@@ -168,16 +205,17 @@ class AuditReader:
             return Verification(frontier.size, False, problem, frontier.size)
         return Verification(frontier.size, True, "")
 
-    def _check_rows(self, frontier: Frontier) -> int:
+    def _check_rows(self, frontier: Frontier, nodes: NodesCheck) -> int:
         """Check each entry by itself and add it to the tree; return how many terms they have."""
         terms = 0
         waiting: list[tuple[bytes, int]] = []
         try:
             for row in store.rows(self._sql, 0, 1 << 62):
                 waiting += self._check(row, frontier.size)
-                frontier.append(leaf_hash(row.leaf))
+                nodes.add(frontier.append(leaf_hash(row.leaf)))
                 if len(waiting) > _TERMS:
                     store.require_terms(self._sql, waiting)
+                    nodes.look()
                     terms += len(waiting)
                     waiting.clear()
         except Broken:
@@ -185,6 +223,7 @@ class AuditReader:
             store.require_terms(self._sql, waiting)
             raise
         store.require_terms(self._sql, waiting)
+        nodes.look()
         return terms + len(waiting)
 
     def _check(self, row: Row, expected: int) -> list[tuple[bytes, int]]:
@@ -244,7 +283,7 @@ class AuditReader:
             values.append(wanted.until_ms)
         columns = "SELECT idx, time_ms, leaf, key, box FROM entries WHERE "
         statement = columns + " AND ".join(clauses)
-        try:
+        with self._whole():
             if wanted.limit is not None:
                 newest = self._sql.execute(
                     f"{statement} ORDER BY idx DESC LIMIT ?", (0, *values, wanted.limit)
@@ -258,11 +297,6 @@ class AuditReader:
             ).fetchall():
                 yield from (store.checked_row(row) for row in page)
                 begin = page[-1][0] + 1
-        except self._place.errors as error:
-            raise self._place.unreadable(error) from None
-        except Broken as broken:
-            text = f"Entry {broken.index} of {self._place.path} is broken: {broken.problem}."
-            raise Refused(Code.STORE_CORRUPT, text=text) from None
 
 
 def opened(sealer: Sealer, row: Row) -> dict[str, str]:

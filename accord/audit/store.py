@@ -9,7 +9,7 @@ from typing import Any
 
 from accord.audit import checkpoint as heads
 from accord.audit.checkpoint import Checkpoint
-from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.merkle import Frontier, Node, leaf_hash
 from accord.audit.places import Sql
 from accord.errors import InputError, Unverified
 from accord.keys import PublicKey
@@ -231,10 +231,12 @@ def add(
     sql: Sql,
     entries: Sequence[tuple[int, int, bytes, bytes, bytes]],
     terms: Sequence[tuple[bytes, int]],
+    nodes: Sequence[Node],
 ) -> None:
-    """Add entries (index, time, leaf, key, box) and their search terms."""
+    """Add entries (index, time, leaf, key, box), their search terms, and what they complete."""
     sql.insert("entries", entries)
     sql.insert("terms", terms)
+    sql.insert("nodes", nodes)
 
 
 def add_checkpoints(sql: Sql, notes: Sequence[tuple[int, bytes]]) -> None:

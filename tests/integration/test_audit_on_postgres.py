@@ -94,7 +94,7 @@ async def test_what_an_older_dump_lacks_comes_back_from_an_export(
     await served.stack.aclose()
     with database.connect() as sql:
         sql.execute("CREATE SCHEMA older")
-        tables = ("entries", "terms", "checkpoints", "head")
+        tables = ("entries", "terms", "checkpoints", "nodes", "head")
         for table in tables:
             sql.execute(f"CREATE TABLE older.{table} AS TABLE accord.audit_{table}")
         async with running_node(settings, served.clock):

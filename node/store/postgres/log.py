@@ -40,9 +40,10 @@ _KINDS = {
     "entries": ("bigint", "bigint", "bytea", "bytea", "bytea"),
     "terms": ("bytea", "bigint"),
     "checkpoints": ("bigint", "bytea"),
+    "nodes": ("smallint", "bigint", "bytea"),
     "head": ("integer", "bigint", "bytea"),
 }
-_TABLES = re.compile(r"\b(entries|terms|checkpoints|head)\b")
+_TABLES = re.compile(r"\b(entries|terms|checkpoints|nodes|head)\b")
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -80,6 +81,11 @@ class Tables:
             cursor.itersize = _AT_A_TIME
             cursor.execute(_in_our_words(text), values)
             yield from cursor
+
+    def has(self, table: str, /) -> bool:
+        """See :meth:`accord.audit.places.Sql.has`."""
+        found = self._connection.execute("SELECT to_regclass(%s)", (f"audit_{table}",)).fetchone()
+        return found is not None and found[0] is not None
 
     def lacking(self, terms: Sequence[tuple[bytes, int]], /) -> int | None:
         """See :meth:`accord.audit.places.Sql.lacking`."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from accord.audit.nodes import made_by
 from node.store.numbers import DAY_BITS, FIRST
 from node.store.postgres.connections import MIGRATION_LOCK, SCHEMA
 
@@ -315,6 +316,21 @@ def _data_folder(sql: Sql) -> None:
     sql.execute(f"CREATE TABLE data_folder (id integer PRIMARY KEY CHECK (id = 1), mark {_TEXT})")
 
 
+def _audit_nodes(sql: Sql) -> None:
+    # The hashes of complete subtrees, of a log that was begun without them too:
+    # accord/audit/nodes.py.
+    sql.execute(
+        "CREATE TABLE audit_nodes (level smallint NOT NULL, idx bigint NOT NULL, "
+        "hash bytea NOT NULL, PRIMARY KEY (level, idx))"
+    )
+    with sql.cursor(name="leaves") as leaves:
+        leaves.itersize = 1_000
+        leaves.execute("SELECT leaf FROM audit_entries ORDER BY idx")
+        for made in made_by(leaf for (leaf,) in leaves):
+            with sql.cursor() as cursor:
+                cursor.executemany("INSERT INTO audit_nodes VALUES (%s, %s, %s)", made)
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -339,6 +355,7 @@ STEPS: Sequence[Step] = (
     Step("009-moves", _moves),
     Step("010-data-folder", _data_folder),
     Step("011-rest-by-day", rest_by_day),
+    Step("012-audit-nodes", _audit_nodes),
 )
 
 
@@ -346,7 +363,8 @@ STEPS: Sequence[Step] = (
 TABLES = (
     "steps", "reads", "parts", "upkeep", "source_ids", "plates", "plates_gone", "hot_lists",
     "hot_list_entries", "hot_list_version", "hits", "dead_letters", "source_marks", "holds",
-    "notes", "audit_entries", "audit_terms", "audit_checkpoints", "audit_head", "claims",
+    "notes", "audit_entries", "audit_terms", "audit_checkpoints", "audit_head", "audit_nodes",
+    "claims",
     "replay_guard", "rate_counts", "moves", "data_folder",
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from accord.errors import InputError
 from tests.unit.accord.audit.conftest import Book
 
 COUNT = 23
-TABLES = ("entries", "terms", "checkpoints", "head")
+TABLES = ("entries", "terms", "checkpoints", "nodes", "head")
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from node.store.postgres.log import LogTables
 from tests.postgres import Database, Server
 from tests.unit.accord.audit.conftest import SECRET, Book
 
-TABLES = ("entries", "terms", "checkpoints", "head")
+TABLES = ("entries", "terms", "checkpoints", "nodes", "head")
 
 # Tasks append and say so, line by line, once each is durable; without a count for ever.
 WRITER = """
