@@ -172,18 +172,36 @@ def encode_body(body: model.AnswerBody) -> bytes:
 
 def encode_answer(body: bytes, receipt: model.Receipt) -> bytes:
     """Return the payload of an answer: a body's bytes and the receipt."""
-    return canonical(
-        answer_pb2.Answer(
-            body=body,
-            receipt=answer_pb2.Receipt(
-                origin=receipt.origin,
-                index=receipt.index,
-                leaf=receipt.leaf,
-                query_digest_salt=receipt.query_digest_salt,
-                answer_digest_salt=receipt.answer_digest_salt,
-            ),
-        )
+    return canonical(answer_pb2.Answer(body=body, receipt=_receipt_to_wire(receipt)))
+
+
+def encode_receipt(receipt: model.Receipt) -> bytes:
+    """Return the bytes of a receipt, as they are in an answer."""
+    return canonical(_receipt_to_wire(receipt))
+
+
+def decode_receipt(data: bytes) -> model.Receipt:
+    """Return the receipt in its bytes; nothing of it is verified.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    return _receipt_from_wire(parse(answer_pb2.Receipt, data))
+
+
+def _receipt_to_wire(receipt: model.Receipt) -> answer_pb2.Receipt:
+    return answer_pb2.Receipt(
+        origin=receipt.origin,
+        leaf=receipt.leaf,
+        query_digest_salt=receipt.query_digest_salt,
+        answer_digest_salt=receipt.answer_digest_salt,
+        proof=receipt.proof,
     )
+
+
+def _receipt_from_wire(wire: answer_pb2.Receipt) -> model.Receipt:
+    salts = wire.query_digest_salt, wire.answer_digest_salt
+    return model.Receipt(wire.origin, wire.leaf, *salts, wire.proof)
 
 
 def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receipt]:
@@ -220,9 +238,7 @@ def decode_answer(payload: bytes) -> tuple[model.AnswerBody, bytes, model.Receip
     _check_bounds(body)
     if decoded.count != body.count:
         raise Unverified(Code.MALFORMED, "the answer's count is not the number of its rows")
-    r = wire.receipt
-    receipt = model.Receipt(r.origin, r.index, r.leaf, r.query_digest_salt, r.answer_digest_salt)
-    return decoded, wire.body, receipt
+    return decoded, wire.body, _receipt_from_wire(wire.receipt)
 
 
 def _check_bounds(body: answer_pb2.AnswerBody) -> None:

@@ -429,13 +429,16 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The node's audit entry for an answer, opened for the requester."""
+    """The node's audit entry for an answer, opened for the requester and proved.
+
+    ``proof`` is a tlog-proof (:mod:`accord.audit.proof`).
+    """
 
     origin: str
-    index: int
     leaf: bytes
     query_digest_salt: bytes
     answer_digest_salt: bytes
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)

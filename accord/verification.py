@@ -19,7 +19,8 @@ The rules for an answer (the client, and the home node that records it):
 2. It answers this query, for this requester, under this agreement.
 3. Every row lies inside what was asked and bears the agency as originator; an
    entry of a hot list has a category for which a list can be held, or none told.
-4. The receipt opens to this query and to these bytes.
+4. The receipt proves that the agency's log holds this query and these bytes
+   (:mod:`accord.audit.receipts`).
 """
 
 import hashlib
@@ -31,9 +32,9 @@ from dataclasses import dataclass
 from accord import envelope as dsse
 from accord.agencies import Agency
 from accord.areas import inside
-from accord.audit.leaf import opening_matches
+from accord.audit.receipts import check_receipt
 from accord.codec import credential_bytes, decode_query, envelope_from_bytes
-from accord.codec_answer import decode_answer, decode_refusal
+from accord.codec_answer import decode_answer, decode_refusal, encode_receipt
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
 from accord.hot_lists import HIT_NOTICES, MAX_HITS, MAX_LISTS, HotListEntry, SharedHit
@@ -170,11 +171,15 @@ def check_fresh(query: Query, now_ms: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAnswer:
-    """An answer whose signature, binding, rows and receipt were verified."""
+    """An answer whose signature, binding, rows and receipt were verified.
+
+    ``log_index`` is where the owner's log has it, ``receipt`` the bytes that prove it.
+    """
 
     body: AnswerBody
     body_bytes: bytes
     log_index: int
+    receipt: bytes
 
 
 def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency) -> VerifiedAnswer:
@@ -200,13 +205,10 @@ def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency
     _check_rows(body, query)
     if body.answered_at_ms > query.not_after_ms + 2 * SKEW_MS:
         raise Unverified(Code.ANSWER_UNVERIFIED, "the answer is dated after the query's end")
-    answer_digest = hashlib.sha256(body_bytes).hexdigest()
-    opens = opening_matches(
-        receipt.leaf, "query_digest", receipt.query_digest_salt, digest.hex()
-    ) and opening_matches(receipt.leaf, "answer_digest", receipt.answer_digest_salt, answer_digest)
-    if not opens or receipt.origin != f"{owner.id}/node":
-        raise Unverified(Code.ANSWER_UNVERIFIED, "the audit receipt is not for this answer")
-    return VerifiedAnswer(body, body_bytes, receipt.index)
+    answer_digest = hashlib.sha256(body_bytes).digest()
+    keys = owner.keys_for(KeyRole.AUDIT)
+    proven = check_receipt(receipt, owner.id, keys, digest, answer_digest)
+    return VerifiedAnswer(body, body_bytes, proven.index, encode_receipt(receipt))
 
 
 def verify_refusal(envelope: Envelope, query: Query, digest: bytes, owner: Agency) -> RefusalBody:

@@ -120,10 +120,10 @@ async def _answer_once(
     entry = await node.record("answer", common | found)
     receipt = Receipt(
         origin=node.audit.origin,
-        index=entry.index,
         leaf=entry.leaf,
         query_digest_salt=entry.salts["query_digest"],
         answer_digest_salt=entry.salts["answer_digest"],
+        proof=entry.proof(),
     )
     return sign(ANSWER, encode_answer(body_bytes, receipt), node.signer)
 

@@ -147,7 +147,13 @@ def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -
     if signer.public not in own.keys_for("node"):
         raise InputError(
             config.node_key,
-            "is not a node key that agency.toml publishes",
+            "is no node key that agency.toml publishes",
+            "use the published key, or publish this one: accord certs publish",
+        )
+    if PrivateKey.load(config.audit_key).public not in own.keys_for("audit"):
+        raise InputError(
+            config.audit_key,
+            "is no audit key that agency.toml publishes, so nobody could check our receipts",
             "use the published key, or publish this one: accord certs publish",
         )
 

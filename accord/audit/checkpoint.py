@@ -14,7 +14,6 @@ Source: C2SP signed-note and tlog-checkpoint, version 1.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -93,24 +92,40 @@ def sign(checkpoint: Checkpoint, signer: Signer) -> bytes:
     return f"{text}\n{_DASH}{name} {signature}\n".encode()
 
 
-def verify(note: bytes, origin: str, public: PublicKey) -> Checkpoint:
-    """Return the checkpoint once the log's own signature on it is verified.
+def verify(note: bytes, origin: str, *keys: PublicKey) -> Checkpoint:
+    """Return the checkpoint once the log's own signature on it is verified, by one of its keys.
 
-    Signatures by keys that we don't know are ignored; one that names our key
+    Signatures by keys that we don't know are ignored; one that names a key of ours
     and does not fit spoils the note.
 
     Raises:
+        InputError: a key that is not Ed25519.
         Unverified: ``MALFORMED`` or ``SIGNATURE_INVALID``.
     """
     text, signatures = _open(note)
-    wanted = key_id(origin, public)
-    ours = [sig[4:] for name, sig in signatures if name == origin and sig[:4] == wanted]
-    if not ours or not all(public.verifies(text.encode(), signature) for signature in ours):
+    known = {key_id(origin, key): key for key in keys}
+    ours = [sig for name, sig in signatures if name == origin and sig[:4] in known]
+    if not ours or not all(known[sig[:4]].verifies(text.encode(), sig[4:]) for sig in ours):
         raise Unverified(Code.SIGNATURE_INVALID, f"the checkpoint is not signed by {origin}")
     checkpoint = _parse(text)
     if checkpoint.origin != origin:
         raise Unverified(Code.SIGNATURE_INVALID, f"the checkpoint is of another log than {origin}")
     return checkpoint
+
+
+def from_base64(text: str) -> bytes:
+    """Decode standard base64 whose one canonical form this is.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("holds something that is not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("holds base64 that is not canonical")
+    return data
 
 
 def claimed_origin(note: bytes) -> str:
@@ -164,11 +179,7 @@ def _parse(text: str) -> Checkpoint:
 
 
 def _base64(text: str) -> bytes:
-    """Decode standard base64 whose one canonical form this is."""
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise _malformed("holds something that is not base64") from None
-    if base64.b64encode(data).decode() != text:
-        raise _malformed("holds base64 that is not canonical")
-    return data
+        return from_base64(text)
+    except ValueError as error:
+        raise _malformed(str(error)) from None

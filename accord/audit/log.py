@@ -36,6 +36,7 @@ from accord.audit.checkpoint import Checkpoint, check_origin, raw_ed25519, sign
 from accord.audit.leaf import Record, all_fields, commit, new_salts
 from accord.audit.merkle import Frontier, Node, Subtree, inclusion_proof, leaf_hash
 from accord.audit.places import Place, Sql, Taken, Unavailable
+from accord.audit.proof import TlogProof
 from accord.audit.reader import AuditReader, Filter, Shown, Verification
 from accord.audit.sealing import Sealed, Sealer, pack
 from accord.clock import Clock
@@ -58,9 +59,10 @@ class Commit:
     size: int
     hashes: Mapping[Subtree, bytes]
 
-    def inclusion(self, index: int) -> list[bytes]:
+    def proof(self, index: int) -> TlogProof:
         """Return the proof that one of this commit's entries is in the checkpoint's tree."""
-        return inclusion_proof(index, self.size, lambda *at: self.hashes[at])
+        path = inclusion_proof(index, self.size, lambda *at: self.hashes[at])
+        return TlogProof(index, tuple(path), self.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Entry:
     salts: Mapping[str, bytes]
     time_ms: int
     commit: Commit
+
+    def proof(self) -> bytes:
+        """Return the tlog-proof to the checkpoint of the entry's own commit."""
+        return self.commit.proof(self.index).to_bytes()
 
 
 @dataclass(frozen=True, slots=True)

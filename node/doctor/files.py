@@ -39,18 +39,18 @@ def tried(look: Callable[[], object]) -> Trouble | None:
 def secrets(settings: NodeConfig, own: Agency | None) -> Iterator[Secret]:
     """Yield every key and secret that node.toml names; ``own`` is our published agency.toml."""
 
-    def node_key() -> None:
-        public = PrivateKey.load(settings.node_key).public
-        if own is not None and public not in own.keys_for(KeyRole.NODE):
+    def published(path: Path, role: KeyRole) -> None:
+        public = PrivateKey.load(path).public
+        if own is not None and public not in own.keys_for(role):
             raise InputError(
-                settings.node_key,
-                "is not a node key that agency.toml publishes",
+                path,
+                f"is no {role} key that agency.toml publishes",
                 "use the published key, or publish this one: accord certs publish",
             )
 
     looks: list[tuple[str, Path, Callable[[], object]]] = [
-        ("keys.node", settings.node_key, node_key),
-        ("keys.audit", settings.audit_key, lambda: PrivateKey.load(settings.audit_key)),
+        ("keys.node", settings.node_key, partial(published, settings.node_key, KeyRole.NODE)),
+        ("keys.audit", settings.audit_key, partial(published, settings.audit_key, KeyRole.AUDIT)),
         ("keys.audit_secret", settings.audit_secret, lambda: read_secret_32(settings.audit_secret)),
         ("keys.names_secret", settings.names_secret, lambda: read_secret_32(settings.names_secret)),
         ("tls.key", settings.tls_key, lambda: read_secret(settings.tls_key)),

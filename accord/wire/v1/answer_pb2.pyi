@@ -344,35 +344,38 @@ Global___Duty: _TypeAlias = Duty  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """The node's audit entry for this answer, opened for the requester:
-    docs/audit.md says how the client recomputes it.
+    """The node's audit entry for this answer, proved and opened for the requester:
+    docs/audit.md says how the client checks it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ORIGIN_FIELD_NUMBER: _builtins.int
-    INDEX_FIELD_NUMBER: _builtins.int
     LEAF_FIELD_NUMBER: _builtins.int
     QUERY_DIGEST_SALT_FIELD_NUMBER: _builtins.int
     ANSWER_DIGEST_SALT_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """Name of the log, "<agency>/node"."""
-    index: _builtins.int
     leaf: _builtins.bytes
     query_digest_salt: _builtins.bytes
     answer_digest_salt: _builtins.bytes
+    proof: _builtins.bytes
+    """C2SP tlog-proof: the leaf's index, the hashes beside its path, and the
+    checkpoint that the log signed when it wrote the entry.
+    """
     def __init__(
         self,
         *,
         origin: _builtins.str = ...,
-        index: _builtins.int = ...,
         leaf: _builtins.bytes = ...,
         query_digest_salt: _builtins.bytes = ...,
         answer_digest_salt: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_digest_salt", b"answer_digest_salt", "index", b"index", "leaf", b"leaf", "origin", b"origin", "query_digest_salt", b"query_digest_salt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_digest_salt", b"answer_digest_salt", "leaf", b"leaf", "origin", b"origin", "proof", b"proof", "query_digest_salt", b"query_digest_salt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from accord.agreements.manifest_reading import parse_manifest
-from accord.audit.leaf import commit, new_salts
 from accord.client_config import KeepConfig, load_client_config
 from accord.codec import encode_query, envelope_to_bytes
 from accord.codec_answer import encode_answer, encode_body
@@ -22,7 +21,6 @@ from accord.model import (
     OutcomeKind,
     Photo,
     Query,
-    Receipt,
     SharedRead,
     Window,
 )
@@ -30,6 +28,7 @@ from accord.result_store import ResultStore
 from accord.results import AgencyOutcome, Proof, Result
 from accord.roster import Officer, read_credential
 from accord.testing import FederationSimulator, FixedClock
+from tests.receipts import receipt_of
 
 NOW = 1_790_000_000_000
 DAY = 86_400_000
@@ -114,13 +113,12 @@ class Client:
         body = AnswerBody(digest(sent), query.query_id, agency, "harbor", query.agreement_digest,
                           now, reads=reads, duty=duty, photo=photo, hits=hits)  # fmt: skip
         data = encode_body(body)
-        salts = new_salts(["query_digest", "answer_digest"])
         said = {
             "query_digest": digest(sent).hex(),
             "answer_digest": hashlib.sha256(data).hexdigest(),
         }
-        leaf = commit(said, salts)
-        receipt = Receipt(f"{agency}/node", 7, leaf, salts["query_digest"], salts["answer_digest"])
+        audit = PrivateKey.load(self.files.members[agency].files.key(KeyRole.AUDIT))
+        receipt = receipt_of(said, audit, f"{agency}/node")
         node = PrivateKey.load(self.files.members[signer].files.key(KeyRole.NODE))
         return Proof(
             sent, sign(ANSWER, encode_answer(data, receipt), node), body, query.issued_at_ms

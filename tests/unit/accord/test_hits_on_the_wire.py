@@ -112,7 +112,7 @@ def test_an_answer_with_hits_goes_there_and_back() -> None:
     asked = query(OF_PLATE)
     stale = hit(2, possible=True, stale=True, still_listed=False)
     given = body(asked, b"d" * 32, hits=(hit(1), stale))
-    receipt = Receipt("city/node", 1, b"l" * 32, b"s" * 16, b"t" * 16)
+    receipt = Receipt("city/node", b"l" * 32, b"s" * 16, b"t" * 16, b"proof")
     decoded, _, _ = decode_answer(encode_answer(encode_body(given), receipt))
     assert decoded == given
     assert decoded.count == 2

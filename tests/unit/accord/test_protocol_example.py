@@ -6,10 +6,12 @@ it writes is what a partner would write who has the page alone.
 
 import hashlib
 import re
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from accord import envelope as dsse
 from accord import hot_lists, model
@@ -21,7 +23,7 @@ from accord.codec import (
     envelope_from_bytes,
     envelope_to_bytes,
 )
-from accord.codec_answer import encode_answer, encode_body
+from accord.codec_answer import encode_answer, encode_body, encode_receipt
 from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified
 from accord.keys import ECDSA, ED25519, PublicKey
@@ -223,8 +225,37 @@ def leaf_by_hand() -> bytes:
     )
 
 
+def proof_by_hand() -> bytes:
+    """The last of 42 entries: beside it entry 40, then the trees over 32 to 39 and 0 to 31."""
+
+    def tree(hashes: list[bytes]) -> bytes:
+        while len(hashes) > 1:
+            pairs = zip(hashes[::2], hashes[1::2], strict=True)
+            hashes = [hashlib.sha256(b"\x01" + one + two).digest() for one, two in pairs]
+        return hashes[0]
+
+    def base64(data: bytes) -> str:
+        return b64encode(data).decode()
+
+    others = [hashlib.sha256(b"\0" + bytes([number])).digest() for number in range(41)]
+    path = [others[40], tree(others[32:40]), tree(others[:32])]
+    root = hashlib.sha256(b"\0" + leaf_by_hand()).digest()
+    for beside in path:
+        root = hashlib.sha256(b"\x01" + beside + root).digest()
+    head = "".join(f"{line}\n" for line in ("index 41", *map(base64, path)))
+    text = f"city/node\n42\n{base64(root)}\n"
+    # The signature itself is the page's.
+    (signed,) = re.findall(r"^\u2014 city/node (\S+)\n```$", EXAMPLE, re.MULTILINE)
+    raw = key("the owner's log").der[-32:]
+    signature = b64decode(signed)
+    assert signature[:4] == hashlib.sha256(b"city/node\n\x01" + raw).digest()[:4]
+    Ed25519PublicKey.from_public_bytes(raw).verify(signature[4:], text.encode())
+    return f"c2sp.org/tlog-proof@v1\n{head}\n{text}\n\u2014 city/node {signed}\n".encode()
+
+
 def answer_by_hand() -> bytes:
-    receipt = ((1, "city/node"), (2, 41), (3, leaf_by_hand()), (4, b"\xb2" * 16), (5, b"\xb0" * 16))
+    salts = (3, b"\xb2" * 16), (4, b"\xb0" * 16)
+    receipt = ((1, "city/node"), (2, leaf_by_hand()), *salts, (5, proof_by_hand()))
     return message((1, body_by_hand()), (2, message(*receipt)))
 
 
@@ -282,7 +313,7 @@ def test_the_encoder_by_the_protobuf_specification(number, expected):
 # The product's code.
 
 
-def agency(name: str, node: PublicKey, personnel: PublicKey) -> Agency:
+def agency(name: str, node: PublicKey, personnel: PublicKey, *audit: PublicKey) -> Agency:
     return Agency(
         id=name,
         number=1,
@@ -292,7 +323,7 @@ def agency(name: str, node: PublicKey, personnel: PublicKey) -> Agency:
         contact="records@city.example",
         root="0" * 64,
         cas=(),
-        keys={"node": (node,), "personnel": (personnel,)},
+        keys={"node": (node,), "personnel": (personnel,), "audit": audit},
         endpoints=(),
         payload_versions=("query.v1",),
         issued_at_ms=T,
@@ -302,7 +333,7 @@ def agency(name: str, node: PublicKey, personnel: PublicKey) -> Agency:
 
 
 HARBOR = agency("harbor", key("the home node"), key("the personnel desk"))
-CITY = agency("city", key("the owner's node"), key("the owner's node"))
+CITY = agency("city", key("the owner's node"), key("the owner's node"), key("the owner's log"))
 
 
 def verified_query():
@@ -351,7 +382,11 @@ def test_the_answer_is_one_that_a_client_shows():
         model.Place(476_062_000, -1_223_321_000, 500)
     ]
     assert found.log_index == 41
-    receipt = model.Receipt("city/node", 41, value("leaf"), b"\xb2" * 16, b"\xb0" * 16)
+    (proof,) = re.findall(r"```proof\n(.*?)```", EXAMPLE, re.DOTALL)
+    assert proof.encode() == proof_by_hand()
+    salts = b"\xb2" * 16, b"\xb0" * 16
+    receipt = model.Receipt("city/node", value("leaf"), *salts, proof.encode())
+    assert found.receipt == encode_receipt(receipt)
     assert encode_answer(found.body_bytes, receipt) == value("answer payload")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import pytest
 
 from accord.agencies import Agency
-from accord.audit.leaf import commit, new_salts
 from accord.codec import encode_credential, encode_query, envelope_to_bytes
 from accord.codec_answer import encode_answer, encode_body
 from accord.envelope import (
@@ -19,7 +18,7 @@ from accord.envelope import (
     sign,
 )
 from accord.errors import Code, Refused, Unverified
-from accord.keys import PrivateKey
+from accord.keys import ECDSA, ED25519, PrivateKey
 from accord.model import (
     AnswerBody,
     AreaBox,
@@ -36,6 +35,7 @@ from accord.model import (
 )
 from accord.roster import Officer, issue_credential
 from accord.verification import verify_query
+from tests.receipts import receipt_of
 
 T = 1_790_000_000_000
 MINUTE = 60_000
@@ -49,11 +49,12 @@ class Keys:
 
     node: PrivateKey
     desk: PrivateKey
+    audit: PrivateKey
     agency: Agency
 
 
 def keys_of(name: str) -> Keys:
-    node, desk = PrivateKey.generate(), PrivateKey.generate()
+    node, desk, audit = (PrivateKey.generate(kind) for kind in (ECDSA, ECDSA, ED25519))
     agency = Agency(
         id=name,
         number=1,
@@ -63,14 +64,14 @@ def keys_of(name: str) -> Keys:
         contact="nobody",
         root="0" * 64,
         cas=(),
-        keys={"node": (node.public,), "personnel": (desk.public,)},
+        keys={"node": (node.public,), "personnel": (desk.public,), "audit": (audit.public,)},
         endpoints=(),
         payload_versions=("query.v1",),
         issued_at_ms=T - MINUTE,
         expires_at_ms=T + 86_400_000,
         revoked=frozenset(),
     )
-    return Keys(node, desk, agency)
+    return Keys(node, desk, audit, agency)
 
 
 HARBOR, CITY = keys_of("harbor"), keys_of("city")
@@ -285,14 +286,12 @@ DIGEST = digest(signed(ASKED))
 
 def answered(
     given: AnswerBody, *, by: PrivateKey = CITY.node, origin: str = "city/node",
-    committed: bytes | None = None,
+    committed: bytes | None = None, receipt: Receipt | None = None,
 ) -> Envelope:  # fmt: skip
     data = encode_body(given)
     fields = {
         "query_digest": given.query_digest.hex(),
         "answer_digest": hashlib.sha256(committed or data).hexdigest(),
     }
-    salts = new_salts(fields)
-    leaf = commit(fields, salts)
-    receipt = Receipt(origin, 7, leaf, salts["query_digest"], salts["answer_digest"])
+    receipt = receipt or receipt_of(fields, CITY.audit, origin)
     return sign(ANSWER, encode_answer(data, receipt), by)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from accord.audit import proof
 from accord.audit.checkpoint import Checkpoint, verifier_key, verify
 from accord.audit.leaf import KINDS, commit, field_digest, opening_matches
 from accord.audit.merkle import leaf_hash, root
+from accord.audit.nodes import made_by
+from accord.audit.proof import TlogProof, parse
+from accord.audit.receipts import check_receipt
 from accord.audit.sealing import INDEXED, Sealed, Sealer, pack
+from accord.codec_answer import decode_receipt, encode_receipt
+from accord.errors import Unverified
 from accord.keys import PublicKey
+from accord.model import Receipt
 
 DOC = (Path(__file__).parents[4] / "docs" / "audit.md").read_text()
 EXAMPLE = DOC.partition("## Worked example")[2]
@@ -73,6 +81,32 @@ def test_root_and_checkpoint():
     assert block("vkey") == verifier_key("harbor/node", public()) + "\n"
     head = verify(block("note").encode(), "harbor/node", public())
     assert head == Checkpoint("harbor/node", 2, value("root"))
+
+
+def test_the_proof_of_an_entry():
+    text = f"c2sp.org/tlog-proof@v1\nindex 1\n{b64encode(value('leaf hash 0')).decode()}\n\n"
+    assert block("proof") == text + block("note")
+    found = parse(block("proof").encode())
+    assert found == TlogProof(1, (value("leaf hash 0"),), block("note").encode())
+    proven = proof.verify(found.to_bytes(), value("leaf 1"), "harbor/node", [public()])
+    assert (proven.index, proven.signed.size) == (1, 2)
+
+
+def test_the_receipt():
+    fields, salts = tables()[1]
+    opening = salts["query_digest"], salts["answer_digest"]
+    receipt = Receipt("harbor/node", value("leaf 1"), *opening, block("proof").encode())
+    assert encode_receipt(receipt) == value("receipt 1")
+    assert decode_receipt(value("receipt 1")) == receipt
+    said = (bytes.fromhex(fields[name]) for name in ("query_digest", "answer_digest"))
+    assert check_receipt(receipt, "harbor", [public()], *said).index == 1
+    with pytest.raises(Unverified, match="not for this answer"):
+        check_receipt(receipt, "harbor", [public()], bytes(32), bytes(32))
+
+
+def test_the_subtrees_that_are_kept():
+    leaves = [value("leaf 0"), value("leaf 1")]
+    assert list(made_by(leaves)) == [[(1, 0, value("root"))]]
 
 
 def test_entry_at_rest():

@@ -108,7 +108,7 @@ def proves(entry: Entry, public) -> tuple[int, int, bytes, list[bytes], bytes]:
     """Return what an entry's own proof says, against its commit's signed checkpoint."""
     signed = checkpoint.verify(entry.commit.checkpoint, "harbor/node", public)
     assert signed.size == entry.commit.size
-    proof = entry.commit.inclusion(entry.index)
+    proof = list(entry.commit.proof(entry.index).hashes)
     return entry.index, signed.size, leaf_hash(entry.leaf), proof, signed.root
 
 
