@@ -1,4 +1,4 @@
-"""kill -9 under load: whatever was acknowledged is there, and the tree verifies."""
+"""kill -9 under load: whatever was acknowledged is there as proved, and the tree verifies."""
 
 import subprocess
 import sys
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from accord.audit.extension import signed_head
 from accord.audit.file import LogFile
+from accord.audit.merkle import verify_consistency
+from accord.audit.proof import verify
 from accord.audit.reader import AuditReader
 from accord.keys import ED25519, PrivateKey
 
@@ -34,7 +37,8 @@ async def append(task):
     while True:
         mark = f"{turn}-{task}-{number}"
         entry = await log.append(Record("query", {"query_id": mark, "plate": "7INV001"}))
-        os.write(1, f"{entry.index} {mark}\\n".encode())
+        line = f"{entry.index} {mark} {entry.leaf.hex()} {entry.proof().hex()}\\n"
+        os.write(1, line.encode())
         number += 1
 
 async def main():
@@ -48,11 +52,14 @@ def kill_in_a_loop(base: Path, times: int) -> None:
     key = PrivateKey.generate(ED25519)
     key.save(base / "audit.pem")
     acknowledged: dict[int, str] = {}
+    proofs: dict[int, tuple[bytes, bytes]] = {}
     for turn in range(times):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(base), str(turn)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Else what was read ahead is lost to communicate().
+            bufsize=0,
         ) as writer:
             lines = [writer.stdout.readline() for _ in range(20 + 17 * (turn % 7))]
             writer.kill()
@@ -61,11 +68,20 @@ def kill_in_a_loop(base: Path, times: int) -> None:
         # A line cut by the kill was not heard by anybody.
         whole = [line for line in (b"".join(lines) + rest).splitlines(True) if line[-1:] == b"\n"]
         said = [line.decode().split() for line in whole]
-        acknowledged |= {int(index): mark for index, mark in said}
+        acknowledged |= {int(index): mark for index, mark, *_ in said}
+        proofs |= {int(i): (bytes.fromhex(leaf), bytes.fromhex(text)) for i, _, leaf, text in said}
+        head = signed_head(LogFile(base / "audit.db"), ORIGIN, key.public).signed
         with AuditReader.open(LogFile(base / "audit.db"), SECRET, key.public, ORIGIN) as reader:
             found = reader.verify()
             assert (found.ok, found.problem) == (True, "")
             held = {shown.index: shown.fields["query_id"] for shown in reader.entries()}
+            for index, (leaf, text) in proofs.items():
+                proven = verify(text, leaf, ORIGIN, [key.public])
+                between = reader.consistency(proven.signed.size, head.size)
+                verify_consistency(
+                    proven.signed.size, head.size, proven.signed.root, head.root, between
+                )
+                assert proven.index == index
         assert len(held) == found.entries
         assert acknowledged.items() <= held.items()
     assert len(acknowledged) >= 20 * times
