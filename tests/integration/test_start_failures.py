@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from accord.clock import SystemClock
+from accord.keys import ECDSA, ED25519, PrivateKey
 from accord.testing import FederationSimulator
 from tests.conftest import make_files
 from tests.programs import program
@@ -65,6 +66,11 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"this is no database at all" * 200)
 
 
+def another_key(path: Path, algorithm: str) -> None:
+    path.unlink()
+    PrivateKey.generate(algorithm).save(path)
+
+
 def damaged_log(folder: Path) -> None:
     """What was seen is there, as it is wherever there is a log."""
     garbage(folder / "data/audit.db")
@@ -90,6 +96,14 @@ NODE: dict[str, tuple[Harm, str]] = {
     ),
     "no key": (lambda f, d: (d / "keys/node.pem").unlink(), "keys/node.pem"),
     "loose key": (lambda f, d: (d / "keys/node.pem").chmod(0o644), "keys/node.pem"),
+    "a node's key that nobody knows": (
+        lambda f, d: another_key(d / "keys/node.pem", ECDSA),
+        "keys/node.pem: is no node key that agency.toml publishes",
+    ),
+    "a log's key that nobody knows": (
+        lambda f, d: another_key(d / "keys/audit.pem", ED25519),
+        "keys/audit.pem: is no audit key that agency.toml publishes",
+    ),
     "loose TLS key": (lambda f, d: (d / "tls/node-main.pem").chmod(0o640), "tls/node-main.pem"),
     "loose secret": (lambda f, d: (d / "keys/audit.secret").chmod(0o604), "keys/audit.secret"),
     "no certificate": (lambda f, d: (d / "tls/node-main.crt").unlink(), "tls/node-main.crt"),

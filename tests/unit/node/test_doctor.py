@@ -13,7 +13,7 @@ from sqlite_utils import Database as SqliteUtils
 from accord import activation
 from accord.agreements.effective import Standing
 from accord.identity import PeerRole, SpiffeId
-from accord.keys import PrivateKey
+from accord.keys import ED25519, PrivateKey
 from accord.pki import certificate_pem, issue, key_pem, new_authority, new_key
 from node.doctor.checks import CHECKS, State
 from node.doctor.facts import (
@@ -87,6 +87,11 @@ def key_gone(folder: Path) -> None:
 def key_not_published(folder: Path) -> None:
     (folder / "keys" / "node.pem").unlink()
     PrivateKey.generate().save(folder / "keys" / "node.pem")
+
+
+def log_key_not_published(folder: Path) -> None:
+    (folder / "keys" / "audit.pem").unlink()
+    PrivateKey.generate(ED25519).save(folder / "keys" / "audit.pem")
 
 
 def data_open(folder: Path) -> None:
@@ -222,6 +227,7 @@ def source_gone(folder: Path) -> None:
     [
         (key_open, "keys", FAULT, "other users can read this secret", "chmod 600 "),
         (key_not_published, "keys", FAULT, "that agency.toml publishes", "accord certs publish"),
+        (log_key_not_published, "keys", FAULT, "is no audit key that", "accord certs publish"),
         (key_gone, "keys", FAULT, "names.secret: is not there", "put it back"),
         (data_open, "keys", FAULT, "(0755)", "chmod 700 "),
         (reads_open, "keys", FAULT, "(0750)", "chmod 700 "),
