@@ -158,9 +158,10 @@ class AuditReader:
 
         Raises:
             ValueError: no such entry in that tree, or no such tree.
+            InputError: the log is of an older version, or can't be read.
             Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
         """
-        with self._whole():
+        with self._whole(), self._brought_up():
             return nodes.inclusion(self._sql, index, size)
 
     def consistency(self, size1: int, size2: int) -> list[bytes]:
@@ -168,9 +169,10 @@ class AuditReader:
 
         Raises:
             ValueError: not 0 < size1 <= size2 <= the log's size.
+            InputError: the log is of an older version, or can't be read.
             Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
         """
-        with self._whole():
+        with self._whole(), self._brought_up():
             return nodes.consistency(self._sql, size1, size2)
 
     @contextmanager
@@ -183,6 +185,17 @@ class AuditReader:
         except Broken as broken:
             text = f"Entry {broken.index} of {self._place.path} is broken: {broken.problem}."
             raise Refused(Code.STORE_CORRUPT, text=text) from None
+
+    @contextmanager
+    def _brought_up(self) -> Iterator[None]:
+        try:
+            yield
+        except self._place.errors:
+            if self._sql.has("nodes"):
+                raise
+            problem = "is of an older version, and lacks the hashes that a proof is made of"
+            remedy = "start its node or broker once: it makes them"
+            raise InputError(self._place.path, problem, remedy) from None
 
     def _verify(self) -> Verification:
         frontier = Frontier()

@@ -23,7 +23,7 @@ from accord.audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from accord.errors import Code, Refused, Unverified
+from accord.errors import Code, InputError, Refused, Unverified
 from tests.unit.accord.audit.conftest import Book
 
 HASHES = [leaf_hash(bytes([number])) for number in range(70)]
@@ -246,6 +246,19 @@ def test_an_older_log_is_filled_in(book, monkeypatch, count):
     write(book, 2, 3)
     assert kept(book) == expected(leaves_of(book))
     assert broken(book) == (None, "")
+
+
+def test_what_an_older_log_lacks_is_told(book):
+    write(book, 5)
+    make_older(book)
+    with book.reader() as reader:
+        for prove in (reader.inclusion, reader.consistency):
+            with pytest.raises(InputError, match="is of an older version"):
+                prove(3, 5)
+    write(book)
+    with book.reader() as reader:
+        assert len(reader.inclusion(3, 5)) == 3
+        assert len(reader.consistency(3, 5)) == 4
 
 
 def test_an_older_log_whose_filling_was_stopped_is_as_it_was(book, monkeypatch):
