@@ -1,10 +1,11 @@
 """The writer of one audit log: durable appends, one thread, group commit.
 
-:meth:`AuditLog.append` computes leaf and sealed record in the event loop and
-hands them to the one writer thread. The thread takes whatever is queued, writes
-it with the new signed checkpoint in one transaction, and waits until that is
-durable. While it waits more appends queue up, so that the size of a commit
-follows the load and no timer is needed.
+:meth:`AuditLog.append` computes leaf and sealed record in the event loop, which
+hands them to the one writer thread a few turns later: at once where it is idle, and
+else with what those turns brought, since each commit costs much beside its entries.
+The thread takes whatever is queued, writes it with the new signed checkpoint in one
+transaction, and waits until that is durable. While it waits more appends queue up, so
+that the size of a commit follows the load and no timer is needed.
 
 A place may have several writers, in turn (:mod:`accord.audit.places`). So each
 transaction looks at the head first: what another process wrote since is verified
@@ -42,6 +43,9 @@ from accord.audit.sealing import Sealed, Sealer, pack
 from accord.clock import Clock
 from accord.errors import Code, InputError, Refused
 from accord.keys import Signer
+
+# Some microseconds each where nothing else is to be done.
+_TURNS = 4
 
 log = structlog.get_logger()
 
@@ -113,7 +117,8 @@ class AuditLog:
         self._secret = secret
         self._sealer = Sealer(secret, origin)
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[_Job] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._gate = threading.Lock()
         self._closed = False
         self._failed = False
@@ -178,9 +183,21 @@ class AuditLog:
         with self._gate:
             if self._closed or self._failed:
                 raise Refused(Code.AUDIT_UNAVAILABLE)
-            self._queue.put(job)
+            gathered = self._gathered.setdefault(loop, [])
+            gathered.append(job)
+            if len(gathered) == 1:
+                loop.call_soon(self._hand_over, loop, _TURNS)
         index, signed = await done
         return Entry(index, leaf, salts, time_ms, signed)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        """Give the writer what one loop gathered, after so many more turns of it."""
+        if turns:
+            loop.call_soon(self._hand_over, loop, turns - 1)
+            return
+        with self._gate:
+            if jobs := self._gathered.pop(loop, None):
+                self._queue.put(jobs)
 
     def verify(self) -> Verification:
         """Check the whole log, as :meth:`AuditReader.verify`. Blocks: use a thread."""
@@ -204,6 +221,9 @@ class AuditLog:
             if self._closed:
                 return
             self._closed = True
+            for jobs in self._gathered.values():
+                self._queue.put(jobs)
+            self._gathered.clear()
             self._queue.put(None)
         self._thread.join()
         self._taken.close()
@@ -219,7 +239,7 @@ class AuditLog:
                 except queue.Empty:
                     break
             stopping = None in taken
-            jobs = [job for job in taken if job is not None]
+            jobs = [job for some in taken if some is not None for job in some]
             if jobs:
                 self._commit_and_tell(jobs)
 

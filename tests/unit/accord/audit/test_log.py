@@ -56,6 +56,28 @@ async def test_many_at_once_share_commits(book):
     assert (found.ok, found.entries) == (True, 200)
 
 
+async def test_what_a_turn_of_the_loop_brings_is_one_commit(book):
+    log = book.open()
+    await asyncio.gather(*(log.append(book.record(n)) for n in range(30)))
+    assert book.rows("SELECT size FROM checkpoints ORDER BY size") == [(0,), (30,)]
+
+
+def test_a_loop_that_stands_still_keeps_nobody_waiting(book):
+    log = book.open()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(log.append(book.record(1)))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert asyncio.run(log.append(book.record(2))).index == 0
+    assert not task.done()
+    # What was not handed over is written when the log is closed.
+    log.close()
+    assert loop.run_until_complete(task).index == 1
+    loop.close()
+    with book.reader() as reader:
+        assert [shown.fields["plate"] for shown in reader.entries()] == ["7INV002", "7INV001"]
+
+
 async def test_cancelled_caller_leaves_the_record(book):
     log = book.open()
     task = asyncio.create_task(log.append(book.record(1)))
