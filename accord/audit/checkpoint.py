@@ -84,12 +84,16 @@ def verifier_key(name: str, public: PublicKey) -> str:
     return f"{name}+{key_id(name, public).hex()}+{material}"
 
 
+def signature_line(name: str, signature: bytes) -> str:
+    """Return the line of a signature, which begins with its key id; with the line's end."""
+    return f"{_DASH}{name} {base64.b64encode(signature).decode()}\n"
+
+
 def sign(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """Return the signed note; the key's name is the origin."""
-    text = checkpoint.text()
-    name = checkpoint.origin
-    signature = base64.b64encode(key_id(name, signer.public) + signer.sign(text.encode())).decode()
-    return f"{text}\n{_DASH}{name} {signature}\n".encode()
+    text, name = checkpoint.text(), checkpoint.origin
+    signature = key_id(name, signer.public) + signer.sign(text.encode())
+    return f"{text}\n{signature_line(name, signature)}".encode()
 
 
 def verify(note: bytes, origin: str, *keys: PublicKey) -> Checkpoint:
@@ -102,7 +106,7 @@ def verify(note: bytes, origin: str, *keys: PublicKey) -> Checkpoint:
         InputError: a key that is not Ed25519.
         Unverified: ``MALFORMED`` or ``SIGNATURE_INVALID``.
     """
-    text, signatures = _open(note)
+    text, signatures = open_note(note)
     known = {key_id(origin, key): key for key in keys}
     ours = [sig for name, sig in signatures if name == origin and sig[:4] in known]
     if not ours or not all(known[sig[:4]].verifies(text.encode(), sig[4:]) for sig in ours):
@@ -134,7 +138,7 @@ def claimed_origin(note: bytes) -> str:
     Raises:
         Unverified: ``MALFORMED``.
     """
-    text, _ = _open(note)
+    text, _ = open_note(note)
     return text.partition("\n")[0]
 
 
@@ -142,8 +146,12 @@ def _malformed(problem: str) -> Unverified:
     return Unverified(Code.MALFORMED, f"the checkpoint {problem}")
 
 
-def _open(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
-    """Split a note into its text and its signatures (name, key id and signature)."""
+def open_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """Split a note into its text and its signatures (name, key id and signature). Unverified.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
     if len(note) > MAX_BYTES:
         raise _malformed("is too large")
     try:
@@ -156,10 +164,15 @@ def _open(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     lines = tail[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise _malformed("has too many signatures")
-    return text + "\n", [_signature(line) for line in lines]
+    return text + "\n", [read_signature(line) for line in lines]
 
 
-def _signature(line: str) -> tuple[str, bytes]:
+def read_signature(line: str) -> tuple[str, bytes]:
+    """Return name, and key id with signature, of a signature line without its end.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     signature = _base64(encoded)
     if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(signature) < 5:
