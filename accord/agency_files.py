@@ -4,7 +4,7 @@ DIR/root/root.pem                  offline root: take it off this machine
 DIR/root-fingerprint.txt           its fingerprint, which stays
 DIR/ca/ca.pem, ca.crt              issuing CA
 DIR/tls/node-main.pem, .crt        one pair per peer
-DIR/keys/{node,personnel,counsel,audit}.pem
+DIR/keys/{node,personnel,counsel,audit,witness}.pem
 DIR/keys/{audit,names}.secret      32 random bytes each
 DIR/public/agency.toml, agency.sig what others get
 """
@@ -39,7 +39,9 @@ from accord.pki import (
 )
 
 _YEAR_MS = 365 * 86_400_000
-_ROLES = (KeyRole.NODE, KeyRole.PERSONNEL, KeyRole.COUNSEL, KeyRole.AUDIT)
+_ROLES = (KeyRole.NODE, KeyRole.PERSONNEL, KeyRole.COUNSEL, KeyRole.AUDIT, KeyRole.WITNESS)
+# Checkpoints of a log and cosignatures on them are Ed25519 by C2SP's specifications.
+_ED25519 = (KeyRole.AUDIT, KeyRole.WITNESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +139,7 @@ def make_agency(
     root.save(files.root)
     files.fingerprint_file.write_text(f"sha256:{root.public.keyid}\n")
     for key_role in _ROLES:
-        # Checkpoints of the log are Ed25519 by C2SP's specification.
-        algorithm = {"algorithm": ED25519} if key_role is KeyRole.AUDIT else {}
-        PrivateKey.generate(**algorithm).save(files.key(key_role))
+        _make_key(files, key_role)
     for secret in ("audit", "names"):
         write_secret(files.secret(secret), secrets.token_bytes(32))
     authority = new_authority(agency, now_ms)
@@ -161,6 +161,11 @@ def make_agency(
         now_ms=now_ms,
     )
     return files
+
+
+def _make_key(files: AgencyFiles, role: KeyRole) -> None:
+    algorithm = {"algorithm": ED25519} if role in _ED25519 else {}
+    PrivateKey.generate(**algorithm).save(files.key(role))
 
 
 def issue_peer(
@@ -220,6 +225,9 @@ def republish(
         InputError: a key can't be read.
     """
     old = files.published()
+    if not old.keys_for(KeyRole.WITNESS) and not files.key(KeyRole.WITNESS).exists():
+        # The agency is older than witnesses are.
+        _make_key(files, KeyRole.WITNESS)
     publish_agency(
         files,
         name=old.name,

@@ -38,7 +38,8 @@ class KeyRole(StrEnum):
 
     ``ROOT`` (kept offline) signs ``agency.toml``, ``NODE`` countersigns queries
     and signs answers, ``PERSONNEL`` signs credentials and the roster,
-    ``COUNSEL`` signs agreements, ``AUDIT`` signs checkpoints of the log.
+    ``COUNSEL`` signs agreements, ``AUDIT`` signs checkpoints of the log, ``WITNESS``
+    cosigns those of other agencies' logs.
     """
 
     ROOT = "root"
@@ -46,6 +47,7 @@ class KeyRole(StrEnum):
     PERSONNEL = "personnel"
     COUNSEL = "counsel"
     AUDIT = "audit"
+    WITNESS = "witness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,11 @@ METHODS: Mapping[str, frozenset[PeerRole]] = {
     "/accord.wire.v1.Node/Countersign": _CLIENT,
     "/accord.wire.v1.Node/RecordAnswer": _CLIENT,
     "/accord.wire.v1.Node/Deliver": frozenset({PeerRole.BROKER}),
+    "/accord.wire.v1.Node/Witness": frozenset({PeerRole.BROKER}),
     "/accord.wire.v1.Broker/Query": _CLIENT,
     "/accord.wire.v1.Broker/Directory": _CLIENT,
     "/accord.wire.v1.Broker/Deliver": frozenset({PeerRole.NODE}),
+    "/accord.wire.v1.Broker/Witness": frozenset({PeerRole.NODE}),
     "/grpc.health.v1.Health/Check": _EVERYBODY,
 }
 """Which roles may call which method. What is not here, nobody may call.

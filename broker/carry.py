@@ -7,21 +7,27 @@ and what it drops shows as a head that grows old.
 """
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import grpc
 from grpc import aio
 
+from accord.agencies import Agency, Endpoint
 from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.once import Once
 from accord.clock import Clock
 from accord.deliveries import DELIVERY, AgreementFile, check, file_from_wire, keep, missing
 from accord.errors import Code, Refused
+from accord.federation import Federation
 from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
 from accord.transport.channels import ChannelPool
 from accord.transport.journal import Journal
 from accord.wire.v1 import delivery_pb2, node_pb2_grpc
+
+T = TypeVar("T")
 
 
 class Carrier:
@@ -40,7 +46,7 @@ class Carrier:
         self._clock = clock
         self._records = Once(audit, "delivery", DELIVERY)
         self._pool = pool
-        self._journal = Journal(lambda fields: audit.append(Record("refusal", fields)), clock)
+        self.journal = Journal(lambda fields: audit.append(Record("refusal", fields)), clock)
         self._lock = asyncio.Lock()
 
     async def carry(
@@ -59,7 +65,7 @@ class Carrier:
                 return await self._kept(file, peer)
             return await self._passed_on(request, file, deadline_s)
         except Refused as refused:
-            await self._journal.write(refused, peer, "Deliver")
+            await self.journal.write(refused, peer, "Deliver")
             raise
 
     async def _kept(self, file: AgreementFile, peer: SpiffeId) -> delivery_pb2.DeliverResponse:
@@ -89,17 +95,36 @@ class Carrier:
         agreement, _ = await asyncio.to_thread(check, file, federation)
         if request.to not in agreement.parties - {file.party}:
             raise Refused(Code.WRONG_AUDIENCE, text="That agency is no other party of it.")
-        agency = federation.agencies.get(request.to)
-        endpoint = agency.node_endpoint() if agency else None
-        if agency is None or endpoint is None:
-            raise Refused(Code.NODE_UNKNOWN)
+        agency, endpoint = node_of(federation, request.to)
         stub = node_pb2_grpc.NodeStub(self._pool.get(endpoint, agency.cas))
-        try:
-            return await stub.Deliver(request, timeout=deadline_s)
-        except aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise Refused(Code.NODE_TIMED_OUT) from None
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                raise Refused(Code.NODE_UNREACHABLE) from None
-            text = f"The node of {agency.id} did not take it ({error.code().name})."
-            raise Refused(Code.NODE_UNREACHABLE, text=text) from None
+        return await passed_on(stub.Deliver(request, timeout=deadline_s), agency)
+
+
+def node_of(federation: Federation, name: str) -> tuple[Agency, Endpoint]:
+    """Return an agency and where its node listens.
+
+    Raises:
+        Refused: ``NODE_UNKNOWN``.
+    """
+    agency = federation.agencies.get(name)
+    endpoint = agency.node_endpoint() if agency else None
+    if agency is None or endpoint is None:
+        raise Refused(Code.NODE_UNKNOWN)
+    return agency, endpoint
+
+
+async def passed_on(call: Awaitable[T], agency: Agency) -> T:
+    """Return what a node says to what was passed on to it.
+
+    Raises:
+        Refused: ``NODE_TIMED_OUT``, ``NODE_UNREACHABLE``.
+    """
+    try:
+        return await call
+    except aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise Refused(Code.NODE_TIMED_OUT) from None
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            raise Refused(Code.NODE_UNREACHABLE) from None
+        text = f"The node of {agency.id} did not take it ({error.code().name})."
+        raise Refused(Code.NODE_UNREACHABLE, text=text) from None

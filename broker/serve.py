@@ -29,6 +29,7 @@ from broker.carry import Carrier
 from broker.config import BrokerConfig
 from broker.fanout import Fanout
 from broker.service import BrokerService
+from broker.witnesses import Witnesses
 
 log = structlog.get_logger()
 
@@ -71,9 +72,11 @@ async def running_broker(config: BrokerConfig, clock: Clock) -> AsyncIterator[Ru
         stack.callback(audit.close)
         pool = ChannelPool(tls.current())
         carrier = Carrier(config.operator, watch, audit, pool, clock)
+        witnesses = Witnesses(watch, pool, carrier.journal, clock)
         service = BrokerService(
-            watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator, carrier
-        )
+            watch, audit, Fanout(pool), clock, config.node_deadline_s, config.operator, carrier,
+            witnesses,
+        )  # fmt: skip
         ready = Readiness(lambda: _why_not_ready(config.operator, watch, audit))
         server, port = await build_server(
             address=config.listen,

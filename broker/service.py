@@ -16,10 +16,11 @@ from accord.federation_watch import FederationWatch
 from accord.identity import SpiffeId
 from accord.merge import order
 from accord.transport.server import current_peer
-from accord.wire.v1 import broker_pb2, broker_pb2_grpc, delivery_pb2
+from accord.wire.v1 import broker_pb2, broker_pb2_grpc, delivery_pb2, witness_pb2
 from broker.carry import Carrier
 from broker.fanout import Came, Fanout, claim
 from broker.routing import Route, route
+from broker.witnesses import Witnesses
 
 log = structlog.get_logger()
 
@@ -42,7 +43,9 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         node_deadline_s: float,
         operator: str,
         carrier: Carrier,
+        witnesses: Witnesses,
     ) -> None:
+        self._witnesses = witnesses
         self._carrier = carrier
         self._watch = watch
         self._audit = audit
@@ -55,9 +58,13 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         self, request: delivery_pb2.DeliverRequest, context: Any
     ) -> delivery_pb2.DeliverResponse:
         """Take a node's own file for ourselves, or pass it on to another party's node."""
-        remaining = context.time_remaining() or 0.0
-        deadline_s = max(0.05, remaining - _MARGIN_S)
-        return await self._carrier.carry(request, current_peer(), deadline_s)
+        return await self._carrier.carry(request, current_peer(), _left_s(context))
+
+    async def Witness(
+        self, request: witness_pb2.WitnessRequest, context: Any
+    ) -> witness_pb2.WitnessResponse:
+        """Pass on what a node's log asks another party's node as its witness."""
+        return await self._witnesses.ask(request, current_peer(), _left_s(context))
 
     async def Query(
         self, request: broker_pb2.QueryRequest, context: Any
@@ -117,6 +124,11 @@ class BrokerService(broker_pb2_grpc.BrokerServicer):
         """Append one record per route; all are durable when this returns."""
         records = [_record(kind, peer, r, extra) for r, extra in zip(routes, more, strict=True)]
         await asyncio.gather(*(self._audit.append(record) for record in records))
+
+
+def _left_s(context: Any) -> float:
+    """Return how long a call may take that is passed on whole."""
+    return max(0.05, (context.time_remaining() or 0.0) - _MARGIN_S)
 
 
 def _record(kind: str, peer: SpiffeId, routed: Route, extra: dict[str, str]) -> Record:

@@ -157,7 +157,8 @@ def _missing(settings: NodeConfig) -> list[Path]:
     """Return what the file names and a node can't start without."""
     needed = [
         settings.federation, settings.policy, settings.certificate, settings.tls_key,
-        settings.node_key, settings.audit_key, settings.audit_secret, settings.names_secret,
+        settings.node_key, settings.audit_key, settings.witness_key, settings.audit_secret,
+        settings.names_secret,
     ]  # fmt: skip
     if settings.store_url is not None:
         needed += [settings.store_url, *settings.store_shards]

@@ -17,6 +17,7 @@ key = "tls/node-main.pem"
 node = "keys/node.pem"
 audit = "keys/audit.pem"
 audit_secret = "keys/audit.secret"   # 32 bytes
+witness = "keys/witness.pem"         # may be left out: it is this
 names_secret = "keys/names.secret"   # 32 bytes
 [store]                              # PostgreSQL; reads.db in data without this section
 postgres = "keys/store.url"          # a file that holds its URL
@@ -62,6 +63,7 @@ class _Keys(StrictModel):
     audit: str
     audit_secret: str
     names_secret: str
+    witness: str = "keys/witness.pem"
 
 
 class _Store(StrictModel):
@@ -120,6 +122,7 @@ class NodeConfig:
     audit_key: Path
     audit_secret: Path
     names_secret: Path
+    witness_key: Path
     brokers: frozenset[str]
     bands: Mapping[str, tuple[float, float]]
     sources: tuple[Source, ...] = ()
@@ -206,6 +209,7 @@ def _checked(file: _File, path: Path) -> NodeConfig:
         audit_key=base / file.keys.audit,
         audit_secret=base / file.keys.audit_secret,
         names_secret=base / file.keys.names_secret,
+        witness_key=base / file.keys.witness,
         brokers=frozenset(broker.id for broker in file.brokers),
         bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
         sources=tuple(file.sources),

@@ -13,8 +13,8 @@ from grpc import aio
 from accord.clock import Clock
 from accord.durable import make_folder
 from accord.errors import InputError
-from accord.identity import SpiffeId
-from accord.keys import PrivateKey, read_secret_32
+from accord.identity import KeyRole, SpiffeId
+from accord.keys import PrivateKey, PublicKey, read_secret_32
 from accord.processes import every
 from accord.transport.health import Readiness
 from accord.transport.peers import PeerVerifier
@@ -36,9 +36,10 @@ from node.readiness import why_not_ready
 from node.replay import ReplayGuard
 from node.service import NodeService
 from node.sources import Sources
-from node.store.opening import open_common, open_store
+from node.store.opening import open_common, open_memory, open_store
 from node.ways.intake import Account
 from node.ways.running import made
+from node.witness import Witness
 
 log = structlog.get_logger()
 
@@ -75,7 +76,9 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     sources.require()
     tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     signer = config.load_signer()
-    _check_published(sources, config, signer)
+    witness_key = PrivateKey.load(config.witness_key)
+    audit_public = PrivateKey.load(config.audit_key).public
+    _check_published(sources, config, (signer.public, audit_public, witness_key.public))
     with contextlib.ExitStack() as stack:
         require_own(config)
         store = open_store(config, serving=True, clock=clock)
@@ -84,6 +87,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         stack.callback(common.close)
         guard = ReplayGuard(common.claims, clock)
         stack.callback(guard.close)
+        memory = open_memory(config)
+        stack.callback(memory.close)
         audit = open_log(config, clock)
         stack.callback(audit.close)
         context = Context(
@@ -109,7 +114,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             credentials=server_credentials(tls.current, roots),
             verifier=PeerVerifier(lambda agency: sources.federation.agency(agency), clock),
             add_services=lambda s: node_pb2_grpc.add_NodeServicer_to_server(
-                NodeService(context), s
+                NodeService(context, Witness(context, memory, witness_key)), s
             ),
             health_services=("accord.wire.v1.Node",),
             ready=ready,
@@ -141,21 +146,20 @@ def _peer_roots(sources: Sources, config: NodeConfig) -> Callable[[], Sequence[x
     return roots
 
 
-def _check_published(sources: Sources, config: NodeConfig, signer: PrivateKey) -> None:
-    """Refuse to start with a key that our agency.toml does not publish."""
+def _check_published(sources: Sources, config: NodeConfig, keys: Sequence[PublicKey]) -> None:
+    """Refuse to start with a key that our agency.toml does not publish; ``keys`` as below."""
     own = sources.federation.agencies[config.agency]
-    if signer.public not in own.keys_for("node"):
-        raise InputError(
-            config.node_key,
-            "is no node key that agency.toml publishes",
-            "use the published key, or publish this one: accord certs publish",
-        )
-    if PrivateKey.load(config.audit_key).public not in own.keys_for("audit"):
-        raise InputError(
-            config.audit_key,
-            "is no audit key that agency.toml publishes, so nobody could check our receipts",
-            "use the published key, or publish this one: accord certs publish",
-        )
+    for role, path, so, key in (
+        (KeyRole.NODE, config.node_key, "", keys[0]),
+        (KeyRole.AUDIT, config.audit_key, ", so nobody could check our receipts", keys[1]),
+        (KeyRole.WITNESS, config.witness_key, ", so our cosignatures would not count", keys[2]),
+    ):
+        if key not in own.keys_for(role):
+            raise InputError(
+                path,
+                f"is no {role} key that agency.toml publishes{so}",
+                "use the published key, or publish this one: accord certs publish",
+            )
 
 
 @asynccontextmanager

@@ -9,19 +9,21 @@ from accord.errors import Code, Refused
 from accord.identity import SpiffeId
 from accord.transport.journal import Journal
 from accord.transport.server import current_peer
-from accord.wire.v1 import delivery_pb2, envelope_pb2, node_pb2, node_pb2_grpc
+from accord.wire.v1 import delivery_pb2, envelope_pb2, node_pb2, node_pb2_grpc, witness_pb2
 from node.answer import answer
 from node.context import Context
 from node.countersign import MAX_QUERIES, check_own_client, countersign, record_answer
 from node.receive import Receiver
 from node.refusals import refuse_unverified
+from node.witness import Witness
 
 
 class NodeService(node_pb2_grpc.NodeServicer):
     """See proto/accord/wire/v1/node.proto."""
 
-    def __init__(self, node: Context) -> None:
+    def __init__(self, node: Context, witness: Witness) -> None:
         self._node = node
+        self._witness = witness
         self._receiver = Receiver(node)
         self._journal = Journal(lambda fields: node.record("refusal", fields), node.clock)
 
@@ -72,6 +74,17 @@ class NodeService(node_pb2_grpc.NodeServicer):
             return await self._receiver.receive(request.to, file, peer)
         except Refused as refused:
             await self._journal.write(refused, peer, "Deliver")
+            raise
+
+    async def Witness(
+        self, request: witness_pb2.WitnessRequest, context: Any
+    ) -> witness_pb2.WitnessResponse:
+        """Answer another agency's log as its witness."""
+        peer = current_peer()
+        try:
+            return await self._witness.answer(request, peer)
+        except Refused as refused:
+            await self._journal.write(refused, peer, "Witness")
             raise
 
     async def _own_client(self) -> SpiffeId:

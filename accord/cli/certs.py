@@ -53,7 +53,9 @@ def init(
     table.add_row(str(files.root), "offline root: move it to a safe, off this machine")
     table.add_row(str(folder / "ca"), "the CA that issues this agency's TLS certificates")
     table.add_row(str(folder / "tls"), "certificates and keys of node and broker")
-    table.add_row(str(folder / "keys"), "signing keys of node, personnel, counsel, audit log")
+    table.add_row(
+        str(folder / "keys"), "signing keys: node, personnel, counsel, audit log, witness"
+    )
     table.add_row(str(files.public), "agency.toml and agency.sig: give these to partners")
     out.print(table)
     out.print("Root fingerprint, for agreements to name:")

@@ -51,6 +51,11 @@ def secrets(settings: NodeConfig, own: Agency | None) -> Iterator[Secret]:
     looks: list[tuple[str, Path, Callable[[], object]]] = [
         ("keys.node", settings.node_key, partial(published, settings.node_key, KeyRole.NODE)),
         ("keys.audit", settings.audit_key, partial(published, settings.audit_key, KeyRole.AUDIT)),
+        (
+            "keys.witness",
+            settings.witness_key,
+            partial(published, settings.witness_key, KeyRole.WITNESS),
+        ),
         ("keys.audit_secret", settings.audit_secret, lambda: read_secret_32(settings.audit_secret)),
         ("keys.names_secret", settings.names_secret, lambda: read_secret_32(settings.names_secret)),
         ("tls.key", settings.tls_key, lambda: read_secret(settings.tls_key)),

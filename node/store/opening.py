@@ -19,6 +19,8 @@ from node.store.moving import Side
 from node.store.soundness import Soundness, look_at_reads
 from node.store.sqlite import SqliteStore
 from node.store.sqlite_moving import SqliteSide
+from node.witness_file import FILE_NAME, WitnessFile
+from node.witness_memory import Memory
 
 EXTRA = "accord-alpr[postgres]"
 
@@ -75,6 +77,17 @@ def open_common(settings: NodeConfig, clock: Clock) -> Common:
         settings.store_url, clock, settings.data
     )
     return common
+
+
+def open_memory(settings: NodeConfig) -> Memory:
+    """Open what this node remembers as a witness; the store was opened before.
+
+    Raises:
+        InputError: it can't be opened, or is damaged.
+    """
+    if settings.store_url is None:
+        return Memory(WitnessFile(settings.data / FILE_NAME))
+    return Memory(from_postgres("witness", settings.store_url).WitnessTables(settings.store_url))
 
 
 def look_at_store(settings: NodeConfig, clock: Clock) -> ReadStore:

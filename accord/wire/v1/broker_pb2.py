@@ -24,31 +24,32 @@ _sym_db = _symbol_database.Default()
 
 from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
 from accord.wire.v1 import envelope_pb2 as accord_dot_wire_dot_v1_dot_envelope__pb2
+from accord.wire.v1 import witness_pb2 as accord_dot_wire_dot_v1_dot_witness__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61\x63\x63ord/wire/v1/broker.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\"9\n\x0cQueryRequest\x12)\n\x07queries\x18\x01 \x03(\x0b\x32\x18.accord.wire.v1.Envelope\":\n\x0b\x42rokerClaim\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07section\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xaf\x01\n\x0bNodeOutcome\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x12+\n\x07refusal\x18\x03 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x12,\n\x05\x63laim\x18\x04 \x01(\x0b\x32\x1b.accord.wire.v1.BrokerClaimH\x00\x42\t\n\x07outcome\"&\n\x06RowRef\x12\x0f\n\x07outcome\x18\x01 \x01(\r\x12\x0b\n\x03row\x18\x02 \x01(\r\"e\n\rQueryResponse\x12-\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1b.accord.wire.v1.NodeOutcome\x12%\n\x05order\x18\x02 \x03(\x0b\x32\x16.accord.wire.v1.RowRef\"\x12\n\x10\x44irectoryRequest\"U\n\x0e\x44irectoryEntry\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nagreements\x18\x03 \x03(\x0c\x12\x11\n\treachable\x18\x04 \x01(\x08\"D\n\x11\x44irectoryResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.accord.wire.v1.DirectoryEntry2\xec\x01\n\x06\x42roker\x12\x44\n\x05Query\x12\x1c.accord.wire.v1.QueryRequest\x1a\x1d.accord.wire.v1.QueryResponse\x12P\n\tDirectory\x12 .accord.wire.v1.DirectoryRequest\x1a!.accord.wire.v1.DirectoryResponse\x12J\n\x07\x44\x65liver\x12\x1e.accord.wire.v1.DeliverRequest\x1a\x1f.accord.wire.v1.DeliverResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61\x63\x63ord/wire/v1/broker.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\x1a\x1c\x61\x63\x63ord/wire/v1/witness.proto\"9\n\x0cQueryRequest\x12)\n\x07queries\x18\x01 \x03(\x0b\x32\x18.accord.wire.v1.Envelope\":\n\x0b\x42rokerClaim\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07section\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xaf\x01\n\x0bNodeOutcome\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x12+\n\x07refusal\x18\x03 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x12,\n\x05\x63laim\x18\x04 \x01(\x0b\x32\x1b.accord.wire.v1.BrokerClaimH\x00\x42\t\n\x07outcome\"&\n\x06RowRef\x12\x0f\n\x07outcome\x18\x01 \x01(\r\x12\x0b\n\x03row\x18\x02 \x01(\r\"e\n\rQueryResponse\x12-\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1b.accord.wire.v1.NodeOutcome\x12%\n\x05order\x18\x02 \x03(\x0b\x32\x16.accord.wire.v1.RowRef\"\x12\n\x10\x44irectoryRequest\"U\n\x0e\x44irectoryEntry\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nagreements\x18\x03 \x03(\x0c\x12\x11\n\treachable\x18\x04 \x01(\x08\"D\n\x11\x44irectoryResponse\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.accord.wire.v1.DirectoryEntry2\xb8\x02\n\x06\x42roker\x12\x44\n\x05Query\x12\x1c.accord.wire.v1.QueryRequest\x1a\x1d.accord.wire.v1.QueryResponse\x12P\n\tDirectory\x12 .accord.wire.v1.DirectoryRequest\x1a!.accord.wire.v1.DirectoryResponse\x12J\n\x07\x44\x65liver\x12\x1e.accord.wire.v1.DeliverRequest\x1a\x1f.accord.wire.v1.DeliverResponse\x12J\n\x07Witness\x12\x1e.accord.wire.v1.WitnessRequest\x1a\x1f.accord.wire.v1.WitnessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'accord.wire.v1.broker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERYREQUEST']._serialized_start=109
-  _globals['_QUERYREQUEST']._serialized_end=166
-  _globals['_BROKERCLAIM']._serialized_start=168
-  _globals['_BROKERCLAIM']._serialized_end=226
-  _globals['_NODEOUTCOME']._serialized_start=229
-  _globals['_NODEOUTCOME']._serialized_end=404
-  _globals['_ROWREF']._serialized_start=406
-  _globals['_ROWREF']._serialized_end=444
-  _globals['_QUERYRESPONSE']._serialized_start=446
-  _globals['_QUERYRESPONSE']._serialized_end=547
-  _globals['_DIRECTORYREQUEST']._serialized_start=549
-  _globals['_DIRECTORYREQUEST']._serialized_end=567
-  _globals['_DIRECTORYENTRY']._serialized_start=569
-  _globals['_DIRECTORYENTRY']._serialized_end=654
-  _globals['_DIRECTORYRESPONSE']._serialized_start=656
-  _globals['_DIRECTORYRESPONSE']._serialized_end=724
-  _globals['_BROKER']._serialized_start=727
-  _globals['_BROKER']._serialized_end=963
+  _globals['_QUERYREQUEST']._serialized_start=139
+  _globals['_QUERYREQUEST']._serialized_end=196
+  _globals['_BROKERCLAIM']._serialized_start=198
+  _globals['_BROKERCLAIM']._serialized_end=256
+  _globals['_NODEOUTCOME']._serialized_start=259
+  _globals['_NODEOUTCOME']._serialized_end=434
+  _globals['_ROWREF']._serialized_start=436
+  _globals['_ROWREF']._serialized_end=474
+  _globals['_QUERYRESPONSE']._serialized_start=476
+  _globals['_QUERYRESPONSE']._serialized_end=577
+  _globals['_DIRECTORYREQUEST']._serialized_start=579
+  _globals['_DIRECTORYREQUEST']._serialized_end=597
+  _globals['_DIRECTORYENTRY']._serialized_start=599
+  _globals['_DIRECTORYENTRY']._serialized_end=684
+  _globals['_DIRECTORYRESPONSE']._serialized_start=686
+  _globals['_DIRECTORYRESPONSE']._serialized_end=754
+  _globals['_BROKER']._serialized_start=757
+  _globals['_BROKER']._serialized_end=1069
 # @@protoc_insertion_point(module_scope)

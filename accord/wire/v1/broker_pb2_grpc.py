@@ -5,6 +5,7 @@ import warnings
 
 from accord.wire.v1 import broker_pb2 as accord_dot_wire_dot_v1_dot_broker__pb2
 from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
+from accord.wire.v1 import witness_pb2 as accord_dot_wire_dot_v1_dot_witness__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,11 @@ class BrokerStub:
                 request_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
                 response_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
                 _registered_method=True)
+        self.Witness = channel.unary_unary(
+                '/accord.wire.v1.Broker/Witness',
+                request_serializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.SerializeToString,
+                response_deserializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.FromString,
+                _registered_method=True)
 
 
 class BrokerServicer:
@@ -79,6 +85,14 @@ class BrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Witness(self, request, context):
+        """For nodes: a checkpoint of the caller's own log, passed on to the node of an
+        agency that it has an agreement with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BrokerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +110,11 @@ def add_BrokerServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.FromString,
                     response_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.SerializeToString,
+            ),
+            'Witness': grpc.unary_unary_rpc_method_handler(
+                    servicer.Witness,
+                    request_deserializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.FromString,
+                    response_serializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +198,33 @@ class Broker:
             '/accord.wire.v1.Broker/Deliver',
             accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
             accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Witness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/accord.wire.v1.Broker/Witness',
+            accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.SerializeToString,
+            accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ The service that a broker offers to agencies' clients."""
 
 from accord.wire.v1 import broker_pb2 as _broker_pb2
 from accord.wire.v1 import delivery_pb2 as _delivery_pb2
+from accord.wire.v1 import witness_pb2 as _witness_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -44,6 +45,10 @@ class BrokerStub:
     """For nodes: a signed file of the caller's own agency, for the broker itself or
     to be passed on to another party's node.
     """
+    Witness: _grpc.UnaryUnaryMultiCallable[_witness_pb2.WitnessRequest, _witness_pb2.WitnessResponse]
+    """For nodes: a checkpoint of the caller's own log, passed on to the node of an
+    agency that it has an agreement with.
+    """
 
 @_typing.type_check_only
 class BrokerAsyncStub(BrokerStub):
@@ -59,6 +64,10 @@ class BrokerAsyncStub(BrokerStub):
     Deliver: _aio.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]  # type: ignore[assignment]
     """For nodes: a signed file of the caller's own agency, for the broker itself or
     to be passed on to another party's node.
+    """
+    Witness: _aio.UnaryUnaryMultiCallable[_witness_pb2.WitnessRequest, _witness_pb2.WitnessResponse]  # type: ignore[assignment]
+    """For nodes: a checkpoint of the caller's own log, passed on to the node of an
+    agency that it has an agreement with.
     """
 
 class BrokerServicer(metaclass=_abc_1.ABCMeta):
@@ -90,6 +99,16 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_delivery_pb2.DeliverResponse, _abc.Awaitable[_delivery_pb2.DeliverResponse]]:
         """For nodes: a signed file of the caller's own agency, for the broker itself or
         to be passed on to another party's node.
+        """
+
+    @_abc_1.abstractmethod
+    def Witness(
+        self,
+        request: _witness_pb2.WitnessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_witness_pb2.WitnessResponse, _abc.Awaitable[_witness_pb2.WitnessResponse]]:
+        """For nodes: a checkpoint of the caller's own log, passed on to the node of an
+        agency that it has an agreement with.
         """
 
 def add_BrokerServicer_to_server(servicer: BrokerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

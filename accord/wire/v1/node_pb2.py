@@ -25,29 +25,30 @@ _sym_db = _symbol_database.Default()
 from accord.wire.v1 import broker_pb2 as accord_dot_wire_dot_v1_dot_broker__pb2
 from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
 from accord.wire.v1 import envelope_pb2 as accord_dot_wire_dot_v1_dot_envelope__pb2
+from accord.wire.v1 import witness_pb2 as accord_dot_wire_dot_v1_dot_witness__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x63\x63ord/wire/v1/node.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1b\x61\x63\x63ord/wire/v1/broker.proto\x1a\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\"8\n\rAnswerRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\":\n\x0e\x41nswerResponse\x12(\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\"m\n\x12\x43ountersignRequest\x12,\n\ncredential\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\x12)\n\x07queries\x18\x02 \x03(\x0b\x32\x18.accord.wire.v1.Envelope\"z\n\x11\x43ountersignResult\x12.\n\tsignature\x18\x01 \x01(\x0b\x32\x19.accord.wire.v1.SignatureH\x00\x12+\n\x07refusal\x18\x02 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x42\x08\n\x06result\"I\n\x13\x43ountersignResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.accord.wire.v1.CountersignResult\"l\n\x13RecordAnswerRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\x12,\n\x07outcome\x18\x02 \x01(\x0b\x32\x1b.accord.wire.v1.NodeOutcome\"%\n\x14RecordAnswerResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x32\xce\x02\n\x04Node\x12G\n\x06\x41nswer\x12\x1d.accord.wire.v1.AnswerRequest\x1a\x1e.accord.wire.v1.AnswerResponse\x12V\n\x0b\x43ountersign\x12\".accord.wire.v1.CountersignRequest\x1a#.accord.wire.v1.CountersignResponse\x12Y\n\x0cRecordAnswer\x12#.accord.wire.v1.RecordAnswerRequest\x1a$.accord.wire.v1.RecordAnswerResponse\x12J\n\x07\x44\x65liver\x12\x1e.accord.wire.v1.DeliverRequest\x1a\x1f.accord.wire.v1.DeliverResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x63\x63ord/wire/v1/node.proto\x12\x0e\x61\x63\x63ord.wire.v1\x1a\x1b\x61\x63\x63ord/wire/v1/broker.proto\x1a\x1d\x61\x63\x63ord/wire/v1/delivery.proto\x1a\x1d\x61\x63\x63ord/wire/v1/envelope.proto\x1a\x1c\x61\x63\x63ord/wire/v1/witness.proto\"8\n\rAnswerRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\":\n\x0e\x41nswerResponse\x12(\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\"m\n\x12\x43ountersignRequest\x12,\n\ncredential\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\x12)\n\x07queries\x18\x02 \x03(\x0b\x32\x18.accord.wire.v1.Envelope\"z\n\x11\x43ountersignResult\x12.\n\tsignature\x18\x01 \x01(\x0b\x32\x19.accord.wire.v1.SignatureH\x00\x12+\n\x07refusal\x18\x02 \x01(\x0b\x32\x18.accord.wire.v1.EnvelopeH\x00\x42\x08\n\x06result\"I\n\x13\x43ountersignResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.accord.wire.v1.CountersignResult\"l\n\x13RecordAnswerRequest\x12\'\n\x05query\x18\x01 \x01(\x0b\x32\x18.accord.wire.v1.Envelope\x12,\n\x07outcome\x18\x02 \x01(\x0b\x32\x1b.accord.wire.v1.NodeOutcome\"%\n\x14RecordAnswerResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x32\x9a\x03\n\x04Node\x12G\n\x06\x41nswer\x12\x1d.accord.wire.v1.AnswerRequest\x1a\x1e.accord.wire.v1.AnswerResponse\x12V\n\x0b\x43ountersign\x12\".accord.wire.v1.CountersignRequest\x1a#.accord.wire.v1.CountersignResponse\x12Y\n\x0cRecordAnswer\x12#.accord.wire.v1.RecordAnswerRequest\x1a$.accord.wire.v1.RecordAnswerResponse\x12J\n\x07\x44\x65liver\x12\x1e.accord.wire.v1.DeliverRequest\x1a\x1f.accord.wire.v1.DeliverResponse\x12J\n\x07Witness\x12\x1e.accord.wire.v1.WitnessRequest\x1a\x1f.accord.wire.v1.WitnessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'accord.wire.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANSWERREQUEST']._serialized_start=136
-  _globals['_ANSWERREQUEST']._serialized_end=192
-  _globals['_ANSWERRESPONSE']._serialized_start=194
-  _globals['_ANSWERRESPONSE']._serialized_end=252
-  _globals['_COUNTERSIGNREQUEST']._serialized_start=254
-  _globals['_COUNTERSIGNREQUEST']._serialized_end=363
-  _globals['_COUNTERSIGNRESULT']._serialized_start=365
-  _globals['_COUNTERSIGNRESULT']._serialized_end=487
-  _globals['_COUNTERSIGNRESPONSE']._serialized_start=489
-  _globals['_COUNTERSIGNRESPONSE']._serialized_end=562
-  _globals['_RECORDANSWERREQUEST']._serialized_start=564
-  _globals['_RECORDANSWERREQUEST']._serialized_end=672
-  _globals['_RECORDANSWERRESPONSE']._serialized_start=674
-  _globals['_RECORDANSWERRESPONSE']._serialized_end=711
-  _globals['_NODE']._serialized_start=714
-  _globals['_NODE']._serialized_end=1048
+  _globals['_ANSWERREQUEST']._serialized_start=166
+  _globals['_ANSWERREQUEST']._serialized_end=222
+  _globals['_ANSWERRESPONSE']._serialized_start=224
+  _globals['_ANSWERRESPONSE']._serialized_end=282
+  _globals['_COUNTERSIGNREQUEST']._serialized_start=284
+  _globals['_COUNTERSIGNREQUEST']._serialized_end=393
+  _globals['_COUNTERSIGNRESULT']._serialized_start=395
+  _globals['_COUNTERSIGNRESULT']._serialized_end=517
+  _globals['_COUNTERSIGNRESPONSE']._serialized_start=519
+  _globals['_COUNTERSIGNRESPONSE']._serialized_end=592
+  _globals['_RECORDANSWERREQUEST']._serialized_start=594
+  _globals['_RECORDANSWERREQUEST']._serialized_end=702
+  _globals['_RECORDANSWERRESPONSE']._serialized_start=704
+  _globals['_RECORDANSWERRESPONSE']._serialized_end=741
+  _globals['_NODE']._serialized_start=744
+  _globals['_NODE']._serialized_end=1154
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ import warnings
 
 from accord.wire.v1 import delivery_pb2 as accord_dot_wire_dot_v1_dot_delivery__pb2
 from accord.wire.v1 import node_pb2 as accord_dot_wire_dot_v1_dot_node__pb2
+from accord.wire.v1 import witness_pb2 as accord_dot_wire_dot_v1_dot_witness__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -55,6 +56,11 @@ class NodeStub:
                 request_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
                 response_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
                 _registered_method=True)
+        self.Witness = channel.unary_unary(
+                '/accord.wire.v1.Node/Witness',
+                request_serializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.SerializeToString,
+                response_deserializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -92,6 +98,14 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Witness(self, request, context):
+        """For brokers that the agency authorised: a checkpoint of a counterpart's audit
+        log, to be cosigned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +128,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.FromString,
                     response_serializer=accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.SerializeToString,
+            ),
+            'Witness': grpc.unary_unary_rpc_method_handler(
+                    servicer.Witness,
+                    request_deserializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.FromString,
+                    response_serializer=accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +243,33 @@ class Node:
             '/accord.wire.v1.Node/Deliver',
             accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverRequest.SerializeToString,
             accord_dot_wire_dot_v1_dot_delivery__pb2.DeliverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Witness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/accord.wire.v1.Node/Witness',
+            accord_dot_wire_dot_v1_dot_witness__pb2.WitnessRequest.SerializeToString,
+            accord_dot_wire_dot_v1_dot_witness__pb2.WitnessResponse.FromString,
             options,
             channel_credentials,
             insecure,

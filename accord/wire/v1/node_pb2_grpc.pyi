@@ -5,6 +5,7 @@ The service that an agency's node offers to brokers and to its own clients."""
 
 from accord.wire.v1 import delivery_pb2 as _delivery_pb2
 from accord.wire.v1 import node_pb2 as _node_pb2
+from accord.wire.v1 import witness_pb2 as _witness_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -47,6 +48,10 @@ class NodeStub:
     """For brokers that the agency authorised: a signed file of another party, for
     an agreement that this node holds.
     """
+    Witness: _grpc.UnaryUnaryMultiCallable[_witness_pb2.WitnessRequest, _witness_pb2.WitnessResponse]
+    """For brokers that the agency authorised: a checkpoint of a counterpart's audit
+    log, to be cosigned.
+    """
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -65,6 +70,10 @@ class NodeAsyncStub(NodeStub):
     Deliver: _aio.UnaryUnaryMultiCallable[_delivery_pb2.DeliverRequest, _delivery_pb2.DeliverResponse]  # type: ignore[assignment]
     """For brokers that the agency authorised: a signed file of another party, for
     an agreement that this node holds.
+    """
+    Witness: _aio.UnaryUnaryMultiCallable[_witness_pb2.WitnessRequest, _witness_pb2.WitnessResponse]  # type: ignore[assignment]
+    """For brokers that the agency authorised: a checkpoint of a counterpart's audit
+    log, to be cosigned.
     """
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
@@ -105,6 +114,16 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_delivery_pb2.DeliverResponse, _abc.Awaitable[_delivery_pb2.DeliverResponse]]:
         """For brokers that the agency authorised: a signed file of another party, for
         an agreement that this node holds.
+        """
+
+    @_abc_1.abstractmethod
+    def Witness(
+        self,
+        request: _witness_pb2.WitnessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_witness_pb2.WitnessResponse, _abc.Awaitable[_witness_pb2.WitnessResponse]]:
+        """For brokers that the agency authorised: a checkpoint of a counterpart's audit
+        log, to be cosigned.
         """
 
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

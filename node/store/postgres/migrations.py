@@ -331,6 +331,23 @@ def _audit_nodes(sql: Sql) -> None:
                 cursor.executemany("INSERT INTO audit_nodes VALUES (%s, %s, %s)", made)
 
 
+def _witnesses(sql: Sql) -> None:
+    # As in accord/audit/file.py and node/witness_file.py.
+    sql.execute(
+        "CREATE TABLE audit_cosignatures (size bigint NOT NULL, witness bytea NOT NULL, "
+        "line bytea NOT NULL, PRIMARY KEY (size, witness))"
+    )
+    sql.execute(
+        f"CREATE TABLE witnessed (origin {_TEXT} PRIMARY KEY, size bigint NOT NULL, "
+        "root bytea NOT NULL, note bytea NOT NULL, at_ms bigint NOT NULL)"
+    )
+    sql.execute(
+        f"CREATE TABLE evidence (id {_TEXT} PRIMARY KEY, kind {_TEXT}, origin {_TEXT}, "
+        f"witness {_TEXT}, found_ms bigint NOT NULL, held bytea NOT NULL, other bytea NOT NULL, "
+        f"resolved_ms bigint NOT NULL, resolved_by {_TEXT}, reason {_TEXT})"
+    )
+
+
 def _no_statistics(sql: Sql, table: str, columns: Sequence[str]) -> None:
     """Have the server note no values of these columns among its statistics.
 
@@ -356,6 +373,7 @@ STEPS: Sequence[Step] = (
     Step("010-data-folder", _data_folder),
     Step("011-rest-by-day", rest_by_day),
     Step("012-audit-nodes", _audit_nodes),
+    Step("013-witnesses", _witnesses),
 )
 
 

@@ -34,7 +34,13 @@ from tests.integration.transport.kit import (
 
 _PEM, _DER = Encoding.PEM, Encoding.DER
 MINUTE = 1 / 1440
-_PUBLISHED = (KeyRole.NODE, KeyRole.PERSONNEL, KeyRole.COUNSEL, KeyRole.AUDIT)
+_PUBLISHED = (
+    KeyRole.NODE,
+    KeyRole.PERSONNEL,
+    KeyRole.COUNSEL,
+    KeyRole.AUDIT,
+    KeyRole.WITNESS,
+)
 
 
 def publish(
