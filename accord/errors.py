@@ -91,6 +91,7 @@ class Code(StrEnum):
     RATE_EXCEEDED = "RATE_EXCEEDED"
     # The machine.
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    AUDIT_HALTED = "AUDIT_HALTED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_CORRUPT = "STORE_CORRUPT"
     CLOCK_IMPLAUSIBLE = "CLOCK_IMPLAUSIBLE"
@@ -194,6 +195,9 @@ CATALOGUE: dict[Code, Spec] = {
     ),
     Code.AUDIT_UNAVAILABLE: Spec(
         "UNAVAILABLE", "The audit log can't be written, so nothing is answered.", Mark.HALT
+    ),
+    Code.AUDIT_HALTED: Spec(
+        _STATE, "The audit log is not the one that others witnessed.", Mark.HALT
     ),
     Code.STORE_UNAVAILABLE: Spec("UNAVAILABLE", "The node's store does not answer.", Mark.COUNTED),
     Code.STORE_CORRUPT: Spec("DATA_LOSS", "The node's store is damaged.", Mark.HALT),

@@ -8,8 +8,6 @@ while sharing under it is suspended or waits for a fresh head. What was asked st
 be accounted for meanwhile.
 """
 
-from collections.abc import Mapping
-
 from accord.agreements.effective import Standing, effective
 from accord.audit.witness import ADD, MAX_BYTES, checkpoint_path, read_request
 from accord.errors import Code, Refused
@@ -31,26 +29,27 @@ def witness_name(agency: str) -> str:
     return f"{agency}/witness"
 
 
-def counterparts(federation: Federation, agency: str, at_ms: int) -> frozenset[str]:
-    """Return the agencies that an agreement binds to this one at ``at_ms`` (UTC ms)."""
-    return frozenset(
-        other
-        for agreement in federation.agreements.values()
-        if agency in agreement.parties
-        for other in agreement.parties - {agency}
-        if other in federation.agencies
-        and effective(agreement, agency, other, at_ms).standing in _BINDING
+def bound(federation: Federation, one: str, other: str, at_ms: int) -> bool:
+    """Tell whether an agreement binds two agencies at ``at_ms`` (UTC ms)."""
+    between = (*federation.between(one, other), *federation.between(other, one))
+    return other in federation.agencies and any(
+        effective(agreement, one, other, at_ms).standing in _BINDING for agreement in between
     )
 
 
-def logs_to_witness(
-    federation: Federation, agency: str, at_ms: int
-) -> Mapping[str, tuple[PublicKey, ...]]:
-    """Return the logs whose checkpoints an agency cosigns, with the keys trusted for each."""
-    return {
-        origin_of(other): federation.agencies[other].keys_for(KeyRole.AUDIT)
-        for other in counterparts(federation, agency, at_ms)
-    }
+def counterparts(federation: Federation, agency: str, at_ms: int) -> frozenset[str]:
+    """Return the agencies that an agreement binds to this one at ``at_ms`` (UTC ms)."""
+    return frozenset(o for o in federation.agencies if bound(federation, agency, o, at_ms))
+
+
+def log_keys(
+    federation: Federation, agency: str, origin: str, at_ms: int
+) -> tuple[PublicKey, ...] | None:
+    """Return the keys trusted for a log that an agency witnesses; None: it does not."""
+    other = origin.partition("/")[0]
+    if origin != origin_of(other) or not bound(federation, agency, other, at_ms):
+        return None
+    return federation.agencies[other].keys_for(KeyRole.AUDIT)
 
 
 def check_own(request: witness_pb2.WitnessRequest, sender: str) -> None:

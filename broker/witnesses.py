@@ -12,7 +12,7 @@ from accord.identity import SpiffeId
 from accord.transport.channels import ChannelPool
 from accord.transport.journal import Journal
 from accord.wire.v1 import node_pb2_grpc, witness_pb2
-from accord.witnessing import check_own, counterparts
+from accord.witnessing import bound, check_own
 from broker.carry import node_of, passed_on
 
 
@@ -49,7 +49,7 @@ class Witnesses:
         except Unverified as problem:
             raise Refused(problem.code, detail=problem.problem) from None
         federation = self._watch.current
-        if request.to not in counterparts(federation, peer.agency, self._clock.now_ms()):
+        if not bound(federation, peer.agency, request.to, self._clock.now_ms()):
             raise Refused(Code.NO_AGREEMENT, text="No agreement binds these two agencies.")
         agency, endpoint = node_of(federation, request.to)
         stub = node_pb2_grpc.NodeStub(self._pool.get(endpoint, agency.cas))

@@ -79,6 +79,7 @@ async def answer(node: Context, envelope: Envelope, peer: SpiffeId) -> Envelope:
 async def _answer_verified(node: Context, verified: VerifiedQuery, peer: SpiffeId) -> Envelope:
     query = verified.query
     _check_caller(node, query, peer)
+    node.halt.require()
     node.guard.check_issued(query.issued_at_ms)
     decision = _decide(node, verified, peer)
     await node.throttle(query, "answer", _agreed(query, decision))

@@ -19,6 +19,11 @@ audit = "keys/audit.pem"
 audit_secret = "keys/audit.secret"   # 32 bytes
 witness = "keys/witness.pem"         # may be left out: it is this
 names_secret = "keys/names.secret"   # 32 bytes
+[witnesses]                          # who cosigns our audit log; may be left out
+agencies = ["harbor", "county"]      # every agency that we have an agreement with, if left out
+needed = 1                           # so many of them
+alert_after_min = 10                 # and no later than so many minutes
+every_s = 60
 [store]                              # PostgreSQL; reads.db in data without this section
 postgres = "keys/store.url"          # a file that holds its URL
 shards = ["keys/shard1.url", "keys/shard2.url"]      # the servers of the reads; may be left out
@@ -71,6 +76,13 @@ class _Store(StrictModel):
     shards: list[str] = Field(default_factory=list)
 
 
+class _Witnesses(StrictModel):
+    agencies: list[str] | None = None
+    needed: int = Field(default=1, ge=1, le=100)
+    alert_after_min: int = Field(default=10, ge=1, le=1_440)
+    every_s: int = Field(default=60, ge=1, le=3_600)
+
+
 class _Broker(StrictModel):
     id: str
     root: Fingerprint
@@ -96,9 +108,23 @@ class _File(StrictModel):
     tls: TlsSection
     keys: _Keys
     store: _Store | None = None
+    witnesses: _Witnesses = Field(default_factory=_Witnesses)
     brokers: list[_Broker] = Field(default_factory=list)
     overlays: list[_Overlay] = Field(default_factory=list)
     sources: list[Source] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRule:
+    """Who is to cosign our log: ``needed`` of ``agencies`` (None: of every counterpart).
+
+    An entry may wait ``alert_after_ms`` for it. A witness is asked every ``every_s``.
+    """
+
+    agencies: frozenset[str] | None
+    needed: int
+    alert_after_ms: int
+    every_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +151,7 @@ class NodeConfig:
     witness_key: Path
     brokers: frozenset[str]
     bands: Mapping[str, tuple[float, float]]
+    witnesses: WitnessRule
     sources: tuple[Source, ...] = ()
     store_url: Path | None = None
     """The file that holds the URL of the PostgreSQL database; None is SQLite in ``data``."""
@@ -212,9 +239,26 @@ def _checked(file: _File, path: Path) -> NodeConfig:
         witness_key=base / file.keys.witness,
         brokers=frozenset(broker.id for broker in file.brokers),
         bands={overlay.camera: (overlay.top, overlay.bottom) for overlay in file.overlays},
+        witnesses=_witnesses(path, file.witnesses),
         sources=tuple(file.sources),
         store_url=None if file.store is None else base / file.store.postgres,
         store_shards=_shards(path, base, file.store),
+    )
+
+
+def _witnesses(path: Path, file: _Witnesses) -> WitnessRule:
+    names = file.agencies
+    if names is not None:
+        for name in names:
+            check_agency(name, f"{path}: witnesses.agencies")
+        if file.needed > len(set(names)):
+            problem = f"{file.needed} are needed of {len(set(names))} agencies"
+            raise InputError(f"{path}: witnesses.needed", problem, "name more, or need fewer")
+    return WitnessRule(
+        None if names is None else frozenset(names),
+        file.needed,
+        file.alert_after_min * 60_000,
+        file.every_s,
     )
 
 

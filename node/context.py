@@ -17,6 +17,7 @@ from accord.federation import Federation
 from accord.keys import Signer
 from accord.model import Query, Read
 from node.delivered import Delivered
+from node.halt import Halt
 from node.ids import Names
 from node.leap import heads_of_others
 from node.photos import Photos
@@ -53,6 +54,7 @@ class Context:
         counting: Counting,
         audit: AuditLog,
         secret: bytes,
+        halt: Halt,
         brokers: frozenset[str],
         bands: Mapping[str, Bands],
     ) -> None:
@@ -65,6 +67,7 @@ class Context:
         self.photos = photos
         self.guard = guard
         self.audit = audit
+        self.halt = halt
         self.brokers = brokers
         self._bands = bands
         self._counting = counting

@@ -76,6 +76,7 @@ async def countersign(
 async def _check(node: Context, verified: VerifiedQuery, now_ms: int) -> str:
     """Check law, officer and agreement; return the section that allows the query."""
     query = verified.query
+    node.halt.require()
     breach = floor(query, verified.home, built_in_law())
     if breach is not None:
         raise Refused(breach.code, section=breach.section, text=breach.reason)

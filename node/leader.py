@@ -3,12 +3,12 @@
 at its beginning   the clock is looked at, heads are signed, what the audit log does not
 hold yet is recorded, by the log as it is then, and its head noted
 while it leads     sources are taken from, purges run, files are sent to partners,
-heads kept, permissions looked at, and what is old or ahead is told
+counterparts asked to cosign, heads kept, permissions looked at, and what is old or ahead is told
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -26,6 +26,7 @@ from node.activations import ActivationRecords
 from node.ahead import days_ahead
 from node.config import NodeConfig
 from node.context import Context
+from node.cosigning import LOOK_S, Cosigning
 from node.head_keeper import HeadKeeper
 from node.head_records import HeadRecords
 from node.leading import Leading
@@ -38,6 +39,8 @@ from node.purging import Purging
 from node.retention_records import RetentionRecords
 from node.ways.intake import Account
 from node.ways.running import accounts_logged, taking
+from node.witness_memory import Memory
+from node.witness_records import AlertRecords
 
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Leader:
     config: NodeConfig
     purging: Purging
     tls: OwnCertificate
+    memory: Memory
     accounts: list[Account] = field(default_factory=list)
     """Of its sources; none while another process leads."""
     refreshed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,7 +78,10 @@ class Leader:
         await self.purging.look()
         keeper = HeadKeeper(config.agency, context.sources, context.signer, context.clock)
         await asyncio.to_thread(keeper.keep)
-        recorded = (ActivationRecords(context), HeadRecords(context), RetentionRecords(context))
+        recorded = (
+            ActivationRecords(context), HeadRecords(context), RetentionRecords(context),
+            AlertRecords(context, self.memory),
+        )  # fmt: skip
         for records in recorded:
             await records.record()
         await self._keep_head()
@@ -98,7 +105,7 @@ class Leader:
         self,
         leading: Leading,
         keeper: HeadKeeper,
-        recorded: tuple[ActivationRecords | HeadRecords | RetentionRecords, ...],
+        recorded: Sequence[ActivationRecords | HeadRecords | RetentionRecords | AlertRecords],
     ) -> AsyncIterator[None]:
         """Keep, record, purge and tell what lies ahead."""
         context = self.context
@@ -154,20 +161,31 @@ class Leader:
     async def _sending(self, leading: Leading) -> AsyncIterator[None]:
         """Send what is due."""
         pool = ChannelPool(self.tls.current())
-        outbox = Outbox(self.context, pool, Acknowledged(self.config.data))
+        context, config = self.context, self.config
+        outbox = Outbox(context, pool, Acknowledged(config.data))
+        public = PrivateKey.load(config.audit_key).public
+        cosigning = Cosigning(
+            context, config.witnesses, self.memory, log_place(config), public, pool
+        )
 
         async def send() -> None:
             await leading.surely()
             pool.renew(await asyncio.to_thread(self.tls.current))
             await outbox.send()
 
-        task = asyncio.create_task(every(0.5, send))
+        tasks = [
+            asyncio.create_task(every(0.5, send)),
+            asyncio.create_task(every(1.0, cosigning.ask)),
+            asyncio.create_task(every(LOOK_S, cosigning.look)),
+        ]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await outbox.close()
+            await cosigning.close()
             await pool.close()
 
 

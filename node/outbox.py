@@ -31,6 +31,7 @@ from accord.identity import SpiffeId
 from accord.transport.channels import ChannelPool
 from accord.wire.v1 import broker_pb2_grpc, delivery_pb2
 from node.acknowledged import Acknowledged
+from node.brokers import Brokers, Unreachable
 from node.context import Context
 from node.receive import delivery_fields
 
@@ -93,7 +94,7 @@ class Outbox:
         self._files: dict[bytes, tuple[Agreement, Path, list[AgreementFile]]] = {}
         self._parcels: dict[str, list[Parcel]] = {}
         self._waiting: dict[Key, tuple[str, float, float]] = {}
-        self._failed: dict[str, float] = {}
+        self._brokers = Brokers(node)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, str] = {}
 
@@ -180,33 +181,17 @@ class Outbox:
     async def _send(self, parcel: Parcel) -> None:
         """Send one parcel; it is acknowledged, and that is on the disk, when this returns."""
         failure: Exception | None = None
-        for endpoint in self._brokers(parcel.to):
-            broker = str(endpoint.spiffe)
+        for endpoint in self._brokers.carrying(parcel.to):
             try:
                 await self._through(endpoint, parcel)
-                self._failed.pop(broker, None)
+                self._brokers.carried(endpoint)
                 return
             except (aio.AioRpcError, Unverified) as error:
                 failure = error
-                self._failed[broker] = time.monotonic()
+                self._brokers.failed(endpoint)
         if failure is not None:
             raise failure
         raise Unreachable("no broker's address is known here")
-
-    def _brokers(self, to: str) -> Iterator[Endpoint]:
-        """Yield the brokers that may carry a parcel: for itself, each alone.
-
-        One that failed comes after those that did not: it may let each wait for long.
-        """
-        agencies = self._node.federation.agencies
-        for broker in sorted(self._node.brokers, key=lambda b: (self._failed.get(b, 0.0), b)):
-            operator = agencies.get(SpiffeId.parse(broker).agency)
-            if operator is None or (self._is_operator(to) and operator.id != to):
-                continue
-            yield from (one for one in operator.endpoints if str(one.spiffe) == broker)
-
-    def _is_operator(self, to: str) -> bool:
-        return any(SpiffeId.parse(broker).agency == to for broker in self._node.brokers)
 
     async def _through(self, endpoint: Endpoint, parcel: Parcel) -> None:
         node, file = self._node, parcel.file
@@ -219,7 +204,7 @@ class Outbox:
         request = delivery_pb2.DeliverRequest(to=parcel.to, file=file_to_wire(file))
         response = await stub.Deliver(request, timeout=DEADLINE_S)
         at_ms, signed = node.clock.now_ms(), None
-        if not self._is_operator(parcel.to):
+        if not self._brokers.is_operator(parcel.to):
             signed = envelope_from_wire(response.acknowledgement)
             at_ms = verify_acknowledgement(signed, file.received, receiver)
         if not file.is_head:
@@ -235,7 +220,3 @@ class Outbox:
         self._held[parcel.key] = parcel.sha256
         for name in missing:
             self._held.pop((parcel.to, parcel.file.received.manifest, name), None)
-
-
-class Unreachable(AccordError):
-    """Nobody carries a parcel."""

@@ -17,6 +17,8 @@ def why_not_ready(context: Context, stop: Stop | None) -> list[str]:
     found = list(_of_files(context))
     if stop is not None:
         found.append(f"the clock is in doubt: {stop}")
+    if context.halt.why:
+        found.append(f"halted: {context.halt.why}")
     if context.audit.failed:
         found.append("the audit log can't be written")
     try:

@@ -25,6 +25,7 @@ from node import metrics
 from node.config import NodeConfig
 from node.context import Context
 from node.delivered import Delivered
+from node.halt import Halt
 from node.leader import CLOCK_S, Leader
 from node.leading import Leading
 from node.leap import Leap
@@ -89,6 +90,8 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         stack.callback(guard.close)
         memory = open_memory(config)
         stack.callback(memory.close)
+        halt = Halt(memory)
+        halt.look()
         audit = open_log(config, clock)
         stack.callback(audit.close)
         context = Context(
@@ -103,6 +106,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
             counting=common.counting,
             audit=audit,
             secret=read_secret_32(config.names_secret),
+            halt=halt,
             brokers=config.brokers,
             bands=config.bands,
         )
@@ -122,7 +126,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
         )
         try:
             await context.record("start", {"agency": config.agency, "decision": "serving"})
-            leader = Leader(context, config, purging, tls)
+            leader = Leader(context, config, purging, tls, memory)
             leading = Leading(common.seat, leader.working, lambda: not audit.failed)
             async with (
                 leading.running(),
@@ -171,6 +175,7 @@ async def _periodic(
     async def refresh() -> None:
         await asyncio.to_thread(context.sources.refresh)
         leader.refreshed.set()
+        await asyncio.to_thread(context.halt.look)
 
     async def glance() -> None:
         if not leading.leads:

@@ -9,9 +9,7 @@ What was found amiss is kept as evidence before anybody is answered.
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
-from accord.audit.checkpoint import Checkpoint, open_note
+from accord.audit.checkpoint import Checkpoint
 from accord.audit.cosignature import cosign
 from accord.audit.witness import (
     ADD,
@@ -31,11 +29,9 @@ from accord.errors import Code, Refused, Unverified
 from accord.identity import SpiffeId
 from accord.keys import PublicKey, Signer
 from accord.wire.v1 import witness_pb2
-from accord.witnessing import logs_to_witness, witness_name
+from accord.witnessing import log_keys, witness_name
 from node.context import Context
-from node.witness_memory import Evidence, Kind, Memory
-
-log = structlog.get_logger()
+from node.witness_memory import Evidence, Kind, Memory, told
 
 _KINDS = {
     Finding.SPLIT_VIEW: Kind.SPLIT_VIEW,
@@ -73,12 +69,15 @@ class Witness:
             status, body = await asyncio.to_thread(self._newest, request.path)
         return witness_pb2.WitnessResponse(status=status, body=body)
 
+    def _keys(self, origin: str) -> tuple[PublicKey, ...] | None:
+        node = self._node
+        return log_keys(node.federation, node.agency, origin, node.clock.now_ms())
+
     def _newest(self, path: str) -> tuple[Status, bytes]:
         """Return the newest note that we cosigned of the log that a path names."""
-        logs = logs_to_witness(self._node.federation, self._node.agency, self._node.clock.now_ms())
         for held in self._memory.held():
             origin = held.checkpoint.origin
-            if origin in logs and checkpoint_path(origin) == path:
+            if checkpoint_path(origin) == path and self._keys(origin) is not None:
                 return Status.COSIGNED, held.note
         return Status.UNKNOWN_LOG, b""
 
@@ -87,9 +86,7 @@ class Witness:
             request = read_request(body)
         except Unverified:
             return Status.BAD_REQUEST, b""
-        node = self._node
-        logs = logs_to_witness(node.federation, node.agency, node.clock.now_ms())
-        keys = logs.get(request.origin)
+        keys = self._keys(request.origin)
         if keys is None:
             return Status.UNKNOWN_LOG, b""
         try:
@@ -119,24 +116,3 @@ class Witness:
                 return verdict.status, line.encode()
             size = 0 if turn.held is None else turn.held.checkpoint.size
         return verdict.status, conflict_body(size) if verdict.status is Status.CONFLICT else b""
-
-
-def in_words(found: Evidence) -> str:
-    """Return what evidence shows, naming size and root of both checkpoints."""
-    return f"{found.kind} of {found.origin}: {_shown(found.held)} and {_shown(found.other)}"
-
-
-def _shown(note: bytes) -> str:
-    """Return size and root in a note that was verified when it was kept."""
-    try:
-        text, _ = open_note(note)
-    except Unverified:
-        return f"the answer {note[:40].decode(errors='replace').strip()!r}"
-    _, size, root, *_ = text.split("\n")
-    return f"{size} entries with root {root}"
-
-
-def told(found: Evidence) -> None:
-    """Say in the node's log that there is new evidence."""
-    log.error("alert: audit logs do not fit", kind=found.kind.value, of=found.origin,
-              found=in_words(found), evidence=found.id)  # fmt: skip

@@ -17,9 +17,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from accord.audit.checkpoint import Checkpoint
+import structlog
+
+from accord.audit.checkpoint import Checkpoint, open_note
 from accord.audit.witness import Held
+from accord.errors import Unverified
 from node.store.shared import Sql
+
+log = structlog.get_logger()
 
 # Of one log: whoever floods a witness with notes does not fill its disk.
 MOST = 200
@@ -34,6 +39,8 @@ class Kind(StrEnum):
     OWN_SHORTER = "own log shorter than witnessed"
     OWN_PARTED = "own log parts from what was witnessed"
     WENT_BACK = "witness went back"
+    FORGOTTEN = "taken anew"
+    """A person had what was held of a log forgotten; there is no other note."""
 
 
 HALTING = frozenset({Kind.OWN_SHORTER, Kind.OWN_PARTED})
@@ -64,6 +71,28 @@ class Evidence:
         parts = (self.kind.encode(), self.origin.encode(), self.held, self.other)
         digest = hashlib.sha256(b"".join(len(one).to_bytes(8) + one for one in parts))
         return digest.hexdigest()[:32]
+
+    @property
+    def in_words(self) -> str:
+        """What it shows, naming size and root of both checkpoints."""
+        both = [_shown(note) for note in (self.held, self.other) if note]
+        return f"{self.kind} of {self.origin}: {' and '.join(both)}"
+
+
+def _shown(note: bytes) -> str:
+    """Return size and root in a note that was verified when it was kept."""
+    try:
+        text, _ = open_note(note)
+    except Unverified:
+        return f"the answer {note[:40].decode(errors='replace').strip()!r}"
+    _, size, root, *_ = text.split("\n")
+    return f"{size} entries with root {root}"
+
+
+def told(found: Evidence) -> None:
+    """Say in the node's log that there is new evidence."""
+    log.error("alert: audit logs do not fit", kind=found.kind.value, of=found.origin,
+              found=found.in_words, evidence=found.id)  # fmt: skip
 
 
 class Tables(Protocol):

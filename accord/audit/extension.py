@@ -34,7 +34,7 @@ def whole_head(place: Place, origin: str, public: PublicKey) -> Head:
     Raises:
         InputError: it is not there, is no log of this name, or is not sound.
     """
-    with _looking(place) as sql:
+    with looking(place) as sql:
         head = _head(sql, origin, public)
         if _root(sql, head.signed.size) != head.signed.root:
             raise Broken(0, "the leaves do not lead to the signed root")
@@ -47,7 +47,7 @@ def signed_head(place: Place, origin: str, public: PublicKey) -> Head:
     Raises:
         InputError: as :func:`whole_head`.
     """
-    with _looking(place) as sql:
+    with looking(place) as sql:
         return _head(sql, origin, public)
 
 
@@ -57,7 +57,7 @@ def begins_with(place: Place, signed: Checkpoint) -> bool:
     Raises:
         InputError: it can't be read.
     """
-    with _looking(place) as sql:
+    with looking(place) as sql:
         return _root(sql, signed.size) == signed.root
 
 
@@ -67,7 +67,7 @@ def is_begun(place: Place) -> bool:
     Raises:
         InputError: it can't be read.
     """
-    with _looking(place) as sql:
+    with looking(place) as sql:
         return not store.is_empty(sql)
 
 
@@ -77,7 +77,7 @@ def was_signed(place: Place, signed: Checkpoint, public: PublicKey) -> bool:
     Raises:
         InputError: it can't be read.
     """
-    with _looking(place) as sql:
+    with looking(place) as sql:
         try:
             return store.read_checkpoint(sql, signed.size, signed.origin, public) == signed
         except Broken:
@@ -85,7 +85,12 @@ def was_signed(place: Place, signed: Checkpoint, public: PublicKey) -> bool:
 
 
 @contextmanager
-def _looking(place: Place) -> Iterator[Reading]:
+def looking(place: Place) -> Iterator[Reading]:
+    """Look at one state of a log.
+
+    Raises:
+        InputError: it can't be read, or what was looked for there does not hold.
+    """
     sql = place.reading()
     try:
         with sql.snapshot():

@@ -61,6 +61,14 @@ def _nodes(database: sqlite_utils.Database) -> None:
         tables.insert("nodes", made)
 
 
+@_schema(name="004_cosignatures")
+def _cosignatures(database: sqlite_utils.Database) -> None:
+    database.execute(
+        "CREATE TABLE cosignatures (size INTEGER NOT NULL, witness BLOB NOT NULL,"
+        " line BLOB NOT NULL, PRIMARY KEY (size, witness)) WITHOUT ROWID"
+    )
+
+
 class Tables:
     """The tables of an open file: a :class:`accord.audit.places.Reading`."""
 

@@ -60,6 +60,8 @@ KINDS = frozenset(
         "head",
         # The node's data come from a backup from here on.
         "restored",
+        # Two checkpoints of a log don't go together, or a person resolved that.
+        "alert",
         # A process started to write this log.
         "start",
     }

@@ -95,6 +95,16 @@ class _Job:
     done: asyncio.Future[tuple[int, Commit]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Cosigned:
+    """Lines that witnesses made on a checkpoint; kept beside it, no entry."""
+
+    size: int
+    lines: Sequence[tuple[str, str]]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[None]
+
+
 class AuditLog:
     """One log, and its writer in this process. Make one with :meth:`open`."""
 
@@ -117,7 +127,7 @@ class AuditLog:
         self._secret = secret
         self._sealer = Sealer(secret, origin)
         self._clock = clock
-        self._queue: queue.SimpleQueue[Sequence[_Job] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Job] | _Cosigned | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._gate = threading.Lock()
         self._closed = False
@@ -199,6 +209,22 @@ class AuditLog:
             if jobs := self._gathered.pop(loop, None):
                 self._queue.put(jobs)
 
+    async def keep_cosignatures(self, size: int, lines: Sequence[tuple[str, str]]) -> None:
+        """Keep verified lines of witnesses (name, line) on the checkpoint of a size.
+
+        They are durable when this returns.
+
+        Raises:
+            Refused: ``AUDIT_UNAVAILABLE``.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Cosigned(size, lines, loop, loop.create_future())
+        with self._gate:
+            if self._closed or self._failed:
+                raise Refused(Code.AUDIT_UNAVAILABLE)
+            self._queue.put(job)
+        await job.done
+
     def verify(self) -> Verification:
         """Check the whole log, as :meth:`AuditReader.verify`. Blocks: use a thread."""
         with self.reader() as reader:
@@ -239,9 +265,12 @@ class AuditLog:
                 except queue.Empty:
                     break
             stopping = None in taken
-            jobs = [job for some in taken if some is not None for job in some]
+            jobs = [job for some in taken if isinstance(some, list) for job in some]
             if jobs:
                 self._commit_and_tell(jobs)
+            for one in taken:
+                if isinstance(one, _Cosigned):
+                    self._keep_and_tell(one)
 
     def _commit_and_tell(self, jobs: list[_Job]) -> None:
         done: Commit | None = None
@@ -259,6 +288,24 @@ class AuditLog:
             except RuntimeError:
                 # The loop ended, and whoever waited ended with it.
                 continue
+
+    def _keep_and_tell(self, job: _Cosigned) -> None:
+        kept = False
+        if not self._failed:
+            try:
+                with self._taken.transaction() as sql:
+                    store.add_cosignatures(sql, job.size, job.lines)
+                kept = True
+            except Unavailable:
+                pass  # they are asked for again
+            except Exception as error:
+                self._failed = True
+                log.error("audit log failed", origin=self.origin, reason=store.reason(error))
+        try:
+            job.loop.call_soon_threadsafe(_tell_kept, job.done, kept)
+        except RuntimeError:
+            # The loop ended, and whoever waited ended with it.
+            return
 
     def _commit(self, jobs: list[_Job]) -> Commit | None:
         """Write one transaction; return what it signed, None where it can be tried again."""
@@ -309,6 +356,15 @@ def _tell(
             done.set_exception(Refused(Code.AUDIT_UNAVAILABLE))
         else:
             done.set_result((commit.size + behind, commit))
+
+
+def _tell_kept(done: asyncio.Future[None], kept: bool) -> None:
+    if done.done():
+        return
+    if kept:
+        done.set_result(None)
+    else:
+        done.set_exception(Refused(Code.AUDIT_UNAVAILABLE))
 
 
 def _sign_head(sql: Sql, frontier: Frontier, origin: str, key: Signer) -> bytes:

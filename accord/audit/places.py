@@ -1,11 +1,12 @@
 """Where a log is kept, and the little that it asks of that place.
 
-A log is five tables, in an SQLite file of its own or on a server beside a node's reads:
+A log is six tables, in an SQLite file of its own or on a server beside a node's reads:
 
 ``entries``      one row per entry: index, time (ms UTC), leaf, wrapped key, box
 ``terms``        keyed search terms, each pointing to entries
 ``checkpoints``  every signed checkpoint, by size: one per commit
 ``nodes``        the hash of each complete subtree (:mod:`accord.audit.nodes`)
+``cosignatures`` what witnesses made of some of them: size, witness, signature line
 ``head``         one row: size and frontier of the tree as of the last commit
 
 What is written into them and what must hold of them is one and the same

@@ -244,6 +244,16 @@ def add_checkpoints(sql: Sql, notes: Sequence[tuple[int, bytes]]) -> None:
     sql.insert("checkpoints", notes)
 
 
+def add_cosignatures(sql: Sql, size: int, lines: Sequence[tuple[str, str]]) -> None:
+    """Keep lines that witnesses (by name) made on the checkpoint of a size; one of each."""
+    for witness, line in lines:
+        sql.execute(
+            "INSERT INTO cosignatures VALUES (?, ?, ?) ON CONFLICT (size, witness) "
+            "DO UPDATE SET line = excluded.line",
+            (size, witness.encode(), line.encode()),
+        )
+
+
 def set_head(sql: Sql, frontier: Frontier) -> None:
     """Put the tree's size and frontier at the head."""
     sql.execute(

@@ -41,9 +41,10 @@ _KINDS = {
     "terms": ("bytea", "bigint"),
     "checkpoints": ("bigint", "bytea"),
     "nodes": ("smallint", "bigint", "bytea"),
+    "cosignatures": ("bigint", "bytea", "bytea"),
     "head": ("integer", "bigint", "bytea"),
 }
-_TABLES = re.compile(r"\b(entries|terms|checkpoints|nodes|head)\b")
+_TABLES = re.compile(r"\b(entries|terms|checkpoints|nodes|cosignatures|head)\b")
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -13,9 +13,10 @@ from accord.clock import SystemClock
 from accord.identity import SpiffeId
 from accord.testing import FederationSimulator
 from node.acknowledged import Acknowledged
+from node.brokers import Unreachable
 from node.config import load_config
 from node.head_keeper import HeadKeeper
-from node.outbox import Outbox, Unreachable
+from node.outbox import Outbox
 from node.sources import Sources
 
 NAMES = ("a", "b", "c", "d")
