@@ -19,6 +19,7 @@ app = typer.Typer(
             "purge": "node.cli_purge:purge",
             "retention": "node.cli_retention:app",
             "audit": "node.cli_audit:app",
+            "witness": "node.cli_witness:app",
             "backup": "node.cli_backup:backup",
             "restore": "node.cli_backup:restore",
             "store": "node.cli_store:app",

@@ -16,7 +16,7 @@ cosignatures says ``[witnesses]`` of ``node.toml``; after that it is an alert.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 from grpc import aio
@@ -24,7 +24,7 @@ from grpc import aio
 from accord.agencies import Agency
 from accord.audit import checkpoint as notes
 from accord.audit.cosignature import cosigned_at, lines_of, merged
-from accord.audit.cosigned import Coverage, consistency, coverage, lines_at, note_at, written_at
+from accord.audit.cosigned import consistency, coverage, lines_at, note_at
 from accord.audit.extension import Head, begins_with, signed_head
 from accord.audit.places import Place
 from accord.audit.witness import (
@@ -41,11 +41,12 @@ from accord.keys import PublicKey
 from accord.transport.channels import ChannelPool
 from accord.verification import SKEW_MS
 from accord.wire.v1 import broker_pb2_grpc, witness_pb2
-from accord.witnessing import counterparts, witness_name
+from accord.witnessing import witness_name
 from node.brokers import Brokers, Unreachable
 from node.config import WitnessRule
 from node.context import Context
 from node.witness_memory import HALTING, Evidence, Kind, Memory, told
+from node.witnessed import look, witnesses
 
 log = structlog.get_logger()
 
@@ -54,28 +55,6 @@ FIRST_S = 1.0
 LOOK_S = 5.0
 MAX_SAID = 200
 _GRACE_MS = 60_000
-
-
-def witnesses(node: Context, rule: WitnessRule) -> list[str]:
-    """Return the agencies whose nodes are asked to cosign: counterparts that the rule names."""
-    found = counterparts(node.federation, node.agency, node.clock.now_ms())
-    return sorted(found if rule.agencies is None else found & rule.agencies)
-
-
-def missing_since(
-    place: Place, found: Coverage, rule: WitnessRule, agencies: Sequence[str]
-) -> int | None:
-    """Return since when (UTC ms) the first entry waits that too few have cosigned; None: none does.
-
-    Of a node without counterparts nobody could, and so nothing waits.
-
-    Raises:
-        InputError: the log can't be read.
-    """
-    if not agencies and rule.agencies is None:
-        return None
-    covered = found.covered(rule.needed, [witness_name(one) for one in agencies])
-    return None if covered >= found.size else written_at(place, covered)
 
 
 class Cosigning:
@@ -109,11 +88,15 @@ class Cosigning:
 
     async def ask(self) -> None:
         """Ask whoever is due; each has a task of its own."""
-        for agency in witnesses(self._node, self._rule):
+        for agency in self._witnesses():
             task = self._running.get(agency)
             idle = task is None or task.done()
             if idle and self._seconds() >= self._due.get(agency, 0.0):
                 self._running[agency] = asyncio.create_task(self._try(agency))
+
+    def _witnesses(self) -> tuple[str, ...]:
+        node = self._node
+        return witnesses(node.federation, node.agency, self._rule, node.clock.now_ms())
 
     async def close(self) -> None:
         """Stop asking."""
@@ -128,20 +111,18 @@ class Cosigning:
         Raises:
             InputError: the log can't be read.
         """
-        agencies = witnesses(self._node, self._rule)
-        found = await asyncio.to_thread(coverage, self._place)
-        since = await asyncio.to_thread(missing_since, self._place, found, self._rule, agencies)
+        found = await asyncio.to_thread(look, self._place, None, self._rule, self._witnesses())
         now_ms = self._node.clock.now_ms()
         self._began_ms = self._began_ms or now_ms
         late = (
-            since is not None
-            and now_ms - since > self._rule.alert_after_ms
+            found.late(now_ms)
             # What was left over from before a stop gets its minute.
             and now_ms - self._began_ms > min(self._rule.alert_after_ms, _GRACE_MS)
         )
         if late and not self._overdue:
+            by = dict(found.by_agency)
             log.error("alert: cosignatures are missing", entries=found.size,
-                      needed=self._rule.needed, by_witness=dict(found.by_witness))  # fmt: skip
+                      cosigned=found.covered, needed=found.needed, by=by)  # fmt: skip
         elif self._overdue and not late:
             log.info("cosignatures have come")
         self._overdue = late

@@ -14,6 +14,11 @@ the node serves::
     accord_roster_age_seconds 42
     accord_leads 1
     accord_ready 1
+    accord_halted 0
+    accord_log_entries 4711
+    accord_cosigned_entries{witness="harbor"} 4711
+    accord_cosignatures_late 0
+    accord_evidence 0
     accord_purge_stopped 0
     accord_purge_timestamp_seconds 1.7e+09
     accord_source_up{source="pier",way="folder"} 1
@@ -33,7 +38,8 @@ is old tells that no node serves.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -41,12 +47,14 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from accord import __version__
 from accord.agreements.effective import Standing
 from accord.durable import replace_file
+from accord.errors import AccordError
 from node.ahead import days_ahead
 from node.context import Context
 from node.list_ages import Age, age_of
 from node.purging import Purging
 from node.readiness import why_not_ready
 from node.ways.intake import Account
+from node.witnessed import Witnessed
 
 EVERY_S = 30.0
 # The collector runs as another user, and nothing in it is anybody's secret.
@@ -60,6 +68,7 @@ def exposition(
     purging: Purging | None = None,
     *,
     leads: bool = True,
+    witnessed: Witnessed | None = None,
 ) -> bytes:
     """Return the figures of this moment as Prometheus' text."""
     federation, sources = context.federation, context.sources
@@ -103,9 +112,27 @@ def exposition(
         if purging.last_ms:
             last = gauge("purge_timestamp_seconds", "When the last purge ended, Unix time.")
             last.set(purging.last_ms / 1000)
+    halted = gauge("halted", "1 while nothing is answered: the audit log is not as witnessed.")
+    halted.set(bool(context.halt.why))
+    if witnessed is not None:
+        _of_witnesses(registry, witnessed, now_ms)
     _of_sources(registry, context, accounts)
     _of_lists(registry, context, now_ms)
     return generate_latest(registry)
+
+
+def _of_witnesses(registry: CollectorRegistry, found: Witnessed, now_ms: int) -> None:
+    def gauge(name: str, help: str, *labels: str) -> Gauge:
+        return Gauge(f"accord_{name}", help, labels, registry=registry)
+
+    gauge("log_entries", "Entries of the audit log.").set(found.size)
+    by = gauge("cosigned_entries", "Entries that a witness vouches for.", "witness")
+    for agency, size in found.by_agency.items():
+        by.labels(witness=agency).set(size)
+    waiting = gauge("cosignatures_late", "1 while entries lack cosignatures for too long.")
+    waiting.set(found.late(now_ms))
+    open_ones = [one for one in found.evidence if not one.resolved_ms]
+    gauge("evidence", "Pairs of checkpoints that nobody has resolved.").set(len(open_ones))
 
 
 def _of_sources(registry: CollectorRegistry, context: Context, accounts: Sequence[Account]) -> None:
@@ -156,10 +183,16 @@ def write(
     purging: Purging | None = None,
     *,
     leads: bool = True,
+    witnessed: Callable[[], Witnessed] | None = None,
 ) -> None:
     """Put the figures of this moment in the place of the last ones.
 
     Raises:
         InputError: the file can't be written.
     """
-    replace_file(path, exposition(context, node, accounts, purging, leads=leads), READABLE)
+    found: Witnessed | None = None
+    # What can't be told is left out.
+    with suppress(AccordError):
+        found = witnessed() if witnessed is not None else None
+    text = exposition(context, node, accounts, purging, leads=leads, witnessed=found)
+    replace_file(path, text, READABLE)

@@ -30,7 +30,7 @@ from node.leader import CLOCK_S, Leader
 from node.leading import Leading
 from node.leap import Leap
 from node.opened import require_whole
-from node.opened_log import open_log, require_own
+from node.opened_log import log_place, open_log, require_own
 from node.photos import Photos
 from node.purging import Purging
 from node.readiness import why_not_ready
@@ -41,6 +41,7 @@ from node.store.opening import open_common, open_memory, open_store
 from node.ways.intake import Account
 from node.ways.running import made
 from node.witness import Witness
+from node.witnessed import Witnessed, look, witnesses
 
 log = structlog.get_logger()
 
@@ -186,11 +187,17 @@ async def _periodic(
             # What the leader's purge deletes does not stay in this process' memory.
             await asyncio.to_thread(context.store.refresh)
 
+    def witnessed() -> Witnessed:
+        asked = witnesses(
+            context.federation, context.agency, config.witnesses, context.clock.now_ms()
+        )
+        return look(log_place(config), leader.memory, config.witnesses, asked)
+
     async def write_metrics() -> None:
         try:
             await asyncio.to_thread(
                 metrics.write, context, config.name, config.metrics, tuple(leader.accounts),
-                leader.purging, leads=leading.leads,
+                leader.purging, leads=leading.leads, witnessed=witnessed,
             )  # fmt: skip
         except InputError as error:
             # Figures are no reason to stop answering.

@@ -10,7 +10,7 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from accord import private_db
-from accord.errors import Code, Refused
+from accord.errors import Code, InputError, Refused
 from node.store.shared import Sql
 
 FILE_NAME = "witness.db"
@@ -36,15 +36,20 @@ def _first(database: sqlite_utils.Database) -> None:
 class WitnessFile:
     """The tables in a file: :class:`node.witness_memory.Tables`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file.
+    def __init__(self, path: Path, *, looking: bool = False) -> None:
+        """Open the file, or make it unless it is only looked at.
 
         Raises:
             InputError: it can't be opened, or is damaged.
         """
         remedy = "keep it as evidence and move it away: what others' logs were is then not known"
-        private_db.prepare(path, MIGRATIONS, "memory of a witness", remedy, wait_ms=_WAIT_MS)
-        self._sql = private_db.connect(path, wait_ms=_WAIT_MS)
+        if not looking:
+            private_db.prepare(path, MIGRATIONS, "memory of a witness", remedy, wait_ms=_WAIT_MS)
+        try:
+            self._sql = private_db.connect(path, wait_ms=_WAIT_MS, looking=looking)
+        except sqlite3.Error as error:
+            problem = f"can't be used ({private_db.reason(error)})"
+            raise InputError(path, problem, "check the disk, and its owner") from None
         self._mutex = threading.Lock()
 
     @contextmanager

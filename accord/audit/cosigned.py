@@ -1,11 +1,10 @@
 """How far a log is witnessed: by whom, up to which entry, and since when the next ones wait.
 
 A cosignature on a checkpoint vouches for every entry below it, since a witness signs
-what goes on from what it signed before. So of each witness the largest size counts;
-with ``k`` witnesses needed the log is covered up to the ``k``-th largest of these.
+what goes on from what it signed before. So of each witness the largest size counts.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accord.audit import nodes
@@ -20,11 +19,6 @@ class Coverage:
 
     size: int
     by_witness: Mapping[str, int]
-
-    def covered(self, needed: int, among: Collection[str]) -> int:
-        """Return how many entries so many of these witnesses vouch for."""
-        sizes = sorted((self.by_witness.get(name, 0) for name in set(among)), reverse=True)
-        return sizes[needed - 1] if len(sizes) >= needed else 0
 
 
 def coverage(place: Place) -> Coverage:

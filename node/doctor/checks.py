@@ -18,6 +18,7 @@ from accord.roster import MAX_STATUS_AGE_MS
 from node.doctor.facts import AgreementFacts, Certificate, Database, Facts, Trouble
 from node.leap import REMEDY
 from node.store.base import Due
+from node.witness_memory import HALTING
 
 WARN_DAYS = 30
 FIGURES_OLD_MS = 5 * 60_000
@@ -235,6 +236,37 @@ def hot_lists(facts: Facts) -> Found:
         yield State.OK, "none is held", ""
 
 
+def witnesses(facts: Facts) -> Found:
+    """The audit log is the one that others witnessed, and they have cosigned all of it."""
+    one = facts.witnessed
+    if one.trouble is not None:
+        yield _met(one.trouble, "see what is said of the database above")
+        return
+    if one.state is None:
+        yield State.OK, "no audit log yet, or it can't be looked at: see above", ""
+        return
+    waiting = [found for found in one.state.evidence if not found.resolved_ms]
+    for found in waiting:
+        text = f"{found.in_words} (evidence {found.id})"
+        if found.kind in HALTING:
+            again = (
+                "put the newest log back; then, or where it is lost: accord-node witness resolve"
+            )
+            yield State.FAULT, f"nothing is answered: {text}", again
+        else:
+            yield State.WARNING, text, "tell both agencies' counsel: accord-node witness evidence"
+    n, needed = len(one.state.agencies), one.state.needed
+    covered = f"{one.state.covered} of {one.state.size} entries are cosigned by {needed} of {n}"
+    if one.late:
+        lag = ", ".join(f"{who} {size}" for who, size in one.state.by_agency.items())
+        text = f"{covered}; since {iso(one.state.since_ms or 0)} the next one waits ({lag})"
+        yield State.WARNING, text, "see that a broker is reached, and ask those agencies"
+    elif not n and one.rule.agencies is None:
+        yield State.OK, "no agreement binds us to an agency that could witness our log", ""
+    elif not waiting:
+        yield State.OK, covered, ""
+
+
 _ALIVE = (Standing.IN_FORCE, Standing.NOT_COMMENCED)
 _STANDS = {
     Standing.NOT_ACTIVATED: "activate it with the fingerprint that counsel reads out: "
@@ -346,6 +378,7 @@ CHECKS: dict[str, Callable[[Facts], Found]] = {
     "hot lists": hot_lists,
     "agreements": agreements,
     "broker": brokers,
+    "witnesses": witnesses,
     "sources": sources,
     "figures": figures,
 }

@@ -10,9 +10,11 @@ from pathlib import Path
 from accord.agreements.calendar import Event
 from accord.agreements.effective import Standing
 from accord.errors import AccordError, InputError
+from node.config import WitnessRule
 from node.leap import Stop
 from node.store.base import DeadCount, Due, HotList
 from node.store.soundness import Soundness
+from node.witnessed import Witnessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,19 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessFacts:
+    """How the audit log is witnessed, and by which rule; ``trouble``: it can't be told, if so.
+
+    ``late``: entries wait for longer than they may. No ``state``: there is no log yet.
+    """
+
+    rule: WitnessRule
+    state: Witnessed | None = None
+    late: bool = False
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that was gathered of one node at ``now_ms``."""
 
@@ -180,3 +195,4 @@ class Facts:
     brokers: Sequence[BrokerFacts]
     figures: Figures
     sources: Sequence[Trouble]
+    witnessed: WitnessFacts

@@ -136,6 +136,7 @@ def gather(
         brokers=reach(settings, federation, now_ms),
         figures=files.figures(settings),
         sources=tuple(files.sources(settings)),
+        witnessed=stores.witnessed(settings, federation, now_ms),
     )
 
 

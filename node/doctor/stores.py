@@ -12,16 +12,21 @@ from accord.audit.extension import is_begun, signed_head
 from accord.audit.reader import AuditReader, Filter
 from accord.clock import Clock
 from accord.errors import AccordError, Code, InputError, Refused
+from accord.federation import Federation
 from accord.keys import PrivateKey, read_secret_32
 from node.config import NodeConfig
-from node.doctor.facts import Database, Kept, Trouble
+from node.doctor.facts import Database, Kept, Trouble, WitnessFacts
 from node.leap import FILE_NAME as CLOCK
-from node.opened_log import AUDIT, log_place, origin
+from node.opened_log import AUDIT, has_log, log_place, origin
 from node.replay_file import FILE_NAME as REPLAY
 from node.retention import cuts, limits_at
 from node.store.base import DeadCount, HotList, ReadStore
-from node.store.opening import look_at_soundness, look_at_store
+from node.store.opening import look_at_soundness, look_at_store, open_memory
 from node.store.soundness import Soundness, look_at
+from node.witness_file import FILE_NAME
+from node.witness_memory import Memory
+from node.witnessed import look as look_at_witnesses
+from node.witnessed import witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,27 @@ def _audit(settings: NodeConfig, found: Database) -> tuple[Database, int | None]
     except (InputError, Refused) as error:
         return replace(found, trouble=Trouble.of(error)), None
     return found, max(last, default=None)
+
+
+def witnessed(settings: NodeConfig, federation: Federation | None, now_ms: int) -> WitnessFacts:
+    """Look at how the audit log is witnessed. Nothing is made."""
+    rule = settings.witnesses
+    if federation is None:
+        return WitnessFacts(rule)
+    memory: Memory | None = None
+    try:
+        if not has_log(settings):
+            return WitnessFacts(rule)
+        if settings.store_url is not None or (settings.data / FILE_NAME).exists():
+            memory = open_memory(settings, looking=True)
+        agencies = witnesses(federation, settings.agency, rule, now_ms)
+        found = look_at_witnesses(log_place(settings), memory, rule, agencies)
+    except AccordError as error:
+        return WitnessFacts(rule, trouble=Trouble.of(error))
+    finally:
+        if memory is not None:
+            memory.close()
+    return WitnessFacts(rule, found, found.late(now_ms))
 
 
 def _kept(

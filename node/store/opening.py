@@ -79,14 +79,16 @@ def open_common(settings: NodeConfig, clock: Clock) -> Common:
     return common
 
 
-def open_memory(settings: NodeConfig) -> Memory:
+def open_memory(settings: NodeConfig, *, looking: bool = False) -> Memory:
     """Open what this node remembers as a witness; the store was opened before.
+
+    A file that is only looked at is not made: it must be there.
 
     Raises:
         InputError: it can't be opened, or is damaged.
     """
     if settings.store_url is None:
-        return Memory(WitnessFile(settings.data / FILE_NAME))
+        return Memory(WitnessFile(settings.data / FILE_NAME, looking=looking))
     return Memory(from_postgres("witness", settings.store_url).WitnessTables(settings.store_url))
 
 

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from sqlite_utils import Database as SqliteUtils
 
 from accord import activation
 from accord.agreements.effective import Standing
+from accord.audit.checkpoint import Checkpoint, sign
 from accord.identity import PeerRole, SpiffeId
 from accord.keys import ED25519, PrivateKey
 from accord.pki import certificate_pem, issue, key_pem, new_authority, new_key
+from node.config import WitnessRule
 from node.doctor.checks import CHECKS, State
 from node.doctor.facts import (
     AgreementFacts,
@@ -24,11 +27,14 @@ from node.doctor.facts import (
     Disk,
     FederationFacts,
     Trouble,
+    WitnessFacts,
 )
 from node.doctor.gather import clock_kept
 from node.store.base import DeadLetter, HotList, Listed
 from node.store.migrations import MIGRATIONS
 from node.store.soundness import Soundness, look_at
+from node.witness_memory import Evidence, Kind
+from node.witnessed import Witnessed
 from tests.conftest import HOUR_MS, PLATE, read_at
 from tests.unit.node.doctored import (
     DAY_MS,
@@ -42,6 +48,8 @@ from tests.unit.node.doctored import (
     of,
     with_store,
 )
+
+MINUTE_MS = 60_000
 
 
 def test_a_healthy_node_has_no_fault_and_every_check_says_something(folder: Path) -> None:
@@ -355,6 +363,40 @@ def test_without_a_fresh_head_nothing_is_shared(folder: Path) -> None:
         federation = FederationFacts("city", True, (), (one,), ())
         found, *_ = of(facts_of(folder, federation=federation), "agreements")
         assert (found.state, party in found.found, bool(found.remedy)) == (state, True, True)
+
+
+def witnessed(agencies=("harbor",), size=9, by=9, since_ms=None, evidence=(), needed=1):
+    state = Witnessed(agencies, needed, size, dict.fromkeys(agencies, by), since_ms, MINUTE_MS,
+                      evidence)  # fmt: skip
+    late = state.late(now())
+    return WitnessFacts(WitnessRule(None, needed, MINUTE_MS, 60), state, late)
+
+
+def test_what_the_witnesses_have_not_cosigned_is_told(folder: Path) -> None:
+    [one] = of(facts_of(folder, witnessed=witnessed()), "witnesses")
+    assert (one.state, one.found) == (State.OK, "9 of 9 entries are cosigned by 1 of 1")
+    soon = witnessed(by=4, since_ms=now() - MINUTE_MS // 2)
+    [one] = of(facts_of(folder, witnessed=soon), "witnesses")
+    assert (one.state, "4 of 9" in one.found) == (State.OK, True)
+    late = witnessed(by=4, since_ms=now() - 2 * MINUTE_MS)
+    [one] = of(facts_of(folder, witnessed=late), "witnesses")
+    assert (one.state, "(harbor 4)" in one.found, bool(one.remedy)) == (WARNING, True, True)
+    few = witnessed(needed=2, since_ms=now() - 2 * MINUTE_MS)
+    [one] = of(facts_of(folder, witnessed=few), "witnesses")
+    assert (one.state, "0 of 9 entries are cosigned by 2 of 1" in one.found) == (WARNING, True)
+    [one] = of(facts_of(folder, witnessed=witnessed(agencies=())), "witnesses")
+    assert (one.state, "no agreement binds us" in one.found) == (State.OK, True)
+
+
+def test_evidence_that_nobody_has_resolved_is_told(folder: Path) -> None:
+    note = sign(Checkpoint("city/node", 5, bytes(32)), PrivateKey.generate(ED25519))
+    for kind, state in ((Kind.OWN_SHORTER, FAULT), (Kind.SPLIT_VIEW, WARNING)):
+        found = Evidence(kind, "city/node", "harbor", now(), note, note)
+        [one] = of(facts_of(folder, witnessed=witnessed(evidence=(found,))), "witnesses")
+        assert (one.state, found.id in one.found, bool(one.remedy)) == (state, True, True)
+        done = replace(found, resolved_ms=now())
+        [one] = of(facts_of(folder, witnessed=witnessed(evidence=(done,))), "witnesses")
+        assert one.state is State.OK
 
 
 def test_what_is_due_since_less_than_a_day_goes_with_the_next_purge(folder: Path) -> None:
