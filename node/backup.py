@@ -13,7 +13,7 @@ A folder without that file is no backup. The order of the copies:
 1. the reads, as of one moment: ``reads.db`` and the segments beside it, ``reads/17.db``;
 2. the audit log, which then holds what was recorded of them, and each note that the
    reads no longer hold. The other way round a note could be in neither;
-3. histories, pins and activations, and who holds our files;
+3. what it knows as a witness, histories, pins and activations, and who holds our files;
 4. the photos that these reads have. One that a purge took meanwhile is no error.
 
 The replay guard and what is known of the clock are left out (:mod:`node.restore`).
@@ -57,6 +57,7 @@ from node.retention import cuts
 from node.store.base import ReadStore
 from node.store.copies import copy_database, copy_reads
 from node.store.sqlite import SqliteStore
+from node.witness_file import FILE_NAME as WITNESS
 
 FORMAT = "accord-backup/1"
 MANIFEST = "backup.json"
@@ -69,7 +70,7 @@ _CHUNK = 1 << 20
 _PHOTO = re.compile(r"([0-9a-f]{64})\.jpg", re.ASCII)
 SEGMENT = re.compile(r"reads/[1-9][0-9]{0,17}\.db", re.ASCII)
 _NAME = re.compile(
-    "|".join(map(re.escape, (READS, AUDIT, PERMISSIONS, PINS, ACTIVATED)))
+    "|".join(map(re.escape, (READS, AUDIT, PERMISSIONS, WITNESS, PINS, ACTIVATED)))
     + rf"|{acknowledged.FOLDER}/[0-9a-f]{{64}}/[A-Za-z0-9_-][\w.-]*/[A-Za-z0-9_-][\w.-]*\.json"
     + rf"|{SEGMENT.pattern}|{PHOTOS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.jpg",
     re.ASCII,
@@ -137,8 +138,9 @@ def make_backup(settings: NodeConfig, folder: Path, clock: Clock, by: str) -> Ba
         store.holds.note(Note(secrets.token_hex(16), "backup", "", f"a backup is made, by {by}"))
     copy_reads(data / READS, folder / READS)
     copy_database(data / AUDIT, folder / AUDIT)
-    if (data / PERMISSIONS).exists():
-        copy_database(data / PERMISSIONS, folder / PERMISSIONS)
+    for name in (PERMISSIONS, WITNESS):
+        if (data / name).exists():
+            copy_database(data / name, folder / name)
     files = {str(path.relative_to(folder)): _measured(path) for path in sorted(_walk(folder))}
     for name in _plain(data):
         files[name] = copy_file(data / name, folder / name)

@@ -3,6 +3,7 @@
 - Pins: of each entry the newer, so that no stop is lifted by an older file.
 - Activations: all of both; of two revisions the later counts.
 - Who holds our files: all of both.
+- What the node knows as a witness, and its evidence: what is here.
 - The audit log: never shorter. The one that is here stays where it goes on from the
   backup's; two that part are refused.
 - Holds: those placed since stay; those that the log says were released don't come back.
@@ -35,6 +36,7 @@ from node.retention_records import RETENTION
 from node.store.base import ReadStore
 from node.store.copies import copy_database
 from node.store.sqlite import SqliteStore
+from node.witness_file import FILE_NAME as WITNESS
 
 _OVER = frozenset({"released", "hold over"})
 
@@ -68,6 +70,14 @@ def carry_files(present: Path, new: Path) -> list[str]:
         take_activations(new / ACTIVATED, read_activations(present / ACTIVATED))
     except InputError as problem:
         told.append(f"what was activated since the backup is not known ({problem.problem})")
+    if (present / WITNESS).exists():
+        carried = new / f"{WITNESS}.carried"
+        try:
+            copy_database(present / WITNESS, carried)
+            carried.replace(new / WITNESS)
+        except (InputError, Refused):
+            carried.unlink(missing_ok=True)
+            told.append("what was cosigned since the backup is not known: see evidence of others")
     for path in sorted((present / acknowledged.FOLDER).glob("*/*/*.json")):
         target = new / path.relative_to(present)
         # What a node signed as held, it holds; one that is not carried over is sent again.

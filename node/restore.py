@@ -62,6 +62,7 @@ from node.store.migrations import MIGRATIONS
 from node.store.segments.tables import SEGMENT_MIGRATIONS
 from node.store.soundness import look_at
 from node.store.sqlite import SqliteStore
+from node.witness_file import FILE_NAME as WITNESS
 
 _READY, _NEW = "ready.json", "new"
 _LONGEST_S = 86_400.0
@@ -121,7 +122,7 @@ def _made(
     """Make the new folder ready; return what is to be told, and what was purged."""
     new, public = settings.data, PrivateKey.load(settings.audit_key).public
     key = LogKey(origin(settings), public, read_secret_32(settings.audit_secret))
-    for name in (READS, AUDIT, PERMISSIONS):
+    for name in (READS, AUDIT, PERMISSIONS, WITNESS):
         if (new / name).exists():
             _check_sound(new / name, MIGRATIONS if name == READS else None)
     for name in filter(SEGMENT.fullmatch, backup.files):

@@ -44,7 +44,9 @@ def test_a_backup_holds_all_but_guard_and_clock_for_its_owner_alone(
     names = set(state(folder)) - {MANIFEST}
     photos = {name for name in names if name.startswith("photos/")}
     assert len(photos) == 1
-    assert names - photos == {"reads.db", "audit.db", "permissions.db", "pins.json", ACTIVATED}
+    assert names - photos == {
+        "reads.db", "audit.db", "witness.db", "permissions.db", "pins.json", ACTIVATED,
+    }  # fmt: skip
     for path in (folder, *folder.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     content = json.loads((folder / MANIFEST).read_bytes())

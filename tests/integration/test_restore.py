@@ -14,6 +14,8 @@ import pytest
 
 from accord.activation import FILE_NAME as ACTIVATED
 from accord.activation import read_activations
+from accord.audit.checkpoint import Checkpoint
+from accord.audit.witness import Held
 from accord.clock import SystemClock, iso
 from accord.errors import InputError, Refused
 from accord.pins import Pins
@@ -27,6 +29,8 @@ from node.replay_file import ReplayFile
 from node.restore import restore
 from node.serve import running_node
 from node.store.numbers import GAP
+from node.witness_file import WitnessFile
+from node.witness_memory import Memory
 from tests.conftest import Federation, make_files, read_at
 from tests.integration.backups import (
     BY,
@@ -278,6 +282,39 @@ def test_pins_and_activations_are_not_rolled_back(city: Path, backup: Path) -> N
     found = read_activations(city / "data" / ACTIVATED)
     assert [one.digest.hex() for one in found][-1] == "cd" * 32
     assert len(found) == len(content["activated"])
+
+
+def cosigned(city: Path, size: int) -> None:
+    """Remember a checkpoint as the node's witness does."""
+    memory = Memory(WitnessFile(city / "data" / "witness.db"))
+    signed = Checkpoint("harbor/node", size, bytes(32))
+    with memory.turn("harbor/node") as turn:
+        turn.replace(Held(signed, b"note", 1))
+    memory.close()
+
+
+def held_sizes(city: Path) -> list[int]:
+    memory = Memory(WitnessFile(city / "data" / "witness.db"))
+    found = [one.checkpoint.size for one in memory.held()]
+    memory.close()
+    return found
+
+
+def test_what_a_witness_knows_is_in_a_backup_and_not_rolled_back(
+    city: Path, tmp_path: Path
+) -> None:
+    cosigned(city, 5)
+    command(city, "backup", str(tmp_path / "older"))
+    cosigned(city, 9)
+    command(city, "restore", str(tmp_path / "older"))
+    assert held_sizes(city) == [9]
+    (city / "data" / "witness.db").unlink()
+    command(city, "restore", str(tmp_path / "older"))
+    assert held_sizes(city) == [5]
+    (city / "data" / "witness.db").write_bytes(b"x" * 5000)
+    said = command(city, "restore", str(tmp_path / "older")).output
+    assert "what was cosigned since the backup is not known" in said
+    assert held_sizes(city) == [5]
 
 
 def test_damaged_pins_are_replaced_and_it_is_told(city: Path, backup: Path) -> None:

@@ -7,20 +7,33 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from accord.audit import proof
+from accord.audit import cosignature, proof
 from accord.audit.checkpoint import Checkpoint, verifier_key, verify
+from accord.audit.cosignature import cosign, cosigned_at, merged
 from accord.audit.leaf import KINDS, commit, field_digest, opening_matches
 from accord.audit.merkle import leaf_hash, root
 from accord.audit.nodes import made_by
 from accord.audit.proof import TlogProof, parse
 from accord.audit.receipts import check_receipt
 from accord.audit.sealing import INDEXED, Sealed, Sealer, pack
+from accord.audit.witness import (
+    Held,
+    Status,
+    Verdict,
+    checkpoint_path,
+    judge,
+    read_request,
+    verified,
+)
 from accord.codec_answer import decode_receipt, encode_receipt
 from accord.errors import Unverified
-from accord.keys import PublicKey
+from accord.keys import PrivateKey, PublicKey
 from accord.model import Receipt
 
 DOC = (Path(__file__).parents[4] / "docs" / "audit.md").read_text()
@@ -47,11 +60,11 @@ def block(kind: str) -> str:
     return text
 
 
-def public() -> PublicKey:
-    raw = Ed25519PublicKey.from_public_bytes(
-        # The public key of RFC 8032, section 7.1, test 1.
-        bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-    )
+def public(
+    # The public key of RFC 8032, section 7.1, test 1.
+    key: str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+) -> PublicKey:
+    raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
     return PublicKey.from_der(
         raw.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -107,6 +120,26 @@ def test_the_receipt():
 def test_the_subtrees_that_are_kept():
     leaves = [value("leaf 0"), value("leaf 1")]
     assert list(made_by(leaves)) == [[(1, 0, value("root"))]]
+
+
+def test_cosignature_and_what_it_was_asked_with():
+    # The key pair of RFC 8032, section 7.1, test 2.
+    secret = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"
+    key = PrivateKey(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret)))
+    witness = public("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
+    note, line = block("note").encode(), block("cosignature")
+    assert key.public == witness
+    assert cosign(note, "city/witness", key, 1_790_000_002) == line
+    assert cosigned_at(merged(note, [line]), "city/witness", witness) == 1_790_000_002
+    written, path = block("witness").split()
+    assert written == cosignature.verifier_key("city/witness", witness)
+    assert path == checkpoint_path("harbor/node")
+    sent = read_request(block("request").encode())
+    assert sent.to_bytes() == block("request").encode()
+    assert (sent.old, sent.note) == (1, note)
+    first = Checkpoint("harbor/node", 1, value("leaf hash 0"))
+    new = verified(sent, [public()])
+    assert judge(sent, new, Held(first, b"", 0), 0) == Verdict(Status.COSIGNED)
 
 
 def test_entry_at_rest():
