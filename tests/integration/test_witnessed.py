@@ -19,10 +19,12 @@ from accord.identity import KeyRole
 from accord.testing import FederationSimulator
 from accord.wire.v1 import witness_pb2
 from node import serve
+from node.config import load_config
 from node.readiness import why_not_ready
 from node.witness import Witness
 from node.witness_file import WitnessFile
 from node.witness_memory import Kind, Memory
+from node.witnessed import look
 from tests.conftest import Federation, make_files
 from tests.integration.test_deliveries import until
 from tests.integration.witnesses import OTHER, data, head, key, request, sender
@@ -305,3 +307,44 @@ async def test_a_witness_that_went_back_is_told_and_asked_from_where_it_is(tmp_p
             found.held, "harbor/witness", key(files, "harbor", KeyRole.WITNESS).public
         )
         assert federation.nodes["city"].context.halt.why == ""
+
+
+class Ahead:
+    """A clock that can be set ahead."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms() + self.ahead_ms
+
+
+async def test_cosignatures_that_do_not_come_are_told_and_nobody_waits_for_them(
+    tmp_path: Path, capfd
+) -> None:
+    files = built(tmp_path)
+    clock, said = Ahead(), ""
+
+    def told(words: str) -> bool:
+        nonlocal said
+        said += capfd.readouterr().out
+        return words in said
+
+    async with AsyncExitStack() as stack:
+        federation = Federation(files, clock, stack)
+        await federation.start_broker()
+        city = (await federation.start_node("city")).context
+        await until(lambda: told("not cosigned yet"))
+        await asyncio.sleep(6)
+        assert not told("alert: cosignatures are missing")
+        clock.ahead_ms = 11 * 60_000
+        await until(lambda: told("alert: cosignatures are missing"))
+        assert why_not_ready(city, None) == []
+        city.halt.require()
+        state = look(
+            log_of(files, "city"), None, load_config(files.folder("city") / "node.toml").witnesses,
+            ("harbor",),
+        )  # fmt: skip
+        assert (state.covered, state.late(clock.now_ms())) == (0, True)
+        await federation.start_node("harbor")
+        await until(lambda: told("cosignatures have come"))
+        assert said.count("alert: cosignatures are missing") == 1

@@ -13,6 +13,7 @@ from accord.audit.merkle import consistency_proof, leaf_hash, nodes_over, root
 from accord.audit.witness import Held, Request, Status, judge
 from accord.errors import Code, Refused
 from accord.keys import ED25519, PrivateKey
+from node.halt import Halt
 from node.witness_file import WitnessFile
 from node.witness_memory import MOST, Evidence, Kind, Memory
 from tests.stores import Place, PostgresPlace
@@ -133,6 +134,35 @@ def test_what_was_forgotten_comes_as_the_first(memory: Memory) -> None:
     with memory.turn(ORIGIN) as turn:
         turn.forget()
     assert asked(memory, 0, 3) is Status.COSIGNED
+
+
+def test_a_halt_is_every_processs_until_a_person_resolves_it(memory: Memory, place: Place) -> None:
+    note = sign(head(5), KEY)
+    found = Evidence(Kind.OWN_SHORTER, ORIGIN, "city", NOW_MS, note, sign(head(3), KEY))
+    theirs = open_memory(place)
+    mine, other = Halt(memory), Halt(theirs)
+    try:
+        for one in (mine, other):
+            one.look()
+            one.require()
+        with memory.turn(ORIGIN) as turn:
+            # What is of others' logs halts nobody.
+            assert turn.keep(evidence())
+            assert turn.keep(found)
+        for one in (mine, other):
+            one.look()
+            with pytest.raises(Refused) as caught:
+                one.require()
+            assert caught.value.code is Code.AUDIT_HALTED
+            assert caught.value.detail == found.in_words
+        assert "5 entries with root " in found.in_words
+        assert "3 entries with root " in found.in_words
+        theirs.resolve(found, NOW_MS, "B. Example", "an old disk")
+        for one in (mine, other):
+            one.look()
+            one.require()
+    finally:
+        theirs.close()
 
 
 RACE = """
