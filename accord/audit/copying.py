@@ -1,6 +1,6 @@
 """A whole log from one place to another: from a file to a server, and back.
 
-The copy has the same entries, search terms, checkpoints and head, byte for byte; the
+The copy has the same entries, search terms, checkpoints, cosignatures and head, byte for byte; the
 hashes of its subtrees are made from the leaves. It is
 written in steps, each of entries with their terms and checkpoints; the head comes last,
 so what was begun is no log that a node would open. Whoever runs it again goes on where
@@ -53,6 +53,9 @@ def copy_log(
                 sealer = Sealer(secret, origin)
                 _add(source, reading, target, taken, tree, (last, signed.size), sealer)
                 with _told(target), taken.transaction() as sql:
+                    for size, witness, line in _of(source, _cosignatures(reading, signed.size)):
+                        lines = [(bytes(witness).decode(), bytes(line).decode())]
+                        store.add_cosignatures(sql, size, lines)
                     store.set_head(sql, frontier)
             finally:
                 taken.close()
@@ -60,6 +63,12 @@ def copy_log(
         reading.close()
     _verify(source, target, signed, terms, (secret, public, origin))
     return signed
+
+
+def _cosignatures(reading: Reading, size: int) -> Iterator[tuple[int, bytes, bytes]]:
+    yield from reading.stream(
+        "SELECT size, witness, line FROM cosignatures WHERE size <= ? ORDER BY 1, 2", (size,)
+    )
 
 
 def _last_common(

@@ -16,7 +16,7 @@ from accord.errors import InputError
 from tests.unit.accord.audit.conftest import Book
 
 COUNT = 23
-TABLES = ("entries", "terms", "checkpoints", "nodes", "head")
+TABLES = ("entries", "terms", "checkpoints", "cosignatures", "nodes", "head")
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,7 @@ def write(book: Book, count: int = COUNT, **more: str) -> None:
             await log.append(book.record(number, **more))
         rest = range(count // 2, count)
         await asyncio.gather(*(log.append(book.record(number, **more)) for number in rest))
+        await log.keep_cosignatures(log.size, [("city/witness", f"line on {log.size}\n")])
 
     asyncio.run(fill())
     log.close()
