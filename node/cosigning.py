@@ -23,9 +23,10 @@ from grpc import aio
 
 from accord.agencies import Agency
 from accord.audit import checkpoint as notes
+from accord.audit.checkpoint import Checkpoint
 from accord.audit.cosignature import cosigned_at, lines_of, merged
-from accord.audit.cosigned import consistency, coverage, lines_at, note_at
-from accord.audit.extension import Head, begins_with, signed_head
+from accord.audit.cosigned import consistency, coverage, line_of, newest, note_at
+from accord.audit.extension import begins_with
 from accord.audit.places import Place
 from accord.audit.witness import (
     ADD,
@@ -151,20 +152,23 @@ class Cosigning:
         self._due[agency] = self._seconds() + delay
 
     async def _ask(self, agency: str) -> None:
-        head = await asyncio.to_thread(signed_head, self._place, self._origin, self._public)
-        found = await asyncio.to_thread(coverage, self._place)
-        last = found.by_witness.get(witness_name(agency), 0)
+        name = witness_name(agency)
+        found = await asyncio.to_thread(coverage, self._place, (name,))
         # After a start also where the log has not grown: it may have been put back.
-        if agency in self._asked and last == head.signed.size:
+        if agency in self._asked and found.by_witness[name] == found.size:
             return
-        await self._add(agency, head, last)
+        signed, note = await self._newest()
+        await self._add(agency, signed, note, found.by_witness[name])
         self._asked.add(agency)
 
     @property
     def _origin(self) -> str:
         return self._node.audit.origin
 
-    async def _add(self, agency: str, head: Head, last: int) -> None:
+    async def _newest(self) -> tuple[Checkpoint, bytes]:
+        return await asyncio.to_thread(newest, self._place, self._origin, self._public)
+
+    async def _add(self, agency: str, head: Checkpoint, note: bytes, last: int) -> None:
         """Have one checkpoint cosigned; once more from what the witness says that it holds.
 
         Raises:
@@ -172,45 +176,44 @@ class Cosigning:
         """
         old = last
         for _ in range(2):
-            proof = await asyncio.to_thread(consistency, self._place, old, head.signed.size)
-            request = Request(old, tuple(proof), head.note)
+            proof = await asyncio.to_thread(consistency, self._place, old, head.size)
+            request = Request(old, tuple(proof), note)
             status, body = await self._call(agency, ADD, request.to_bytes())
             if status == Status.COSIGNED:
-                await self._keep(agency, head, body)
+                await self._keep(agency, head.size, note, body)
                 return
             held = read_conflict(body) if status == Status.CONFLICT else -1
             if 0 <= held < last:
                 await self._went_back(agency, last, body)
             elif status in (Status.CONFLICT, Status.UNPROCESSABLE):
                 await self._examine(agency)
-            if not 0 <= held <= head.signed.size:
+            if not 0 <= held <= head.size:
                 break
             old = held
         raise Unverified(Code.ANSWER_UNVERIFIED, f"{agency} did not cosign: it answers {status}")
 
-    async def _keep(self, agency: str, head: Head, body: bytes) -> None:
+    async def _keep(self, agency: str, size: int, note: bytes, body: bytes) -> None:
         """Keep the cosignatures that are the witness' own."""
         lines = lines_of(body)
         name, now_ms = witness_name(agency), self._node.clock.now_ms()
         for public in self._agency(agency).keys_for(KeyRole.WITNESS):
             for line in lines:
-                at_s = cosigned_at(merged(head.note, [line]), name, public)
+                at_s = cosigned_at(merged(note, [line]), name, public)
                 if at_s is None:
                     continue
                 if at_s * 1000 > now_ms + SKEW_MS:
                     problem = f"the cosignature of {agency} is dated ahead of the time here"
                     raise Unverified(Code.ANSWER_UNVERIFIED, problem)
-                await self._node.audit.keep_cosignatures(head.signed.size, [(name, line)])
+                await self._node.audit.keep_cosignatures(size, [(name, line)])
                 return
         raise Unverified(Code.ANSWER_UNVERIFIED, f"{agency} sent no cosignature of its own")
 
     async def _went_back(self, agency: str, last: int, body: bytes) -> None:
         """Keep what a witness cosigned, beside its word that it holds less."""
         note = await asyncio.to_thread(note_at, self._place, last)
-        lines = await asyncio.to_thread(lines_at, self._place, last)
-        if note is not None:
-            held = merged(note, [lines[witness_name(agency)]])
-            await self._found(Kind.WENT_BACK, agency, held, body)
+        line = await asyncio.to_thread(line_of, self._place, witness_name(agency), last)
+        if note is not None and line is not None:
+            await self._found(Kind.WENT_BACK, agency, merged(note, [line]), body)
 
     async def _examine(self, agency: str) -> None:
         """Look at what a witness holds of our log; halt where that is ours and we lack it.
@@ -228,12 +231,12 @@ class Cosigning:
             raise Unverified(Code.ANSWER_UNVERIFIED, problem)
         theirs = notes.verify(note, self._origin, self._public)
         # Only now: what was committed since it was asked counts.
-        ours = await asyncio.to_thread(signed_head, self._place, self._origin, self._public)
-        if theirs.size > ours.signed.size:
-            await self._found(Kind.OWN_SHORTER, agency, note, ours.note)
+        ours, our_note = await self._newest()
+        if theirs.size > ours.size:
+            await self._found(Kind.OWN_SHORTER, agency, note, our_note)
         elif not await asyncio.to_thread(begins_with, self._place, theirs):
             there = await asyncio.to_thread(note_at, self._place, theirs.size)
-            await self._found(Kind.OWN_PARTED, agency, note, there or ours.note)
+            await self._found(Kind.OWN_PARTED, agency, note, there or our_note)
 
     async def _found(self, kind: Kind, agency: str, held: bytes, other: bytes) -> None:
         """Keep evidence; where it is against our own log the node halts now."""

@@ -14,7 +14,7 @@ from accord.clock import Clock
 from accord.durable import make_folder
 from accord.errors import InputError
 from accord.identity import KeyRole, SpiffeId
-from accord.keys import PrivateKey, PublicKey, read_secret_32
+from accord.keys import PrivateKey, read_secret_32
 from accord.processes import every
 from accord.transport.health import Readiness
 from accord.transport.peers import PeerVerifier
@@ -79,8 +79,7 @@ async def running_node(config: NodeConfig, clock: Clock) -> AsyncIterator[Runnin
     tls = OwnCertificate(lambda: config.load_tls(clock.now_ms()), config.own_id, config.certificate)
     signer = config.load_signer()
     witness_key = PrivateKey.load(config.witness_key)
-    audit_public = PrivateKey.load(config.audit_key).public
-    _check_published(sources, config, (signer.public, audit_public, witness_key.public))
+    _check_published(sources, config, signer, witness_key)
     with contextlib.ExitStack() as stack:
         require_own(config)
         store = open_store(config, serving=True, clock=clock)
@@ -151,15 +150,18 @@ def _peer_roots(sources: Sources, config: NodeConfig) -> Callable[[], Sequence[x
     return roots
 
 
-def _check_published(sources: Sources, config: NodeConfig, keys: Sequence[PublicKey]) -> None:
-    """Refuse to start with a key that our agency.toml does not publish; ``keys`` as below."""
+def _check_published(
+    sources: Sources, config: NodeConfig, signer: PrivateKey, witness: PrivateKey
+) -> None:
+    """Refuse to start with a key that our agency.toml does not publish."""
     own = sources.federation.agencies[config.agency]
-    for role, path, so, key in (
-        (KeyRole.NODE, config.node_key, "", keys[0]),
-        (KeyRole.AUDIT, config.audit_key, ", so nobody could check our receipts", keys[1]),
-        (KeyRole.WITNESS, config.witness_key, ", so our cosignatures would not count", keys[2]),
+    audit = PrivateKey.load(config.audit_key)
+    for role, path, key, so in (
+        (KeyRole.NODE, config.node_key, signer, ""),
+        (KeyRole.AUDIT, config.audit_key, audit, ", so nobody could check our receipts"),
+        (KeyRole.WITNESS, config.witness_key, witness, ", so our cosignatures would not count"),
     ):
-        if key not in own.keys_for(role):
+        if key.public not in own.keys_for(role):
             raise InputError(
                 path,
                 f"is no {role} key that agency.toml publishes{so}",

@@ -58,8 +58,8 @@ def look(
         InputError: the log can't be read.
         Refused: the memory can't.
     """
-    found = coverage(place)
-    by_agency = {one: found.by_witness.get(witness_name(one), 0) for one in agencies}
+    found = coverage(place, map(witness_name, agencies))
+    by_agency = {one: found.by_witness[witness_name(one)] for one in agencies}
     evidence = tuple(memory.evidence()) if memory is not None else ()
     state = Witnessed(
         agencies, rule.needed, found.size, by_agency, None, rule.alert_after_ms, evidence

@@ -4,36 +4,55 @@ A cosignature on a checkpoint vouches for every entry below it, since a witness 
 what goes on from what it signed before. So of each witness the largest size counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from accord.audit import nodes
+from accord.audit import nodes, store
+from accord.audit.checkpoint import Checkpoint
 from accord.audit.extension import looking
 from accord.audit.places import Place
 from accord.audit.store import Broken
+from accord.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many entries a log has, and the largest size that each witness cosigned, by name."""
+    """How many entries a log has, and the largest size that each witness cosigned (0: none)."""
 
     size: int
     by_witness: Mapping[str, int]
 
 
-def coverage(place: Place) -> Coverage:
-    """Return how far a log is witnessed now. Its lines were verified when they were kept.
+def coverage(place: Place, witnesses: Iterable[str]) -> Coverage:
+    """Return how far these witnesses, by name, have cosigned a log.
+
+    Their lines were verified when they were kept.
 
     Raises:
         InputError: it can't be read.
     """
+    found: dict[str, int] = {}
     with looking(place) as sql:
         row = sql.execute("SELECT size FROM head").fetchone()
-        found = sql.execute("SELECT witness, max(size) FROM cosignatures GROUP BY witness")
-        return Coverage(
-            int(row[0]) if row else 0,
-            {bytes(name).decode(): int(size) for name, size in found.fetchall()},
-        )
+        for name in witnesses:
+            (size,) = sql.execute(
+                "SELECT max(size) FROM cosignatures WHERE witness = ?", (name.encode(),)
+            ).fetchone()
+            found[name] = int(size or 0)
+    return Coverage(int(row[0]) if row else 0, found)
+
+
+def newest(place: Place, origin: str, public: PublicKey) -> tuple[Checkpoint, bytes]:
+    """Return the checkpoint at a log's head, its signature verified, and its note.
+
+    Raises:
+        InputError: it does not hold, or the log can't be read.
+    """
+    with looking(place) as sql:
+        (size,) = sql.execute("SELECT size FROM head").fetchone() or (0,)
+        signed = store.read_checkpoint(sql, int(size), origin, public)
+        row = sql.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
+    return signed, bytes(row[0])
 
 
 def written_at(place: Place, index: int) -> int | None:
@@ -47,15 +66,18 @@ def written_at(place: Place, index: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def lines_at(place: Place, size: int) -> dict[str, str]:
-    """Return the cosignature lines on the checkpoint of a size, by witness.
+def line_of(place: Place, witness: str, size: int) -> str | None:
+    """Return a witness' line on the checkpoint of a size, None where it made none.
 
     Raises:
         InputError: it can't be read.
     """
     with looking(place) as sql:
-        found = sql.execute("SELECT witness, line FROM cosignatures WHERE size = ?", (size,))
-        return {bytes(name).decode(): bytes(line).decode() for name, line in found.fetchall()}
+        row = sql.execute(
+            "SELECT line FROM cosignatures WHERE witness = ? AND size = ?",
+            (witness.encode(), size),
+        ).fetchone()
+    return None if row is None else bytes(row[0]).decode()
 
 
 def note_at(place: Place, size: int) -> bytes | None:

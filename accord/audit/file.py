@@ -65,7 +65,7 @@ def _nodes(database: sqlite_utils.Database) -> None:
 def _cosignatures(database: sqlite_utils.Database) -> None:
     database.execute(
         "CREATE TABLE cosignatures (size INTEGER NOT NULL, witness BLOB NOT NULL,"
-        " line BLOB NOT NULL, PRIMARY KEY (size, witness)) WITHOUT ROWID"
+        " line BLOB NOT NULL, PRIMARY KEY (witness, size)) WITHOUT ROWID"
     )
 
 

@@ -248,7 +248,7 @@ def add_cosignatures(sql: Sql, size: int, lines: Sequence[tuple[str, str]]) -> N
     """Keep lines that witnesses (by name) made on the checkpoint of a size; one of each."""
     for witness, line in lines:
         sql.execute(
-            "INSERT INTO cosignatures VALUES (?, ?, ?) ON CONFLICT (size, witness) "
+            "INSERT INTO cosignatures VALUES (?, ?, ?) ON CONFLICT (witness, size) "
             "DO UPDATE SET line = excluded.line",
             (size, witness.encode(), line.encode()),
         )

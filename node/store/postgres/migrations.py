@@ -335,7 +335,7 @@ def _witnesses(sql: Sql) -> None:
     # As in accord/audit/file.py and node/witness_file.py.
     sql.execute(
         "CREATE TABLE audit_cosignatures (size bigint NOT NULL, witness bytea NOT NULL, "
-        "line bytea NOT NULL, PRIMARY KEY (size, witness))"
+        "line bytea NOT NULL, PRIMARY KEY (witness, size))"
     )
     sql.execute(
         f"CREATE TABLE witnessed (origin {_TEXT} PRIMARY KEY, size bigint NOT NULL, "

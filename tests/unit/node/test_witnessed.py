@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from accord.audit.cosigned import consistency, coverage, lines_at, note_at
+from accord.audit.checkpoint import verify
+from accord.audit.cosigned import consistency, coverage, line_of, newest, note_at
 from accord.audit.file import LogFile
 from accord.audit.log import AuditLog
 from accord.audit.merkle import verify_consistency
@@ -59,28 +60,28 @@ CITY, COUNTY = "city/witness", "county/witness"
 
 def test_lines_are_kept_by_witness_and_the_last_counts(log_place: LogPlace) -> None:
     written(log_place, [3, (CITY, 2), (CITY, 3), (COUNTY, 2), (COUNTY, 2)])
-    found = coverage(log_place)
-    assert (found.size, found.by_witness) == (3, {CITY: 3, COUNTY: 2})
-    assert lines_at(log_place, 2) == {
-        CITY: "line of city/witness on 2\n", COUNTY: "line of county/witness on 2\n",
-    }  # fmt: skip
-    assert lines_at(log_place, 1) == {}
+    found = coverage(log_place, (CITY, COUNTY, "harbor/witness"))
+    assert (found.size, found.by_witness) == (3, {CITY: 3, COUNTY: 2, "harbor/witness": 0})
+    assert line_of(log_place, CITY, 2) == "line of city/witness on 2\n"
+    assert line_of(log_place, COUNTY, 2) == "line of county/witness on 2\n"
+    assert line_of(log_place, COUNTY, 3) is None
 
 
 def test_the_log_goes_on_after_lines_were_kept(log_place: LogPlace) -> None:
     written(log_place, [2, (CITY, 2), 2])
     written(log_place, [1])
-    assert coverage(log_place).size == 5
+    assert coverage(log_place, ()).size == 5
 
 
 def test_a_proof_leads_from_one_checkpoint_to_the_other(log_place: LogPlace) -> None:
     written(log_place, [7])
-    from accord.audit.checkpoint import verify
-
     one, other = (verify(note_at(log_place, size) or b"", ORIGIN, KEY.public) for size in (3, 7))
     verify_consistency(3, 7, one.root, other.root, consistency(log_place, 3, 7))
     assert consistency(log_place, 0, 7) == []
     assert note_at(log_place, 8) is None
+    assert newest(log_place, ORIGIN, KEY.public) == (other, note_at(log_place, 7))
+    with pytest.raises(InputError, match="is not signed by"):
+        newest(log_place, ORIGIN, PrivateKey.generate(ED25519).public)
     with pytest.raises(InputError, match="is missing"):
         consistency(log_place, 3, 8)
 
