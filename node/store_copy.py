@@ -1,10 +1,10 @@
 """All that a node's store holds, moved into the other database: SQLite's file or a server's.
 
 While it runs no node serves either, and nobody writes to the source. How rows are moved
-is told in :mod:`node.store.moving`. The audit log goes with them, byte for byte, and the
-replay guard begins anew; the photos stay where they are, in the data folder.
-Nothing is removed at the source, and no purge reaches it once the node has moved: the
-agency destroys it by the day that is told.
+is told in :mod:`node.store.moving`. The audit log goes with them, byte for byte, and what
+the node knows as a witness. The replay guard begins anew; the photos stay where they are,
+in the data folder. Nothing is removed at the source, and no purge reaches it once the node
+has moved: the agency destroys it by the day that is told.
 """
 
 import secrets
@@ -24,7 +24,8 @@ from node.opened import opened
 from node.opened_log import copied, has_log, log_place, require_own
 from node.retention import cuts
 from node.store.moving import HITS, TABLES, Side, Summary, fill, leave_gap, numbers, summary
-from node.store.opening import open_side
+from node.store.opening import open_memory, open_side
+from node.witness_file import FILE_NAME
 
 SQLITE = "sqlite"
 """What stands for ``reads.db`` in the data folder, which has no other name."""
@@ -103,6 +104,7 @@ def copy_store(
                 done = StoreCopied(move_all(source, target, told), destroy_by_ms, None)
                 if done.whole:
                     done = done._replace(entries=_log_moved(settings, target_url))
+                    _memory_moved(settings, target_url)
                     # What was claimed at the source the guard here does not know of.
                     target.begin_guard()
                     # And the source may be served again.
@@ -139,6 +141,21 @@ def move_all(source: Side, target: Side, told: Told) -> list[TableCopied]:
         TableCopied(table.name, summary(source, table, verified), summary(target, table, verified))
         for table in TABLES
     ]
+
+
+def _memory_moved(settings: NodeConfig, target_url: Path | None) -> None:
+    """Move what the node knows as a witness: a node that is halted stays so.
+
+    Raises:
+        InputError, Refused: one of the two can't be used.
+    """
+    if settings.store_url is None and not (settings.data / FILE_NAME).exists():
+        return
+    with (
+        closing(open_memory(settings)) as source,
+        closing(open_memory(replace(settings, store_url=target_url))) as target,
+    ):
+        target.take(source)
 
 
 def _log_moved(settings: NodeConfig, target_url: Path | None) -> int | None:

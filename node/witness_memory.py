@@ -143,7 +143,16 @@ class Turn:
         self._sql.execute("DELETE FROM witnessed WHERE origin = ?", (self._origin,))
 
     def keep(self, evidence: Evidence) -> bool:
-        """Keep evidence; tell False where it is kept already, or there is too much of the log."""
+        """Keep evidence; tell False where it is kept already, or there is too much of the log.
+
+        Each split view is proof of its own. Of the other kinds the first is enough that
+        does not go with a note, until a person resolves it: a log that went back comes again.
+        """
+        if evidence.kind is not Kind.SPLIT_VIEW:
+            text = "SELECT 1 FROM evidence WHERE kind = ? AND held = ? AND resolved_ms = 0"
+            same = self._sql.execute(text, (evidence.kind.value, evidence.held)).fetchone()
+            if same is not None:
+                return False
         (count,) = self._sql.execute(
             "SELECT count(*) FROM evidence WHERE origin = ?", (self._origin,)
         ).fetchone()
@@ -201,6 +210,18 @@ class Memory:
                 (now_ms, by, reason, evidence.id),
             )
         return replace(evidence, resolved_ms=now_ms, resolved_by=by, reason=reason)
+
+    def take(self, other: "Memory") -> None:
+        """Take over what another place remembers, where it is more; run again, it goes on."""
+        for held in other.held():
+            with self.turn(held.checkpoint.origin) as turn:
+                if turn.held is None or turn.held.checkpoint.size < held.checkpoint.size:
+                    turn.replace(held)
+        for one in other.evidence():
+            with self.turn(one.origin) as turn:
+                turn.keep(one)
+            if one.resolved_ms:
+                self.resolve(one, one.resolved_ms, one.resolved_by, one.reason)
 
     def close(self) -> None:
         """Let go of the tables."""

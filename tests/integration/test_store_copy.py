@@ -14,11 +14,16 @@ import pytest
 from PIL import Image
 
 from accord.agreements.terms import OPEN, Withholding
+from accord.audit.checkpoint import Checkpoint, sign
+from accord.audit.witness import Held
 from accord.clock import SystemClock
+from accord.keys import ED25519, PrivateKey
 from accord.model import PhotoOf, WildcardPlate, Window
 from node.config import load_config
+from node.halt import Halt
 from node.store.base import ReadStore, Search
-from node.store.opening import open_store
+from node.store.opening import open_memory, open_store
+from node.witness_memory import Evidence, Kind
 from tests.conftest import HOUR_MS, PLATE, make_files, read_at, running
 from tests.cuts import all_before
 from tests.integration.ways import command
@@ -105,6 +110,31 @@ def test_a_node_moves_to_several_servers(
             with database.connect() as sql:
                 text = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^accord_[0-9]'"
                 assert sql.execute(text).fetchall() == [(6,)]
+
+
+def test_what_the_node_knows_as_a_witness_moves_too_and_its_halt(
+    city: Path, way: tuple[bool, str]
+) -> None:
+    opened(city).close()
+    note = sign(Checkpoint("city/node", 5, bytes(32)), PrivateKey.generate(ED25519))
+    found = Evidence(Kind.OWN_SHORTER, "city/node", "harbor", 1, note, note)
+    held = Held(Checkpoint("harbor/node", 9, bytes(32)), b"note", 1)
+    with closing(open_memory(load_config(city / "node.toml"))) as memory:
+        with memory.turn("city/node") as turn:
+            turn.keep(found)
+        with memory.turn("harbor/node") as turn:
+            turn.replace(held)
+    done = run(city, "store", "copy", "--to", way[1])
+    assert (done.returncode, done.stderr) == (0, "")
+    on_server(city, not way[0])
+    if not way[0]:
+        # It is not the old file that is looked at.
+        (city / "data" / "witness.db").unlink()
+    with closing(open_memory(load_config(city / "node.toml"))) as memory:
+        assert (memory.held(), memory.evidence()) == ([held], [found])
+        halt = Halt(memory)
+        halt.look()
+        assert halt.why == found.in_words
 
 
 async def test_a_node_moves_and_partners_notice_nothing(tmp_path: Path, database: Database) -> None:

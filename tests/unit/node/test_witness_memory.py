@@ -123,6 +123,19 @@ def test_evidence_is_kept_once_and_stays_when_it_is_resolved(memory: Memory) -> 
     assert memory.evidence() == [resolved, evidence(2)]
 
 
+def test_a_log_that_comes_again_with_less_is_told_once_until_it_is_resolved(
+    memory: Memory,
+) -> None:
+    one, other, third = (evidence(number, Kind.SHORTER) for number in range(3))
+    with memory.turn(ORIGIN) as turn:
+        assert turn.keep(one)
+        assert not turn.keep(other)
+        assert turn.keep(evidence(5, Kind.NO_PROOF))
+    memory.resolve(one, NOW_MS, "B. Example", "an old note")
+    with memory.turn(ORIGIN) as turn:
+        assert turn.keep(third)
+
+
 def test_nobody_fills_the_disk_with_evidence(memory: Memory) -> None:
     with memory.turn(ORIGIN) as turn:
         kept = [turn.keep(evidence(number)) for number in range(MOST + 2)]
