@@ -3,16 +3,17 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
-from accord.audit.checkpoint import verify
-from accord.audit.cosignature import cosigned_at, merged
+from accord.audit.checkpoint import Checkpoint, sign, verify
+from accord.audit.cosignature import cosign, cosigned_at, merged
 from accord.audit.cosigned import coverage, line_of, note_at
 from accord.audit.file import LogFile
-from accord.audit.witness import Status
+from accord.audit.places import Place
+from accord.audit.witness import Held, Request, Status, checkpoint_path
 from accord.clock import SystemClock
 from accord.errors import Code, Refused
 from accord.identity import KeyRole
@@ -20,6 +21,7 @@ from accord.testing import FederationSimulator
 from accord.wire.v1 import witness_pb2
 from node import serve
 from node.config import load_config
+from node.opened_log import log_place
 from node.readiness import why_not_ready
 from node.witness import Witness
 from node.witness_file import WitnessFile
@@ -28,6 +30,7 @@ from node.witnessed import look
 from tests.conftest import Federation, make_files
 from tests.integration.test_deliveries import until
 from tests.integration.witnesses import OTHER, data, head, key, request, sender
+from tests.postgres import Database
 
 NAMES = ("city/witness", "harbor/witness", "county/witness")
 OFTEN = "[witnesses]\nevery_s = 1\n"
@@ -110,14 +113,15 @@ def put_back(files: FederationSimulator, agency: str, where: Path) -> None:
         shutil.copy2(where / name, data(files, agency) / name)
 
 
-async def cosigned(federation: Federation, agency: str) -> None:
+async def cosigned(
+    federation: Federation, agency: str, place: Place | None = None, by: str = "harbor/witness"
+) -> None:
     """Wait until all that the log of an agency holds is cosigned."""
-    files = federation.files
-    log = log_of(files, agency)
+    log = place or log_of(federation.files, agency)
 
     def all_of_it() -> bool:
         found = coverage(log, NAMES)
-        return found.by_witness["harbor/witness"] == found.size > 0
+        return found.by_witness[by] == found.size > 0
 
     await until(all_of_it)
 
@@ -254,9 +258,6 @@ class Lying(Witness):
 
 def strangers_note(files: FederationSimulator) -> bytes:
     """A checkpoint of the city's log that the harbour signed itself, and cosigned."""
-    from accord.audit.checkpoint import sign
-    from accord.audit.cosignature import cosign
-
     note = sign(head("city", 1000), key(files, "harbor"))
     line = cosign(note, "harbor/witness", key(files, "harbor", KeyRole.WITNESS), 1_790_000_000)
     return merged(note, [line])
@@ -356,3 +357,38 @@ async def test_cosignatures_that_do_not_come_are_told_and_nobody_waits_for_them(
         await federation.start_node("harbor")
         await until(lambda: told("cosignatures have come"))
         assert said.count("alert: cosignatures are missing") == 1
+
+
+async def test_a_node_on_a_server_is_cosigned_cosigns_and_halts_as_one_in_files(
+    tmp_path: Path, database: Database
+) -> None:
+    files = built(tmp_path)
+    url = database.url_file(files.folder("city") / "keys")
+    path = files.folder("city") / "node.toml"
+    path.write_text(f'{path.read_text()}[store]\npostgres = "keys/{url.name}"\n')
+    log = log_place(load_config(path))
+    async with running(files, "city", "harbor") as federation:
+        await cosigned(federation, "city", log)
+        await cosigned(federation, "harbor", log_of(files, "harbor"), "city/witness")
+    size = coverage(log, ()).size
+    # A thief has what the log will never hold cosigned, while the node is down.
+    async with running(files, "harbor") as federation, sender(files, "city") as thief:
+        status, held = await thief.ask("harbor", b"", checkpoint_path("city/node"))
+        last = verify(held, "city/node", key(files, "city").public)
+        assert (status, last.size) == (200, size)
+        later = Checkpoint("city/node", size + 50, bytes(32))
+        note = sign(later, key(files, "city"))
+        body = Request(size, (bytes(32),), note).to_bytes()
+        assert await thief.status("harbor", body) is Status.UNPROCESSABLE
+    witness = key(files, "harbor", KeyRole.WITNESS)
+    line = cosign(note, "harbor/witness", witness, SystemClock().now_ms() // 1000)
+    with (
+        closing(Memory(WitnessFile(data(files, "harbor") / "witness.db"))) as kept,
+        kept.turn("city/node") as turn,
+    ):
+        # As a witness would hold it that had been given a proof.
+        turn.replace(Held(later, merged(note, [line]), 1))
+    async with running(files, "city", "harbor") as federation:
+        city = federation.nodes["city"].context
+        await until(lambda: city.halt.why)
+        assert f"{size + 50} entries" in city.halt.why
