@@ -1,13 +1,18 @@
 """The leaf: commitments, canonical bytes, openings; and the sealed record."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accord.audit.leaf import (
     Record,
     all_fields,
+    assembled,
     commit,
     commitments,
     field_digest,
@@ -89,6 +94,41 @@ def test_leaves_that_are_not_canonical(leaf):
 
 def test_the_twin_of_those_is_taken():
     assert commitments(leaf_pb2.Leaf(fields=[commitment("a")]).SerializeToString())
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
+DIGESTS = st.dictionaries(NAMES, st.binary(min_size=32, max_size=32), min_size=1, max_size=8)
+
+
+def by_protobuf(data: bytes) -> dict[str, bytes] | None:
+    """What protobuf makes of a leaf; None where it is not one in its canonical form."""
+    try:
+        message = leaf_pb2.Leaf.FromString(data)
+    except DecodeError:
+        return None
+    found = {one.name: one.digest for one in message.fields}
+    again = leaf_pb2.Leaf(fields=[commitment(n, found[n]) for n in sorted(found)])
+    sound = found and all(
+        len(digest) == 32 and re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name)
+        for name, digest in found.items()
+    )
+    return found if sound and again.SerializeToString(deterministic=True) == data else None
+
+
+@given(DIGESTS, st.data())
+def test_a_leaf_is_read_as_protobuf_reads_it(digests, data):
+    leaf = assembled(sorted(digests.items()))
+    assert commitments(leaf) == by_protobuf(leaf) == digests
+    at = data.draw(st.integers(0, len(leaf) - 1))
+    flipped = bytearray(leaf)
+    flipped[at] ^= data.draw(st.integers(1, 255))
+    for bad in (bytes(flipped), leaf[:at], leaf[at:], leaf + leaf[:at]):
+        expected = by_protobuf(bad)
+        if expected is not None:
+            assert commitments(bad) == expected
+            continue
+        with pytest.raises(Unverified):
+            commitments(bad)
 
 
 def test_packed_record_round_trip():
