@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from accord.errors import InputError
 
@@ -47,7 +48,8 @@ def replace_file(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     Raises:
         InputError: it can't be written.
     """
-    _write(path, data, _replaced, mode)
+    with _written(path, os.replace, mode) as file:
+        file.write(data)
 
 
 def create_file(path: Path, data: bytes) -> bool:
@@ -56,7 +58,31 @@ def create_file(path: Path, data: bytes) -> bool:
     Raises:
         InputError: it can't be written.
     """
-    return _write(path, data, _linked, PRIVATE)
+    try:
+        with _written(path, os.link, PRIVATE) as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextmanager
+def created(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that is not there yet to be written; it is there once this is left.
+
+    After an error there is nothing.
+
+    Raises:
+        InputError: one is there, which then stays; or it can't be written.
+    """
+    taken = InputError(path, "is there already and is never overwritten", "give another name")
+    if os.path.lexists(path):
+        raise taken
+    try:
+        with _written(path, os.link, PRIVATE) as file:
+            yield file
+    except FileExistsError:
+        raise taken from None
 
 
 @contextmanager
@@ -83,20 +109,14 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replaced(part: Path, path: Path) -> bool:
-    part.replace(path)
-    return True
+@contextmanager
+def _written(path: Path, put: Callable[[Path, Path], object], mode: int) -> Iterator[BinaryIO]:
+    """Give the temporary file, and put it in its place.
 
-
-def _linked(part: Path, path: Path) -> bool:
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool], mode: int) -> bool:
+    Raises:
+        FileExistsError: something is there, and ``put`` does not replace it.
+        InputError: it can't be written.
+    """
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
@@ -104,18 +124,19 @@ def _write(path: Path, data: bytes, put: Callable[[Path, Path], bool], mode: int
         try:
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(file.fileno(), mode)
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-            done = put(part, path)
+            put(part, path)
         finally:
             part.unlink(missing_ok=True)
         sync_folder(path.parent)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise InputError(
             path, f"can't be written ({error.strerror})", "check the folder, its owner and the disk"
         ) from None
-    return done
 
 
 def sync_folder(folder: Path) -> None:

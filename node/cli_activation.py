@@ -14,8 +14,7 @@ from accord import activation
 from accord.activation import read_activations
 from accord.agreements.effective import Agreement, Standing
 from accord.agreements.words import clauses
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import InputError
 from accord.federation import Federation

@@ -15,9 +15,8 @@ from accord.agreements.permission_changes import Shift, shifts
 from accord.agreements.permissions import Denial, Grant, Permissions, permissions
 from accord.agreements.provisions import Export
 from accord.agreements.words import seen_words
-from accord.cli.cells import shown
-from accord.cli.query import parse_time
-from accord.cli.show import console
+from accord.cli.cells import console, shown
+from accord.cli.moments import parse_time
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import AccordError
 from accord.model import Kind

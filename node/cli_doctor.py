@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.clock import SystemClock, iso
 from node.config import load_config
 from node.doctor.checks import Finding, State, diagnose

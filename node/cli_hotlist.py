@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError, Refused
 from accord.processes import EXIT_INCOMPLETE

@@ -18,9 +18,8 @@ from rich.table import Table
 
 from accord.agreements.retention import DataKind, Facts, Limits, due
 from accord.cli import selecting
-from accord.cli.cells import shown
-from accord.cli.query import parse_time
-from accord.cli.show import console
+from accord.cli.cells import console, shown
+from accord.cli.moments import parse_time
 from accord.clock import SystemClock, iso, to_datetime
 from accord.errors import Code, InputError, Refused
 from accord.federation import Federation

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from accord.cli.show import console
+from accord.cli.cells import console
 from accord.clock import SystemClock, iso
 from accord.errors import InputError
 from node.config import NodeConfig, load_config

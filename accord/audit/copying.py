@@ -16,8 +16,9 @@ from typing import TypeVar
 from accord.audit import store
 from accord.audit.checkpoint import Checkpoint
 from accord.audit.merkle import Frontier, leaf_hash
+from accord.audit.opening import opened
 from accord.audit.places import Place, Reading, Sql, Taken, Unavailable
-from accord.audit.reader import AuditReader, opened
+from accord.audit.reader import AuditReader
 from accord.audit.sealing import Sealer
 from accord.audit.store import Broken
 from accord.errors import InputError, Unverified
@@ -133,7 +134,7 @@ def _entries(
         if row.index != begin + len(rows):
             break
         try:
-            terms += [(term, row.index) for term in sealer.terms(opened(sealer, row))]
+            terms += [(term, row.index) for term in sealer.terms(opened(sealer, row).fields)]
         except Unverified as error:
             raise Broken(row.index, error.problem) from None
         rows.append(astuple(row))

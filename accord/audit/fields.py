@@ -21,6 +21,20 @@ from accord.model import (
     WildcardPlate,
 )
 
+# Every field that a record of any kind may have; docs/audit.md says what each holds.
+NAMES = frozenset(
+    {
+        "agency", "agreement", "answer_digest", "approval", "area", "asked", "attested",
+        "audience", "authority", "case", "claim", "code", "count", "decision", "detail",
+        "entries", "export", "expunged_entry", "expunged_fields", "fields", "from", "hits",
+        "kind", "mark", "note", "offence", "officer", "officer_course", "officer_employment",
+        "officer_name", "officer_role", "on_behalf_of", "outcome", "owner_log_index", "page",
+        "peer", "photos", "plate", "plates", "purpose", "query_digest", "query_id", "read_id",
+        "reads", "reason", "row_limit", "section", "signer", "state", "substitutions", "text",
+        "time", "to", "withheld",
+    }
+)  # fmt: skip
+
 
 def selector_fields(selector: Selector) -> dict[str, str]:
     """Return what was asked for, one field per data element."""

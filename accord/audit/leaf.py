@@ -59,6 +59,8 @@ KINDS = frozenset(
         "restored",
         # Two checkpoints of a log don't go together, or a person resolved that.
         "alert",
+        # A record, or fields of one, are destroyed by an authority that is named.
+        "expunged",
         # A process started to write this log.
         "start",
     }
@@ -70,7 +72,7 @@ _OWN = frozenset({"kind", "time"})
 
 
 @lru_cache(maxsize=1024)
-def _prefix(name: str) -> bytes:
+def field_prefix(name: str) -> bytes:
     """Return what is hashed before the salt; names come from our code, so few."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of an audit field")
@@ -78,7 +80,7 @@ def _prefix(name: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _frame(name: str) -> bytes:
+def frame(name: str) -> bytes:
     """Return the protobuf bytes that precede a field's digest in the leaf.
 
     Written out, since the node makes two leaves per query and building
@@ -113,7 +115,7 @@ class Record:
         if len(self.fields) + len(_OWN) > MAX_FIELDS or not _OWN.isdisjoint(self.fields):
             raise ValueError("too many audit fields, or one that the log itself sets")
         for name in self.fields:
-            _prefix(name)
+            field_prefix(name)
 
 
 def all_fields(record: Record, time_ms: int) -> dict[str, str]:
@@ -136,7 +138,7 @@ def new_salts(fields: Mapping[str, str]) -> dict[str, bytes]:
 
 def field_digest(name: str, salt: bytes, value: bytes) -> bytes:
     """Return the commitment to one field."""
-    return hashlib.sha256(_prefix(name) + salt + value).digest()
+    return hashlib.sha256(field_prefix(name) + salt + value).digest()
 
 
 def commit(fields: Mapping[str, str], salts: Mapping[str, bytes]) -> bytes:
@@ -147,7 +149,7 @@ def commit(fields: Mapping[str, str], salts: Mapping[str, bytes]) -> bytes:
     """
     parts: list[bytes] = []
     for name in sorted(fields):
-        parts += (_frame(name), field_digest(name, salts[name], fields[name].encode()))
+        parts += (frame(name), field_digest(name, salts[name], fields[name].encode()))
     return b"".join(parts)
 
 
@@ -157,7 +159,7 @@ def assembled(digests: Iterable[tuple[str, bytes]]) -> bytes:
     Raises:
         ValueError: a bad name.
     """
-    return b"".join(part for name, digest in digests for part in (_frame(name), digest))
+    return b"".join(part for name, digest in digests for part in (frame(name), digest))
 
 
 def commitments(leaf: bytes) -> dict[str, bytes]:
@@ -175,7 +177,7 @@ def commitments(leaf: bytes) -> dict[str, bytes]:
         frame_end = at + 4 + int.from_bytes(leaf[at + 3 : at + 4]) + 2
         end = frame_end + DIGEST_BYTES
         name = leaf[at + 4 : frame_end - 2].decode("ascii", "replace")
-        sound = _NAME.fullmatch(name) and leaf[at:frame_end] == _frame(name)
+        sound = _NAME.fullmatch(name) and leaf[at:frame_end] == frame(name)
         if not sound or end > len(leaf) or name <= last:
             raise _not_canonical()
         found[name] = leaf[frame_end:end]

@@ -91,6 +91,21 @@ class Frontier:
         self.size += 1
         return made
 
+    def append_subtree(self, level: int, digest: bytes) -> None:
+        """Add the hash over 2^level leaves at once.
+
+        Raises:
+            ValueError: so many leaves that begin here are no subtree, or it is no hash.
+        """
+        if self.size & ((1 << level) - 1) or len(digest) != HASH_BYTES:
+            raise ValueError("no complete subtree of that size begins there")
+        carry = self.size >> level
+        while carry & 1:
+            digest = node_hash(self._hashes.pop(), digest)
+            carry >>= 1
+        self._hashes.append(digest)
+        self.size += 1 << level
+
     def root(self) -> bytes:
         """Return the root of the tree; of the empty one SHA-256("")."""
         if not self._hashes:

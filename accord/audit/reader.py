@@ -3,19 +3,20 @@
 Readers never write and may run while a node or broker serves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
 from accord.audit import nodes, store
-from accord.audit.leaf import commit
+from accord.audit.absence import EXPUNGED, Absences, expunged
+from accord.audit.kept import Kept, KeptOnes
 from accord.audit.merkle import Frontier, leaf_hash
 from accord.audit.nodes import NodesCheck
+from accord.audit.opening import opened
 from accord.audit.places import Place, Reading
-from accord.audit.sealing import Sealed, Sealer, unpack, values_of
+from accord.audit.sealing import Sealer, values_of
 from accord.audit.store import Broken, Row
-from accord.clock import iso
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PublicKey
 
@@ -29,13 +30,15 @@ class Verification:
     """What a full check found: entries that are sound, and the first that is not.
 
     ``problem`` is one line for a person, "" when ``ok``; ``broken`` is the
-    index that it names, or None.
+    index that it names, or None. ``expunged`` entries lack something, and a later one
+    says why.
     """
 
     entries: int
     ok: bool
     problem: str
     broken: int | None = None
+    expunged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +57,27 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One opened entry; its leaf was recomputed from its fields."""
+    """One opened entry; its leaf was recomputed from its fields.
+
+    ``gone`` names the fields that were expunged; of a whole record all are.
+    """
 
     index: int
     time_ms: int
     fields: Mapping[str, str]
+    gone: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """Kind of the record, one of :data:`accord.audit.leaf.KINDS`."""
-        return self.fields["kind"]
+        """Kind of the record, one of :data:`accord.audit.leaf.KINDS`; "" of an expunged one."""
+        return self.fields.get("kind", "")
 
 
 class AuditReader:
-    """One log, read only. A context manager."""
+    """One log, read only: its place and open tables, what opens it, its name and key.
+
+    A context manager.
+    """
 
     def __init__(
         self,
@@ -78,10 +88,10 @@ class AuditReader:
         public: PublicKey,
     ) -> None:
         self.origin = origin
-        self._place = place
-        self._sql = sql
-        self._sealer = sealer
-        self._public = public
+        self.place = place
+        self.sql = sql
+        self.sealer = sealer
+        self.public = public
 
     @classmethod
     def open(
@@ -121,7 +131,7 @@ class AuditReader:
 
     def close(self) -> None:
         """Let go of the place."""
-        self._sql.close()
+        self.sql.close()
 
     def entries(self, wanted: Filter | None = None) -> Iterator[Shown]:
         """Yield the entries wanted, by index, each opened as it is reached.
@@ -133,23 +143,25 @@ class AuditReader:
         wanted = wanted or Filter({})
         for row in self._select(wanted):
             try:
-                shown = Shown(row.index, row.time_ms, opened(self._sealer, row))
+                fields, _, gone = opened(self.sealer, row)
+                shown = Shown(row.index, row.time_ms, fields, gone)
             except Unverified as error:
-                text = f"Entry {row.index} of {self._place.path} is broken: {error.problem}."
+                text = f"Entry {row.index} of {self.place.path} is broken: {error.problem}."
                 raise Refused(Code.STORE_CORRUPT, text=text) from None
             # Terms are short and lie in the open: the opened fields decide.
             if all(value in values_of(shown.fields, name) for name, value in wanted.equal.items()):
                 yield shown
 
-    def verify(self) -> Verification:
-        """Check everything.
+    def verify(self, kept: Sequence[Kept] = ()) -> Verification:
+        """Check everything; ``kept`` are checkpoints that the log must go on from.
 
         Each record opens and makes its leaf, each of its search terms is there,
         the leaves make the stored hashes of subtrees, and the root that the log
-        signed. Reads one state of the log, also while it grows.
+        signed, and what was expunged is named. Reads one state of the log, also while
+        it grows.
         """
-        with self._sql.snapshot():
-            return self._verify()
+        with self.sql.snapshot():
+            return self._verify(kept)
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that entry ``index`` is in the tree of the first ``size`` entries.
@@ -162,7 +174,7 @@ class AuditReader:
             Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
         """
         with self._whole(), self._brought_up():
-            return nodes.inclusion(self._sql, index, size)
+            return nodes.inclusion(self.sql, index, size)
 
     def consistency(self, size1: int, size2: int) -> list[bytes]:
         """Return the proof that the tree of ``size2`` entries extends that of ``size1``.
@@ -173,94 +185,104 @@ class AuditReader:
             Refused: ``STORE_CORRUPT`` when a hash that it takes is not there.
         """
         with self._whole(), self._brought_up():
-            return nodes.consistency(self._sql, size1, size2)
+            return nodes.consistency(self.sql, size1, size2)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """Say of a broken entry, or of an error of the place, what a person can do."""
         try:
             yield
-        except self._place.errors as error:
-            raise self._place.unreadable(error) from None
+        except self.place.errors as error:
+            raise self.place.unreadable(error) from None
         except Broken as broken:
-            text = f"Entry {broken.index} of {self._place.path} is broken: {broken.problem}."
+            text = f"Entry {broken.index} of {self.place.path} is broken: {broken.problem}."
             raise Refused(Code.STORE_CORRUPT, text=text) from None
 
     @contextmanager
     def _brought_up(self) -> Iterator[None]:
         try:
             yield
-        except self._place.errors:
-            if self._sql.has("nodes"):
+        except self.place.errors:
+            if self.sql.has("nodes"):
                 raise
             problem = "is of an older version, and lacks the hashes that a proof is made of"
             remedy = "start its node or broker once: it makes them"
-            raise InputError(self._place.path, problem, remedy) from None
+            raise InputError(self.place.path, problem, remedy) from None
 
-    def _verify(self) -> Verification:
-        frontier = Frontier()
+    def _verify(self, kept: Sequence[Kept]) -> Verification:
+        frontier, absent = Frontier(), Absences()
         try:
-            name = store.stored_origin(self._sql)
+            compared = KeptOnes(kept)
+            name = store.stored_origin(self.sql)
             if name != self.origin:
                 raise Broken(0, f"the newest checkpoint is of {name}, not of {self.origin}")
-            tree = NodesCheck(self._sql)
-            terms = self._check_rows(frontier, tree)
+            tree = NodesCheck(self.sql)
+            terms = self._check_rows(frontier, tree, absent, compared)
             self._check_head(frontier)
             tree.require(frontier.size)
-            (count,) = self._sql.execute("SELECT count(*) FROM terms").fetchone()
+            compared.end(frontier.size)
+            absent.check()
+            (count,) = self.sql.execute("SELECT count(*) FROM terms").fetchone()
             if count != terms:
                 raise Broken(0, "there are search terms that no entry has")
         except Broken as broken:
             problem = f"entry {broken.index}: {broken.problem}"
             return Verification(min(frontier.size, broken.index), False, problem, broken.index)
-        except self._place.errors as error:
+        except self.place.errors as error:
             problem = f"entry {frontier.size} can't be read ({store.reason(error)})"
             return Verification(frontier.size, False, problem, frontier.size)
-        return Verification(frontier.size, True, "")
+        return Verification(frontier.size, True, "", expunged=absent.count)
 
-    def _check_rows(self, frontier: Frontier, nodes: NodesCheck) -> int:
+    def _check_rows(
+        self, frontier: Frontier, nodes: NodesCheck, absent: Absences, compared: KeptOnes
+    ) -> int:
         """Check each entry by itself and add it to the tree; return how many terms they have."""
         terms = 0
         waiting: list[tuple[bytes, int]] = []
         try:
-            for row in store.rows(self._sql, 0, 1 << 62):
-                waiting += self._check(row, frontier.size)
+            for row in store.rows(self.sql, 0, 1 << 62):
+                waiting += self._check(row, frontier.size, absent)
                 nodes.add(frontier.append(leaf_hash(row.leaf)))
+                if frontier.size >= compared.next_size:
+                    compared.at(frontier.size, frontier.root())
                 if len(waiting) > _TERMS:
-                    store.require_terms(self._sql, waiting)
+                    store.require_terms(self.sql, waiting)
                     nodes.look()
                     terms += len(waiting)
                     waiting.clear()
         except Broken:
             # One before the broken one may lack a term: the first is to be named.
-            store.require_terms(self._sql, waiting)
+            store.require_terms(self.sql, waiting)
             raise
-        store.require_terms(self._sql, waiting)
+        store.require_terms(self.sql, waiting)
         nodes.look()
         return terms + len(waiting)
 
-    def _check(self, row: Row, expected: int) -> list[tuple[bytes, int]]:
+    def _check(self, row: Row, expected: int, absent: Absences) -> list[tuple[bytes, int]]:
         """Check one entry by itself; return the search terms that it must have."""
         if row.index != expected:
             raise Broken(expected, "is missing")
         try:
-            fields = opened(self._sealer, row)
+            fields, _, gone = opened(self.sealer, row)
+            absent.missing(row.index, gone)
+            if fields.get("kind") == EXPUNGED:
+                absent.named(row.index, expunged(row.index, fields))
         except Unverified as error:
             raise Broken(row.index, error.problem) from None
-        return [(term, row.index) for term in self._sealer.terms(fields)]
+        return [(term, row.index) for term in self.sealer.terms(fields)]
 
     def _check_head(self, whole: Frontier) -> None:
         """Check the leaves against the signed checkpoint."""
-        row = self._sql.execute("SELECT size FROM head").fetchone()
+        row = self.sql.execute("SELECT size FROM head").fetchone()
         size = int(row[0]) if row else 0
-        signed = store.read_checkpoint(self._sql, size, self.origin, self._public)
+        signed = store.read_checkpoint(self.sql, size, self.origin, self.public)
         if whole.size < size:
             raise Broken(whole.size, f"is missing: {size} entries are signed")
         if whole.size > size:
             raise Broken(size, f"is not signed: the checkpoint ends at {size} entries")
         if whole.root() != signed.root:
             self._locate()
-        store.read_head(self._sql, self.origin, self._public)
+        store.read_head(self.sql, self.origin, self.public)
 
     def _locate(self) -> None:
         """Narrow a wrong root down to the entries between two checkpoints.
@@ -270,11 +292,11 @@ class AuditReader:
         """
         frontier = Frontier()
         sound = 0
-        sizes = [s for (s,) in self._sql.execute("SELECT size FROM checkpoints ORDER BY 1")]
+        sizes = [s for (s,) in self.sql.execute("SELECT size FROM checkpoints ORDER BY 1")]
         for size in sizes:
-            for row in store.rows(self._sql, sound, size):
+            for row in store.rows(self.sql, sound, size):
                 frontier.append(leaf_hash(row.leaf))
-            signed = store.read_checkpoint(self._sql, size, self.origin, self._public)
+            signed = store.read_checkpoint(self.sql, size, self.origin, self.public)
             if frontier.root() != signed.root:
                 where = "was" if size - sound == 1 else f"to {size - 1}: one was"
                 raise Broken(sound, f"{where} altered after it was signed")
@@ -287,7 +309,7 @@ class AuditReader:
         values: list[bytes | int] = []
         for name, value in wanted.equal.items():
             clauses.append("idx IN (SELECT idx FROM terms WHERE term = ?)")
-            values.append(self._sealer.lookup(name, value))
+            values.append(self.sealer.lookup(name, value))
         if wanted.since_ms is not None:
             clauses.append("time_ms >= ?")
             values.append(wanted.since_ms)
@@ -298,30 +320,15 @@ class AuditReader:
         statement = columns + " AND ".join(clauses)
         with self._whole():
             if wanted.limit is not None:
-                newest = self._sql.execute(
+                newest = self.sql.execute(
                     f"{statement} ORDER BY idx DESC LIMIT ?", (0, *values, wanted.limit)
                 ).fetchall()
                 yield from (store.checked_row(row) for row in reversed(newest))
                 return
             begin = 0
             # Page by page: no read stays open while the caller takes its time.
-            while page := self._sql.execute(
+            while page := self.sql.execute(
                 f"{statement} ORDER BY idx LIMIT {_PAGE}", (begin, *values)
             ).fetchall():
                 yield from (store.checked_row(row) for row in page)
                 begin = page[-1][0] + 1
-
-
-def opened(sealer: Sealer, row: Row) -> dict[str, str]:
-    """Return the fields of a row once they make its leaf and its time.
-
-    Raises:
-        Unverified: ``MALFORMED``.
-    """
-    packed = sealer.open(Sealed(row.key, row.box), leaf_hash(row.leaf))
-    fields, salts = unpack(packed)
-    if commit(fields, salts) != row.leaf:
-        raise Unverified(Code.MALFORMED, "the record does not make its leaf")
-    if fields.get("time") != iso(row.time_ms) or "kind" not in fields:
-        raise Unverified(Code.MALFORMED, "the time beside the record is not the record's")
-    return fields

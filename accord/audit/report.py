@@ -5,19 +5,17 @@ plate or other data elements used to query, the user and the organisation, and
 the purpose; with what MOA III adds: the decision and what was given.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
 from pydantic import ConfigDict
 
 from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Shown
+from accord.clock import iso
 from accord.errors import InputError
-from accord.keys import PrivateKey, PublicKey, read_secret_32
+from accord.keys import PrivateKey, read_secret_32
 from accord.model import check_agency
 from accord.strict_toml import StrictModel, read_toml
 
@@ -100,30 +98,6 @@ def locate(config: Path, log: Path | None = None) -> Located:
     )
 
 
-def read_public(text: str) -> PublicKey:
-    """Return a public key: a PEM file's, or the base64 text that agency.toml publishes.
-
-    Raises:
-        InputError: neither, or not a key that we take.
-    """
-    path = Path(text)
-    try:
-        if path.is_file():
-            key = serialization.load_pem_public_key(path.read_bytes())
-            der = key.public_bytes(
-                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        else:
-            der = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error, OSError):
-        raise InputError(
-            "--public",
-            "is neither a PEM file nor a key in base64",
-            'take the key with role "audit" from agency.toml',
-        ) from None
-    return PublicKey.from_der(der, "--public")
-
-
 def asked(fields: Mapping[str, str]) -> str:
     """Return every filter of a query in words; "" for records that are no query."""
     kind = fields.get("asked", "")
@@ -165,8 +139,9 @@ def line(shown: Shown) -> dict[str, str]:
     user = " ".join(filter(None, (fields.get("officer"), fields.get("officer_name"))))
     return {
         "index": str(shown.index),
-        "time": fields["time"],
-        "kind": shown.kind,
+        "time": iso(shown.time_ms),
+        # Of a record that was expunged nothing else is left.
+        "kind": shown.kind or "(expunged)",
         "user": user,
         "organisation": fields.get("agency", ""),
         "on_behalf_of": fields.get("on_behalf_of", ""),

@@ -22,12 +22,11 @@ from accord.agreements.templates import MOA_QUESTIONS, template_moa
 from accord.agreements.words import clauses
 from accord.cli.agreement_explain import read_manifest
 from accord.cli.agreement_status import print_undecided
-from accord.cli.cells import shown
+from accord.cli.cells import console, shown
 from accord.cli.files import section_texts, write_new
 from accord.cli.later import later
 from accord.cli.notice_kit import check_counsel
 from accord.cli.pins import Roots, pinned
-from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.keys import PrivateKey

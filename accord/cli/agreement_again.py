@@ -24,8 +24,8 @@ from accord.agreements.counterparts import verify_counterpart
 from accord.agreements.instrument_payload import sign_instrument, verify_instrument
 from accord.agreements.instruments import Details, Instrument, InstrumentKind, named
 from accord.agreements.manifest import Manifest
+from accord.cli.cells import console
 from accord.cli.notice_kit import For, Key, check_counsel, own_agency, read
-from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.durable import replace_file
 from accord.envelope import sign

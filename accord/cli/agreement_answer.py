@@ -8,8 +8,7 @@ import typer
 from accord.agencies import read_plain
 from accord.agreements.answers import answered
 from accord.agreements.manifest_reading import parse_manifest
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.durable import replace_file
 from accord.errors import InputError
 

@@ -25,11 +25,11 @@ from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
 from accord.agreements.stand_ins import STAND_INS
-from accord.cli.cells import plain, shown
+from accord.cli.cells import console, plain, shown
+from accord.cli.moments import parse_time
 from accord.cli.notice_kit import day_of
 from accord.cli.pins import Roots, pinned
-from accord.cli.query import parse_approval, parse_time
-from accord.cli.show import console
+from accord.cli.query import parse_approval
 from accord.clock import SystemClock, iso, to_datetime
 from accord.contacts import whom_to_ask
 from accord.errors import InputError

@@ -16,10 +16,9 @@ import typer
 from rich.table import Table
 
 from accord.agreements.calendar import AHEAD_DAYS, Event, ahead
-from accord.cli.cells import shown
+from accord.cli.cells import console, shown
 from accord.cli.files import write_new
 from accord.cli.pins import Roots, pinned
-from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
 from accord.federation_folder import load
 from accord.roster import read_roster

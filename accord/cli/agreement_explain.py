@@ -14,10 +14,9 @@ from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.timeline import timeline
 from accord.agreements.words import clauses
 from accord.cli.agreement_page import agreement_page
-from accord.cli.cells import shown
+from accord.cli.cells import console, shown
 from accord.cli.files import write_new
 from accord.cli.pins import Roots, pinned
-from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.federation_folder import load

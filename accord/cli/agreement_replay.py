@@ -15,10 +15,9 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.replay import Outcome, Replayed, caveats, hypothetical, replayed
 from accord.audit.reader import Filter
-from accord.cli.audit import Config, Log, Public, Secret, open_log
-from accord.cli.cells import shown
-from accord.cli.query import parse_time
-from accord.cli.show import console
+from accord.cli.audit_options import Config, Log, Public, Secret, open_log
+from accord.cli.cells import console, shown
+from accord.cli.moments import parse_time
 from accord.clock import SystemClock, to_datetime
 
 _SHOWN_ENTRIES = 5

@@ -21,9 +21,8 @@ from accord.agreements.term import period_end
 from accord.agreements.timeline import limit_words
 from accord.agreements.words import extension_words
 from accord.cli.agreement_explain import read_manifest
-from accord.cli.cells import shown
+from accord.cli.cells import console, shown
 from accord.cli.pins import Roots, pinned
-from accord.cli.show import console
 from accord.clock import SystemClock, to_datetime
 from accord.errors import InputError
 from accord.federation import Federation

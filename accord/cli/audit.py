@@ -1,196 +1,25 @@
-"""``accord audit``: show a log, filtered; verify all of it.
+"""``accord audit``: show a log, export it, disclose one entry, verify all of it.
 
-Exit status: 0 shown or sound, 2 usage, 4 broken.
+Exit status: 0 done or sound, 2 usage, 4 broken or not proven.
 """
 
-import csv
-import json
-import sys
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated
-
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from accord.audit.file import LogFile
-from accord.audit.reader import AuditReader, Filter, Shown
-from accord.audit.report import COLUMNS, line, locate, read_public
-from accord.cli import cells
-from accord.cli.query import parse_time
-from accord.cli.show import console
-from accord.clock import SystemClock, to_datetime
-from accord.errors import InputError
-from accord.keys import read_secret_32
-from accord.processes import EXIT_INCOMPLETE, EXIT_OK
+from accord.cli.later import later
 
-app = typer.Typer(help="Read an audit log.", no_args_is_help=True, pretty_exceptions_enable=False)
-
-Config = Annotated[Path | None, typer.Option(help="A node.toml or broker.toml.")]
-Log = Annotated[Path | None, typer.Option(help="The log itself, audit.db, or a copy of it.")]
-Secret = Annotated[
-    Path | None, typer.Option(help="With --log alone: the log's 32-byte secret file.")
-]
-Public = Annotated[
-    str, typer.Option(help="With --log alone: the log's public key, PEM file or base64 text.")
-]
-Officer = Annotated[str, typer.Option(help="Only this officer's, by the agency's identifier.")]
-Agency = Annotated[str, typer.Option(help="Only this requesting agency's.")]
-Purpose = Annotated[str, typer.Option(help="Only this purpose.")]
-Case = Annotated[str, typer.Option(help="Only this case number.")]
-Plate = Annotated[str, typer.Option(help="Only where this plate, or this pattern, was asked.")]
-Kind = Annotated[str, typer.Option(help="Only this kind: query, answer, refusal, countersign ...")]
-Since = Annotated[str, typer.Option(help="Start: a time with zone, or such as 30d ago.")]
-Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h ago.")]
-Limit = Annotated[int, typer.Option(help="The newest so many.", min=1)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print the columns as CSV.")]
-
-
-@app.command()
-def show(
-    config: Config = None,
-    log: Log = None,
-    secret: Secret = None,
-    public: Public = "",
-    officer: Officer = "",
-    agency: Agency = "",
-    purpose: Purpose = "",
-    case: Case = "",
-    plate: Plate = "",
-    kind: Kind = "",
-    since: Since = "",
-    until: Until = "",
-    limit: Limit = 50,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
-    """List entries, oldest first: who asked what, why, and what was decided."""
-    now = to_datetime(SystemClock().now_ms())
-    equal = {
-        "officer": officer,
-        "agency": agency,
-        "purpose": purpose,
-        "case": case,
-        "plate": plate.upper().translate(str.maketrans("", "", " -.")),
-        "kind": kind,
-    }
-    wanted = Filter(
-        equal={name: value for name, value in equal.items() if value},
-        since_ms=parse_time(since, now) if since else None,
-        until_ms=parse_time(until, now) if until else None,
-        limit=limit,
-    )
-    with open_log(config, log, secret, public) as reader:
-        entries = list(reader.entries(wanted))
-        if as_json:
-            _json(reader.origin, entries)
-        elif as_csv:
-            _csv(entries)
-        else:
-            _people(reader.origin, entries, limit)
-
-
-@app.command()
-def verify(
-    config: Config = None,
-    log: Log = None,
-    secret: Secret = None,
-    public: Public = "",
-    as_json: AsJson = False,
-) -> None:
-    """Check every entry, the tree and its signature; exit 4 when something is broken."""
-    with open_log(config, log, secret, public) as reader:
-        found = reader.verify()
-        origin = reader.origin
-    if as_json:
-        content = {
-            "origin": origin,
-            "entries": found.entries,
-            "ok": found.ok,
-            "problem": found.problem or None,
-            "broken": found.broken,
+app = typer.Typer(
+    cls=later(
+        {
+            "show": "accord.cli.audit_show:show",
+            "verify": "accord.cli.audit_verify:verify",
+            "export": "accord.cli.audit_export:write",
         }
-        sys.stdout.write(json.dumps(content) + "\n")
-    elif found.ok:
-        sys.stdout.write(f"{origin}: {found.entries} entries, ok\n")
-    else:
-        sys.stdout.write(f"{origin}: BROKEN: {found.problem}\n")
-    raise SystemExit(EXIT_OK if found.ok else EXIT_INCOMPLETE)
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 
-def open_log(
-    config: Path | None, log: Path | None, secret: Path | None, public: str
-) -> AuditReader:
-    """Open the log of a node or broker, or one that lies anywhere.
-
-    Raises:
-        InputError: which log it is, is not clear; or it can't be opened.
-    """
-    if config is not None and secret is None and not public:
-        return locate(config, log).open()
-    if config is None and log is not None and secret is not None and public:
-        return AuditReader.open(LogFile(log), read_secret_32(secret), read_public(public))
-    raise InputError(
-        "accord audit",
-        "which log is not clear",
-        "give --config, --config and --log, or --log, --secret and --public",
-    )
-
-
-def _json(origin: str, entries: Iterable[Shown]) -> None:
-    content = {
-        "origin": origin,
-        "entries": [{"index": shown.index, **shown.fields} for shown in entries],
-    }
-    sys.stdout.write(json.dumps(content, indent=1) + "\n")
-
-
-def _csv(entries: Iterable[Shown]) -> None:
-    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for shown in entries:
-        writer.writerow({name: cells.cell(value) for name, value in line(shown).items()})
-
-
-def _people(origin: str, entries: list[Shown], limit: int) -> None:
-    out = console()
-    if not sys.stdout.isatty():
-        # A file or a pipe has no width to fit into.
-        out.width = 240
-    table = Table(
-        "No.",
-        "Time (UTC)",
-        "Kind",
-        "User",
-        "Organisation",
-        "Purpose",
-        "Case",
-        "Asked",
-        "Decision",
-        "Rows",
-        "Answer digest",
-    )
-    for shown in entries:
-        said = line(shown)
-        organisation = said["organisation"]
-        if said["on_behalf_of"]:
-            organisation += f", for {said['on_behalf_of']}"
-        row = (
-            said["index"],
-            said["time"][:19].replace("T", " "),
-            said["kind"],
-            said["user"],
-            organisation,
-            said["purpose"],
-            said["case"],
-            said["asked"],
-            said["decision"],
-            said["count"],
-            said["answer_digest"][:12],
-        )
-        table.add_row(*map(cells.shown, row))
-    out.print(table)
-    more = ": the newest that fit; --limit shows more" if len(entries) == limit else ""
-    out.print(Text(f"{origin}: {len(entries)} entries{more}"))
+@app.callback()
+def _root() -> None:
+    """Read an audit log, and check it."""

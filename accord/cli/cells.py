@@ -4,6 +4,9 @@ Cameras' names, refusals' texts and officers' reasons come from other agencies;
 that they are signed makes them theirs, not harmless.
 """
 
+import sys
+
+from rich.console import Console
 from rich.text import Text
 
 # A spreadsheet takes a cell that starts so for a formula.
@@ -26,3 +29,10 @@ def cell(value: object) -> object:
         return value
     text = plain(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def console() -> Console:
+    """Return a console for standard output: no colours when it is not a terminal."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=150)

@@ -11,7 +11,7 @@ from rich.table import Table
 from accord.agencies import Endpoint, RetiredKey
 from accord.agency_files import AgencyFiles, issue_peer, make_agency, republish
 from accord.agency_files import new_counsel_key as make_counsel_key
-from accord.cli.show import console
+from accord.cli.cells import console
 from accord.clock import SystemClock, iso, to_ms
 from accord.errors import InputError
 from accord.identity import KeyRole, PeerRole, SpiffeId

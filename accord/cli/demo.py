@@ -17,7 +17,7 @@ from rich.table import Table
 from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.audit.reader import Filter, Shown
 from accord.audit.report import line, locate
-from accord.cli import show
+from accord.cli import cells, show
 from accord.client import Question
 from accord.clock import iso
 from accord.demo import data, real, story
@@ -50,7 +50,7 @@ def demo(
     if keep is not None and keep.exists():
         raise InputError(keep, "exists already", "name a new folder")
     with _folder(keep) as base:
-        console = show.console()
+        console = cells.console()
 
         def out(line: str) -> None:
             """Tell a person; nobody listens when JSON is wanted."""
@@ -152,7 +152,7 @@ async def _tell(
 
 
 def _print_step(number: int, step: story.Step) -> None:
-    out = show.console()
+    out = cells.console()
     out.print(f"[bold]{number}. {step.title}[/bold]")
     if step.shown:
         show.people(Result("", step.shown, reads=step.reads), out)
@@ -201,13 +201,13 @@ def _print_log(name: str, log: _Log) -> None:
         title=f"{name}: {log.count} entries, {checked}", title_justify="left",
     )  # fmt: skip
     for shown in log.entries:
-        cells = line(shown)
+        said = line(shown)
         asked = shown.fields.get("asked", "")
         if asked and shown.fields.get("audience"):
             asked = f"{asked}, of {shown.fields['audience']}"
-        table.add_row(cells["index"], cells["kind"], cells["user"], cells["organisation"], asked,
-                      cells["purpose"], cells["decision"], cells["count"])  # fmt: skip
-    out = show.console()
+        table.add_row(said["index"], said["kind"], said["user"], said["organisation"], asked,
+                      said["purpose"], said["decision"], said["count"])  # fmt: skip
+    out = cells.console()
     out.print(table)
     out.print()
 

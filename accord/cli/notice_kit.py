@@ -23,8 +23,8 @@ from accord.agreements.manifest import Manifest
 from accord.agreements.manifest_file import Channel
 from accord.agreements.manifest_reading import parse_manifest
 from accord.agreements.signed import party_root
+from accord.cli.cells import console
 from accord.cli.files import write_new
-from accord.cli.show import console
 from accord.clock import SystemClock
 from accord.errors import AccordError, InputError
 from accord.federation import Federation

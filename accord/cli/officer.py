@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from accord.cli.show import console
+from accord.cli.cells import console
 from accord.clock import Clock, SystemClock, iso
 from accord.envelope_json import to_json
 from accord.errors import InputError

@@ -9,11 +9,10 @@ Exit status: 0 answered by all in scope, 2 usage, 3 refused, 4 incomplete.
 """
 
 import asyncio
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +20,10 @@ import typer
 
 from accord import model
 from accord.cli import keeping, selecting, show
+from accord.cli.moments import parse_time
 from accord.client import AccordClient, Question
 from accord.client_config import ClientConfig, load_client_config
-from accord.clock import SystemClock, to_datetime, to_ms
+from accord.clock import SystemClock, to_datetime
 from accord.codec import check_approval, check_window
 from accord.errors import Code, InputError, Refused
 from accord.model import Selector, SharedRead, Window
@@ -64,31 +64,6 @@ Keep = Annotated[bool, typer.Option("--keep", help="Keep what comes, under the c
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
 DEFAULT = Path("client.toml")
-
-
-_END_MS = 7_258_118_400_000  # 2200-01-01
-
-
-def parse_time(text: str, now: datetime) -> int:
-    """Return UTC ms for ``now``, an age such as ``30d``, or a time with its zone.
-
-    Raises:
-        InputError: anything else; a time without a zone is never guessed.
-    """
-    if text == "now":
-        return to_ms(now)
-    if age := re.fullmatch(r"(\d{1,5})([dhm])", text, re.ASCII):
-        unit = {"d": "days", "h": "hours", "m": "minutes"}[age[2]]
-        return to_ms(now - timedelta(**{unit: int(age[1])}))
-    try:
-        ms = to_ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        raise InputError(
-            "time", f"{text!r} is not a time with a zone", "write 2026-03-01T08:00Z or 30d"
-        ) from None
-    if not 0 <= ms < _END_MS:
-        raise InputError("time", f"{text!r} is not between 1970 and 2200", "check the year")
-    return ms
 
 
 def parse_approval(text: str) -> model.Approval | None:

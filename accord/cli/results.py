@@ -16,8 +16,7 @@ from rich.table import Table
 
 from accord.agreements.keeping import Gone, told
 from accord.cli import show
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.client_config import load_client_config
 from accord.clock import SystemClock, iso
 from accord.errors import Code, InputError

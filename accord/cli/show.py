@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from accord.cli.cells import cell, plain, shown
+from accord.cli.cells import cell, console, plain, shown
 from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
@@ -19,13 +19,6 @@ from accord.hot_lists import HIT_NOTICE, HotListEntry
 from accord.model import LOOSE_NOTICE, READ_NOTICE, Photo, SharedRead
 from accord.received import MARKS
 from accord.results import AgencyOutcome, Hit, Result
-
-
-def console() -> Console:
-    """Return a console for standard output: no colours when it is not a terminal."""
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, soft_wrap=True, width=150)
 
 
 def read_json(

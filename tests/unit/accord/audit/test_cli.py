@@ -11,9 +11,10 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from accord.audit.checkpoint import Checkpoint, sign, verifier_key
 from accord.audit.leaf import Record
 from accord.cli.audit import app
-from accord.keys import write_secret
+from accord.keys import PrivateKey, write_secret
 from accord.processes import guarded
 
 QUERY = {
@@ -223,4 +224,75 @@ def test_bad_public_key(accord, config, tmp_path):
     log, secret = tmp_path / "data/audit.db", tmp_path / "keys/audit.secret"
     status, _, err = accord("verify", "--log", log, "--secret", secret, "--public", "??")
     assert status == 2
-    assert "neither a PEM file nor a key in base64" in err
+    assert "is no PEM file, key in base64 or verifier key" in err
+
+
+def audit_key(tmp_path) -> str:
+    public = PrivateKey.load(tmp_path / "keys/audit.pem").public
+    return verifier_key("harbor/node", public)
+
+
+def test_an_export_is_verified_without_log_and_secret(accord, config, tmp_path):
+    file = tmp_path / "log.jsonl"
+    status, out, err = accord("export", file, "--config", config)
+    assert (status, err) == (0, "")
+    assert out == f"{file}: 4 of 4 entries of harbor/node.\n"
+    key = audit_key(tmp_path)
+    shutil.rmtree(tmp_path / "data")
+    shutil.rmtree(tmp_path / "keys")
+    found = accord("verify", file, "--public", key)
+    assert found == (0, "harbor/node: 4 entries, ok\n", "")
+    status, out, _ = accord("verify", file)
+    assert status == 4
+    assert out.startswith("harbor/node: 4 entries, NOT PROVEN\nAll of it fits a key that stands in")
+    assert key in out
+    status, out, _ = accord("verify", file, "--json")
+    assert (status, json.loads(out)["key_vouched_for"]) == (4, False)
+    file.write_text(file.read_text().replace("26-00001", "26-00002"))
+    status, out, err = accord("verify", file, "--public", key)
+    assert (status, err) == (4, "")
+    assert out == "harbor/node: BROKEN: entry 1: its fields do not make its leaf\n"
+
+
+def test_an_export_for_a_counterpart_holds_no_plate_and_no_person(accord, config, tmp_path):
+    file = tmp_path / "part.jsonl"
+    status, out, _ = accord("export", file, "--config", config, "--for-counterpart", "--first", 1,
+                            "--last", 2)  # fmt: skip
+    assert (status, out) == (0, f"{file}: 2 of 4 entries of harbor/node.\n")
+    for word in ("7INV001", "Q. Example", "H-1", "26-00001"):
+        assert word not in file.read_text()
+    status, out, _ = accord("verify", file, "--public", audit_key(tmp_path))
+    assert status == 0
+    assert out.startswith("harbor/node: 2 of 4 entries, ok; withheld by its maker: all fields but")
+
+
+def test_a_slip_in_a_fields_name_gives_nothing_away(accord, config, tmp_path):
+    file = tmp_path / "part.jsonl"
+    status, _, err = accord("export", file, "--config", config, "--without", "plate,plats")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "there is no field 'plats'" in err
+    status, _, err = accord("export", file, "--config", config, "--without", "plate",
+                            "--for-counterpart")  # fmt: skip
+    assert (status, "fields are chosen twice" in err) == (2, True)
+    assert not file.exists()
+
+
+def test_a_kept_checkpoint_is_held_against_the_log(accord, config, tmp_path):
+    with sqlite3.connect(tmp_path / "data/audit.db") as connection:
+        ((note,),) = connection.execute("SELECT note FROM checkpoints WHERE size = 3")
+    kept = tmp_path / "kept.note"
+    kept.write_bytes(note)
+    status, out, _ = accord("verify", "--config", config, "--checkpoint", kept)
+    assert (status, out) == (0, "harbor/node: 4 entries, ok\n")
+    key = PrivateKey.load(tmp_path / "keys/audit.pem")
+    kept.write_bytes(sign(Checkpoint("harbor/node", 3, bytes(32)), key))
+    status, out, _ = accord("verify", "--config", config, "--checkpoint", kept)
+    assert status == 4
+    assert out == (
+        "harbor/node: BROKEN: entry 0: to 2: one is not what the log signed before: "
+        f"{kept} has another root for 3 entries\n"
+    )
+    kept.write_bytes(note.replace(b"harbor", b"city"))
+    status, _, err = accord("verify", "--config", config, "--checkpoint", kept)
+    assert status == 4
+    assert f"{kept}: the checkpoint is not signed by harbor/node" in err

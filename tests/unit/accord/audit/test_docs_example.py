@@ -16,12 +16,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from accord.audit import cosignature, proof
 from accord.audit.checkpoint import Checkpoint, verifier_key, verify
 from accord.audit.cosignature import cosign, cosigned_at, merged
-from accord.audit.leaf import KINDS, commit, field_digest, opening_matches
+from accord.audit.export_check import check_export
+from accord.audit.export_lines import (
+    Disclosed,
+    Header,
+    checkpoint_line,
+    entry_content,
+    entry_line,
+    skip_line,
+)
+from accord.audit.fields import NAMES
+from accord.audit.leaf import KINDS, commit, commitments, field_digest, opening_matches
 from accord.audit.merkle import leaf_hash, root
 from accord.audit.nodes import made_by
+from accord.audit.opening import Opened
 from accord.audit.proof import TlogProof, parse
 from accord.audit.receipts import check_receipt
 from accord.audit.sealing import INDEXED, Sealed, Sealer, pack
+from accord.audit.vkeys import NamedKey
 from accord.audit.witness import (
     Held,
     Status,
@@ -153,8 +165,30 @@ def test_entry_at_rest():
     assert sealer.term("plate", fields["plate"]) == value("term of plate")
 
 
+def test_export(tmp_path):
+    (text,) = re.findall(r"```jsonl\n(.*?)```", DOC, re.DOTALL)
+    file = tmp_path / "log.jsonl"
+    file.write_text(text)
+    found = check_export(file, NamedKey("harbor/node", public()))
+    assert (found.problem, found.entries, found.size, found.withheld) == ("", 1, 2, "plate")
+    fields, salts = tables()[1]
+    hidden = Disclosed(without=frozenset({"plate"}))
+    leaf = value("leaf 1")
+    content = entry_content(1, commitments(leaf), leaf_hash(leaf), Opened(fields, salts), hidden)
+    written = [
+        Header("harbor/node", 2, verifier_key("harbor/node", public()), (), hidden).line(),
+        skip_line(0, 1, [value("leaf hash 0")]),
+        entry_line(content),
+        checkpoint_line(block("note").encode()),
+    ]
+    assert text.encode() == b"".join(written)
+
+
 def test_kinds_and_search_terms_are_all_named():
     kinds = DOC.partition("| Kind | Written by | When |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", kinds, re.MULTILINE)) == KINDS
     terms = DOC.partition("**Search term**")[2].partition("unless empty")[0]
     assert set(re.findall(r"`(\w+)`", terms)) == INDEXED
+    table = DOC.partition("| Field | Holds |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, re.MULTILINE)
+    assert {name for row in named for name in re.findall(r"`(\w+)`", row)} == NAMES
