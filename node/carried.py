@@ -5,7 +5,7 @@
 - Who holds our files: all of both.
 - What the node knows as a witness, and its evidence: what is here.
 - The audit log: never shorter. The one that is here stays where it goes on from the
-  backup's; two that part are refused.
+  backup's, so what was expunged of it stays so; two that part are refused.
 - Holds: those placed since stay; those that the log says were released don't come back.
 - Notes that the log does not hold yet.
 
@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accord.activation import read_activations, take_activations
+from accord.audit import expunging
 from accord.audit.extension import Head, begins_with, whole_head
 from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Filter
+from accord.audit.store import Broken
 from accord.clock import Clock, iso
 from accord.errors import InputError, Refused
 from accord.keys import PublicKey
@@ -103,7 +105,8 @@ def carry_log(present: Path, new: Path, key: LogKey, claimed: Log) -> tuple[Head
     try:
         ours = whole_head(here, key.origin, key.public)
     except InputError as problem:
-        return theirs, [f"the audit log that was here is not sound ({problem.problem}): {rest}"]
+        told = f"the audit log that was here is not sound ({problem.problem}): {rest}"
+        return theirs, [told, *_expunged(here, key)]
     if ours.signed.size >= theirs.signed.size and begins_with(here, theirs.signed):
         (new / AUDIT).unlink()
         copy_database(present / AUDIT, new / AUDIT)
@@ -114,6 +117,18 @@ def carry_log(present: Path, new: Path, key: LogKey, claimed: Log) -> tuple[Head
         present / AUDIT, "and the backup's part from each other: one of them is a fork",
         here.evidence,
     )  # fmt: skip
+
+
+def _expunged(log: LogFile, key: LogKey) -> list[str]:
+    """Return what a log that is not kept names as expunged: in an older one it may be there."""
+    try:
+        with AuditReader.open(log, key.secret, key.public, key.origin) as reader:
+            entries = sorted(expunging.named(reader.sql, reader.sealer))
+    except (InputError, Broken, log.errors):
+        return ["what was expunged since the backup is not known: expunge it again"]
+    if not entries:
+        return []
+    return [f"it named as expunged: entries {', '.join(map(str, entries))}; expunge them again"]
 
 
 def carry_holds(present: Path, store: ReadStore, log: Path, key: LogKey, clock: Clock) -> list[str]:

@@ -4,13 +4,17 @@ It is where the reads are: ``audit.db`` in the data folder, or tables beside the
 the PostgreSQL server that ``node.toml`` names.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from accord.audit import expunging
+from accord.audit.absence import Expunged
 from accord.audit.checkpoint import Checkpoint
 from accord.audit.copying import copy_log
 from accord.audit.extension import signed_head, was_signed
 from accord.audit.file import LogFile
+from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.places import Place
 from accord.audit.store import Broken, stored_origin
@@ -144,6 +148,30 @@ def copied(settings: NodeConfig, source: Place, target: Place) -> Checkpoint:
         public=PrivateKey.load(settings.audit_key).public,
         secret=read_secret_32(settings.audit_secret),
     )
+
+
+def expunged(settings: NodeConfig, clock: Clock, what: Expunged, by: str) -> int | None:
+    """Record that something of an entry is expunged, then destroy it; return the record's index.
+
+    None where a record named it before; it is destroyed if it is still there.
+
+    Raises:
+        InputError: it can't be expunged; or the log is in a file, and the node serves.
+        Refused: ``AUDIT_UNAVAILABLE``.
+    """
+    log = open_log(settings, clock)
+    try:
+        with log.reader() as reader:
+            record = expunging.order(reader, what, by)
+        index = None if record is None else asyncio.run(_append(log, record))
+    finally:
+        log.close()
+    expunging.carry_out(log_place(settings), read_secret_32(settings.audit_secret), log.origin)
+    return index
+
+
+async def _append(log: AuditLog, record: Record) -> int:
+    return (await log.append(record)).index
 
 
 def last_moment(settings: NodeConfig, place: Place) -> int:

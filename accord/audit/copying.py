@@ -5,15 +5,16 @@ hashes of its subtrees are made from the leaves. It is
 written in steps, each of entries with their terms and checkpoints; the head comes last,
 so what was begun is no log that a node would open. Whoever runs it again goes on where
 it stopped, or adds to a whole copy what was written since. Every record is opened on its
-way, and at the end the copy is verified from its first entry.
+way, and at the end the copy is verified from its first entry. What the log names as
+expunged is destroyed in the copy too, also where an older one still held it.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Set
 from contextlib import closing, contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TypeVar
 
-from accord.audit import store
+from accord.audit import expunging, store
 from accord.audit.checkpoint import Checkpoint
 from accord.audit.merkle import Frontier, leaf_hash
 from accord.audit.opening import opened
@@ -50,19 +51,25 @@ def copy_log(
             (terms,) = reading.execute("SELECT count(*) FROM terms").fetchone()
             taken = target.take()
             try:
-                tree, last = _last_common(source, reading, target, taken, signed.size)
                 sealer = Sealer(secret, origin)
+                named = expunging.named(reading, sealer)
+                tree, last = _last_common(source, reading, target, taken, signed.size, named)
                 _add(source, reading, target, taken, tree, (last, signed.size), sealer)
-                with _told(target), taken.transaction() as sql:
-                    for size, witness, line in _of(source, _cosignatures(reading, signed.size)):
-                        lines = [(bytes(witness).decode(), bytes(line).decode())]
-                        store.add_cosignatures(sql, size, lines)
-                    store.set_head(sql, frontier)
+                with _told(target):
+                    with taken.transaction() as sql:
+                        for size, witness, line in _of(source, _cosignatures(reading, signed.size)):
+                            lines = [(bytes(witness).decode(), bytes(line).decode())]
+                            store.add_cosignatures(sql, size, lines)
+                        store.set_head(sql, frontier)
+                        expunging.finish(sql, sealer)
+                    if named:
+                        taken.scrub()
             finally:
                 taken.close()
     finally:
         reading.close()
-    _verify(source, target, signed, terms, (secret, public, origin))
+    # Of what is named as expunged one of the two may hold more, until it is opened for writing.
+    _verify(source, target, signed, None if named else terms, (secret, public, origin))
     return signed
 
 
@@ -73,9 +80,11 @@ def _cosignatures(reading: Reading, size: int) -> Iterator[tuple[int, bytes, byt
 
 
 def _last_common(
-    source: Place, reading: Reading, target: Place, taken: Taken, size: int
+    source: Place, reading: Reading, target: Place, taken: Taken, size: int, named: Set[int]
 ) -> tuple[Frontier, int]:
     """Return the tree of what the target holds, and the size of its last checkpoint.
+
+    Of the entries ``named`` as expunged the records may differ: one may have lost them.
 
     Raises:
         InputError: what it holds is not how the source begins.
@@ -84,7 +93,10 @@ def _last_common(
     with _told(target), taken.transaction() as sql:
         with closing(_of(source, store.rows(reading, 0, size))) as rows:
             for row in store.rows(sql, -1, _ALL):
-                if next(rows, None) != row:
+                there = next(rows, None)
+                if there is not None and row.index in named:
+                    there = replace(there, key=row.key, box=row.box)
+                if there != row:
                     raise _other(target, f"entry {row.index} of it is none of {source.path}")
                 tree.append(leaf_hash(row.leaf))
         with closing(_of(source, reading.stream(_CHECKPOINTS, (-1, size)))) as notes:
@@ -145,8 +157,9 @@ def _entries(
 
 
 def _verify(
-    source: Place, target: Place, signed: Checkpoint, terms: int, log: tuple[bytes, PublicKey, str]
-) -> None:
+    source: Place, target: Place, signed: Checkpoint, terms: int | None,
+    log: tuple[bytes, PublicKey, str],
+) -> None:  # fmt: skip
     with AuditReader.open(target, *log) as reader:
         found = reader.verify()
     if not found.ok:
@@ -160,7 +173,7 @@ def _verify(
         copy.close()
     if head != signed:
         raise _other(target, "it was written meanwhile")
-    if there != terms:
+    if terms is not None and there != terms:
         problem = "there are search terms that no entry has"
         raise InputError(source.path, problem, source.evidence)
 

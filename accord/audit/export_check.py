@@ -9,7 +9,7 @@ known from elsewhere, and so must be a checkpoint, or a witness, for a log that 
 written anew from some entry on, or cut back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,8 @@ class Checked:
     ``vouched`` tells whether the key is one that the caller knew; ``key`` is it. In
     ``withheld`` is said what whoever wrote the file kept back. ``expunged`` entries lack
     something and a later one says why. ``untold`` are kept checkpoints that end among
-    entries which the file lacks.
+    entries which the file lacks. Of a file with one entry alone, that is its ``index``,
+    and ``fields`` are those that are opened.
     """
 
     origin: str
@@ -62,6 +63,8 @@ class Checked:
     withheld: str = ""
     expunged: int = 0
     untold: tuple[str, ...] = ()
+    index: int | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -117,10 +120,7 @@ def check_export(path: Path, pinned: NamedKey | None, kept: Sequence[Path] = ())
     except OSError as error:
         raise InputError(path, f"can't be read ({error.strerror})", "check the path") from None
     header = read_header(first, path)
-    key = pinned.public if pinned is not None else _own_key(header, path)
-    if pinned is not None and pinned.name not in ("", header.origin):
-        problem = f"is of the log {header.origin}, the key is of {pinned.name}"
-        raise Unverified(Code.SIGNATURE_INVALID, f"{path}: {problem}")
+    key = known_key(path, header.origin, header.key, pinned)
     problem, index, tree = "", None, _Tree(header)
     try:
         tree.kept = KeptOnes(read_kept(one, header.origin, key) for one in kept)
@@ -148,10 +148,17 @@ def check_export(path: Path, pinned: NamedKey | None, kept: Sequence[Path] = ())
     )
 
 
-def _own_key(header: Header, path: Path) -> PublicKey:
-    found = read_vkey(header.key, where=path)
-    if found.name != header.origin:
-        raise InputError(path, f"its key is of {found.name}, not of {header.origin}", "keep it")
+def known_key(path: Path, origin: str, own: str, pinned: NamedKey | None) -> PublicKey:
+    """Return the key by which a file is checked: one that is known, else the file's ``own``.
+
+    Raises:
+        InputError: the file's own is no key of this log.
+        Unverified: the one that is known is another log's.
+    """
+    found = read_vkey(own, where=path) if pinned is None else pinned
+    if found.name not in ("", origin):
+        problem = f"is of the log {origin}, the key is of {found.name}"
+        raise Unverified(Code.SIGNATURE_INVALID, f"{path}: {problem}")
     return found.public
 
 

@@ -148,6 +148,16 @@ class _Taken:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def scrub(self) -> None:
+        """See :meth:`accord.audit.places.Taken.scrub`.
+
+        Deleted bytes are zeroed (``secure_delete``), in the journal first: it is written
+        into the file and emptied.
+        """
+        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unavailable("SQLITE_BUSY")
+
     def close(self) -> None:
         self._connection.close()
         os.close(self._lock)

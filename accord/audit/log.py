@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from accord.audit import store
+from accord.audit import expunging, store
 from accord.audit.checkpoint import Checkpoint, check_origin, raw_ed25519, sign
 from accord.audit.leaf import Record, all_fields, commit, new_salts
 from accord.audit.merkle import Frontier, Node, Subtree, inclusion_proof, leaf_hash
@@ -155,7 +155,7 @@ class AuditLog:
         raw_ed25519(key.public)
         taken = place.take()
         try:
-            frontier = _start(place, taken, origin, key)
+            frontier = _start(place, taken, key, Sealer(secret, origin), origin)
             return cls(place, taken, frontier, origin=origin, key=key, secret=secret, clock=clock)
         except BaseException:
             taken.close()
@@ -374,14 +374,21 @@ def _sign_head(sql: Sql, frontier: Frontier, origin: str, key: Signer) -> bytes:
     return note
 
 
-def _start(place: Place, taken: Taken, origin: str, key: Signer) -> Frontier:
-    """Check what the place holds; a new one gets its empty checkpoint."""
+def _start(place: Place, taken: Taken, key: Signer, sealer: Sealer, origin: str) -> Frontier:
+    """Check what the place holds; a new one gets its empty checkpoint.
+
+    What is named as expunged and is still there, after a crash or in a copy that was
+    put back, is destroyed.
+    """
     try:
         with taken.transaction() as sql:
             if store.is_empty(sql):
                 _sign_head(sql, Frontier(), origin, key)
             _, frontier = store.read_head(sql, origin, key.public)
             store.check_tail(sql, frontier)
+            done = expunging.finish(sql, sealer)
+        if done:
+            taken.scrub()
     except store.Broken as broken:
         problem = f"entry {broken.index}: {broken.problem}"
         raise InputError(place.path, problem, place.evidence) from None

@@ -93,6 +93,13 @@ class Taken(Protocol):
             Exception: one of the place's ``errors``: what the place holds is in doubt.
         """
 
+    def scrub(self) -> None:
+        """See that what was destroyed is gone from where the place keeps its data, too.
+
+        Raises:
+            Unavailable: somebody still reads it as it was; it can be tried again.
+        """
+
     def close(self) -> None:
         """Let go of the place."""
 

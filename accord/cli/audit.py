@@ -13,6 +13,7 @@ app = typer.Typer(
             "show": "accord.cli.audit_show:show",
             "verify": "accord.cli.audit_verify:verify",
             "export": "accord.cli.audit_export:write",
+            "disclose": "accord.cli.audit_disclose:write",
         }
     ),
     no_args_is_help=True,

@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
+from accord.audit.disclosure import check_disclosure, is_disclosure
 from accord.audit.export_check import Checked, check_export
 from accord.audit.kept import read_kept
-from accord.audit.vkeys import read_public
+from accord.audit.vkeys import NamedKey, read_public
 from accord.cli.audit_options import AsJson, Config, Log, Public, Secret, open_log
+from accord.cli.cells import plain
 from accord.errors import InputError
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK
 
@@ -40,12 +42,21 @@ def verify(
     elif config is not None or log is not None or secret is not None:
         raise InputError(file, "is checked by itself", "give --public and --checkpoint alone")
     else:
-        found = check_export(file, read_public(public) if public else None, checkpoint or [])
+        found = _of_file(file, read_public(public) if public else None, checkpoint or [])
     if as_json:
         sys.stdout.write(json.dumps(_content(found)) + "\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in _words(found)))
     raise SystemExit(EXIT_OK if found.ok and found.vouched else EXIT_INCOMPLETE)
+
+
+def _of_file(file: Path, key: NamedKey | None, kept: list[Path]) -> Checked:
+    if not is_disclosure(file):
+        return check_export(file, key, kept)
+    if kept:
+        problem = "holds one checkpoint, which tells nothing of an older one"
+        raise InputError(file, problem, "hold --checkpoint against the log, or an export of it")
+    return check_disclosure(file, key)
 
 
 def _of_log(
@@ -70,6 +81,8 @@ def _content(found: Checked) -> dict[str, object]:
         "withheld": found.withheld or None,
         "expunged": found.expunged,
         "not_compared": list(found.untold),
+        "index": found.index,
+        "fields": dict(found.fields),
     }
 
 
@@ -86,7 +99,7 @@ def _words(found: Checked) -> list[str]:
         said += f"; withheld by its maker: {found.withheld}"
     if found.expunged:
         said += f"; {found.expunged} with something expunged, each named by a later entry"
-    lines = [said]
+    lines = [said, *(f"  {name}: {plain(value)}" for name, value in found.fields.items())]
     if not found.vouched:
         lines.append(
             "All of it fits a key that stands in the file itself: whoever wrote the file may have"

@@ -150,6 +150,18 @@ class _Taken:
         self._connection = connect(self._address, _WRITING)
         return _hold_head(self._connection)
 
+    def scrub(self) -> None:
+        """See :meth:`accord.audit.places.Taken.scrub`.
+
+        The rows as they were are removed and their space is free; what the server keeps
+        for its own recovery goes when it is recycled (``docs/audit.md``).
+        """
+        try:
+            with closing(connect(self._address)) as connection:
+                connection.execute("VACUUM audit_entries, audit_terms")
+        except psycopg.Error as error:
+            raise Unavailable(named(error)) from None
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()

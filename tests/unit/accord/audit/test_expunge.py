@@ -1,0 +1,354 @@
+"""A record or field is destroyed by a named authority; else what is missing is told."""
+
+import asyncio
+import json
+import random
+import re
+
+import pytest
+
+from accord.audit import expunging
+from accord.audit.absence import Expunged, expunged
+from accord.audit.checkpoint import verifier_key
+from accord.audit.copying import copy_log
+from accord.audit.disclosure import check_disclosure, disclose
+from accord.audit.export_check import check_export
+from accord.audit.export_file import Wanted, export
+from accord.audit.file import LogFile
+from accord.audit.leaf import field_digest
+from accord.audit.reader import Filter
+from accord.audit.sealing import Sealer
+from accord.audit.vkeys import NamedKey
+from accord.errors import InputError, Unverified
+from tests.stores import SQLITE
+
+COUNT = 9
+WHOLE = frozenset()
+PLATE = frozenset({"plate", "case"})
+ORDER = "Order of the Superior Court 26-001"
+
+
+def fill(book, count=COUNT):
+    log = book.open()
+
+    async def entries() -> None:
+        for number in range(count):
+            await log.append(book.record(number))
+
+    asyncio.run(entries())
+    log.close()
+    return book
+
+
+@pytest.fixture
+def filled(book):
+    return fill(book)
+
+
+def named(book, entry: int, fields=WHOLE, authority=ORDER, signer="A. Counsel"):
+    """The first step alone: the record that names it, durable."""
+    log = book.open()
+    try:
+        with log.reader() as reader:
+            record = expunging.order(reader, Expunged(entry, fields, authority, signer), "a test")
+        return None if record is None else asyncio.run(log.append(record)).index
+    finally:
+        log.close()
+
+
+def expunge(book, entry: int, fields=WHOLE):
+    index = named(book, entry, fields)
+    expunging.carry_out(book.place, book.secret, book.origin)
+    return index
+
+
+def verified(book) -> str:
+    with book.reader() as reader:
+        return reader.verify().problem
+
+
+def test_a_whole_record_is_destroyed_and_all_else_stays(filled):
+    ((leaf,),) = filled.rows("SELECT leaf FROM entries WHERE idx = 4")
+    assert expunge(filled, 4) == COUNT
+    assert filled.rows("SELECT leaf, key, box FROM entries WHERE idx = 4") == [(leaf, b"", b"")]
+    assert filled.rows("SELECT count(*) FROM terms WHERE idx = 4") == [(0,)]
+    with filled.reader() as reader:
+        found = reader.verify()
+        assert (found.problem, found.entries, found.expunged) == ("", COUNT + 1, 1)
+        assert list(reader.entries(Filter({"plate": "7INV004"}))) == []
+        shown = list(reader.entries())
+    assert (shown[4].fields, "plate" in shown[4].gone, shown[3].gone) == ({}, True, ())
+    last = shown[COUNT].fields
+    assert {k: v for k, v in last.items() if k != "time"} == {
+        "kind": "expunged", "expunged_entry": "4", "expunged_fields": "", "authority": ORDER,
+        "signer": "A. Counsel", "detail": "by a test",
+    }  # fmt: skip
+
+
+def test_a_field_alone_is_destroyed(filled):
+    assert expunge(filled, 4, PLATE) == COUNT
+    assert verified(filled) == ""
+    with filled.reader() as reader:
+        entry = list(reader.entries())[4]
+        assert list(reader.entries(Filter({"plate": "7INV004"}))) == []
+        assert [one.index for one in reader.entries(Filter({"query_id": f"{4:032x}"}))] == [4]
+    assert (entry.gone, entry.fields["officer"]) == (("case", "plate"), "H-1")
+    assert not PLATE & entry.fields.keys()
+    # Then the rest of it, too.
+    assert expunge(filled, 4) == COUNT + 1
+    assert verified(filled) == ""
+
+
+def test_to_run_it_again_changes_nothing(filled):
+    assert expunge(filled, 4, PLATE) == COUNT
+    before = filled.rows("SELECT * FROM entries ORDER BY idx")
+    assert expunge(filled, 4, PLATE) is None
+    assert expunge(filled, 4, frozenset({"case"})) is None
+    assert filled.rows("SELECT * FROM entries ORDER BY idx") == before
+
+
+@pytest.mark.parametrize("fields", [WHOLE, PLATE], ids=["record", "fields"])
+def test_what_a_crash_left_is_finished_at_the_next_start(filled, fields):
+    assert named(filled, 4, fields) == COUNT
+    # Killed here: it is named and still there, which is sound.
+    assert filled.rows("SELECT length(key) > 0 FROM entries WHERE idx = 4") in ([(1,)], [(True,)])
+    assert verified(filled) == ""
+    filled.open().close()
+    with filled.reader() as reader:
+        assert set(list(reader.entries())[4].gone) >= PLATE
+    assert verified(filled) == ""
+
+
+def test_what_no_later_entry_names_is_broken(filled):
+    with filled.behind() as sql:
+        sql.execute("UPDATE entries SET key = ?, box = ? WHERE idx = 4", (b"", b""))
+        sql.execute("DELETE FROM terms WHERE idx = 4")
+    problem = "entry 4: its record is missing, and no later entry names it as expunged"
+    assert verified(filled) == problem
+    with filled.reader() as reader, pytest.raises(InputError, match=problem):
+        export(reader, filled.path.with_name("x"))
+
+
+def reseal(book, entry: int, without: frozenset[str]) -> None:
+    """Take fields away with the log's own secret, as an insider would."""
+    with book.behind() as sql:
+        sealer = Sealer(book.secret, book.origin)
+        row, record = expunging._entry(sql, sealer, entry)
+        left = {name: value for name, value in record.fields.items() if name not in without}
+        expunging._destroy(sql, sealer, row, record, left)
+
+
+def test_a_field_that_no_later_entry_names_is_broken(filled):
+    expunge(filled, 4, frozenset({"case"}))
+    reseal(filled, 4, frozenset({"plate"}))
+    assert verified(filled) == (
+        "entry 4: plate is missing, and no later entry names it as expunged"
+    )
+
+
+def test_an_order_names_another_entry(filled):
+    expunge(filled, 4)
+    reseal(filled, 5, PLATE)
+    assert verified(filled).startswith("entry 5: case, plate is missing")
+
+
+@pytest.mark.parametrize(
+    ("entry", "fields", "authority", "words"),
+    [
+        (COUNT, WHOLE, ORDER, f"entry {COUNT}: is not there"),
+        (4, frozenset({"colour"}), ORDER, "has no field colour"),
+        (4, frozenset({"time"}), ORDER, "time stays as long as a record is there"),
+        (4, WHOLE, " ", "nobody answers"),
+    ],
+)
+def test_what_can_not_be_expunged(new_book, entry, fields, authority, words):
+    book = fill(new_book("log.db"))
+    with pytest.raises(InputError, match=words):
+        named(book, entry, fields, authority)
+    assert book.rows("SELECT count(*) FROM entries") == [(COUNT,)]
+
+
+@pytest.mark.parametrize("kind", ["purge", "start", "retention", "activation"])
+def test_what_a_node_goes_on_by_stays(new_book, kind):
+    book = new_book("log.db")
+    log = book.open()
+    asyncio.run(log.append(book.record(1, kind)))
+    log.close()
+    with pytest.raises(InputError, match=f"is of kind {kind}, by which the node goes on"):
+        named(book, 0)
+    book = fill(new_book("other.db"))
+    expunge(book, 4)
+    with pytest.raises(InputError, match="is of kind expunged"):
+        named(book, COUNT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"expunged_entry": "7"}, {"expunged_entry": "07"}, {"expunged_fields": "a,,b"},
+     {"authority": " "}, {"signer": ""}, {"expunged_entry": "-1"}],
+)  # fmt: skip
+def test_a_record_that_names_nothing_counts_for_nothing(change):
+    sound = {"expunged_entry": "6", "expunged_fields": "", "authority": "x", "signer": "y"}
+    assert expunged(7, sound) == Expunged(6, frozenset(), "x", "y")
+    with pytest.raises(Unverified):
+        expunged(7, sound | change)
+
+
+def key(book) -> NamedKey:
+    return NamedKey("", book.key.public)
+
+
+@pytest.mark.parametrize("fields", [WHOLE, PLATE], ids=["record", "fields"])
+def test_an_export_holds_what_names_it(filled, tmp_path, fields):
+    expunge(filled, 4, fields)
+    for wanted in (Wanted(), Wanted(3, 6)):
+        file = tmp_path / f"{wanted.begin}.jsonl"
+        with filled.reader() as reader:
+            export(reader, file, wanted)
+        found = check_export(file, key(filled))
+        assert (found.problem, found.expunged) == ("", 1)
+        assert "7INV004" not in file.read_text()
+    contents = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["index"] for one in contents if "index" in one] == [3, 4, 5, COUNT]
+    # The order taken away, by whoever hands the file on.
+    text = file.read_text().splitlines(keepends=True)
+    naming = next(at for at, line in enumerate(text) if '"expunged_entry"' in line)
+    contents[naming]["fields"] = [
+        [name, field_digest(name, bytes.fromhex(salt), value.encode()).hex()]
+        for name, salt, value in contents[naming]["fields"]
+    ]
+    text[naming] = json.dumps(contents[naming], ensure_ascii=False, separators=(",", ":")) + "\n"
+    file.write_text("".join(text))
+    problem = check_export(file, key(filled)).problem
+    assert problem.startswith("entry 4: ")
+    assert problem.endswith("is missing, and no later entry names it as expunged")
+
+
+def test_one_entry_is_disclosed_with_its_proof(filled, tmp_path):
+    file = tmp_path / "one.json"
+    with filled.reader() as reader:
+        disclose(reader, 4, frozenset({"plate"}), file)
+    found = check_disclosure(file, key(filled))
+    assert (found.problem, found.index, found.size, found.vouched) == ("", 4, COUNT, True)
+    assert dict(found.fields) == {
+        "kind": "query", "plate": "7INV004", "time": "2026-09-21T14:13:25.000Z",
+    }  # fmt: skip
+    assert "H-1" not in file.read_text()
+    assert not check_disclosure(file, None).vouched
+    content = json.loads(file.read_text())
+    assert content["key"] == verifier_key("harbor/node", filled.key.public)
+    for change, words in (
+        (("7INV004", "7INV005"), "entry 4: its fields do not make its leaf"),
+        (('"index":4', '"index":5'), "entry 5: the proof is for entry 4"),
+        (("index 4\\n", "index 5\\n"), "entry 4: the proof is for entry 5"),
+        (("harbor/node\\n9\\n", "harbor/node\\n8\\n"), "entry 4: .*not signed by harbor/node"),
+        (("index 4\\n", f"index 4\\n{'A' * 43}=\\n"), "entry 4: the inclusion proof is too long"),
+        (('"proof"', '"more":1,"proof"'), None),
+    ):
+        other = tmp_path / "other.json"
+        text = file.read_text()
+        assert change[0] in text
+        other.write_text(text.replace(*change))
+        if words is None:
+            with pytest.raises(InputError, match="is not in the form"):
+                check_disclosure(other, key(filled))
+        else:
+            assert re.match(words, check_disclosure(other, key(filled)).problem)
+
+
+def test_what_was_expunged_can_not_be_disclosed(filled, tmp_path):
+    expunge(filled, 4, PLATE)
+    with filled.reader() as reader:
+        with pytest.raises(InputError, match="case was expunged"):
+            disclose(reader, 4, frozenset({"case"}), tmp_path / "one")
+        with pytest.raises(InputError, match="has no field colour"):
+            disclose(reader, 4, frozenset({"colour"}), tmp_path / "one")
+        with pytest.raises(InputError, match="entry 99: is not in the log"):
+            disclose(reader, 99, frozenset({"case"}), tmp_path / "one")
+        assert not (tmp_path / "one").exists()
+        disclose(reader, 4, frozenset({"officer"}), tmp_path / "one")
+    assert check_disclosure(tmp_path / "one", key(filled)).problem == ""
+
+
+def copied(source, target) -> None:
+    copy_log(source.place, target, origin=source.origin, public=source.key.public,
+             secret=source.secret)  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", [WHOLE, PLATE], ids=["record", "fields"])
+def test_a_copy_made_before_loses_it_too(filled, tmp_path, fields):
+    copy = LogFile(tmp_path / "copy.db")
+    copied(filled, copy)
+    expunge(filled, 4, fields)
+    copied(filled, copy)
+    text = "SELECT idx, leaf, length(key) > 0 FROM entries ORDER BY idx"
+    reading = copy.reading()
+    assert [tuple(row) for row in reading.execute(text)] == [
+        (index, leaf, int(there)) for index, leaf, there in filled.rows(text)
+    ]
+    reading.close()
+    term = Sealer(filled.secret, filled.origin).term("plate", "7INV004")
+    reading = copy.reading()
+    assert reading.execute("SELECT * FROM terms WHERE term = ?", (term,)).fetchall() == []
+    reading.close()
+
+
+def test_a_copy_that_was_expunged_does_not_get_it_back(new_book, tmp_path):
+    """An import from a file that still holds it, as after a crash or from an older one."""
+    book = fill(new_book("log.db"))
+    assert named(book, 4) == COUNT
+    copy = LogFile(tmp_path / "copy.db")
+    copied(book, copy)
+    reading = copy.reading()
+    found = reading.execute("SELECT key, box FROM entries WHERE idx = 4").fetchall()
+    reading.close()
+    assert found == [(b"", b"")]
+    copied(book, copy)
+
+
+@SQLITE
+@pytest.mark.parametrize("fields", [WHOLE, PLATE], ids=["record", "fields"])
+def test_no_byte_of_it_is_left_in_the_files(place, book, fields):
+    fill(book, 400)
+    ((sealed, box),) = book.rows("SELECT key, box FROM entries WHERE idx = 123")
+    sealer = Sealer(book.secret, book.origin)
+    terms = [sealer.term("plate", "7INV123"), sealer.term("case", "26-00123")]
+    folder = book.path.parent
+
+    def there() -> set[bytes]:
+        data = b"".join(file.read_bytes() for file in folder.glob("audit.db*"))
+        pieces = [bytes(sealed), *(bytes(box)[at : at + 16] for at in range(0, len(box) - 16, 16))]
+        return {piece for piece in (*pieces, *terms) if piece in data}
+
+    assert bytes(sealed) in there()
+    assert set(terms) <= there()
+    # A reader that has it open keeps the journal, not what was destroyed.
+    with book.reader() as reader:
+        list(reader.entries(Filter({"plate": "7INV123"})))
+        expunge(book, 123, fields)
+        assert there() == set()
+    assert there() == set()
+
+
+@SQLITE
+def test_who_still_reads_it_as_it_was_is_waited_for_and_told(place, book, monkeypatch):
+    fill(book)
+    monkeypatch.setattr("accord.audit.file.BUSY_MS", 50)
+    named(book, 4)
+    reading = book.place.reading()
+    with reading.snapshot():
+        reading.execute("SELECT count(*) FROM entries").fetchall()
+        with pytest.raises(InputError, match="run this again"):
+            expunging.carry_out(book.place, book.secret, book.origin)
+    reading.close()
+    assert expunge(book, 4) is None
+    assert verified(book) == ""
+
+
+def test_many_in_any_order(new_book):
+    book = fill(new_book("log.db"), 30)
+    chance = random.Random(1)
+    for _ in range(12):
+        expunge(book, chance.randrange(30), chance.choice([WHOLE, PLATE, frozenset({"officer"})]))
+        assert verified(book) == ""
+    assert verified(book) == ""
