@@ -1,4 +1,8 @@
-"""What every long-running Accord program does alike: logs, signals, one-line errors."""
+"""What every Accord program does alike: logs, signals, one-line errors.
+
+Libraries that only a long-running one needs are imported where it begins: ``accord audit
+verify`` runs where they are not installed.
+"""
 
 import asyncio
 import os
@@ -6,9 +10,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
-
-import structlog
-import uvloop
 
 from accord.errors import AccordError, Code, InputError, Refused
 
@@ -25,6 +26,8 @@ def configure_logs() -> None:
     A traceback can hold the values of a query, so an exception is logged by
     the name of its type alone.
     """
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -88,6 +91,8 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
     It is logged by its type, if it is none of ours, and once as long as it stays the same.
     """
+    import structlog
+
     log = structlog.get_logger()
     told: dict[str, str] = {}
     while True:
@@ -106,6 +111,7 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
 def serve_until_signal(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run a server until SIGTERM or SIGINT sets the event it is given."""
+    import uvloop
 
     async def run() -> None:
         """Hand the event that a signal sets to the server."""

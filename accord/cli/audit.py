@@ -14,7 +14,8 @@ app = typer.Typer(
             "verify": "accord.cli.audit_verify:verify",
             "export": "accord.cli.audit_export:write",
             "disclose": "accord.cli.audit_disclose:write",
-        }
+        },
+        extra="audit",
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accord.cli.later import needing
 from accord.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def open_log(
         InputError: which log it is, is not clear; or it can't be opened.
     """
     # What reads a log is not there where only exported ones are checked.
-    from accord.audit.file import LogFile
-    from accord.audit.reader import AuditReader
-    from accord.audit.report import locate
-    from accord.audit.vkeys import read_public
-    from accord.keys import read_secret_32
+    with needing("audit"):
+        from accord.audit.file import LogFile
+        from accord.audit.reader import AuditReader
+        from accord.audit.report import locate
+        from accord.audit.vkeys import read_public
+        from accord.keys import read_secret_32
 
     if config is not None and secret is None and not public:
         return locate(config, log).open()
