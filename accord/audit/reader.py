@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from accord.audit import nodes, store
-from accord.audit.absence import EXPUNGED, Absences, expunged
+from accord.audit.absence import Absences
 from accord.audit.kept import Kept, KeptOnes
 from accord.audit.merkle import Frontier, leaf_hash
 from accord.audit.nodes import NodesCheck
 from accord.audit.opening import opened
 from accord.audit.places import Place, Reading
+from accord.audit.row_check import Piece, check_rows
 from accord.audit.sealing import Sealer, values_of
 from accord.audit.store import Broken, Row
+from accord.audit.workers import in_order
 from accord.errors import Code, InputError, Refused, Unverified
 from accord.keys import PublicKey
 
 _PAGE = 500
-# As many search terms are looked for at once.
-_TERMS = 2_000
+# So many entries are checked at a time by one process.
+_PIECE = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ class Shown:
         return self.fields.get("kind", "")
 
 
+class _Unread(Exception):
+    """An entry can't be read; says why."""
+
+
 class AuditReader:
     """One log, read only: its place and open tables, what opens it, its name and key.
 
@@ -83,14 +89,15 @@ class AuditReader:
         self,
         place: Place,
         sql: Reading,
-        sealer: Sealer,
+        secret: bytes,
         origin: str,
         public: PublicKey,
     ) -> None:
         self.origin = origin
         self.place = place
         self.sql = sql
-        self.sealer = sealer
+        self.sealer = Sealer(secret, origin)
+        self._secret = secret
         self.public = public
 
     @classmethod
@@ -114,7 +121,7 @@ class AuditReader:
         except place.errors as error:
             sql.close()
             raise place.unreadable(error) from None
-        return cls(place, sql, Sealer(secret, name), name, public)
+        return cls(place, sql, secret, name, public)
 
     def __enter__(self) -> "AuditReader":
         """Return the reader."""
@@ -228,8 +235,9 @@ class AuditReader:
         except Broken as broken:
             problem = f"entry {broken.index}: {broken.problem}"
             return Verification(min(frontier.size, broken.index), False, problem, broken.index)
-        except self.place.errors as error:
-            problem = f"entry {frontier.size} can't be read ({store.reason(error)})"
+        except (_Unread, self.place.errors) as error:
+            why = str(error) if isinstance(error, _Unread) else store.reason(error)
+            problem = f"entry {frontier.size} can't be read ({why})"
             return Verification(frontier.size, False, problem, frontier.size)
         return Verification(frontier.size, True, "", expunged=absent.count)
 
@@ -237,39 +245,28 @@ class AuditReader:
         self, frontier: Frontier, nodes: NodesCheck, absent: Absences, compared: KeptOnes
     ) -> int:
         """Check each entry by itself and add it to the tree; return how many terms they have."""
-        terms = 0
-        waiting: list[tuple[bytes, int]] = []
-        try:
-            for row in store.rows(self.sql, 0, 1 << 62):
-                waiting += self._check(row, frontier.size, absent)
-                nodes.add(frontier.append(leaf_hash(row.leaf)))
+        (last,) = self.sql.execute("SELECT max(idx) FROM entries").fetchone()
+        terms, size = 0, 0 if last is None else int(last) + 1
+        pieces = (
+            Piece(self.place, self._secret, self.origin, begin, min(begin + _PIECE, size))
+            for begin in range(0, size, _PIECE)
+        )
+        for part in in_order(check_rows, pieces):
+            for digest in part.hashes:
+                nodes.add(frontier.append(digest))
                 if frontier.size >= compared.next_size:
                     compared.at(frontier.size, frontier.root())
-                if len(waiting) > _TERMS:
-                    store.require_terms(self.sql, waiting)
-                    nodes.look()
-                    terms += len(waiting)
-                    waiting.clear()
-        except Broken:
-            # One before the broken one may lack a term: the first is to be named.
-            store.require_terms(self.sql, waiting)
-            raise
-        store.require_terms(self.sql, waiting)
-        nodes.look()
-        return terms + len(waiting)
-
-    def _check(self, row: Row, expected: int, absent: Absences) -> list[tuple[bytes, int]]:
-        """Check one entry by itself; return the search terms that it must have."""
-        if row.index != expected:
-            raise Broken(expected, "is missing")
-        try:
-            fields, _, gone = opened(self.sealer, row)
-            absent.missing(row.index, gone)
-            if fields.get("kind") == EXPUNGED:
-                absent.named(row.index, expunged(row.index, fields))
-        except Unverified as error:
-            raise Broken(row.index, error.problem) from None
-        return [(term, row.index) for term in self.sealer.terms(fields)]
+            for index, names in part.missing:
+                absent.missing(index, names)
+            for index, what in part.named:
+                absent.named(index, what)
+            if part.unread:
+                raise _Unread(part.unread)
+            if part.broken is not None:
+                raise Broken(*part.broken)
+            terms += part.terms
+            nodes.look()
+        return terms
 
     def _check_head(self, whole: Frontier) -> None:
         """Check the leaves against the signed checkpoint."""
