@@ -192,7 +192,8 @@ def test_a_wrong_hash_is_named(book, change, where, problem):
 
 
 def test_the_first_of_several_wrong_ones_is_named(book, monkeypatch):
-    monkeypatch.setattr("accord.audit.reader._TERMS", 20)
+    monkeypatch.setattr("accord.audit.reader._PIECE", 4)
+    monkeypatch.setattr("accord.audit.reader.in_order", map)
     write(book, 21)
     with book.behind() as sql:
         sql.execute("DELETE FROM nodes WHERE level = 1 AND idx IN (3, 9)")
