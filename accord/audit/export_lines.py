@@ -262,13 +262,11 @@ def _layout(names: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
 
 def _parts(known: list[tuple[bytes, bytes]], salts: bytes, listed: list[Any]) -> list[bytes]:
     """Return the parts of a leaf all of whose fields are given."""
-    parts: list[bytes] = []
-    at = 0
-    for (before, prefix), field in zip(known, listed, strict=True):
-        salted = prefix + salts[at : at + SALT_BYTES] + field[2].encode()
-        parts += (before, sha256(salted).digest())
-        at += SALT_BYTES
-    return parts
+    starts = range(0, len(salts), SALT_BYTES)
+    return [
+        before + sha256(prefix + salts[at : at + SALT_BYTES] + value.encode()).digest()
+        for (before, prefix), (_, _, value), at in zip(known, listed, starts, strict=True)
+    ]
 
 
 def _part(known: tuple[bytes, bytes], field: list[str]) -> tuple[bytes, bytes]:
