@@ -12,7 +12,9 @@ from accord.audit.leaf import Record
 from accord.audit.log import AuditLog
 from accord.audit.places import Place, Sql
 from accord.audit.reader import AuditReader
+from accord.cli.audit import app
 from accord.keys import ED25519, PrivateKey
+from accord.processes import guarded
 from tests.stores import PostgresPlace, Stores
 
 ORIGIN = "harbor/node"
@@ -131,3 +133,16 @@ def new_book(tmp_path: Path) -> Iterator[Callable[[str], Book]]:
     yield make
     for found in books:
         found.close()
+
+
+@pytest.fixture
+def accord(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``accord audit`` as a person does: exit status, standard output and error."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            guarded(lambda: app([str(arg) for arg in args], standalone_mode=False))
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run

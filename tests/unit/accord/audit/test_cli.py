@@ -6,16 +6,13 @@ import csv
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from accord.audit.checkpoint import Checkpoint, sign, verifier_key
 from accord.audit.leaf import Record
-from accord.cli.audit import app
 from accord.keys import PrivateKey, write_secret
-from accord.processes import guarded
 
 QUERY = {
     "asked": "plate",
@@ -29,17 +26,6 @@ QUERY = {
     "section": "MOA II.A",
     "officer_name": "Q. Example",
 }
-
-
-@pytest.fixture
-def accord(capsys) -> Callable[..., tuple[int, str, str]]:
-    def run(*args: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            guarded(lambda: app([str(arg) for arg in args], standalone_mode=False))
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
