@@ -9,7 +9,7 @@ known from elsewhere, and so must be a checkpoint, or a witness, for a log that 
 written anew from some entry on, or cut back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from accord.audit import checkpoint as heads
 from accord.audit.absence import EXPUNGED, Absences, Expunged, expunged
+from accord.audit.cosignature import cosigned_at
 from accord.audit.export_lines import (
     MAX_LINE,
     Disclosed,
@@ -28,11 +29,11 @@ from accord.audit.export_lines import (
     read_header,
     read_line,
 )
-from accord.audit.kept import KeptOnes, read_kept
+from accord.audit.kept import KeptOnes, read_kept, read_receipts
 from accord.audit.merkle import Frontier
 from accord.audit.store import Broken
 from accord.audit.subtrees import grow
-from accord.audit.vkeys import NamedKey, read_vkey
+from accord.audit.vkeys import WITNESS, NamedKey, read_vkey
 from accord.audit.workers import in_order
 from accord.errors import Code, InputError, Unverified
 from accord.keys import PublicKey
@@ -49,8 +50,9 @@ class Checked:
     ``vouched`` tells whether the key is one that the caller knew; ``key`` is it. In
     ``withheld`` is said what whoever wrote the file kept back. ``expunged`` entries lack
     something and a later one says why. ``untold`` are kept checkpoints that end among
-    entries which the file lacks. Of a file with one entry alone, that is its ``index``,
-    and ``fields`` are those that are opened.
+    entries which the file lacks. ``cosigned`` says up to which size each witness whose key
+    the caller knew has signed; 0 for nothing. Of a file with one entry alone, that is its
+    ``index``, and ``fields`` are those that are opened.
     """
 
     origin: str
@@ -63,13 +65,14 @@ class Checked:
     withheld: str = ""
     expunged: int = 0
     untold: tuple[str, ...] = ()
+    cosigned: Mapping[str, int] = field(default_factory=dict)
     index: int | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Tell whether nothing is broken, and all that was asked could be told."""
-        return not self.problem and not self.untold
+        return not self.problem and not self.untold and all(self.cosigned.values())
 
 
 class _Run(NamedTuple):
@@ -80,10 +83,11 @@ class _Run(NamedTuple):
 
 
 class _Signed(NamedTuple):
-    """A checkpoint whose signature verifies."""
+    """A checkpoint whose signature verifies, and the names of the witnesses whose does."""
 
     size: int
     root: bytes
+    witnesses: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -104,11 +108,18 @@ class _Piece(NamedTuple):
     length: int
 
 
-def check_export(path: Path, pinned: NamedKey | None, kept: Sequence[Path] = ()) -> Checked:
+def check_export(
+    path: Path,
+    pinned: NamedKey | None,
+    kept: Sequence[Path] = (),
+    receipts: Sequence[Path] = (),
+    witnesses: Sequence[NamedKey] = (),
+) -> Checked:
     """Check a file that :func:`accord.audit.export_file.export` wrote.
 
     ``pinned`` is the log's key, known from elsewhere; ``kept`` are files with checkpoints
-    that the log must go on from.
+    that the log must go on from, ``receipts`` such with receipts of entries that it must
+    hold; ``witnesses`` are keys of witnesses, known from elsewhere.
 
     Raises:
         InputError: no such file, or it is of another kind.
@@ -121,10 +132,16 @@ def check_export(path: Path, pinned: NamedKey | None, kept: Sequence[Path] = ())
         raise InputError(path, f"can't be read ({error.strerror})", "check the path") from None
     header = read_header(first, path)
     key = known_key(path, header.origin, header.key, pinned)
-    problem, index, tree = "", None, _Tree(header)
+    known = [*witnesses, *(read_vkey(one, WITNESS, path) for one in header.witnesses)]
+    compared = KeptOnes(
+        [read_kept(one, header.origin, key) for one in kept],
+        [one for file in receipts for one in read_receipts(file, header.origin, key)],
+    )
+    problem, index = "", None
+    tree = _Tree(header, [one.name for one in witnesses])
     try:
-        tree.kept = KeptOnes(read_kept(one, header.origin, key) for one in kept)
-        work = partial(_read_piece, path, header, key.der)
+        tree.kept = compared
+        work = partial(_read_piece, path, header, key.der, known)
         for part in in_order(work, _pieces(path, len(first))):
             tree.take(part)
         tree.end()
@@ -144,7 +161,8 @@ def check_export(path: Path, pinned: NamedKey | None, kept: Sequence[Path] = ())
         vouched=pinned is not None,
         withheld=header.disclosed.withheld,
         expunged=tree.absent.count,
-        untold=tree.kept.untold,
+        untold=compared.untold,
+        cosigned=tree.cosigned,
     )
 
 
@@ -172,8 +190,9 @@ class _NotInForm(Exception):
 class _Tree:
     """The log's tree, built from the pieces of a file."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, witnesses: Iterable[str] = ()) -> None:
         self.entries = 0
+        self.cosigned = dict.fromkeys(witnesses, 0)
         self.absent = Absences()
         self.kept = KeptOnes(())
         self._size = header.size
@@ -194,8 +213,10 @@ class _Tree:
             match item:
                 case _Run(first, hashes):
                     self._run(first, hashes)
-                case _Signed(size, root):
+                case _Signed(size, root, witnesses):
                     self._signed(size, root)
+                    for name in self.cosigned.keys() & set(witnesses):
+                        self.cosigned[name] = size
                 case Skip():
                     self._skip(item)
         for index, names in part.missing:
@@ -239,6 +260,8 @@ class _Tree:
         for at in range(0, len(hashes), 32):
             frontier.append(hashes[at : at + 32])
             self.entries += 1
+            if frontier.size > kept.next_index:
+                kept.leaf(frontier.size - 1, hashes[at : at + 32])
             if frontier.size >= kept.next_size:
                 kept.at(frontier.size, frontier.root())
         if frontier.size > self._size:
@@ -279,7 +302,9 @@ def _pieces(path: Path, begin: int) -> Iterator[_Piece]:
             begin = end
 
 
-def _read_piece(path: Path, header: Header, der: bytes, piece: _Piece) -> _Part:
+def _read_piece(
+    path: Path, header: Header, der: bytes, witnesses: Sequence[NamedKey], piece: _Piece
+) -> _Part:
     with path.open("rb") as file:
         file.seek(piece.offset)
         data = file.read(piece.length)
@@ -300,7 +325,8 @@ def _read_piece(path: Path, header: Header, der: bytes, piece: _Piece) -> _Part:
                     part.items.append(skip)
                 case Note(note):
                     run.close(part)
-                    part.items.append(_verified(note, header.origin, PublicKey.from_der(der)))
+                    key = PublicKey.from_der(der)
+                    part.items.append(_verified(note, header.origin, key, witnesses))
         except Unverified as error:
             part.problem, part.index = error.problem, index
             if index is None:
@@ -339,13 +365,11 @@ def _look(entry: Entry, disclosed: Disclosed, part: _Part) -> None:
         part.missing.append((entry.index, tuple(filter(disclosed.shows, entry.alone))))
 
 
-def _verified(note: bytes, origin: str, key: PublicKey) -> _Signed:
-    """Return a checkpoint once the log's signature on it is verified.
-
-    Here the witnesses' cosignatures on it are verified, once there are any.
-    """
+def _verified(note: bytes, origin: str, key: PublicKey, witnesses: Sequence[NamedKey]) -> _Signed:
+    """Return a checkpoint once the log's signature on it is verified, and those of witnesses."""
     signed = heads.verify(note, origin, key)
-    return _Signed(signed.size, signed.root)
+    names = (one.name for one in witnesses if cosigned_at(note, one.name, one.public) is not None)
+    return _Signed(signed.size, signed.root, tuple(names))
 
 
 def _index_of(line: bytes) -> int | None:

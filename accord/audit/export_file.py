@@ -5,7 +5,7 @@ way. Entries that are not wanted are in it by hashes alone, so that those that a
 to the same signed root.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +39,10 @@ COUNTERPART = frozenset(
 )  # fmt: skip
 
 _BATCH = 500
+_CHECKPOINTS = "SELECT size, note FROM checkpoints WHERE size > ? AND size <= ? ORDER BY size"
+_COSIGNATURES = (
+    "SELECT size, line FROM cosignatures WHERE size > ? AND size <= ? ORDER BY size, witness"
+)
 _SIGNATURE = b"\n\xe2\x80\x94 "
 # Beyond any index and any time.
 ALL = 1 << 62
@@ -72,10 +76,12 @@ def export(
     path: Path,
     wanted: Wanted | None = None,
     disclosed: Disclosed | None = None,
+    witnesses: Sequence[str] = (),
 ) -> Exported:
     """Write a log to a new file; return what was written.
 
-    The log may grow meanwhile: one state of it is written.
+    ``witnesses`` are verifier keys of those who cosign it, for the header. The log may grow
+    meanwhile: one state of it is written.
 
     Raises:
         InputError: the file is there or can't be written; the log can't be read or is
@@ -86,7 +92,7 @@ def export(
     try:
         with reader.sql.snapshot(), created(path) as file:
             writer = _Writer(reader, file, wanted or Wanted(), disclosed or Disclosed())
-            return writer.write()
+            return writer.write(tuple(witnesses))
     except Broken as broken:
         problem = f"entry {broken.index}: {broken.problem}"
         raise InputError(place.path, problem, place.evidence) from None
@@ -107,11 +113,11 @@ class _Writer:
         self._absent = Absences()
         self._entries = 0
 
-    def write(self) -> Exported:
+    def write(self, witnesses: tuple[str, ...]) -> Exported:
         origin, public = self._reader.origin, self._reader.public
         signed, _ = store.read_head(self._reader.sql, origin, public)
         key = verifier_key(origin, public)
-        self._file.write(Header(origin, signed.size, key, (), self._disclosed).line())
+        self._file.write(Header(origin, signed.size, key, witnesses, self._disclosed).line())
         named = self._named()
         for row, note in self._rows_and_notes(signed.size):
             about = named.get(row.index)
@@ -159,13 +165,14 @@ class _Writer:
                 raise Broken(expected, "is missing")
 
     def _notes(self, above: int, upto: int) -> list[tuple[int, bytes]]:
-        return [
-            (int(size), bytes(note))
-            for size, note in self._reader.sql.execute(
-                "SELECT size, note FROM checkpoints WHERE size > ? AND size <= ? ORDER BY size",
-                (above, upto),
-            )
-        ]
+        """Return sizes and signed checkpoints, each with the lines of those who cosigned it."""
+        sql, lines = self._reader.sql, dict[int, bytes]()
+        # A file that no program of this version had open for writing has no such table.
+        if sql.has("cosignatures"):
+            for size, line in sql.execute(_COSIGNATURES, (above, upto)):
+                lines[size] = lines.get(size, b"") + bytes(line)
+        notes = sql.execute(_CHECKPOINTS, (above, upto))
+        return [(int(size), bytes(note) + lines.get(size, b"")) for size, note in notes]
 
     def _skip(self, at: int) -> None:
         """Write the hashes of what was skipped up to an index; then nothing is skipped yet."""

@@ -2,21 +2,24 @@
 
 A log only grows. So each checkpoint that it ever signed is of its first entries, whoever
 kept it: a counterpart, a witness, an auditor. One that is not is proof, by the log's own
-signature, that the log was cut back or written anew.
+signature, that the log was cut back or written anew. So is a receipt, which proves one
+entry to such a checkpoint: a file holds C2SP tlog-proofs, one text after the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from accord.audit import checkpoint as heads
+from accord.audit import proof
 from accord.audit.checkpoint import MAX_BYTES, Checkpoint
-from accord.audit.merkle import EMPTY_ROOT
+from accord.audit.merkle import EMPTY_ROOT, verify_inclusion
 from accord.audit.store import Broken
 from accord.errors import InputError, Unverified
 from accord.keys import PublicKey
 
 _NONE = 1 << 62
+_PROOF = proof.HEADER.encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,52 @@ def read_kept(path: Path, origin: str, public: PublicKey) -> Kept:
         raise Unverified(error.code, f"{path}: {error.problem}") from None
 
 
-class KeptOnes:
-    """Kept checkpoints, compared while the tree grows.
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof of one entry to a checkpoint that the log signed, and where it was kept."""
 
-    Whoever grows it tells of ``next_size`` and of each end of a part that it lacks.
-    ``untold`` are those of which nothing can be said: they end inside such a part.
+    where: str
+    index: int
+    hashes: tuple[bytes, ...]
+    signed: Checkpoint
+
+
+def read_receipts(path: Path, origin: str, public: PublicKey) -> list[Receipt]:
+    """Return what the tlog-proofs of a file prove, each to a checkpoint that is verified.
+
+    Raises:
+        InputError: the file can't be read, or there is none in it.
+        Unverified: one is not in its form, or to no checkpoint of this log.
+    """
+    try:
+        texts = path.read_bytes().split(_PROOF)
+    except OSError as error:
+        raise InputError(path, f"can't be read ({error.strerror})", "check the path") from None
+    if len(texts) < 2 or texts[0]:
+        raise InputError(path, f"does not begin with {proof.HEADER}", "name a file of receipts")
+    found = []
+    for number, text in enumerate(texts[1:], 1):
+        where = f"{path}, receipt {number}"
+        try:
+            given = proof.parse(_PROOF + text)
+            signed = heads.verify(given.checkpoint, origin, public)
+        except Unverified as error:
+            raise Unverified(error.code, f"{where}: {error.problem}") from None
+        found.append(Receipt(where, given.index, given.hashes, signed))
+    return found
+
+
+class KeptOnes:
+    """Kept checkpoints and receipts, compared while the tree grows.
+
+    Whoever grows it tells of ``next_size``, ``next_index`` and of each end of a part that it
+    lacks. ``untold`` are those of which nothing can be said: they lie inside such a part.
     """
 
-    def __init__(self, kept: Iterable[Kept]) -> None:
-        self._left = sorted(kept, key=lambda one: one.signed.size, reverse=True)
+    def __init__(self, kept: Iterable[Kept], receipts: Sequence[Receipt] = ()) -> None:
+        to = [Kept(one.where, one.signed) for one in receipts]
+        self._left = sorted((*kept, *to), key=lambda one: one.signed.size, reverse=True)
+        self._receipts = sorted(receipts, key=lambda one: one.index, reverse=True)
         self._sound = 0
         self.untold: tuple[str, ...] = ()
         self.at(0, EMPTY_ROOT)
@@ -62,6 +102,28 @@ class KeptOnes:
     def next_size(self) -> int:
         """The size of the smallest that was not compared yet."""
         return self._left[-1].signed.size if self._left else _NONE
+
+    @property
+    def next_index(self) -> int:
+        """The index of the first entry that a receipt proves and that was not seen yet."""
+        return self._receipts[-1].index if self._receipts else _NONE
+
+    def leaf(self, index: int, digest: bytes) -> None:
+        """Compare the receipts for an entry with its leaf hash.
+
+        Raises:
+            Broken: one proves another entry there, or proves nothing.
+        """
+        while self.next_index <= index:
+            one = self._receipts.pop()
+            if one.index < index:
+                self.untold += (one.where,)
+                continue
+            try:
+                verify_inclusion(digest, index, one.signed.size, one.hashes, one.signed.root)
+            except Unverified as error:
+                problem = f"is not what was receipted: {one.where}: {error.problem}"
+                raise Broken(index, problem) from None
 
     def at(self, size: int, root: bytes) -> None:
         """Compare those of a size with the root over so many entries.
@@ -89,6 +151,7 @@ class KeptOnes:
         Raises:
             Broken: one is.
         """
+        self.untold += tuple(one.where for one in self._receipts if one.index < size)
         if self._left:
             kept = self._left[0]
             raise Broken(

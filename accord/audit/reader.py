@@ -10,7 +10,7 @@ from types import TracebackType
 
 from accord.audit import nodes, store
 from accord.audit.absence import Absences
-from accord.audit.kept import Kept, KeptOnes
+from accord.audit.kept import Kept, KeptOnes, Receipt
 from accord.audit.merkle import Frontier, leaf_hash
 from accord.audit.nodes import NodesCheck
 from accord.audit.opening import opened
@@ -159,8 +159,8 @@ class AuditReader:
             if all(value in values_of(shown.fields, name) for name, value in wanted.equal.items()):
                 yield shown
 
-    def verify(self, kept: Sequence[Kept] = ()) -> Verification:
-        """Check everything; ``kept`` are checkpoints that the log must go on from.
+    def verify(self, kept: Sequence[Kept] = (), receipts: Sequence[Receipt] = ()) -> Verification:
+        """Check everything; ``kept`` and ``receipts`` are what it must go on from, and hold.
 
         Each record opens and makes its leaf, each of its search terms is there,
         the leaves make the stored hashes of subtrees, and the root that the log
@@ -168,7 +168,7 @@ class AuditReader:
         it grows.
         """
         with self.sql.snapshot():
-            return self._verify(kept)
+            return self._verify(kept, receipts)
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that entry ``index`` is in the tree of the first ``size`` entries.
@@ -216,10 +216,10 @@ class AuditReader:
             remedy = "start its node or broker once: it makes them"
             raise InputError(self.place.path, problem, remedy) from None
 
-    def _verify(self, kept: Sequence[Kept]) -> Verification:
+    def _verify(self, kept: Sequence[Kept], receipts: Sequence[Receipt]) -> Verification:
         frontier, absent = Frontier(), Absences()
         try:
-            compared = KeptOnes(kept)
+            compared = KeptOnes(kept, receipts)
             name = store.stored_origin(self.sql)
             if name != self.origin:
                 raise Broken(0, f"the newest checkpoint is of {name}, not of {self.origin}")
@@ -254,6 +254,8 @@ class AuditReader:
         for part in in_order(check_rows, pieces):
             for digest in part.hashes:
                 nodes.add(frontier.append(digest))
+                if frontier.size > compared.next_index:
+                    compared.leaf(frontier.size - 1, digest)
                 if frontier.size >= compared.next_size:
                     compared.at(frontier.size, frontier.root())
             for index, names in part.missing:

@@ -9,6 +9,7 @@ import typer
 from accord.audit.export_file import ALL, COUNTERPART, Wanted, export
 from accord.audit.export_lines import Disclosed
 from accord.audit.fields import NAMES
+from accord.audit.vkeys import WITNESS, read_vkey
 from accord.cli.audit_options import Config, Log, Public, Secret, open_log
 from accord.cli.moments import parse_time
 from accord.clock import SystemClock, to_datetime
@@ -28,6 +29,9 @@ First = Annotated[int, typer.Option(help="From this entry on.", min=0)]
 Last = Annotated[int | None, typer.Option(help="Up to this entry, with it.", min=0)]
 Since = Annotated[str, typer.Option(help="Start: a time with zone, or such as 30d ago.")]
 Until = Annotated[str, typer.Option(help="End: a time with zone, or such as 1h ago.")]
+Witness = Annotated[
+    list[str] | None, typer.Option(help="A witness' verifier key, for the header. Several.")
+]
 
 
 def write(
@@ -43,6 +47,7 @@ def write(
     last: Last = None,
     since: Since = "",
     until: Until = "",
+    witness: Witness = None,
 ) -> None:
     """Write the log, opened, to a new file that accord audit verify checks by itself.
 
@@ -57,8 +62,9 @@ def write(
         parse_time(since, now) if since else 0,
         parse_time(until, now) if until else ALL,
     )
+    witnesses = [one for one in witness or [] if read_vkey(one, WITNESS, "--witness")]
     with open_log(config, log, secret, public) as reader:
-        done = export(reader, file, wanted, disclosed)
+        done = export(reader, file, wanted, disclosed, witnesses)
     size = done.signed.size
     sys.stdout.write(f"{file}: {done.entries} of {size} entries of {done.signed.origin}.\n")
 

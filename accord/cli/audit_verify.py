@@ -13,8 +13,8 @@ import typer
 
 from accord.audit.disclosure import check_disclosure, is_disclosure
 from accord.audit.export_check import Checked, check_export
-from accord.audit.kept import read_kept
-from accord.audit.vkeys import NamedKey, read_public
+from accord.audit.kept import read_kept, read_receipts
+from accord.audit.vkeys import WITNESS, NamedKey, read_public, read_vkey
 from accord.cli.audit_options import AsJson, Config, Log, Public, Secret, open_log
 from accord.cli.cells import plain
 from accord.errors import InputError
@@ -26,6 +26,15 @@ Checkpoint = Annotated[
     typer.Option(help="A checkpoint that somebody kept: the log must go on from it. Several."),
 ]
 
+Receipt = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file of receipts (tlog-proofs): the log must hold each entry. Several."),
+]
+Witness = Annotated[
+    list[str] | None,
+    typer.Option(help="The verifier key of a witness that must have cosigned. Several."),
+]
+
 
 def verify(
     file: File = None,
@@ -34,15 +43,22 @@ def verify(
     secret: Secret = None,
     public: Public = "",
     checkpoint: Checkpoint = None,
+    receipt: Receipt = None,
+    witness: Witness = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every entry, the tree and its signatures; exit 4 when something is broken."""
+    kept, receipts = checkpoint or [], receipt or []
+    witnesses = [read_vkey(one, WITNESS, "--witness") for one in witness or []]
     if file is None:
-        found = _of_log(config, log, secret, public, checkpoint or [])
+        if witnesses:
+            raise InputError("--witness", "is checked on an exported log", "give its file")
+        found = _of_log(config, log, secret, public, kept, receipts)
     elif config is not None or log is not None or secret is not None:
         raise InputError(file, "is checked by itself", "give --public and --checkpoint alone")
     else:
-        found = _of_file(file, read_public(public) if public else None, checkpoint or [])
+        key = read_public(public) if public else None
+        found = _of_file(file, key, kept, receipts, witnesses)
     if as_json:
         sys.stdout.write(json.dumps(_content(found)) + "\n")
     else:
@@ -50,20 +66,29 @@ def verify(
     raise SystemExit(EXIT_OK if found.ok and found.vouched else EXIT_INCOMPLETE)
 
 
-def _of_file(file: Path, key: NamedKey | None, kept: list[Path]) -> Checked:
+def _of_file(
+    file: Path, key: NamedKey | None, kept: list[Path], receipts: list[Path],
+    witnesses: list[NamedKey],
+) -> Checked:  # fmt: skip
     if not is_disclosure(file):
-        return check_export(file, key, kept)
-    if kept:
-        problem = "holds one checkpoint, which tells nothing of an older one"
-        raise InputError(file, problem, "hold --checkpoint against the log, or an export of it")
+        return check_export(file, key, kept, receipts, witnesses)
+    if kept or receipts or witnesses:
+        problem = "holds one entry, which tells nothing of others"
+        remedy = "hold --checkpoint, --receipt and --witness against an export of the log"
+        raise InputError(file, problem, remedy)
     return check_disclosure(file, key)
 
 
 def _of_log(
-    config: Path | None, log: Path | None, secret: Path | None, public: str, kept: list[Path]
-) -> Checked:
+    config: Path | None, log: Path | None, secret: Path | None, public: str, kept: list[Path],
+    receipts: list[Path],
+) -> Checked:  # fmt: skip
     with open_log(config, log, secret, public) as reader:
-        done = reader.verify([read_kept(path, reader.origin, reader.public) for path in kept])
+        of = (reader.origin, reader.public)
+        done = reader.verify(
+            [read_kept(path, *of) for path in kept],
+            [one for path in receipts for one in read_receipts(path, *of)],
+        )
     size = done.entries
     return Checked(reader.origin, size, size, done.problem, done.broken, expunged=done.expunged)
 
@@ -81,6 +106,7 @@ def _content(found: Checked) -> dict[str, object]:
         "withheld": found.withheld or None,
         "expunged": found.expunged,
         "not_compared": list(found.untold),
+        "cosigned": dict(found.cosigned),
         "index": found.index,
         "fields": dict(found.fields),
     }
@@ -107,7 +133,11 @@ def _words(found: Checked) -> list[str]:
             f" {found.key}"
         )
     lines += [
-        f"{where}: not compared: it ends among entries that are not in the file"
+        f"{where}: not compared: it is of entries that are not in the file"
         for where in found.untold
+    ]
+    lines += [
+        f"{name} has cosigned the first {size} entries" if size else f"{name} has cosigned NOTHING"
+        for name, size in found.cosigned.items()
     ]
     return lines
