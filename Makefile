@@ -42,6 +42,6 @@ protos: venv
 	.ci/generate .
 
 # All of docs/performance.md, in turn; one alone: .venv/bin/python -m bench.search
-BENCHES ?= run arriving decide hotlist refresh purge audit processes stores search
+BENCHES ?= run arriving decide hotlist refresh purge audit verify processes stores search
 bench: venv
 	@for one in $(BENCHES); do echo "== bench.$$one"; $(BIN)/python -m bench.$$one || exit 1; done
