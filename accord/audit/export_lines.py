@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
+from struct import Struct
 from typing import Any, NamedTuple
 
 from accord.audit.absence import EXPUNGED
@@ -232,15 +233,16 @@ def read_entry(content: Mapping[str, Any]) -> Entry:
         index, stated, listed = content["index"], content["leaf"], content["fields"]
         if len(content) != 3 or type(index) is not int or not 0 <= index < _MAX_SIZE:
             raise _malformed()
-        known = _layout(tuple([field[0] for field in listed]))
-        fields = {field[0]: field[2] for field in listed if len(field) == 3}
-        if len(fields) == len(listed) and {len(field[1]) for field in listed} == {2 * SALT_BYTES}:
-            salts = _hex("".join([field[1] for field in listed]), SALT_BYTES * len(listed))
-            parts = _parts(known, salts, listed)
-            alone: tuple[str, ...] = ()
+        if {len(field) for field in listed} == {3}:
+            names, salts, values = zip(*listed, strict=True)
+            digests = _digests(_layout(names), salts, values)
+            fields, alone = dict(zip(names, values, strict=True)), ()
         else:
-            parts = list(chain.from_iterable(map(_part, known, listed)))
+            names = tuple([field[0] for field in listed])
+            digests = list(map(_digest, _layout(names).prefixes, listed))
+            fields = {field[0]: field[2] for field in listed if len(field) == 3}
             alone = tuple([field[0] for field in listed if len(field) == 2])
+        parts = chain.from_iterable(zip(_layout(names).frames, digests, strict=True))
         # The hash of a leaf, whose bytes follow the first.
         digest = sha256(b"\0" + b"".join(parts)).digest()
         if digest.hex() != stated:
@@ -250,31 +252,41 @@ def read_entry(content: Mapping[str, Any]) -> Entry:
     return Entry(index, digest, fields, alone)
 
 
+class _Layout(NamedTuple):
+    """What stands before each field's digest in the leaf, and before its salt."""
+
+    frames: list[bytes]
+    prefixes: list[bytes]
+    salts: Struct
+
+
 # There are few: records of one kind have the same fields. What is the same for all of
 # them is found once, since a million entries have some thirty million fields.
 @lru_cache(maxsize=256)
-def _layout(names: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
-    """Return what stands before each field's digest in the leaf, and before its salt."""
+def _layout(names: tuple[str, ...]) -> _Layout:
     if not 0 < len(names) <= MAX_FIELDS or list(names) != sorted(set(names)):
         raise ValueError("too many fields, or not in order")
-    return [(frame(name), field_prefix(name)) for name in names]
+    salts = Struct(f"{SALT_BYTES}s" * len(names))
+    return _Layout([*map(frame, names)], [*map(field_prefix, names)], salts)
 
 
-def _parts(known: list[tuple[bytes, bytes]], salts: bytes, listed: list[Any]) -> list[bytes]:
-    """Return the parts of a leaf all of whose fields are given."""
-    starts = range(0, len(salts), SALT_BYTES)
+def _digests(layout: _Layout, salts: Sequence[str], values: Sequence[str]) -> list[bytes]:
+    """Return the digests of an entry all of whose fields are given."""
+    if set(map(len, salts)) != {2 * SALT_BYTES}:
+        raise _malformed()
+    raw = layout.salts.unpack(_hex("".join(salts), layout.salts.size))
+    encoded = map(str.encode, values)
     return [
-        before + sha256(prefix + salts[at : at + SALT_BYTES] + value.encode()).digest()
-        for (before, prefix), (_, _, value), at in zip(known, listed, starts, strict=True)
+        sha256(prefix + salt + value).digest()
+        for prefix, salt, value in zip(layout.prefixes, raw, encoded, strict=True)
     ]
 
 
-def _part(known: tuple[bytes, bytes], field: list[str]) -> tuple[bytes, bytes]:
-    before, prefix = known
+def _digest(prefix: bytes, field: list[str]) -> bytes:
     if len(field) == 2:
-        return before, _hex(field[1], DIGEST_BYTES)
+        return _hex(field[1], DIGEST_BYTES)
     _, salt, value = field
-    return before, sha256(prefix + _hex(salt, SALT_BYTES) + value.encode()).digest()
+    return sha256(prefix + _hex(salt, SALT_BYTES) + value.encode()).digest()
 
 
 def _hex(text: str, size: int) -> bytes:
