@@ -183,8 +183,11 @@ def _disclosed(fields: Any) -> Disclosed:
 
 
 def _names(names: list[Any]) -> frozenset[str]:
-    if not all(isinstance(name, str) for name in names) or sorted(set(names)) != names:
-        raise _malformed()
+    try:
+        if sorted(set(names)) != names or not all(map(field_prefix, names)):
+            raise _malformed()
+    except (TypeError, ValueError):
+        raise _malformed() from None
     return frozenset(names)
 
 

@@ -62,7 +62,8 @@ def verify(
     if as_json:
         sys.stdout.write(json.dumps(_content(found)) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _words(found)))
+        # Names and values are another's words.
+        sys.stdout.write("".join(f"{plain(line)}\n" for line in _words(found)))
     raise SystemExit(EXIT_OK if found.ok and found.vouched else EXIT_INCOMPLETE)
 
 
@@ -115,17 +116,20 @@ def _content(found: Checked) -> dict[str, object]:
 def _words(found: Checked) -> list[str]:
     if found.problem:
         return [f"{found.origin}: BROKEN: {found.problem}"]
-    count = f"{found.entries}"
-    if found.entries != found.size:
-        count += f" of {found.size}"
-    said = (
-        f"{found.origin}: {count} entries, {'ok' if found.ok and found.vouched else 'NOT PROVEN'}"
-    )
+    what = f"{found.entries}"
+    if found.index is not None:
+        what = f"entry {found.index} of {found.size}"
+    elif found.entries != found.size:
+        what += f" of {found.size} entries"
+    else:
+        what += " entries"
+    verdict = "ok" if found.ok and found.vouched else "NOT PROVEN"
+    said = f"{found.origin}: {what}, {verdict}"
     if found.withheld:
         said += f"; withheld by its maker: {found.withheld}"
     if found.expunged:
         said += f"; {found.expunged} with something expunged, each named by a later entry"
-    lines = [said, *(f"  {name}: {plain(value)}" for name, value in found.fields.items())]
+    lines = [said, *(f"  {name}: {value}" for name, value in found.fields.items())]
     if not found.vouched:
         lines.append(
             "All of it fits a key that stands in the file itself: whoever wrote the file may have"

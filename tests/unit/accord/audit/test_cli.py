@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from accord.audit.checkpoint import Checkpoint, sign, verifier_key
+from accord.audit.disclosure import disclose
 from accord.audit.leaf import Record
 from accord.keys import PrivateKey, write_secret
 
@@ -282,3 +283,17 @@ def test_a_kept_checkpoint_is_held_against_the_log(accord, config, tmp_path):
     status, _, err = accord("verify", "--config", config, "--checkpoint", kept)
     assert status == 4
     assert f"{kept}: the checkpoint is not signed by harbor/node" in err
+
+
+def test_a_terminal_is_not_steered_by_a_disclosed_value(accord, new_book, tmp_path):
+    book = new_book("steer.db")
+    log = book.open()
+    asyncio.run(log.append(book.record(1, reason="\x1b[2Jx")))
+    log.close()
+    with book.reader() as reader:
+        disclose(reader, 0, frozenset({"reason"}), tmp_path / "one")
+    key = verifier_key("harbor/node", book.key.public)
+    status, out, _ = accord("verify", tmp_path / "one", "--public", key)
+    assert (status, "\x1b" in out) == (0, False)
+    assert "reason: \N{REPLACEMENT CHARACTER}[2Jx" in out
+    assert out.startswith("harbor/node: entry 0 of 1, ok; withheld by its maker: agency, case,")

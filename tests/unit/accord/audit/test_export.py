@@ -299,6 +299,18 @@ def test_kept_checkpoints_must_be_prefixes(filled, file, tmp_path):
     assert (found.problem, found.untold, found.ok) == ("", (str(kept),), False)
 
 
+@pytest.mark.parametrize("names", [["b", "a"], ["a", "a"], ["\x1b[2J"], [1], [["a"]], []])
+def test_a_header_names_fields_and_nothing_else(filled, file, names):
+    contents = lines(file)
+    contents[0]["fields"] = {"without": names}
+    rewrite(file, contents)
+    with pytest.raises(InputError, match="does not begin as"):
+        checked(filled, file)
+    contents[0]["fields"] = {"without": ["a", "b"]}
+    rewrite(file, contents)
+    assert checked(filled, file).withheld == "a, b"
+
+
 def test_what_is_no_export_is_told(tmp_path, filled):
     other = tmp_path / "other"
     for text in ("", "{}\n", '{"format":"accord-audit-export/2"}\n', "\xff", "[" * 100_000):
