@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from accord.audit.absence import EXPUNGED
 from accord.audit.checkpoint import check_origin
-from accord.audit.leaf import DIGEST_BYTES, MAX_FIELDS, SALT_BYTES, field_prefix, frame
+from accord.audit.leaf import DIGEST_BYTES, MAX_FIELDS, SALT_BYTES, field_prefix, layout
 from accord.audit.opening import Opened
 from accord.errors import Code, InputError, Unverified
 
@@ -238,14 +238,16 @@ def read_entry(content: Mapping[str, Any]) -> Entry:
             raise _malformed()
         if {len(field) for field in listed} == {3}:
             names, salts, values = zip(*listed, strict=True)
-            digests = _digests(_layout(names), salts, values)
+            frames, prefixes = layout(names)
+            digests = _digests(prefixes, salts, values)
             fields, alone = dict(zip(names, values, strict=True)), ()
         else:
             names = tuple([field[0] for field in listed])
-            digests = list(map(_digest, _layout(names).prefixes, listed))
+            frames, prefixes = layout(names)
+            digests = list(map(_digest, prefixes, listed))
             fields = {field[0]: field[2] for field in listed if len(field) == 3}
             alone = tuple([field[0] for field in listed if len(field) == 2])
-        parts = chain.from_iterable(zip(_layout(names).frames, digests, strict=True))
+        parts = chain.from_iterable(zip(frames, digests, strict=True))
         # The hash of a leaf, whose bytes follow the first.
         digest = sha256(b"\0" + b"".join(parts)).digest()
         if digest.hex() != stated:
@@ -255,34 +257,22 @@ def read_entry(content: Mapping[str, Any]) -> Entry:
     return Entry(index, digest, fields, alone)
 
 
-class _Layout(NamedTuple):
-    """What stands before each field's digest in the leaf, and before its salt."""
-
-    frames: list[bytes]
-    prefixes: list[bytes]
-    salts: Struct
-
-
-# There are few: records of one kind have the same fields. What is the same for all of
-# them is found once, since a million entries have some thirty million fields.
-@lru_cache(maxsize=256)
-def _layout(names: tuple[str, ...]) -> _Layout:
-    if not 0 < len(names) <= MAX_FIELDS or list(names) != sorted(set(names)):
-        raise ValueError("too many fields, or not in order")
-    salts = Struct(f"{SALT_BYTES}s" * len(names))
-    return _Layout([*map(frame, names)], [*map(field_prefix, names)], salts)
-
-
-def _digests(layout: _Layout, salts: Sequence[str], values: Sequence[str]) -> list[bytes]:
+def _digests(prefixes: Sequence[bytes], salts: Sequence[str], values: Sequence[str]) -> list[bytes]:
     """Return the digests of an entry all of whose fields are given."""
     if set(map(len, salts)) != {2 * SALT_BYTES}:
         raise _malformed()
-    raw = layout.salts.unpack(_hex("".join(salts), layout.salts.size))
+    several = _several(len(salts))
+    raw = several.unpack(_hex("".join(salts), several.size))
     encoded = map(str.encode, values)
     return [
         sha256(prefix + salt + value).digest()
-        for prefix, salt, value in zip(layout.prefixes, raw, encoded, strict=True)
+        for prefix, salt, value in zip(prefixes, raw, encoded, strict=True)
     ]
+
+
+@lru_cache(maxsize=MAX_FIELDS)
+def _several(count: int) -> Struct:
+    return Struct(f"{SALT_BYTES}s" * count)
 
 
 def _digest(prefix: bytes, field: list[str]) -> bytes:
