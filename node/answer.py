@@ -20,7 +20,7 @@ from accord.agreements.decision import Decision
 from accord.agreements.effective import effective
 from accord.agreements.provisions import Stale
 from accord.agreements.terms import PhotoSharing, Terms
-from accord.audit.fields import query_fields
+from accord.audit.fields import GIVEN_AGAIN, query_fields
 from accord.codec_answer import encode_answer, encode_body
 from accord.envelope import ANSWER, Envelope, digest, sign
 from accord.errors import Code, Refused, Unverified
@@ -190,7 +190,7 @@ async def _answer_again(
     """
     kept = node.guard.kept(verified.digest)
     if claim is Claim.SAME and kept is not None and peer.role is PeerRole.BROKER:
-        again = {"peer": str(peer), "decision": "stored answer given again"}
+        again = {"peer": str(peer), "decision": GIVEN_AGAIN}
         await node.record("query", query_fields(verified.query, verified.digest) | again)
         return kept
     running = claim is Claim.SAME and node.guard.running(verified.digest)

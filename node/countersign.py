@@ -13,9 +13,11 @@ from accord.agreements.decide import OWN_SECTION, decide
 from accord.agreements.effective import effective
 from accord.agreements.law.check import floor
 from accord.agreements.law.packs import built_in_law
-from accord.audit.fields import query_fields
+from accord.audit.fields import SAID_BY_BROKER, query_fields
 from accord.audit.log import Entry
+from accord.audit.merkle import leaf_hash
 from accord.codec import envelope_from_wire
+from accord.codec_answer import decode_receipt
 from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified
 from accord.identity import PeerRole, SpiffeId
@@ -143,7 +145,7 @@ def _what_came(
     kind = outcome.WhichOneof("outcome")
     if kind == "claim":
         code = outcome.claim.code[:60]
-        return {"outcome": "broker's claim, unsigned", "code": code}
+        return {"outcome": SAID_BY_BROKER, "code": code}
     owner = node.federation.agencies.get(query.audience)
     if owner is None:
         raise Unverified(Code.ANSWER_UNVERIFIED, "no agency.toml of the agency that was asked")
@@ -154,7 +156,10 @@ def _what_came(
             "outcome": answered.value,
             "count": str(body.body.count),
             "answer_digest": hashlib.sha256(body.body_bytes).hexdigest(),
+            # By these alone the home book shows where the owner's record of it stands.
+            "owner_log": f"{owner.id}/node",
             "owner_log_index": str(body.log_index),
+            "owner_leaf": leaf_hash(decode_receipt(body.receipt).leaf).hex(),
         }
     if kind == "refusal":
         refusal = verify_refusal(envelope_from_wire(outcome.refusal), query, digest, owner)

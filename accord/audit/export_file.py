@@ -34,7 +34,8 @@ from accord.errors import InputError, Unverified
 COUNTERPART = frozenset(
     {
         "agency", "agreement", "answer_digest", "audience", "code", "count", "decision", "kind",
-        "outcome", "page", "query_digest", "query_id", "section", "time",
+        "outcome", "owner_leaf", "owner_log", "owner_log_index", "page", "query_digest",
+        "query_id", "section", "time",
     }
 )  # fmt: skip
 

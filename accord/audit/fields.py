@@ -25,15 +25,20 @@ from accord.model import (
 NAMES = frozenset(
     {
         "agency", "agreement", "answer_digest", "approval", "area", "asked", "attested",
-        "audience", "authority", "case", "claim", "code", "count", "decision", "detail",
+        "audience", "authority", "case", "code", "count", "decision", "detail",
         "entries", "export", "expunged_entry", "expunged_fields", "fields", "from", "hits",
         "kind", "mark", "note", "offence", "officer", "officer_course", "officer_employment",
-        "officer_name", "officer_role", "on_behalf_of", "outcome", "owner_log_index", "page",
-        "peer", "photos", "plate", "plates", "purpose", "query_digest", "query_id", "read_id",
-        "reads", "reason", "row_limit", "section", "signer", "state", "substitutions", "text",
-        "time", "to", "withheld",
+        "officer_name", "officer_role", "on_behalf_of", "outcome", "owner_leaf", "owner_log",
+        "owner_log_index", "page", "peer", "photos", "plate", "plates", "purpose",
+        "query_digest", "query_id", "read_id", "reads", "reason", "row_limit", "section",
+        "signer", "state", "substitutions", "text", "time", "to", "withheld",
     }
 )  # fmt: skip
+
+# A retry got the stored answer: nothing was searched again.
+GIVEN_AGAIN = "stored answer given again"
+# What came back was no node's, so nobody signed it.
+SAID_BY_BROKER = "broker's claim, unsigned"
 
 
 def selector_fields(selector: Selector) -> dict[str, str]:
