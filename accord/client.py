@@ -8,11 +8,12 @@
 
 Whom to ask is computed from the client's own pinned folder, never from the
 broker. Nothing is shown that was not verified: the answer's signature, its
-binding to this query, every row, the audit receipt. Every agency in scope has
-an outcome.
+binding to this query, every row, the audit receipt, which is kept. Every agency in
+scope has an outcome.
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,10 +32,12 @@ from accord.codec import (
     encode_query,
     envelope_to_bytes,
 )
+from accord.codec_answer import decode_receipt
 from accord.envelope import QUERY, digest, sign
 from accord.errors import InputError, Refused
 from accord.federation import Federation
 from accord.federation_folder import load
+from accord.identity import KeyRole
 from accord.model import (
     AnswerBody,
     Approval,
@@ -46,6 +49,7 @@ from accord.model import (
     Window,
 )
 from accord.paging import Paging, merge_pages
+from accord.receipt_store import Receipted, ReceiptStore
 from accord.results import Entry, Incomplete, ListState, Result, hits_of
 from accord.roster import read_credential
 from accord.transport.channels import ChannelPool
@@ -93,6 +97,8 @@ class AccordClient:
         self._federation = load(config.federation, config.roots)
         self._pool = ChannelPool(config.load_tls(self._clock.now_ms()))
         self._calls = Calls(config, self._federation, self._pool, self._credential_envelope)
+        self._receipts: ReceiptStore | None = None
+        self._keeping = asyncio.Lock()
         self.agency = config.agency
 
     @classmethod
@@ -114,6 +120,8 @@ class AccordClient:
         trace: TracebackType | None,
     ) -> None:
         await self._pool.close()
+        if self._receipts is not None:
+            self._receipts.close()
 
     @property
     def federation(self) -> Federation:
@@ -199,9 +207,40 @@ class AccordClient:
         warnings = [warning for _, told in parts for warning in told]
         came = {c.outcome.agency: c for c in (*refused, *(c for some, _ in parts for c in some))}
         ordered = [came[target] for target in targets]
+        # Before a row is shown: what was shown can be held against its owner's log later.
+        warnings += await self._keep_receipts(ordered)
         return _result(query_id, self.agency, ordered, warnings), [
             c.answer.body for c in ordered if c.answer is not None
         ]
+
+    async def _keep_receipts(self, came: Sequence[Came]) -> list[str]:
+        """Keep the receipt of each answer; return what to tell a person of it."""
+        receipts = [
+            Receipted(
+                agency=one.outcome.agency,
+                receipt=decode_receipt(one.answer.receipt),
+                index=one.answer.log_index,
+                query_digest=one.answer.body.query_digest,
+                answer_digest=hashlib.sha256(one.answer.body_bytes).digest(),
+                query_id=one.answer.body.query_id.hex(),
+                asked_ms=one.proof.asked_ms,
+                keys=self._calls.agency(one.outcome.agency).keys_for(KeyRole.AUDIT),
+            )
+            for one in came
+            if one.answer is not None and one.proof is not None
+        ]
+        if not receipts:
+            return []
+        async with self._keeping:
+            try:
+                return await asyncio.to_thread(self._store_receipts, receipts)
+            except InputError as error:
+                return [f"The receipts of these answers are not kept: {error}."]
+
+    def _store_receipts(self, receipts: Sequence[Receipted]) -> list[str]:
+        if self._receipts is None:
+            self._receipts = ReceiptStore.open(self._config, self._clock)
+        return self._receipts.keep(receipts)
 
     def _sign(self, question: Question, query_id: bytes, audience: str, cursor: bytes) -> Asked:
         now_ms = self._clock.now_ms()

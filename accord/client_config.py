@@ -14,6 +14,9 @@ key = "client.pem"
 folder = "results"                  # this user's alone
 keep_days = 30                      # your agency's policy on what it received; a duty or
                                     # law that is stricter counts
+[receipts]                          # may be left out: receipts are kept in any case
+folder = "receipts"                 # this is where, if nothing else is said
+keep_days = 1825                    # your agency's audit retention; left out: they stay
 """
 
 from collections.abc import Mapping
@@ -44,6 +47,13 @@ class ResultsSection(StrictModel):
     keep_days: Days
 
 
+class ReceiptsSection(StrictModel):
+    """``[receipts]``: where receipts of answers are kept, and how many days, if not for ever."""
+
+    folder: str = Field(default="receipts", min_length=1)
+    keep_days: int | None = Field(default=None, ge=1, le=36_525)
+
+
 class _File(StrictModel):
     agency: str
     root: Fingerprint
@@ -55,6 +65,7 @@ class _File(StrictModel):
     deadline_s: float = Field(default=30.0, gt=0, le=120)
     tls: TlsSection
     results: ResultsSection | None = None
+    receipts: ReceiptsSection = ReceiptsSection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +77,19 @@ class KeepConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptsConfig:
+    """Where receipts are kept, and how many days after they came; None for ever."""
+
+    folder: Path
+    keep_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """A read and checked ``client.toml``; paths are absolute. Nothing is kept if not said so."""
+    """A read and checked ``client.toml``; paths are absolute.
+
+    No answer is kept if not said so; its receipt is.
+    """
 
     agency: str
     roots: Mapping[str, str]
@@ -78,6 +100,7 @@ class ClientConfig:
     certificate: Path
     key: Path
     deadline_s: float
+    receipts: ReceiptsConfig
     results: KeepConfig | None = None
 
     def load_officer_key(self) -> PrivateKey:
@@ -121,6 +144,7 @@ def load_client_config(path: Path) -> ClientConfig:
         certificate=base / file.tls.certificate,
         key=base / file.tls.key,
         deadline_s=file.deadline_s,
+        receipts=ReceiptsConfig(base / file.receipts.folder, file.receipts.keep_days),
         results=None
         if file.results is None
         else KeepConfig(base / file.results.folder, file.results.keep_days),

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -88,6 +88,29 @@ def prepare(path: Path, migrations: Migrations, what: str, remedy: str, *, wait_
         raise InputError(path, problem, "install that version again")
 
 
+def check_private(folder: Path, path: Path) -> None:
+    """Refuse a folder or file that is another user's, or that others can read.
+
+    Raises:
+        InputError: with what to do.
+    """
+    for one, mode in ((folder, "700"), (path, "600")):
+        try:
+            found = one.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(
+                one, f"can't be opened ({error.strerror})", "check its owner"
+            ) from None
+        if stat.S_ISLNK(found.st_mode):
+            raise InputError(one, "is a link", "name the folder itself in client.toml")
+        if found.st_uid != os.geteuid():
+            raise InputError(one, "belongs to another user", "name a folder of your own")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            raise InputError(one, "can be read by other users", f"chmod {mode} {one}")
+
+
 def rewrite(sql: sqlite3.Connection) -> bool:
     """Take what deleted rows left behind out of the file and its journal.
 
@@ -100,6 +123,36 @@ def rewrite(sql: sqlite3.Connection) -> bool:
     sql.execute("VACUUM")
     (busy, _, _) = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
+
+
+@contextmanager
+def explained(path: Path, remedy: str) -> Iterator[None]:
+    """Say in one line what a database's error means; ``remedy`` is for a damaged file.
+
+    Raises:
+        InputError: there was one.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise InputError(path, "is damaged", remedy) from None
+        raise InputError(
+            path, f"can't be used ({reason(error)})", "check the disk, and who else has it open"
+        ) from None
+
+
+@contextmanager
+def writing(sql: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Run one write transaction: all of it or nothing."""
+    sql.execute("BEGIN IMMEDIATE")
+    try:
+        yield sql
+        sql.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            sql.execute("ROLLBACK")
+        raise
 
 
 def is_damage(error: sqlite3.Error) -> bool:

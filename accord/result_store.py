@@ -16,12 +16,10 @@ withdraws later does not reach what was received.
 """
 
 import json
-import os
 import secrets
 import sqlite3
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
@@ -125,7 +123,7 @@ class ResultStore:
         self._folder = folder
         self._known = known
         self._clock = clock
-        _check_private(keep.folder, self.path)
+        private_db.check_private(keep.folder, self.path)
         what = "store of received answers"
         private_db.prepare(self.path, _schema, what, _REMEDY, wait_ms=WAIT_MS)
         with self._errors():
@@ -417,29 +415,13 @@ class ResultStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Say in one line what a database's error means."""
-        try:
+        with private_db.explained(self.path, _REMEDY):
             yield
-        except sqlite3.Error as error:
-            if private_db.is_damage(error):
-                raise InputError(self.path, "is damaged", _REMEDY) from None
-            raise InputError(
-                self.path, f"can't be used ({private_db.reason(error)})",
-                "check the disk, and who else has it open",
-            ) from None  # fmt: skip
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Run one write transaction: all of it or nothing."""
-        with self._errors():
-            self._sql.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._sql
-                self._sql.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._sql.execute("ROLLBACK")
-                raise
+        with self._errors(), private_db.writing(self._sql) as sql:
+            yield sql
 
 
 def _delete_unused(sql: sqlite3.Connection) -> None:
@@ -468,26 +450,3 @@ def _outcomes(text: str, path: Path) -> tuple[AgencyOutcome, ...]:
         )
     except (ValueError, TypeError):
         raise InputError(path, "is damaged", _REMEDY) from None
-
-
-def _check_private(folder: Path, path: Path) -> None:
-    """Refuse a folder or file that is another user's, or that others can read.
-
-    Raises:
-        InputError: with what to do.
-    """
-    for one, mode in ((folder, "700"), (path, "600")):
-        try:
-            found = one.lstat()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise InputError(
-                one, f"can't be opened ({error.strerror})", "check its owner"
-            ) from None
-        if stat.S_ISLNK(found.st_mode):
-            raise InputError(one, "is a link", "name the folder itself in client.toml")
-        if found.st_uid != os.geteuid():
-            raise InputError(one, "belongs to another user", "name a folder of your own")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise InputError(one, "can be read by other users", f"chmod {mode} {one}")

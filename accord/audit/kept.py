@@ -13,9 +13,12 @@ from pathlib import Path
 from accord.audit import checkpoint as heads
 from accord.audit import proof
 from accord.audit.checkpoint import MAX_BYTES, Checkpoint
+from accord.audit.export_lines import Entry
 from accord.audit.merkle import EMPTY_ROOT, verify_inclusion
+from accord.audit.proof import TlogProof
+from accord.audit.receipt_text import opened_entry
 from accord.audit.store import Broken
-from accord.errors import InputError, Unverified
+from accord.errors import Code, InputError, Unverified
 from accord.keys import PublicKey
 
 _NONE = 1 << 62
@@ -50,12 +53,16 @@ def read_kept(path: Path, origin: str, public: PublicKey) -> Kept:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The proof of one entry to a checkpoint that the log signed, and where it was kept."""
+    """The proof of one entry to a checkpoint that the log signed, and where it was kept.
+
+    ``entry`` is what it opens of the entry, and proved to be in that checkpoint too.
+    """
 
     where: str
     index: int
     hashes: tuple[bytes, ...]
     signed: Checkpoint
+    entry: Entry | None = None
 
 
 def read_receipts(path: Path, origin: str, public: PublicKey) -> list[Receipt]:
@@ -76,11 +83,30 @@ def read_receipts(path: Path, origin: str, public: PublicKey) -> list[Receipt]:
         where = f"{path}, receipt {number}"
         try:
             given = proof.parse(_PROOF + text)
+            _of_this_log(given, origin)
             signed = heads.verify(given.checkpoint, origin, public)
+            entry = opened_entry(given)
+            if entry is not None:
+                _proves(entry, given, signed)
         except Unverified as error:
             raise Unverified(error.code, f"{where}: {error.problem}") from None
-        found.append(Receipt(where, given.index, given.hashes, signed))
+        found.append(Receipt(where, given.index, given.hashes, signed, entry))
     return found
+
+
+def _of_this_log(given: TlogProof, origin: str) -> None:
+    said = heads.claimed_origin(given.checkpoint)
+    if said != origin:
+        problem = f"it is of entry {given.index} of the log {said}, not of {origin}"
+        raise Unverified(Code.SIGNATURE_INVALID, problem)
+
+
+def _proves(entry: Entry, given: TlogProof, signed: Checkpoint) -> None:
+    try:
+        verify_inclusion(entry.leaf_hash, given.index, signed.size, given.hashes, signed.root)
+    except Unverified as error:
+        problem = f"what it opens is not entry {given.index}, which it proves: {error.problem}"
+        raise Unverified(error.code, problem) from None
 
 
 class KeptOnes:

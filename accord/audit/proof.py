@@ -112,6 +112,20 @@ def verify(data: bytes, leaf: bytes, origin: str, keys: Sequence[PublicKey]) -> 
     return Proven(proof.index, signed)
 
 
+def origin_of(data: bytes) -> str:
+    """Return the log that a checkpoint, or the first of several proofs, says it is of.
+
+    Nothing is verified: it is good for looking up a key.
+
+    Raises:
+        Unverified: ``MALFORMED``.
+    """
+    begin = HEADER.encode() + b"\n"
+    if data.startswith(begin):
+        data = parse(begin + data.split(begin)[1]).checkpoint
+    return checkpoint.claimed_origin(data)
+
+
 def _hashes(lines: Iterable[str]) -> Iterable[bytes]:
     for line in lines:
         digest = _from_base64(line)

@@ -1,6 +1,6 @@
-"""``accord audit``: show a log, export it, disclose one entry, verify all of it.
+"""``accord audit``: show a log, export it, disclose an entry, verify it, reconcile two.
 
-Exit status: 0 done or sound, 2 usage, 4 broken or not proven.
+Exit status: 0 done, sound or agreeing, 2 usage, 4 broken, not proven or with findings.
 """
 
 import typer
@@ -14,6 +14,8 @@ app = typer.Typer(
             "verify": "accord.cli.audit_verify:verify",
             "export": "accord.cli.audit_export:write",
             "disclose": "accord.cli.audit_disclose:write",
+            "reconcile": "accord.cli.audit_reconcile:write",
+            "receipts": "accord.cli.audit_receipts:receipts",
         },
         extra="audit",
     ),

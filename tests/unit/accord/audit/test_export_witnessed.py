@@ -133,7 +133,8 @@ def test_a_receipt_that_does_not_fit_is_named(filled, tmp_path):
         )
     # Another log's checkpoint.
     kept.write_bytes(second + first.replace(b"harbor/node", b"city/node"))
-    with pytest.raises(Unverified, match=r"receipt 2: the checkpoint is not signed by harbor/node"):
+    said = r"receipt 2: it is of entry 3 of the log city/node, not of harbor/node"
+    with pytest.raises(Unverified, match=said):
         problems(filled, file, kept)
     kept.write_bytes(b"x" + first)
     with pytest.raises(InputError, match="does not begin with c2sp"):

@@ -106,6 +106,24 @@ def test_an_export_is_checked(log):
     )  # fmt: skip
 
 
+def test_two_exports_are_reconciled(log, tmp_path):
+    folder, key = log
+    place, own = LogFile(tmp_path / "audit.db"), PrivateKey.generate(ED25519)
+    opened = AuditLog.open(
+        place, origin="city/node", key=own, secret=bytes(range(32)), clock=SystemClock()
+    )
+    asyncio.run(opened.append(Record("start", {"agency": "city"})))
+    opened.close()
+    with AuditReader.open(place, bytes(range(32)), own.public) as reader:
+        export(reader, tmp_path / "city.jsonl")
+    status, out, err = run(
+        "accord.cli.main", "audit", "reconcile", folder / "log.jsonl", tmp_path / "city.jsonl",
+        "--public", key, "--public", verifier_key("city/node", own.public),
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    assert "The books agree. 0 queries in both books alike." in out
+
+
 @pytest.mark.parametrize(
     ("module", "words", "extra"),
     [
@@ -141,3 +159,14 @@ def test_the_extra_for_audits_reads_a_log(log):
         status, out, err = run("accord.cli.main", "audit", command, *words, extra="audit")
         assert (status, err) == (0, "")
         assert "harbor/node: 1 entries" in out
+
+
+def test_the_extra_for_audits_lists_receipts(tmp_path):
+    config = tmp_path / "client.toml"
+    config.write_text(
+        f'agency = "harbor"\nroot = "sha256:{"0" * 64}"\nfederation = "federation"\n'
+        'credential = "c.json"\nofficer_key = "o.pem"\nbroker = "spiffe://county/broker/main"\n'
+        f'broker_root = "sha256:{"1" * 64}"\n[tls]\ncertificate = "c.crt"\nkey = "c.pem"\n'
+    )
+    words = ("audit", "receipts", "--config", config)
+    assert run("accord.cli.main", *words, extra="audit") == (0, "No receipt is kept here.\n", "")
