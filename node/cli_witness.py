@@ -14,8 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from accord.cli.cells import shown
-from accord.cli.show import console
+from accord.cli.cells import console, shown
 from accord.clock import SystemClock, iso
 from accord.errors import InputError, Refused
 from accord.witnessing import origin_of
