@@ -6,9 +6,10 @@ was expunged; and after its last entry, since a log goes on. What the other book
 such a time is not lacking here: it is not told.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from sys import intern
 from typing import NamedTuple
 
 from accord.audit.absence import EXPUNGED
@@ -28,6 +29,9 @@ COMPARED = frozenset(
 _KINDS = frozenset({"query", "answer", "refusal", "countersign", "returned", "forward", "outcome"})
 # Without one of these nobody can say what a record belongs to.
 _PLACING = frozenset({"kind", "time", "query_digest", "agency", "audience"})
+_ALIKE = COMPARED - {
+    "answer_digest", "owner_leaf", "owner_log_index", "query_digest", "query_id", "time",
+}  # fmt: skip
 _NEVER = 1 << 62
 
 
@@ -105,7 +109,7 @@ class Book:
             if _expunged(item):
                 book.untold.append(Untold(ms, ms, f"part of entry {item.index} was expunged"))
             elif item.fields.get("kind") in _KINDS:
-                book.records.append(Record(item.index, ms, item.leaf_hash, item.fields))
+                book.records.append(Record(item.index, ms, item.leaf_hash, _slim(item.fields)))
         begin = last_ms if open_since is None else open_since
         ends = f"the file ends at {iso(begin)}" if begin > 0 else "the file tells no time"
         book.untold.append(Untold(begin, _NEVER, ends))
@@ -125,6 +129,18 @@ class Book:
 
 def _expunged(entry: Entry) -> bool:
     return not _PLACING.isdisjoint(entry.alone) and entry.fields.get("kind") != EXPUNGED
+
+
+def _slim(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return what is compared; of what many records have alike there is one copy.
+
+    A log has a million entries, and two are held at once.
+    """
+    return {
+        intern(name): intern(value) if name in _ALIKE else value
+        for name, value in fields.items()
+        if name in COMPARED
+    }
 
 
 def _left_out(skip: Skip) -> str:
