@@ -127,7 +127,7 @@ async def append(log: AuditLog, number: int) -> int:
 
 
 def test_several_processes_write_one_log(shared: Shared) -> None:
-    writers = [shared.writer(name, 40) for name in ("a", "b", "c")]
+    writers = [shared.writer(name, 40, pause=0.01) for name in ("a", "b", "c")]
     acknowledged: dict[int, str] = {}
     for writer in writers:
         go(writer)
