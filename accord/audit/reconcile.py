@@ -59,13 +59,13 @@ def reconcile(
     other: Book,
     *,
     broker: Book | None = None,
-    receipts: Sequence[Known] | None = None,
+    receipts: Sequence[Known] = (),
     skew_ms: int = SKEW_MS,
 ) -> Reconciled:
     """Hold two nodes' books against each other, each as home and as owner.
 
-    ``receipts`` are all that the clients of both agencies keep; None where they are not
-    compared.
+    ``receipts`` are all that the home agency's clients keep of an owner's log; of a log of
+    which none is given they are not compared.
     """
     result = Reconciled()
     carried = _by_digest(broker.records) if broker is not None else None
@@ -74,8 +74,7 @@ def reconcile(
         for digest, story in pair.stories():
             pair.judge(digest, story)
         pair.moved()
-        if receipts is not None:
-            pair.hold(receipts)
+        pair.hold([known for known in receipts if known.origin == owner.origin])
     return result
 
 
@@ -388,9 +387,8 @@ class _Pair:
         """See that each answer's receipt, as the home book has it, was kept."""
         kept: dict[int, list[Known]] = {}
         for one in receipts:
-            if one.origin == self._owner.origin:
-                kept.setdefault(one.index, []).append(one)
-        for record in self._home.records:
+            kept.setdefault(one.index, []).append(one)
+        for record in self._home.records if receipts else ():
             told, leaf = record.get("owner_log_index"), record.get("owner_leaf")
             if record.get("owner_log") != self._owner.origin or not told.isdecimal() or not leaf:
                 continue

@@ -38,7 +38,7 @@ Checkpoint = Annotated[
 ]
 Receipts = Annotated[
     list[Path] | None,
-    typer.Option("--receipt", help="Receipts: all that the clients keep. Several files."),
+    typer.Option("--receipt", help="Receipts: all that the clients keep of one log. Several."),
 ]
 Skew = Annotated[int, typer.Option(help="By how many seconds two clocks may differ.", min=0)]
 
@@ -66,7 +66,7 @@ def write(
             nodes[0],
             nodes[1],
             broker=brokers[0] if brokers else None,
-            receipts=None if receipt is None else _receipts(receipt, files, keys),
+            receipts=_receipts(receipt or [], files, keys),
             skew_ms=skew * 1000,
         )
     if as_json:

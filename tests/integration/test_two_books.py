@@ -232,6 +232,21 @@ async def test_an_answer_that_the_broker_drops_is_found(tmp_path: Path) -> None:
     assert finding["owner"]["entries"] == [answered[-1]]
 
 
+async def test_an_answer_whose_receipt_can_not_be_kept_is_shown_with_a_warning(
+    federation: Federation,
+) -> None:
+    folder = federation.files.client_toml("harbor", "O-1").parent / "receipts"
+    async with federation.client() as client:
+        assert (await client.ask(federation.question())).warnings == ()
+    folder.chmod(0o755)
+    async with federation.client() as client:
+        result = await client.ask(federation.question())
+    assert len(result.reads) == 8
+    (warning,) = result.warnings
+    assert "receipts of these answers are not kept" in warning
+    assert "can be read by other users; chmod 700" in warning
+
+
 async def said(*arguments: object) -> Ran:
     return await run("accord", "audit", "reconcile", *map(str, arguments))
 

@@ -438,7 +438,7 @@ def test_a_query_that_was_altered_on_its_way_is_its_owners_refusal() -> None:
 
 def test_receipts_that_were_kept() -> None:
     world = World()
-    digests = [world.ask("answered"), world.ask("answered", by_city=True)]
+    digests = [world.ask("answered"), world.ask("answered"), world.ask("answered", by_city=True)]
     world.done()
     kept = [
         Known(f"{log.origin}.tlog-proof", log.origin, one.index, one.leaf_hash)
@@ -450,6 +450,8 @@ def test_receipts_that_were_kept() -> None:
     (finding,) = world.held(receipts=kept[1:]).findings
     assert told(finding) == (Kind.RECEIPT_LACKING, digests[0])
     assert (finding.home_log, finding.home, finding.owner) == ("harbor/node", (1,), (1,))
+    # Of a log of which none is given, nothing is said.
+    assert world.held(receipts=kept[2:]).findings == []
     swapped = [replace(kept[0], leaf_hash=kept[1].leaf_hash), kept[1]]
     (finding,) = world.held(receipts=swapped).findings
     assert told(finding) == (Kind.RECEIPT_DIFFERS, digests[0])
