@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from accord.agreements.templates import MOA_ATTESTATIONS
 from accord.client import AccordClient, Question
@@ -22,6 +23,10 @@ from node.serve import RunningNode, running_node
 from tests.examples import WITH_MANY
 from tests.postgres import database, other_postgres, postgres  # noqa: F401 - fixtures
 from tests.stores import place, store, stores  # noqa: F401 - fixtures
+
+# What a machine takes for an example says nothing of the code.
+settings.register_profile("accord", deadline=None)
+settings.load_profile("accord")
 
 AGENCIES = ("city", "harbor", "county")
 HOUR_MS = 3_600_000

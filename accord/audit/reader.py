@@ -282,6 +282,8 @@ class AuditReader:
         if whole.root() != signed.root:
             self._locate()
         store.read_head(self.sql, self.origin, self.public)
+        if self.sql.has("cosignatures"):
+            store.check_cosignatures(self.sql, size)
 
     def _locate(self) -> None:
         """Narrow a wrong root down to the entries between two checkpoints.

@@ -244,6 +244,23 @@ def add_checkpoints(sql: Sql, notes: Sequence[tuple[int, bytes]]) -> None:
     sql.insert("checkpoints", notes)
 
 
+def check_cosignatures(sql: Sql, size: int) -> None:
+    """Check that what witnesses made is there to be read, each of a checkpoint that is.
+
+    Whose it is and whether it holds is for those who know the witnesses' keys.
+
+    Raises:
+        Broken: one is of no checkpoint of the log.
+    """
+    text = (
+        "SELECT c.size, c.witness, c.line, k.size FROM cosignatures c "
+        "LEFT JOIN checkpoints k ON k.size = c.size ORDER BY 1"
+    )
+    for at, _, _, signed in sql.stream(text):
+        if signed is None or at > size:
+            raise Broken(min(at, size), "a cosignature is of a checkpoint that is not there")
+
+
 def add_cosignatures(sql: Sql, size: int, lines: Sequence[tuple[str, str]]) -> None:
     """Keep lines that witnesses (by name) made on the checkpoint of a size; one of each."""
     for witness, line in lines:

@@ -382,8 +382,8 @@ TABLES = (
     "steps", "reads", "parts", "upkeep", "source_ids", "plates", "plates_gone", "hot_lists",
     "hot_list_entries", "hot_list_version", "hits", "dead_letters", "source_marks", "holds",
     "notes", "audit_entries", "audit_terms", "audit_checkpoints", "audit_head", "audit_nodes",
-    "claims",
-    "replay_guard", "rate_counts", "moves", "data_folder",
+    "audit_cosignatures", "witnessed", "evidence", "claims", "replay_guard", "rate_counts",
+    "moves", "data_folder",
 )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ COUNTERSIGN = "/accord.wire.v1.Node/Countersign"
 RECORD = "/accord.wire.v1.Node/RecordAnswer"
 DELIVER = "/accord.wire.v1.Node/Deliver"
 CARRY = "/accord.wire.v1.Broker/Deliver"
+WITNESS = "/accord.wire.v1.Node/Witness"
+CARRY_WITNESS = "/accord.wire.v1.Broker/Witness"
 QUERY = "/accord.wire.v1.Broker/Query"
 DIRECTORY = "/accord.wire.v1.Broker/Directory"
 

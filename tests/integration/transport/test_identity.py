@@ -14,12 +14,14 @@ from tests.integration.transport.conftest import House, client_id
 from tests.integration.transport.kit import (
     ANSWER,
     CARRY,
+    CARRY_WITNESS,
     CHECK,
     COUNTERSIGN,
     DELIVER,
     DIRECTORY,
     QUERY,
     RECORD,
+    WITNESS,
     Leaf,
     Target,
     authority_of,
@@ -126,8 +128,8 @@ async def test_each_kind_of_caller_reaches_its_methods_and_no_other(
     target = await house.start(kind)
     leaf = mint(authority_of(house.files, "city"), _ROLES[role], usages=BOTH)
     offered = {
-        "node": {ANSWER, COUNTERSIGN, RECORD, DELIVER, CHECK},
-        "broker": {QUERY, DIRECTORY, CARRY, CHECK},
+        "node": {ANSWER, COUNTERSIGN, RECORD, DELIVER, WITNESS, CHECK},
+        "broker": {QUERY, DIRECTORY, CARRY, CARRY_WITNESS, CHECK},
     }
     async with target.channel(leaf) as channel:
         for method in METHODS:
@@ -138,6 +140,9 @@ async def test_each_kind_of_caller_reaches_its_methods_and_no_other(
             elif not may_call(role, method):
                 refusal = "This kind of caller may not call this method."
                 assert said == ("PERMISSION_DENIED", refusal), method
+            elif method in (WITNESS, CARRY_WITNESS):
+                # It asks first whose broker this is, and whose log is meant: of nobody here.
+                assert said[0] == "PERMISSION_DENIED", method
             else:
                 assert said[0] in ("OK", "INVALID_ARGUMENT", "UNAUTHENTICATED"), method
                 assert "certificate" not in said[1], method
@@ -152,6 +157,9 @@ async def test_the_roles_of_the_brief_are_refused(house: House) -> None:
     assert await node.call(exchange, RECORD) == "PERMISSION_DENIED"
     assert await node.call(house.client(), DELIVER) == "PERMISSION_DENIED"
     assert await broker.call(house.client(), CARRY) == "PERMISSION_DENIED"
+    assert await node.call(house.client(), WITNESS) == "PERMISSION_DENIED"
+    assert await broker.call(house.client(), CARRY_WITNESS) == "PERMISSION_DENIED"
+    assert await broker.call(exchange, CARRY_WITNESS) == "PERMISSION_DENIED"
     assert await broker.call(exchange, CARRY) == "PERMISSION_DENIED"
     assert await node.call(house.peer("city", PeerRole.NODE), ANSWER) == "PERMISSION_DENIED"
     assert await broker.call(house.peer("city", PeerRole.NODE), QUERY) == "PERMISSION_DENIED"

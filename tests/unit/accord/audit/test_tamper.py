@@ -291,3 +291,13 @@ def test_altered_within_one_commit_names_the_range(book):
     assert where == first
     expected = "was altered" if last - first == 1 else "to 39: one was altered"
     assert problem == f"entry {first}: {expected} after it was signed"
+
+
+def test_a_cosignature_of_no_checkpoint_is_named(filled):
+    with filled.behind() as sql:
+        sql.execute("INSERT INTO cosignatures VALUES (3, 'city/witness', 'one')")
+    assert broken(filled)[1] == ""
+    with filled.behind() as sql:
+        sql.execute("INSERT INTO cosignatures VALUES (99, 'city/witness', 'one')")
+    where, problem = broken(filled)
+    assert problem == f"entry {where}: a cosignature is of a checkpoint that is not there"
