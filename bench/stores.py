@@ -181,7 +181,9 @@ def _stores(base: Path) -> Iterator[list[tuple[One, Callable[[], int]]]]:
                 return int(sql.execute(text).fetchall()[0][0])
 
         def of_files() -> int:
-            return sum(f.stat().st_size for f in data.rglob("reads*") if f.is_file())
+            # The main file, and the files by time in the folder beside it.
+            files = [*data.glob("reads.db*"), *(data / "reads").glob("*")]
+            return sum(f.stat().st_size for f in files)
 
         try:
             yield [(sqlite, of_files), (postgres, of_server)]
