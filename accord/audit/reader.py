@@ -248,7 +248,14 @@ class AuditReader:
         (last,) = self.sql.execute("SELECT max(idx) FROM entries").fetchone()
         terms, size = 0, 0 if last is None else int(last) + 1
         pieces = (
-            Piece(self.place, self._secret, self.origin, begin, min(begin + _PIECE, size))
+            Piece(
+                self.place,
+                self._secret,
+                self.origin,
+                self.public.der,
+                begin,
+                min(begin + _PIECE, size),
+            )
             for begin in range(0, size, _PIECE)
         )
         for part in in_order(check_rows, pieces):
@@ -258,6 +265,9 @@ class AuditReader:
                     compared.leaf(frontier.size - 1, digest)
                 if frontier.size >= compared.next_size:
                     compared.at(frontier.size, frontier.root())
+                root = part.roots.get(frontier.size)
+                if root is not None and root != frontier.root():
+                    self._locate()
             for index, names in part.missing:
                 absent.missing(index, names)
             for index, what in part.named:
@@ -279,8 +289,13 @@ class AuditReader:
             raise Broken(whole.size, f"is missing: {size} entries are signed")
         if whole.size > size:
             raise Broken(size, f"is not signed: the checkpoint ends at {size} entries")
+        (last,) = self.sql.execute("SELECT max(size) FROM checkpoints").fetchone()
+        if last > size:
+            problem = f"is missing: a checkpoint is there for {last} entries, the head has {size}"
+            raise Broken(size, problem)
         if whole.root() != signed.root:
             self._locate()
+        store.check_cosignatures(self.sql)
         store.read_head(self.sql, self.origin, self.public)
         if self.sql.has("cosignatures"):
             store.check_cosignatures(self.sql, size)

@@ -1,7 +1,8 @@
 """Entries of a log checked by themselves, some thousand at a time: in any process, in any order.
 
-Each opens, makes its leaf, and has each of its search terms. What they are to each other,
-whoever puts the pieces together finds: the tree, and what is named as expunged.
+Each opens, makes its leaf, and has each of its search terms; each checkpoint is signed. What
+they are to each other, whoever puts the pieces together finds: the tree, its roots, and what
+is named as expunged.
 """
 
 from dataclasses import dataclass, field
@@ -15,17 +16,19 @@ from accord.audit.places import Place, Reading
 from accord.audit.sealing import Sealer
 from accord.audit.store import Broken, Row
 from accord.errors import InputError, Unverified
+from accord.keys import PublicKey
 
 # As many search terms are looked for at once.
 _TERMS = 2_000
 
 
 class Piece(NamedTuple):
-    """Entries [begin, end) of the log of a place."""
+    """Entries [begin, end) of the log of a place, which signs with the key ``der``."""
 
     place: Place
     secret: bytes
     origin: str
+    der: bytes
     begin: int
     end: int
 
@@ -35,11 +38,13 @@ class Part:
     """What a piece holds, up to its first problem.
 
     ``hashes`` are those of its leaves, ``terms`` how many search terms they have, ``missing``
-    the fields that are not there, ``named`` what its entries name as expunged. ``broken`` is
-    the first entry that is not sound, ``unread`` why one could not be read at all.
+    the fields that are not there, ``named`` what its entries name as expunged. ``roots`` are
+    those of its checkpoints, by size. ``broken`` is the first entry that is not sound,
+    ``unread`` why one could not be read at all.
     """
 
     hashes: list[bytes] = field(default_factory=list)
+    roots: dict[int, bytes] = field(default_factory=dict)
     terms: int = 0
     missing: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     named: list[tuple[int, Expunged]] = field(default_factory=list)
@@ -68,6 +73,15 @@ def check_rows(piece: Piece) -> Part:
 
 
 def _check(part: Part, sql: Reading, piece: Piece) -> None:
+    _check_rows(part, sql, piece)
+    key = PublicKey.from_der(piece.der)
+    # An empty log has signed one, too.
+    above = piece.begin or -1
+    for size, signed in store.checkpoints(sql, above, piece.end, piece.origin, key):
+        part.roots[size] = signed.root
+
+
+def _check_rows(part: Part, sql: Reading, piece: Piece) -> None:
     sealer = Sealer(piece.secret, piece.origin)
     waiting: list[tuple[bytes, int]] = []
     expected = piece.begin

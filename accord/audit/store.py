@@ -21,6 +21,8 @@ _TAIL_LEVEL = 12
 # As many at most where another process wrote since.
 _FOLLOWED = 2 << _TAIL_LEVEL
 _AT_ONCE = 1_000
+# Key id, time and signature.
+_COSIGNATURE_BYTES = 4 + 8 + 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,60 @@ def read_checkpoint(sql: Sql, size: int, origin: str, public: PublicKey) -> Chec
     row = sql.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
     if row is None:
         raise Broken(max(size - 1, 0), f"the checkpoint of size {size} is missing")
+    return _signed(size, row[0], origin, public)
+
+
+def checkpoints(
+    sql: Sql, above: int, upto: int, origin: str, public: PublicKey
+) -> Iterator[tuple[int, Checkpoint]]:
+    """Yield the verified checkpoints that the log holds for sizes (above, upto], by size.
+
+    Raises:
+        Broken: one is not signed by the log, or of another size.
+    """
+    rows = sql.stream(
+        "SELECT size, note FROM checkpoints WHERE size > ? AND size <= ? ORDER BY size",
+        (above, upto),
+    )
+    for size, note in rows:
+        yield int(size), _signed(int(size), note, origin, public)
+
+
+def check_cosignatures(sql: Sql) -> None:
+    """See that each line of a witness is one, and of a checkpoint that is there.
+
+    Whether it verifies is for those to tell who know the witness' key.
+
+    Raises:
+        Broken: one is not.
+    """
+    if not sql.has("cosignatures"):
+        return
+    rows = sql.stream(
+        "SELECT c.size, witness, line, note IS NULL FROM cosignatures c "
+        "LEFT JOIN checkpoints k ON k.size = c.size ORDER BY 1, 2"
+    )
+    for size, witness, line, alone in rows:
+        if alone or not _is_cosignature(line, witness):
+            problem = f"the line of a witness on the checkpoint of size {size} is not one"
+            raise Broken(max(int(size) - 1, 0), problem)
+
+
+def _is_cosignature(line: object, witness: object) -> bool:
+    if not isinstance(line, bytes) or not isinstance(witness, bytes):
+        return False
     try:
-        signed = heads.verify(bytes(row[0]), origin, public)
+        name, signature = heads.read_signature(line.decode().removesuffix("\n"))
+    except (Unverified, ValueError):
+        return False
+    return name.encode() == witness and len(signature) == _COSIGNATURE_BYTES
+
+
+def _signed(size: int, note: object, origin: str, public: PublicKey) -> Checkpoint:
+    if not isinstance(note, bytes):
+        raise Broken(max(size - 1, 0), f"the checkpoint of size {size} is not in its form")
+    try:
+        signed = heads.verify(note, origin, public)
     except Unverified as error:
         raise Broken(max(size - 1, 0), f"the checkpoint of size {size}: {error.problem}") from None
     if signed.size != size:

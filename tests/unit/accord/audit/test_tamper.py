@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from accord.audit.checkpoint import Checkpoint, sign
+from accord.audit.cosignature import cosign
 from accord.audit.leaf import all_fields, commit, new_salts
 from accord.audit.merkle import leaf_hash
 from accord.audit.sealing import Sealed, Sealer, pack
+from accord.audit.store import add_cosignatures
 from accord.errors import Code, InputError, Refused
-from accord.keys import PrivateKey
+from accord.keys import ED25519, PrivateKey
 from tests.stores import SQLITE
 
 COUNT = 11
@@ -123,6 +125,60 @@ def test_record_resealed_under_the_same_leaf(filled):
     assert broken(filled) == (4, "entry 4: the record does not make its leaf")
     with filled.reader() as reader, pytest.raises(Refused, match="Entry 4"):
         list(reader.entries())
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 10])
+def test_an_older_checkpoint_that_was_altered(filled, size):
+    """It is what somebody else has kept, and what an export gives: it must be the log's own."""
+    ((note,),) = filled.rows("SELECT note FROM checkpoints WHERE size = ?", size)
+    edit(filled, ("UPDATE checkpoints SET note = ? WHERE size = ?", (note[:-3] + b"A=\n", size)))
+    where, problem = broken(filled)
+    assert where == max(size - 1, 0)
+    assert f"the checkpoint of size {size}" in problem
+
+
+def test_an_older_checkpoint_that_is_anothers_or_none(filled):
+    ((note,),) = filled.rows("SELECT note FROM checkpoints WHERE size = 4")
+    edit(filled, ("UPDATE checkpoints SET note = ? WHERE size = 6", (note,)))
+    assert broken(filled) == (4, "entry 4: the checkpoint stored for 6 entries is signed for 4")
+    edit(filled, ("UPDATE checkpoints SET note = ? WHERE size = 6", (b"x",)))
+    assert broken(filled)[1].endswith(
+        "the checkpoint of size 6: the checkpoint is not a signed note"
+    )
+
+
+def test_an_older_checkpoint_that_the_stolen_key_signed_anew(filled):
+    note = sign(Checkpoint(filled.origin, 6, bytes(32)), filled.key)
+    edit(filled, ("UPDATE checkpoints SET note = ? WHERE size = 6", (note,)))
+    assert broken(filled) == (5, "entry 5: was altered after it was signed")
+
+
+def test_a_checkpoint_that_is_left_of_a_longer_log(filled):
+    """The log was cut back, head and all; what it had signed before was overlooked."""
+    note = sign(Checkpoint(filled.origin, COUNT + 3, bytes(32)), filled.key)
+    with filled.behind() as sql:
+        sql.insert("checkpoints", [(COUNT + 3, note)])
+    assert broken(filled) == (
+        COUNT,
+        f"entry {COUNT}: is missing: a checkpoint is there for {COUNT + 3} entries, "
+        f"the head has {COUNT}",
+    )
+
+
+@pytest.mark.parametrize("change", ["size = 99", "witness = 'x/witness'", "line = line || 'A'"])
+def test_a_witness_line_that_was_altered(filled, change):
+    """It would say that a witness has signed what it has not."""
+    witness = PrivateKey.generate(ED25519)
+    ((note,),) = filled.rows("SELECT note FROM checkpoints WHERE size = 6")
+    line = cosign(note, "city/witness", witness, 1_790_000_000)
+    with filled.behind() as sql:
+        add_cosignatures(sql, 6, [("city/witness", line)])
+    assert broken(filled) == (None, "")
+    edit(filled, (f"UPDATE cosignatures SET {change}", ()))
+    where, problem = broken(filled)
+    size = 99 if "99" in change else 6
+    assert where == size - 1
+    assert problem.endswith(f"the line of a witness on the checkpoint of size {size} is not one")
 
 
 def test_two_records_swapped(filled):
