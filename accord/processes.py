@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from accord.errors import AccordError, Code, InputError, Refused
+from accord.plain import plain
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -57,7 +58,8 @@ def guarded(run: Callable[[], Any]) -> None:
     try:
         run()
     except AccordError as error:
-        sys.stderr.write(f"error: {error}\n")
+        # It may quote what another wrote: a log's name, an agency's text.
+        sys.stderr.write(f"error: {plain(str(error))}\n")
         raise SystemExit(exit_status(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -17,11 +17,11 @@ import typer
 
 from accord.agreements.retention import Limits
 from accord.agreements.terms import Redaction
-from accord.cli.cells import plain
 from accord.clock import Clock, SystemClock, iso
 from accord.errors import Code, Refused
 from accord.hot_lists import HIT_NOTICE
 from accord.model import Window
+from accord.plain import plain
 from node.config import load_config
 from node.held import held, own_limits
 from node.holds import Note

@@ -25,7 +25,7 @@ from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.reading import DAY_MS
 from accord.agreements.reasons import Held, Step, steps
 from accord.agreements.stand_ins import STAND_INS
-from accord.cli.cells import console, plain, shown
+from accord.cli.cells import console, shown
 from accord.cli.moments import parse_time
 from accord.cli.notice_kit import day_of
 from accord.cli.pins import Roots, pinned
@@ -37,6 +37,7 @@ from accord.federation import Federation
 from accord.federation_folder import load
 from accord.law_files import LawFiles
 from accord.model import Credential, Employment, Field, Query, Window
+from accord.plain import plain
 from accord.processes import EXIT_OK, EXIT_REFUSED
 
 _HOUR_MS = 3_600_000

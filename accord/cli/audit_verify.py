@@ -16,8 +16,8 @@ from accord.audit.export_check import Checked, check_export
 from accord.audit.kept import read_kept, read_receipts
 from accord.audit.vkeys import WITNESS, NamedKey, read_public, read_vkey
 from accord.cli.audit_options import AsJson, Config, Log, Public, Secret, open_log
-from accord.cli.cells import plain
 from accord.errors import InputError
+from accord.plain import plain
 from accord.processes import EXIT_INCOMPLETE, EXIT_OK
 
 File = Annotated[Path | None, typer.Argument(help="A file that export or disclose wrote.")]

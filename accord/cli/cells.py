@@ -1,21 +1,14 @@
-"""Text of others on its way to a terminal or a spreadsheet: neither obeys it.
-
-Cameras' names, refusals' texts and officers' reasons come from other agencies;
-that they are signed makes them theirs, not harmless.
-"""
+"""Text of others on its way to a table or a spreadsheet: neither obeys it."""
 
 import sys
 
 from rich.console import Console
 from rich.text import Text
 
+from accord.plain import plain
+
 # A spreadsheet takes a cell that starts so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def plain(text: str) -> str:
-    """Return the text without characters that would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shown(text: str) -> Text:

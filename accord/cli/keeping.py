@@ -2,11 +2,11 @@
 
 import sys
 
-from accord.cli.cells import plain
 from accord.client import Question
 from accord.client_config import ClientConfig
 from accord.clock import iso
 from accord.errors import AccordError, InputError
+from accord.plain import plain
 from accord.result_store import Keeping, ResultStore
 from accord.results import Result
 

@@ -18,11 +18,12 @@ from accord.agreements.law.packs import built_in_law
 from accord.agreements.law.rules import EVERY_STATE, Pack, Rule
 from accord.agreements.law.updates import parse_update, remarks, sign_update
 from accord.agreements.reading import local_date
-from accord.cli.cells import console, plain, shown
+from accord.cli.cells import console, shown
 from accord.cli.files import write_new
 from accord.clock import SystemClock
 from accord.errors import InputError
 from accord.keys import PrivateKey
+from accord.plain import plain
 
 app = typer.Typer(
     help="The rules of law, and counsel's updates of them.",

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from accord.cli.cells import plain
+from accord.plain import plain
 
 
 def _plain(value: Any) -> Any:

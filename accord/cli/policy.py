@@ -17,10 +17,11 @@ from accord.agencies import read_plain
 from accord.agreements.policy import Policy, parse_policy
 from accord.agreements.policy_document import document, exposures, figures, missing
 from accord.agreements.policy_template import template_policy
-from accord.cli.cells import console, plain, shown
+from accord.cli.cells import console, shown
 from accord.cli.files import write_new
 from accord.cli.pages import render
 from accord.cli.policy_layout import KEPT, as_markdown, as_text
+from accord.plain import plain
 
 app = typer.Typer(
     help="Check and print the agency's own policy.",

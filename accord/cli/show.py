@@ -11,12 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from accord.cli.cells import cell, console, plain, shown
+from accord.cli.cells import cell, console, shown
 from accord.clock import iso
 from accord.errors import InputError
 from accord.federation import Federation
 from accord.hot_lists import HIT_NOTICE, HotListEntry
 from accord.model import LOOSE_NOTICE, READ_NOTICE, Photo, SharedRead
+from accord.plain import plain
 from accord.received import MARKS
 from accord.results import AgencyOutcome, Hit, Result
 
