@@ -170,13 +170,15 @@ def known_key(path: Path, origin: str, own: str, pinned: NamedKey | None) -> Pub
     """Return the key by which a file is checked: one that is known, else the file's ``own``.
 
     Raises:
-        InputError: the file's own is no key of this log.
+        InputError: the file's own is no key.
         Unverified: the one that is known is another log's.
     """
-    found = read_vkey(own, where=path) if pinned is None else pinned
-    if found.name not in ("", origin):
-        problem = f"is of the log {origin}, the key is of {found.name}"
-        raise Unverified(Code.SIGNATURE_INVALID, f"{path}: {problem}")
+    stated = read_vkey(own, where=path)
+    found = stated if pinned is None else pinned
+    for one in (found, stated):
+        if one.name not in ("", origin):
+            problem = f"is of the log {origin}, the key is of {one.name}"
+            raise Unverified(Code.SIGNATURE_INVALID, f"{path}: {problem}")
     return found.public
 
 

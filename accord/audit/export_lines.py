@@ -17,6 +17,7 @@ the file kept back: null for none, those ``without``, or all but those of ``only
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,7 @@ FORMAT = "accord-audit-export/1"
 # A record is some kilobytes at most.
 MAX_LINE = 4 << 20
 _MAX_SIZE = 1 << 62
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def read_header(line: bytes, where: object) -> Header:
             case {
                 "format": str(name), "origin": str(origin), "size": int(size), "key": str(key),
                 "witnesses": list(witnesses), "fields": fields, **rest,
-            } if name == FORMAT and not rest and 0 <= size < _MAX_SIZE:  # fmt: skip
+            } if name == FORMAT and not rest and _is_count(size):  # fmt: skip
                 if all(isinstance(one, str) for one in witnesses):
                     disclosed = _disclosed(fields)
                     return Header(check_origin(origin), size, key, tuple(witnesses), disclosed)
@@ -202,7 +204,9 @@ def read_line(line: bytes) -> Entry | Skip | Note:
         return read_entry(content)
     try:
         match content:
-            case {"skip": [int(begin), int(end)], "hashes": list(hashes), **rest} if not rest:
+            case {"skip": [begin, end], "hashes": list(hashes), **rest} if (
+                _is_count(begin) and _is_count(end) and not rest
+            ):
                 return Skip(begin, end, tuple(_hex(one, DIGEST_BYTES) for one in hashes))
             case {"checkpoint": str(note), **rest} if not rest:
                 return Note(note.encode())
@@ -219,6 +223,9 @@ def load_line(line: bytes) -> dict[str, Any]:
     """
     try:
         content = _JSON.decode(line.decode())
+        if _SURROGATE.search(line):
+            # Half a character, which JSON can write and no text can hold.
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise _malformed() from None
     if not isinstance(content, dict):
@@ -234,7 +241,7 @@ def read_entry(content: Mapping[str, Any]) -> Entry:
     """
     try:
         index, stated, listed = content["index"], content["leaf"], content["fields"]
-        if len(content) != 3 or type(index) is not int or not 0 <= index < _MAX_SIZE:
+        if len(content) != 3 or not _is_count(index):
             raise _malformed()
         if {len(field) for field in listed} == {3}:
             names, salts, values = zip(*listed, strict=True)
@@ -280,6 +287,11 @@ def _digest(prefix: bytes, field: list[str]) -> bytes:
         return _hex(field[1], DIGEST_BYTES)
     _, salt, value = field
     return sha256(prefix + _hex(salt, SALT_BYTES) + value.encode()).digest()
+
+
+def _is_count(value: object) -> bool:
+    # True is an int, too.
+    return type(value) is int and 0 <= value < _MAX_SIZE
 
 
 def _hex(text: str, size: int) -> bytes:

@@ -311,6 +311,47 @@ def test_a_header_names_fields_and_nothing_else(filled, file, names):
     assert checked(filled, file).withheld == "a, b"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("size", True), ("size", 1.0), ("size", -1), ("origin", "harbor\ud800/node"),
+     ("key", "harbor\udc00/node+00000000+AA=="), ("witnesses", ["\ud800+00000000+AA=="])],
+)  # fmt: skip
+def test_a_header_with_a_number_or_a_text_that_is_none(filled, file, name, value):
+    first, _, rest = file.read_text().partition("\n")
+    header = json.dumps(json.loads(first) | {name: value})
+    file.write_text(f"{header}\n{rest}")
+    with pytest.raises(InputError, match="does not begin as"):
+        checked(filled, file)
+    # The twin: JSON's other way to write what is a text.
+    header = json.dumps(json.loads(first)).replace("harbor", "\\u0068arbor")
+    file.write_text(f"{header}\n{rest}")
+    assert checked(filled, file).ok
+
+
+def test_a_header_names_a_key_also_where_it_is_known(filled, file):
+    contents = lines(file)
+    for key, problem in (
+        ("", "no verifier key"),
+        ("harbor/node+00000000+AA==", "no verifier key"),
+        (verifier_key("city/node", filled.key.public), "the key is of city/node"),
+    ):
+        contents[0]["key"] = key
+        rewrite(file, contents)
+        with pytest.raises((InputError, Unverified), match=problem):
+            checked(filled, file)
+
+
+@pytest.mark.parametrize("skip", [[False, 1], [0, True], [0.0, 1], [-1, 1], [0, 1 << 80]])
+def test_what_is_left_out_is_counted_in_numbers(filled, tmp_path, skip):
+    file = written(filled, tmp_path / "part", Wanted(begin=1))
+    contents = lines(file)
+    at = next(i for i, one in enumerate(contents) if "skip" in one)
+    assert contents[at]["skip"] == [0, 1]
+    contents[at]["skip"] = skip
+    rewrite(file, contents)
+    assert checked(filled, file).problem == f"line {at + 1}: is not in the form of an export"
+
+
 def test_what_is_no_export_is_told(tmp_path, filled):
     other = tmp_path / "other"
     for text in ("", "{}\n", '{"format":"accord-audit-export/2"}\n', "\xff", "[" * 100_000):
