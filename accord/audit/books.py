@@ -37,12 +37,16 @@ _NEVER = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry about a query; ``ms`` is its time, UTC."""
+    """An entry about a query; ``ms`` is its time, UTC.
+
+    ``gone`` names what is compared and was expunged of it.
+    """
 
     index: int
     ms: int
     leaf_hash: bytes
     fields: dict[str, str]
+    gone: tuple[str, ...] = ()
 
     def get(self, name: str) -> str:
         """Return a field, "" where it has none."""
@@ -109,7 +113,9 @@ class Book:
             if _expunged(item):
                 book.untold.append(Untold(ms, ms, f"part of entry {item.index} was expunged"))
             elif item.fields.get("kind") in _KINDS:
-                book.records.append(Record(item.index, ms, item.leaf_hash, _slim(item.fields)))
+                gone = tuple(name for name in item.alone if name in COMPARED)
+                slim = _slim(item.fields)
+                book.records.append(Record(item.index, ms, item.leaf_hash, slim, gone))
         begin = last_ms if open_since is None else open_since
         ends = f"the file ends at {iso(begin)}" if begin > 0 else "the file tells no time"
         book.untold.append(Untold(begin, _NEVER, ends))

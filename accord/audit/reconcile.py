@@ -173,6 +173,7 @@ class _Pair:
         else:
             self._in_both(digest, story)
             self._tell_differences(digest)
+            self._tell_gone(story)
         # A query that the home node itself refused is in its own book alone, and rightly.
         told = bool(story.countersigned and story.at_owner)
         if told and len(result.findings) + len(result.untold) == before:
@@ -227,6 +228,9 @@ class _Pair:
             self._lacking(digest, story, refused[0])
         elif not story.returned:
             self._nothing_returned(digest, story)
+        elif any("outcome" in one.gone for one in story.returned):
+            # Nobody can say now what came back.
+            pass
         elif story.answers or story.refused:
             self._lost(digest, story)
         else:
@@ -369,6 +373,14 @@ class _Pair:
             words = dict.fromkeys(word for _, _, differ in some for word in differ)
             problem = "; ".join(words)
             self._find(Kind.DIFFERS, digest, [*home.values()], [*owner.values()], problem)
+
+    def _tell_gone(self, story: _Story) -> None:
+        """Say what of a query's records can't be compared any more."""
+        for book, records in ((self._home, story.at_home), (self._owner, story.at_owner)):
+            for one in records:
+                if one.gone:
+                    why = f"{book.origin}: part of entry {one.index} was expunged"
+                    self._say_untold(book.origin, one.index, ", ".join(one.gone), why)
 
     def moved(self) -> None:
         """Say once for all of them that answers do not stand where their receipts say."""

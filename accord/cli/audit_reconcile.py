@@ -130,7 +130,8 @@ def _receipts(paths: list[Path], files: list[Path], keys: Sequence[NamedKey]) ->
 def _content(checks: list[Checked], found: Reconciled | None) -> dict[str, object]:
     logs = [
         {"log": one.origin, "entries": one.entries, "size": one.size,
-         "problem": one.problem or None, "not_compared": list(one.untold),
+         "problem": one.problem or None, "expunged": one.expunged,
+         "not_compared": list(one.untold),
          "key": one.key, "key_vouched_for": one.vouched}
         for one in checks
     ]  # fmt: skip
@@ -168,6 +169,8 @@ def _people(checks: list[Checked], found: Reconciled | None) -> None:
     for one in checks:
         said = f"BROKEN: {one.problem}" if one.problem else "ok" if one.vouched else "NOT PROVEN"
         count = f"{one.entries}" if one.entries == one.size else f"{one.entries} of {one.size}"
+        if one.expunged:
+            said += f"; {one.expunged} with something expunged, each named by a later entry"
         out.print(shown(f"{one.origin}: {count} entries, {said}"))
         if not one.vouched:
             words = "its key stands in the file alone: give --public with it, as its agency has it"
@@ -214,7 +217,9 @@ def _summary(found: Reconciled) -> str:
     if found.nobodys:
         parts.append(f"{found.nobodys} refusals of what could not be verified, so was nobody's")
     if found.untold:
-        parts.append(f"{len(found.untold)} not told: cut by the period, or under way")
+        parts.append(f"{len(found.untold)} not told, for the reasons above")
     count = len(found.findings)
     said = f"{count} finding{'s' * (count != 1)}" if count else "The books agree"
+    if found.untold and not count:
+        said = "The books agree as far as they tell"
     return f"{said}. {'; '.join(parts)}."

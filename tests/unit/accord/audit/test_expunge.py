@@ -16,7 +16,8 @@ from accord.audit.export_check import check_export
 from accord.audit.export_file import Wanted, export
 from accord.audit.file import LogFile
 from accord.audit.leaf import field_digest
-from accord.audit.reader import Filter
+from accord.audit.log import AuditLog
+from accord.audit.reader import AuditReader, Filter
 from accord.audit.sealing import Sealer
 from accord.audit.vkeys import NamedKey
 from accord.errors import InputError, Unverified
@@ -352,3 +353,28 @@ def test_many_in_any_order(new_book):
         expunge(book, chance.randrange(30), chance.choice([WHOLE, PLATE, frozenset({"officer"})]))
         assert verified(book) == ""
     assert verified(book) == ""
+
+
+@SQLITE
+def test_two_books_that_are_reconciled_say_how_much_of_them_was_expunged(filled, tmp_path, accord):
+    """What both agencies have expunged is in neither book: the number of it is all there is."""
+    expunge(filled, 2)
+    expunge(filled, 4, PLATE)
+    other = AuditLog.open(
+        LogFile(tmp_path / "city.db"), origin="city/node", key=filled.key, secret=filled.secret,
+        clock=filled.clock,
+    )  # fmt: skip
+    other.close()
+    ours, theirs = tmp_path / "harbor.jsonl", tmp_path / "city.jsonl"
+    with filled.reader() as reader:
+        export(reader, ours)
+    with AuditReader.open(
+        LogFile(tmp_path / "city.db"), filled.secret, filled.key.public
+    ) as reader:
+        export(reader, theirs)
+    status, out, _ = accord("reconcile", ours, theirs)
+    assert status == 4
+    assert "harbor/node: 11 entries, NOT PROVEN; 2 with something expunged, each named" in out
+    assert "city/node: 0 entries, NOT PROVEN\n" in out
+    logs = json.loads(accord("reconcile", ours, theirs, "--json")[1])["logs"]
+    assert [one["expunged"] for one in logs] == [2, 0]

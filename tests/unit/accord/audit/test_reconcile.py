@@ -344,10 +344,39 @@ def test_a_record_that_was_expunged_is_untold() -> None:
     assert found.findings == []
     assert [(one.log, one.lacks) for one in found.untold] == [("harbor/node", "the owner's answer")]
     assert found.untold[0].why == "city/node: entry 1 is left out of the file, or was expunged"
-    # Only what placed it is gone: the twin lacks nothing that is compared.
-    kept = {name: said for name, said in gone.fields.items() if name != "count"}
-    world.city.entries[1] = Entry(1, gone.leaf_hash, kept, ("count",))
+    # The twin: what is gone is not compared.
+    world.city.entries[1] = Entry(1, gone.leaf_hash, gone.fields, ("plate",))
     assert (world.held().findings, world.held().agreed) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["answer_digest", "count", "agreement", "query_id"])
+@pytest.mark.parametrize("kind", ["answer", "returned"])
+def test_a_field_that_was_expunged_is_untold_and_not_alike(kind: str, name: str) -> None:
+    world = World()
+    world.ask("answered")
+    world.done()
+    log = world.city if kind == "answer" else world.harbor
+    at = next(i for i, one in enumerate(log.entries) if one.fields["kind"] == kind)
+    left = {key: value for key, value in log.entries[at].fields.items() if key != name}
+    assert world.held().agreed == 1
+    log.entries[at] = replace(log.entries[at], fields=left, alone=(name,))
+    result = world.held()
+    assert (result.agreed, result.findings) == (0, [])
+    (untold,) = result.untold
+    why = f"{log.origin}: part of entry {at} was expunged"
+    assert (untold.log, untold.index, untold.lacks, untold.why) == (log.origin, at, name, why)
+
+
+def test_an_outcome_that_was_expunged_is_untold_and_no_finding() -> None:
+    world = World()
+    world.ask("answered")
+    world.done()
+    log = world.harbor
+    at = next(i for i, one in enumerate(log.entries) if one.fields["kind"] == "returned")
+    left = {key: value for key, value in log.entries[at].fields.items() if key != "outcome"}
+    log.entries[at] = replace(log.entries[at], fields=left, alone=("outcome",))
+    result = world.held()
+    assert (result.agreed, result.findings, len(result.untold)) == (0, [], 1)
 
 
 def test_a_clock_put_back_at_the_end_hides_nothing() -> None:
