@@ -21,6 +21,8 @@ from accord.errors import Code, Unverified
 
 EXPUNGED = "expunged"
 ENTRY, FIELDS, AUTHORITY, SIGNER = "expunged_entry", "expunged_fields", "authority", "signer"
+# Without these such a record says nothing; its ``detail`` is who ran the command.
+SAYING = frozenset({"kind", "time", ENTRY, FIELDS, AUTHORITY, SIGNER})
 # What stays as long as any field does: what a record is, and when it was written.
 LASTING = frozenset({"kind", "time"})
 

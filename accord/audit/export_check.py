@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accord.audit import checkpoint as heads
-from accord.audit.absence import EXPUNGED, Absences, Expunged, expunged
+from accord.audit.absence import EXPUNGED, SAYING, Absences, Expunged, expunged
 from accord.audit.cosignature import cosigned_at
 from accord.audit.export_lines import (
     MAX_LINE,
@@ -362,7 +362,8 @@ def _look(entry: Entry, disclosed: Disclosed, part: _Part) -> None:
     """Note what is missing of an entry that whoever wrote the file did not keep back."""
     if entry.fields.get("kind") == EXPUNGED:
         part.named.append((entry.index, expunged(entry.index, entry.fields)))
-        part.missing.append((entry.index, entry.alone))
+        missing = (name for name in entry.alone if name in SAYING or disclosed.shows(name))
+        part.missing.append((entry.index, tuple(missing)))
     elif entry.alone:
         part.missing.append((entry.index, tuple(filter(disclosed.shows, entry.alone))))
 

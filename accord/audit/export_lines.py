@@ -26,7 +26,7 @@ from itertools import chain
 from struct import Struct
 from typing import Any, NamedTuple
 
-from accord.audit.absence import EXPUNGED
+from accord.audit.absence import EXPUNGED, SAYING
 from accord.audit.checkpoint import check_origin
 from accord.audit.leaf import DIGEST_BYTES, MAX_FIELDS, SALT_BYTES, field_prefix, layout
 from accord.audit.opening import Opened
@@ -120,13 +120,13 @@ def entry_content(
 ) -> dict[str, Any]:
     """Return an entry of a leaf with ``digests`` and the hash ``digest`` as JSON has it.
 
-    A record that says what was expunged is given whole: without it what is missing of
-    another can't be told from what was taken away.
+    A record that says what was expunged says so whatever else is kept back: without it what
+    is missing of another can't be told from what was taken away.
     """
-    whole = record.fields.get("kind") == EXPUNGED
+    given = SAYING if record.fields.get("kind") == EXPUNGED else frozenset[str]()
     fields = [
         [name, record.salts[name].hex(), record.fields[name]]
-        if name in record.fields and (whole or disclosed.shows(name))
+        if name in record.fields and (name in given or disclosed.shows(name))
         else [name, commitment.hex()]
         for name, commitment in digests.items()
     ]

@@ -54,6 +54,9 @@ def order(reader: AuditReader, what: Expunged, by: str) -> Record | None:
         raise InputError(where, "nobody answers for what is to be destroyed",
                          "give --authority and --signer")  # fmt: skip
     try:
+        (size,) = reader.sql.execute("SELECT size FROM head").fetchone()
+        if what.entry >= size:
+            raise InputError(where, "is not in the log", f"it has {size} entries")
         row, record = _entry(reader.sql, reader.sealer, what.entry)
         named = [each for each in _orders(reader.sql, reader.sealer) if each.entry == what.entry]
     except Broken as broken:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from accord.audit.absence import AUTHORITY, ENTRY, EXPUNGED, FIELDS, SIGNER
 from accord.audit.file import LogFile
 from accord.audit.reader import AuditReader, Shown
 from accord.clock import iso
@@ -99,7 +100,12 @@ def locate(config: Path, log: Path | None = None) -> Located:
 
 
 def asked(fields: Mapping[str, str]) -> str:
-    """Return every filter of a query in words; "" for records that are no query."""
+    """Return every filter of a query in words; "" for records that are no query.
+
+    Of a record that says what was expunged, that.
+    """
+    if fields.get("kind") == EXPUNGED:
+        return f"{fields.get(FIELDS) or 'the record'} of entry {fields.get(ENTRY, '')}"
     kind = fields.get("asked", "")
     if not kind:
         return ""
@@ -123,6 +129,8 @@ def asked(fields: Mapping[str, str]) -> str:
 
 def decided(fields: Mapping[str, str]) -> str:
     """Return decision or outcome with code and clause, such as ``refused: STALE (MOA II.A)``."""
+    if fields.get("kind") == EXPUNGED:
+        return f"{fields.get(AUTHORITY, '')}, signed for by {fields.get(SIGNER, '')}"
     said = fields.get("outcome") or fields.get("decision", "")
     if fields.get("code"):
         said = f"{said}: {fields['code']}" if said else fields["code"]

@@ -8,16 +8,18 @@ import re
 import pytest
 
 from accord.audit import expunging
-from accord.audit.absence import Expunged, expunged
+from accord.audit.absence import SAYING, Expunged, expunged
 from accord.audit.checkpoint import verifier_key
 from accord.audit.copying import copy_log
 from accord.audit.disclosure import check_disclosure, disclose
 from accord.audit.export_check import check_export
-from accord.audit.export_file import Wanted, export
+from accord.audit.export_file import COUNTERPART, Wanted, export
+from accord.audit.export_lines import Disclosed
 from accord.audit.file import LogFile
 from accord.audit.leaf import field_digest
 from accord.audit.log import AuditLog
 from accord.audit.reader import AuditReader, Filter
+from accord.audit.report import line
 from accord.audit.sealing import Sealer
 from accord.audit.vkeys import NamedKey
 from accord.errors import InputError, Unverified
@@ -156,7 +158,7 @@ def test_an_order_names_another_entry(filled):
 @pytest.mark.parametrize(
     ("entry", "fields", "authority", "words"),
     [
-        (COUNT, WHOLE, ORDER, f"entry {COUNT}: is not there"),
+        (COUNT, WHOLE, ORDER, f"entry {COUNT}: is not in the log; it has {COUNT} entries"),
         (4, frozenset({"colour"}), ORDER, "has no field colour"),
         (4, frozenset({"time"}), ORDER, "time stays as long as a record is there"),
         (4, WHOLE, " ", "nobody answers"),
@@ -223,6 +225,44 @@ def test_an_export_holds_what_names_it(filled, tmp_path, fields):
     problem = check_export(file, key(filled)).problem
     assert problem.startswith("entry 4: ")
     assert problem.endswith("is missing, and no later entry names it as expunged")
+
+
+@SQLITE
+@pytest.mark.parametrize("disclosed", [Disclosed(only=COUNTERPART), Disclosed(only=frozenset())])
+def test_a_counterpart_is_told_who_answers_for_it_and_not_who_typed_it(filled, tmp_path, disclosed):
+    expunge(filled, 4, PLATE)
+    file = tmp_path / "log.jsonl"
+    with filled.reader() as reader:
+        export(reader, file, None, disclosed)
+        last = list(reader.entries())[-1].fields
+    assert (last["detail"], check_export(file, key(filled)).problem) == ("by a test", "")
+    text = file.read_text()
+    assert last["detail"] not in text
+    for name in SAYING:
+        assert last[name] in text
+        # The twin: none of these may be kept back, whatever the header says of them.
+        contents = [json.loads(line) for line in text.splitlines()]
+        (order,) = (
+            one for one in contents if any(f[0] == "expunged_entry" for f in one.get("fields", ()))
+        )
+        order["fields"] = [
+            [f[0], field_digest(f[0], bytes.fromhex(f[1]), f[2].encode()).hex()]
+            if f[0] == name
+            else f
+            for f in order["fields"]
+        ]
+        file.write_text("".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in contents))
+        broken = check_export(file, key(filled)).problem
+        # Where nobody may know it was one, the field that it names is just missing: if it is shown.
+        assert broken or (name == "kind" and not disclosed.shows("plate"))
+
+
+def test_what_was_expunged_is_shown_to_a_person(filled):
+    expunge(filled, 4, PLATE)
+    with filled.reader() as reader:
+        said = line(list(reader.entries())[-1])
+    assert said["asked"] == "case,plate of entry 4"
+    assert said["decision"] == f"{ORDER}, signed for by A. Counsel"
 
 
 def test_one_entry_is_disclosed_with_its_proof(filled, tmp_path):
