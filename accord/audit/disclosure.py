@@ -95,7 +95,10 @@ def check_disclosure(path: Path, pinned: NamedKey | None) -> Checked:
         Unverified: the key is of another log.
     """
     try:
-        match load_line(_read(path)):
+        data = _read(path)
+        if len(data) > _MAX_BYTES:
+            raise Unverified(Code.MALFORMED, "is too large")
+        match load_line(data):
             case {
                 "format": str(form), "origin": str(origin), "key": str(key),
                 "entry": dict(content), "proof": str(text), **rest,
@@ -146,6 +149,6 @@ def _proved(entry: Entry, text: str, origin: str, public: PublicKey) -> int:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
+            return file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise InputError(path, f"can't be read ({error.strerror})", "check the path") from None

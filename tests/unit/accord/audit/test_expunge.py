@@ -297,6 +297,18 @@ def test_one_entry_is_disclosed_with_its_proof(filled, tmp_path):
             assert re.match(words, check_disclosure(other, key(filled)).problem)
 
 
+def test_a_disclosure_ends_where_it_was_read_to(filled, tmp_path):
+    file = tmp_path / "one.json"
+    with filled.reader() as reader:
+        disclose(reader, 4, {"plate"}, file)
+    text = file.read_text()
+    file.write_text(text + " " * 1000)
+    assert check_disclosure(file, key(filled)).ok
+    file.write_text(text + " " * (1 << 20) + "and a word that nobody checks")
+    with pytest.raises(InputError, match="is not in the form of accord-audit-disclosure/1"):
+        check_disclosure(file, key(filled))
+
+
 def test_what_was_expunged_can_not_be_disclosed(filled, tmp_path):
     expunge(filled, 4, PLATE)
     with filled.reader() as reader:
