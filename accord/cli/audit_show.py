@@ -76,9 +76,14 @@ def show(
 def _json(origin: str, entries: Iterable[Shown]) -> None:
     content = {
         "origin": origin,
-        "entries": [{"index": shown.index, **shown.fields} for shown in entries],
+        "entries": [_entry(shown) for shown in entries],
     }
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+def _entry(shown: Shown) -> dict[str, object]:
+    gone = {"expunged": list(shown.gone)} if shown.gone else {}
+    return {"index": shown.index, **shown.fields, **gone}
 
 
 def _csv(entries: Iterable[Shown]) -> None:

@@ -23,6 +23,7 @@ from accord.audit.report import line
 from accord.audit.sealing import Sealer
 from accord.audit.vkeys import NamedKey
 from accord.errors import InputError, Unverified
+from accord.keys import write_secret
 from tests.stores import SQLITE
 
 COUNT = 9
@@ -257,8 +258,16 @@ def test_a_counterpart_is_told_who_answers_for_it_and_not_who_typed_it(filled, t
         assert broken or (name == "kind" and not disclosed.shows("plate"))
 
 
-def test_what_was_expunged_is_shown_to_a_person(filled):
+@SQLITE
+def test_what_was_expunged_is_shown_to_a_person(filled, accord):
     expunge(filled, 4, PLATE)
+    write_secret(filled.path.with_name("secret"), filled.secret)
+    public = verifier_key(filled.origin, filled.key.public)
+    place = ("--log", filled.path, "--secret", filled.path.with_name("secret"), "--public", public)
+    entries = json.loads(accord("show", *place, "--json")[1])["entries"]
+    assert {one["index"]: one.get("expunged") for one in entries if "expunged" in one} == {
+        4: ["case", "plate"]
+    }
     with filled.reader() as reader:
         said = line(list(reader.entries())[-1])
     assert said["asked"] == "case,plate of entry 4"
