@@ -295,7 +295,6 @@ class AuditReader:
             raise Broken(size, problem)
         if whole.root() != signed.root:
             self._locate()
-        store.check_cosignatures(self.sql)
         store.read_head(self.sql, self.origin, self.public)
         if self.sql.has("cosignatures"):
             store.check_cosignatures(self.sql, size)

@@ -160,26 +160,6 @@ def checkpoints(
         yield int(size), _signed(int(size), note, origin, public)
 
 
-def check_cosignatures(sql: Sql) -> None:
-    """See that each line of a witness is one, and of a checkpoint that is there.
-
-    Whether it verifies is for those to tell who know the witness' key.
-
-    Raises:
-        Broken: one is not.
-    """
-    if not sql.has("cosignatures"):
-        return
-    rows = sql.stream(
-        "SELECT c.size, witness, line, note IS NULL FROM cosignatures c "
-        "LEFT JOIN checkpoints k ON k.size = c.size ORDER BY 1, 2"
-    )
-    for size, witness, line, alone in rows:
-        if alone or not _is_cosignature(line, witness):
-            problem = f"the line of a witness on the checkpoint of size {size} is not one"
-            raise Broken(max(int(size) - 1, 0), problem)
-
-
 def _is_cosignature(line: object, witness: object) -> bool:
     if not isinstance(line, bytes) or not isinstance(witness, bytes):
         return False
@@ -299,20 +279,22 @@ def add_checkpoints(sql: Sql, notes: Sequence[tuple[int, bytes]]) -> None:
 
 
 def check_cosignatures(sql: Sql, size: int) -> None:
-    """Check that what witnesses made is there to be read, each of a checkpoint that is.
+    """Check that what witnesses made is in its form, each of a checkpoint that is there.
 
-    Whose it is and whether it holds is for those who know the witnesses' keys.
+    Whether it holds is for those who know the witnesses' keys.
 
     Raises:
-        Broken: one is of no checkpoint of the log.
+        Broken: one is not.
     """
     text = (
         "SELECT c.size, c.witness, c.line, k.size FROM cosignatures c "
         "LEFT JOIN checkpoints k ON k.size = c.size ORDER BY 1"
     )
-    for at, _, _, signed in sql.stream(text):
+    for at, witness, line, signed in sql.stream(text):
         if signed is None or at > size:
             raise Broken(min(at, size), "a cosignature is of a checkpoint that is not there")
+        if not _is_cosignature(line, witness):
+            raise Broken(max(at - 1, 0), f"a cosignature of the checkpoint of size {at} is none")
 
 
 def add_cosignatures(sql: Sql, size: int, lines: Sequence[tuple[str, str]]) -> None:
