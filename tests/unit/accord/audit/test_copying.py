@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accord.audit import copying
-from accord.audit.checkpoint import Checkpoint
+from accord.audit.checkpoint import Checkpoint, signature_line
 from accord.audit.copying import copy_log
 from accord.audit.file import LogFile
 from accord.audit.places import Place
@@ -16,6 +16,7 @@ from accord.errors import InputError
 from tests.unit.accord.audit.conftest import Book
 
 COUNT = 23
+LINE = signature_line("city/witness", bytes(76))
 TABLES = ("entries", "terms", "checkpoints", "cosignatures", "nodes", "head")
 
 
@@ -43,7 +44,7 @@ def write(book: Book, count: int = COUNT, **more: str) -> None:
             await log.append(book.record(number, **more))
         rest = range(count // 2, count)
         await asyncio.gather(*(log.append(book.record(number, **more)) for number in rest))
-        await log.keep_cosignatures(log.size, [("city/witness", f"line on {log.size}\n")])
+        await log.keep_cosignatures(log.size, [("city/witness", LINE)])
 
     asyncio.run(fill())
     log.close()
