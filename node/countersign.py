@@ -35,6 +35,7 @@ from node.context import Context
 from node.refusals import refuse_unverified, signed_refusal
 
 MAX_QUERIES = 64
+_CODES = frozenset(Code)
 
 
 def check_own_client(node: Context, peer: SpiffeId) -> None:
@@ -144,7 +145,8 @@ def _what_came(
     query, digest = verified.query, verified.digest
     kind = outcome.WhichOneof("outcome")
     if kind == "claim":
-        code = outcome.claim.code[:60]
+        # Its own words are not for a field that counterparts may be shown.
+        code = outcome.claim.code if outcome.claim.code in _CODES else Code.MALFORMED
         return {"outcome": SAID_BY_BROKER, "code": code}
     owner = node.federation.agencies.get(query.audience)
     if owner is None:

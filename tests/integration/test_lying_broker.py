@@ -183,16 +183,27 @@ async def test_a_widened_query_is_refused_by_the_node_and_recorded(tmp_path: Pat
     assert [e.fields["code"] for e in entries if e.kind == "refusal"] == ["SIGNATURE_INVALID"]
 
 
-async def test_a_forged_refusal_is_shown_as_the_brokers_claim(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("said", "recorded"),
+    [("PURPOSE_NOT_AGREED", "PURPOSE_NOT_AGREED"), ("SEEN NEAR 9TST001", "MALFORMED")],
+)
+async def test_a_forged_refusal_is_shown_as_the_brokers_claim(
+    tmp_path: Path, said: str, recorded: str
+) -> None:
+    """What the broker words itself gets into no book: counterparts are shown that field."""
+
     def forge(response: broker_pb2.QueryResponse) -> None:
-        response.outcomes[0].claim.code = "PURPOSE_NOT_AGREED"
+        response.outcomes[0].claim.code = said
         response.outcomes[0].claim.text = "not agreed"
 
     async with lying(tmp_path) as (federation, liar), federation.client() as client:
         liar.lie = forge
         result = await client.ask(federation.question())
+        entries = list(federation.nodes["harbor"].context.audit.entries())
     assert result.outcomes[0].kind is OutcomeKind.NOT_FORWARDED
     assert not result.outcomes[0].signed
+    assert recorded in [e.fields.get("code") for e in entries if e.kind == "returned"]
+    assert not any("SEEN NEAR" in value for e in entries for value in e.fields.values())
 
 
 async def test_an_envelope_sent_to_another_node_is_refused(tmp_path: Path) -> None:
