@@ -26,7 +26,8 @@ from node.store.shared import Sql
 
 log = structlog.get_logger()
 
-# Of one log: whoever floods a witness with notes does not fill its disk.
+# Of one log and kind: whoever floods a witness with notes, or lies to a log as its witness,
+# fills no disk, and leaves no less room for what would show something else.
 MOST = 200
 
 
@@ -143,7 +144,7 @@ class Turn:
         self._sql.execute("DELETE FROM witnessed WHERE origin = ?", (self._origin,))
 
     def keep(self, evidence: Evidence) -> bool:
-        """Keep evidence; tell False where it is kept already, or there is too much of the log.
+        """Keep evidence; tell False where it is kept already, or there is too much of its kind.
 
         Each split view is proof of its own. Of the other kinds the first is enough that
         does not go with a note, until a person resolves it: a log that went back comes again.
@@ -154,7 +155,8 @@ class Turn:
             if same is not None:
                 return False
         (count,) = self._sql.execute(
-            "SELECT count(*) FROM evidence WHERE origin = ?", (self._origin,)
+            "SELECT count(*) FROM evidence WHERE origin = ? AND kind = ?",
+            (self._origin, evidence.kind.value),
         ).fetchone()
         there = self._sql.execute("SELECT 1 FROM evidence WHERE id = ?", (evidence.id,)).fetchone()
         if there is not None or count >= MOST:

@@ -142,6 +142,19 @@ def test_nobody_fills_the_disk_with_evidence(memory: Memory) -> None:
     assert kept == [True] * MOST + [False] * 2
 
 
+def test_no_lies_of_a_witness_keep_a_node_from_halting(memory: Memory) -> None:
+    note = sign(head(5), KEY)
+    found = Evidence(Kind.OWN_SHORTER, ORIGIN, "city", NOW_MS, note, sign(head(3), KEY))
+    with memory.turn(ORIGIN) as turn:
+        for number in range(MOST + 1):
+            lie = Evidence(Kind.WENT_BACK, ORIGIN, "city", NOW_MS, b"one %d" % number, b"0\n")
+            assert turn.keep(lie) is (number < MOST)
+        assert turn.keep(found)
+    halt = Halt(memory)
+    halt.look()
+    assert halt.why == found.in_words
+
+
 def test_what_was_forgotten_comes_as_the_first(memory: Memory) -> None:
     assert asked(memory, 0, 5) is Status.COSIGNED
     with memory.turn(ORIGIN) as turn:
