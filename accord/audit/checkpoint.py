@@ -22,8 +22,11 @@ from accord.audit.merkle import HASH_BYTES
 from accord.errors import Code, InputError, Unverified
 from accord.keys import ED25519, PublicKey, Signer
 
-MAX_BYTES = 64 * 1024
+# Sixteen signatures of 5 kB have to be taken, in base64 (signed-note).
+MAX_BYTES = 128 * 1024
 MAX_SIGNATURES = 64
+# What a database keeps as a size; a proof has one hash less than this has bits.
+MAX_SIZE = 2**63 - 1
 
 _ED25519_TYPE = b"\x01"
 _DASH = "\u2014 "
@@ -186,7 +189,7 @@ def _parse(text: str) -> Checkpoint:
         raise _malformed("lacks origin, size or root")
     origin, size, encoded, *extensions = lines
     root = _base64(encoded)
-    if not _SIZE.fullmatch(size) or len(root) != HASH_BYTES:
+    if not _SIZE.fullmatch(size) or int(size) > MAX_SIZE or len(root) != HASH_BYTES:
         raise _malformed("has a size or root that is not one")
     return Checkpoint(origin, int(size), root, tuple(extensions))
 

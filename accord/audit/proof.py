@@ -30,7 +30,7 @@ from accord.errors import Code, Unverified
 from accord.keys import PublicKey
 
 HEADER = "c2sp.org/tlog-proof@v1"
-MAX_BYTES = 128 * 1024
+MAX_BYTES = checkpoint.MAX_BYTES + 64 * 1024
 # A tree of 2^63 entries is this high.
 MAX_HASHES = 63
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from accord.audit import checkpoint
-from accord.audit.checkpoint import Checkpoint, key_id, verifier_key, verify
+from accord.audit.checkpoint import Checkpoint, key_id, signature_line, verifier_key, verify
 from accord.audit.merkle import EMPTY_ROOT
 from accord.errors import Code, InputError, Unverified
 from accord.keys import ECDSA, ED25519, PrivateKey, PublicKey
@@ -77,6 +77,19 @@ def test_signatures_of_strangers_are_ignored(key):
         verify(note.split(b"\n\n")[0] + b"\n\n" + stranger, "harbor/node", key.public)
 
 
+def test_sixteen_large_signatures_of_strangers_are_taken(key):
+    """As many as signed-note demands, each of almost 5 kB."""
+    note = checkpoint.sign(HEAD, key)
+    for number in range(15):
+        note += signature_line(f"w{number}", bytes(4 + 4990)).encode()
+    assert verify(note, "harbor/node", key.public) == HEAD
+
+
+def test_the_largest_size_that_is_kept(key):
+    largest = Checkpoint("harbor/node", 2**63 - 1, bytes(32))
+    assert verify(checkpoint.sign(largest, key), "harbor/node", key.public) == largest
+
+
 def test_one_false_signature_under_our_name_spoils_the_note(key):
     note = checkpoint.sign(HEAD, key)
     other = checkpoint.sign(Checkpoint("harbor/node", 8, EMPTY_ROOT), key).split(b"\n\n")[1]
@@ -113,6 +126,7 @@ def test_another_origin_under_our_key_name(key):
         "harbor/node\n7 \n{root}\n",
         "harbor/node\n-1\n{root}\n",
         "harbor/node\n99999999999999999999\n{root}\n",
+        f"harbor/node\n{2**63}\n{{root}}\n",
         "harbor/node\n7\n{root}=\n",
         "harbor/node\n7\nAAAA\n",
         "harbor/node\n7\n",
@@ -141,7 +155,7 @@ def test_texts_that_are_no_checkpoint(key, text):
         lambda note: note + "\u2014 a+b AAAAAAAA\n".encode(),
         lambda note: note + "\u2014 harbor/node AAAA\n".encode(),
         lambda note: note + "\u2014 city/w AAAAAAAA\n".encode() * 64,
-        lambda note: note + b"x" * 70_000,
+        lambda note: note + b"x" * 140_000,
         lambda note: b"",
     ],
 )
