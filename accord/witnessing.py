@@ -8,12 +8,13 @@ while sharing under it is suspended or waits for a fresh head. What was asked st
 be accounted for meanwhile.
 """
 
+from accord.agencies import Agency
 from accord.agreements.effective import Standing, effective
 from accord.audit.witness import ADD, MAX_BYTES, checkpoint_path, read_request
 from accord.errors import Code, Refused
 from accord.federation import Federation
 from accord.identity import KeyRole
-from accord.keys import PublicKey
+from accord.keys import ED25519, PublicKey
 from accord.wire.v1 import witness_pb2
 
 _BINDING = frozenset({Standing.IN_FORCE, Standing.SUSPENDED, Standing.HEAD_STALE})
@@ -49,7 +50,17 @@ def log_keys(
     other = origin.partition("/")[0]
     if origin != origin_of(other) or not bound(federation, agency, other, at_ms):
         return None
-    return federation.agencies[other].keys_for(KeyRole.AUDIT)
+    return _ed25519(federation.agencies[other].keys_for(KeyRole.AUDIT))
+
+
+def witness_keys(agency: Agency) -> tuple[PublicKey, ...]:
+    """Return the keys by which an agency's cosignatures count."""
+    return _ed25519(agency.keys_for(KeyRole.WITNESS))
+
+
+def _ed25519(keys: tuple[PublicKey, ...]) -> tuple[PublicKey, ...]:
+    """Leave out keys of another kind: they sign no note, and nobody else's stops counting."""
+    return tuple(key for key in keys if key.algorithm == ED25519)
 
 
 def check_own(request: witness_pb2.WitnessRequest, sender: str) -> None:

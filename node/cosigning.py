@@ -37,12 +37,11 @@ from accord.audit.witness import (
     read_conflict,
 )
 from accord.errors import AccordError, Code, Unverified
-from accord.identity import KeyRole
 from accord.keys import PublicKey
 from accord.transport.channels import ChannelPool
 from accord.verification import SKEW_MS
 from accord.wire.v1 import broker_pb2_grpc, witness_pb2
-from accord.witnessing import witness_name
+from accord.witnessing import witness_keys, witness_name
 from node.brokers import Brokers, Unreachable
 from node.config import WitnessRule
 from node.context import Context
@@ -196,7 +195,7 @@ class Cosigning:
         """Keep the cosignatures that are the witness' own."""
         lines = lines_of(body)
         name, now_ms = witness_name(agency), self._node.clock.now_ms()
-        for public in self._agency(agency).keys_for(KeyRole.WITNESS):
+        for public in witness_keys(self._agency(agency)):
             for line in lines:
                 at_s = cosigned_at(merged(note, [line]), name, public)
                 if at_s is None:
@@ -225,7 +224,7 @@ class Cosigning:
         if status != Status.COSIGNED:
             problem = f"{agency} says that it holds a checkpoint, and shows none"
             raise Unverified(Code.ANSWER_UNVERIFIED, problem)
-        name, keys = witness_name(agency), self._agency(agency).keys_for(KeyRole.WITNESS)
+        name, keys = witness_name(agency), witness_keys(self._agency(agency))
         if not any(cosigned_at(note, name, public) for public in keys):
             problem = f"{agency} shows a checkpoint that it has not cosigned"
             raise Unverified(Code.ANSWER_UNVERIFIED, problem)

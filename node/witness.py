@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from accord.audit.checkpoint import Checkpoint
-from accord.audit.cosignature import cosign
+from accord.audit.cosignature import cosign, cosigned_at, merged
 from accord.audit.witness import (
     ADD,
     MAX_BYTES,
@@ -78,8 +78,20 @@ class Witness:
         for held in self._memory.held():
             origin = held.checkpoint.origin
             if checkpoint_path(origin) == path and self._keys(origin) is not None:
-                return Status.COSIGNED, held.note
+                return Status.COSIGNED, self._by_our_key(held.note)
         return Status.UNKNOWN_LOG, b""
+
+    def _by_our_key(self, note: bytes) -> bytes:
+        """Vouch anew for what is held, where our key was another one when we cosigned it.
+
+        Else the log could not tell whether what it is shown is ours: one that was cut back,
+        or missed our answer, would neither halt nor be cosigned again.
+        """
+        name = witness_name(self._node.agency)
+        if cosigned_at(note, name, self._key.public) is not None:
+            return note
+        now_s = self._node.clock.now_ms() // 1000
+        return merged(note, [cosign(note, name, self._key, now_s)])
 
     async def _add(self, body: bytes) -> tuple[Status, bytes]:
         try:

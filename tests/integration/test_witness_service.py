@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from accord.audit.cosignature import cosigned_at, lines_of, merged
 from accord.audit.witness import MAX_BYTES, Request, Status, checkpoint_path
 from accord.clock import SystemClock
 from accord.errors import InputError
-from accord.identity import KeyRole
-from accord.keys import ED25519, PrivateKey
+from accord.identity import KeyRole, SpiffeId
+from accord.keys import ECDSA, ED25519, PrivateKey
 from accord.transport.channels import ChannelPool
 from accord.wire.v1 import broker_pb2_grpc, node_pb2_grpc, witness_pb2
+from accord.witnessing import log_keys, witness_keys
 from broker.config import load_config as load_broker_config
+from node.witness import Witness
 from node.witness_file import WitnessFile
 from node.witness_memory import Kind, Memory
 from tests.conftest import Federation, make_files
@@ -178,6 +181,30 @@ async def test_what_is_held_outlives_a_restart_of_the_witness(tmp_path) -> None:
             async with sender(files, "harbor") as harbor:
                 body = request(files, "harbor", old, size).to_bytes()
                 assert (await harbor.ask("city", body))[0] == wanted
+
+
+async def test_a_witness_whose_key_is_new_vouches_for_what_it_holds(city, harbor) -> None:
+    assert await harbor.status("city", request(city.files, "harbor", 0, 5).to_bytes()) is (
+        Status.COSIGNED
+    )
+    _, before = await harbor.ask("city", b"", PATH)
+    new, context = PrivateKey.generate(ED25519), city.nodes["city"].context
+    asked = witness_pb2.WitnessRequest(to="city", path=PATH)
+    (broker,) = context.brokers
+    after = await Witness(context, memory(city), new).answer(asked, SpiffeId.parse(broker))
+    assert after.body.startswith(before)
+    for public in (key(city.files, "city", KeyRole.WITNESS).public, new.public):
+        assert cosigned_at(after.body, "city/witness", public)
+
+
+async def test_a_published_key_of_another_kind_spoils_nothing(city) -> None:
+    federation = city.nodes["city"].context.federation
+    harbor, other = federation.agencies["harbor"], PrivateKey.generate(ECDSA).public
+    both = replace(harbor, keys={role: (other, *keys) for role, keys in harbor.keys.items()})
+    changed = replace(federation, agencies={**federation.agencies, "harbor": both})
+    now_ms = city.clock.now_ms()
+    assert log_keys(changed, "city", "harbor/node", now_ms) == harbor.keys_for(KeyRole.AUDIT)
+    assert witness_keys(both) == harbor.keys_for(KeyRole.WITNESS)
 
 
 async def test_a_node_with_a_witness_key_that_is_not_published_does_not_start(tmp_path) -> None:
