@@ -74,6 +74,9 @@ def copy_log(
 
 
 def _cosignatures(reading: Reading, size: int) -> Iterator[tuple[int, bytes, bytes]]:
+    # A log that no program of this version had open for writing has no such table.
+    if not reading.has("cosignatures"):
+        return
     yield from reading.stream(
         "SELECT size, witness, line FROM cosignatures WHERE size <= ? ORDER BY 1, 2", (size,)
     )

@@ -31,10 +31,11 @@ def coverage(place: Place, witnesses: Iterable[str]) -> Coverage:
     Raises:
         InputError: it can't be read.
     """
-    found: dict[str, int] = {}
+    found = dict.fromkeys(witnesses, 0)
     with looking(place) as sql:
         row = sql.execute("SELECT size FROM head").fetchone()
-        for name in witnesses:
+        # A log that no program of this version had open for writing has no such table.
+        for name in found if sql.has("cosignatures") else ():
             (size,) = sql.execute(
                 "SELECT max(size) FROM cosignatures WHERE witness = ?", (name.encode(),)
             ).fetchone()

@@ -10,6 +10,7 @@ import pytest
 from accord.audit import copying
 from accord.audit.checkpoint import Checkpoint, signature_line
 from accord.audit.copying import copy_log
+from accord.audit.cosigned import Coverage, coverage
 from accord.audit.file import LogFile
 from accord.audit.places import Place
 from accord.errors import InputError
@@ -86,6 +87,20 @@ def test_an_empty_log(book: Book, other: Book) -> None:
     write(book, 0)
     assert copied(book, other).size == 0
     assert content(other) == content(book)
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17])
+def test_a_file_of_an_older_version_is_copied(book: Book, other: Book, count: int) -> None:
+    write(other, count)
+    with other.behind() as sql:
+        sql.execute("DROP TABLE nodes")
+        sql.execute("DROP TABLE cosignatures")
+        sql.execute("DELETE FROM _sqlite_migrations WHERE name <> '001_first'")
+    assert coverage(other.place, ["city/witness"]) == Coverage(count, {"city/witness": 0})
+    assert copied(other, book).size == count
+    log = book.open()
+    assert asyncio.run(log.append(book.record(99))).index == count
+    assert log.verify().ok
 
 
 def test_what_was_written_since_is_added(book: Book, other: Book) -> None:
