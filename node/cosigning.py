@@ -25,8 +25,14 @@ from accord.agencies import Agency
 from accord.audit import checkpoint as notes
 from accord.audit.checkpoint import Checkpoint
 from accord.audit.cosignature import cosigned_at, lines_of, merged
-from accord.audit.cosigned import consistency, coverage, line_of, newest, note_at
-from accord.audit.extension import begins_with
+from accord.audit.cosigned import (
+    consistency,
+    coverage,
+    goes_on_from,
+    line_of,
+    newest,
+    note_at,
+)
 from accord.audit.places import Place
 from accord.audit.witness import (
     ADD,
@@ -233,7 +239,7 @@ class Cosigning:
         ours, our_note = await self._newest()
         if theirs.size > ours.size:
             await self._found(Kind.OWN_SHORTER, agency, note, our_note)
-        elif not await asyncio.to_thread(begins_with, self._place, theirs):
+        elif not await asyncio.to_thread(goes_on_from, self._place, theirs, ours):
             there = await asyncio.to_thread(note_at, self._place, theirs.size)
             await self._found(Kind.OWN_PARTED, agency, note, there or our_note)
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from accord.audit import nodes, store
 from accord.audit.checkpoint import Checkpoint
-from accord.audit.extension import looking
+from accord.audit.extension import begins_with, looking
+from accord.audit.merkle import verify_consistency
 from accord.audit.places import Place
 from accord.audit.store import Broken
+from accord.errors import InputError, Unverified
 from accord.keys import PublicKey
 
 
@@ -107,3 +109,23 @@ def consistency(place: Place, size1: int, size2: int) -> list[bytes]:
             return nodes.consistency(sql, size1, size2)
         except ValueError:
             raise Broken(size2, "is missing") from None
+
+
+def goes_on_from(place: Place, old: Checkpoint, new: Checkpoint) -> bool:
+    """Tell whether a log begins with the tree of ``old``; ``new`` is a checkpoint that it holds.
+
+    Some look-ups are enough where it does, whatever its size: a witness can have this asked
+    again and again. Before it is said that it does not, every leaf is hashed.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    try:
+        proof = consistency(place, old.size, new.size)
+        if old.size:
+            verify_consistency(old.size, new.size, old.root, new.root, proof)
+            return True
+    except (InputError, Unverified):
+        # A stored hash may be missing or wrong.
+        pass
+    return begins_with(place, old)

@@ -2,11 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from accord.audit.checkpoint import verify
-from accord.audit.cosigned import consistency, coverage, line_of, newest, note_at
+from accord.audit.checkpoint import Checkpoint, verify
+from accord.audit.cosigned import (
+    consistency,
+    coverage,
+    goes_on_from,
+    line_of,
+    newest,
+    note_at,
+)
 from accord.audit.file import LogFile
 from accord.audit.log import AuditLog
 from accord.audit.merkle import verify_consistency
@@ -84,6 +92,41 @@ def test_a_proof_leads_from_one_checkpoint_to_the_other(log_place: LogPlace) -> 
         newest(log_place, ORIGIN, PrivateKey.generate(ED25519).public)
     with pytest.raises(InputError, match="is missing"):
         consistency(log_place, 3, 8)
+
+
+def behind(place: LogPlace, text: str) -> None:
+    """Change the tables as somebody does who has the disk or the server."""
+    taken = place.take()
+    try:
+        with taken.transaction() as sql:
+            sql.execute(text)
+    finally:
+        taken.close()
+
+
+def test_a_log_goes_on_from_what_it_was_and_from_nothing_else(log_place: LogPlace) -> None:
+    written(log_place, [7])
+    trees = [verify(note_at(log_place, n) or b"", ORIGIN, KEY.public) for n in range(8)]
+    other = [replace(tree, root=bytes(32)) for tree in trees]
+
+    def found(trees: list[Checkpoint], new: Checkpoint) -> list[bool]:
+        return [goes_on_from(log_place, old, new) for old in trees]
+
+    assert found(trees, trees[7]) == [True] * 8
+    assert found(other, trees[7]) == [False] * 8
+    # Where it goes on from it the leaves are not read: that takes the same for a million.
+    behind(log_place, "UPDATE entries SET leaf = key WHERE idx = 0")
+    assert goes_on_from(log_place, trees[4], trees[7])
+    assert not goes_on_from(log_place, other[4], trees[7])
+
+
+def test_a_hash_that_is_missing_or_wrong_does_not_make_a_log_another(log_place: LogPlace) -> None:
+    written(log_place, [7])
+    old, new = (verify(note_at(log_place, n) or b"", ORIGIN, KEY.public) for n in (4, 7))
+    for change in ("UPDATE nodes SET hash = (SELECT key FROM entries WHERE idx = 0)",
+                   "DELETE FROM nodes"):  # fmt: skip
+        behind(log_place, change)
+        assert goes_on_from(log_place, old, new)
 
 
 def test_so_many_must_vouch_for_an_entry_or_it_waits(log_place: LogPlace) -> None:
