@@ -43,6 +43,8 @@ from accord.keys import PublicKey
 
 ADD = "add-checkpoint"
 MAX_PROOF = 63
+# Of a checkpoint's text, in bytes: it is kept, and nobody needs more for its extension lines.
+MAX_TEXT = 4 * 1024
 MAX_BYTES = notes.MAX_BYTES + 8 * 1024
 # A request under way when a longer checkpoint was cosigned has arrived by then.
 LATE_MS = 60_000
@@ -143,7 +145,10 @@ def verified(request: Request, keys: Sequence[PublicKey]) -> Checkpoint:
     Raises:
         Unverified: ``SIGNATURE_INVALID`` is answered with 403, ``MALFORMED`` with 400.
     """
-    return verify(request.note, request.origin, *keys)
+    found = verify(request.note, request.origin, *keys)
+    if len(found.text().encode()) > MAX_TEXT:
+        raise _malformed("has a checkpoint with too much in its further lines")
+    return found
 
 
 def judge(request: Request, new: Checkpoint, held: Held | None, now_ms: int) -> Verdict:

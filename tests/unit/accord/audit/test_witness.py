@@ -14,6 +14,7 @@ from accord.audit.merkle import EMPTY_ROOT, consistency_proof, leaf_hash, nodes_
 from accord.audit.witness import (
     LATE_MS,
     MAX_PROOF,
+    MAX_TEXT,
     Finding,
     Held,
     Request,
@@ -125,6 +126,20 @@ def test_a_checkpoint_is_verified_by_any_key_of_its_log_and_every_line_that_name
     with pytest.raises(Unverified) as caught:
         verified(Request(0, (), spoilt), [one.public, other.public])
     assert caught.value.code is Code.SIGNATURE_INVALID
+
+
+def test_a_checkpoint_has_some_further_lines_and_not_a_book():
+    """It is kept: 200 times over, where it is evidence."""
+    bare = len(head(5).text()) + 1
+    for spare, taken in ((0, True), (1, False)):
+        new = replace(head(5), extensions=("x" * (MAX_TEXT - bare + spare),))
+        one = Request(0, (), sign(new, KEY))
+        if taken:
+            assert verified(one, [KEY.public]) == new
+            continue
+        with pytest.raises(Unverified) as caught:
+            verified(one, [KEY.public])
+        assert caught.value.code is Code.MALFORMED
 
 
 def test_the_first_is_cosigned_without_proof_and_no_other_way():
