@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from accord.cli.cells import console, shown
+from accord.cli.cells import console, plain, shown
 from accord.clock import SystemClock, iso
 from accord.errors import InputError, Refused
 from accord.witnessing import origin_of
@@ -106,7 +106,9 @@ def evidence(
     if which:
         typer.echo(f"{found[0].in_words}; found {iso(found[0].found_ms)}")
         for note in (found[0].held, found[0].other):
-            typer.echo(f"\n{note.decode(errors='replace')}", nl=False)
+            # Its further lines are another agency's.
+            lines = note.decode(errors="replace").split("\n")
+            typer.echo("\n" + "\n".join(map(plain, lines)), nl=False)
         return
     table = Table("Id", "Found", "What", "Resolved")
     for one in found:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,22 @@ def test_what_is_not_there_is_told_in_one_line(tmp_path: Path, arguments, words)
     files = built(tmp_path)
     with pytest.raises(InputError, match=words):
         said(files, "city", *arguments)
+
+
+def test_what_a_note_of_others_holds_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    files = built(tmp_path)
+    note = sign(head("city", 5), key(files, "city"))
+    steering = replace(head("city", 5), extensions=("clear \x9b2J, turned \u202e",))
+    found = Evidence(
+        Kind.SPLIT_VIEW, "city/node", "harbor", 1, note, sign(steering, key(files, "city"))
+    )
+    with memory(files, "harbor").turn("city/node") as turn:
+        turn.keep(found)
+    shown = said(files, "harbor", "evidence", found.id)
+    assert note.decode() in shown
+    assert "clear \ufffd2J, turned \ufffd\n" in shown
+    (whole,) = json.loads(said(files, "harbor", "evidence", "--json"))
+    assert whole["other"].encode() == found.other
 
 
 def test_what_was_resolved_is_not_resolved_again(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def make_older(book: Book) -> None:
         sql.execute(f"DELETE FROM {table} WHERE name = ?", (step,))
 
 
-@pytest.mark.parametrize("count", [0, 1, 23])
+@pytest.mark.parametrize("count", [0, 1, 2, 16, 17, 23])
 def test_an_older_log_is_filled_in(book, monkeypatch, count):
     monkeypatch.setattr(nodes, "_AT_ONCE", 4)
     write(book, *[count] * bool(count))
