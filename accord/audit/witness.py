@@ -175,7 +175,8 @@ def _finding(new: Checkpoint, held: Held, now_ms: int) -> Finding | None:
     size = held.checkpoint.size
     if new.size == size and new.root != held.checkpoint.root:
         return Finding.SPLIT_VIEW
-    if new.size < size and now_ms - held.at_ms > LATE_MS:
+    # Either way: a clock that was set back does not hide it.
+    if new.size < size and abs(now_ms - held.at_ms) > LATE_MS:
         return Finding.SHORTER
     return None
 

@@ -182,6 +182,12 @@ def test_a_shorter_one_is_told_once_no_request_can_be_under_way_any_longer():
     assert judged(0, head(4), held(5), now_ms=late + 1) == Verdict(Status.CONFLICT, Finding.SHORTER)
 
 
+def test_a_clock_that_was_set_back_hides_no_shorter_one():
+    there = held(9, NOW_MS + 3_600_000)
+    assert judged(9, head(5), there).finding is Finding.SHORTER
+    assert judged(9, head(5), held(9, NOW_MS + LATE_MS)).finding is None
+
+
 def test_the_body_of_a_conflict():
     assert conflict_body(20852014) == b"20852014\n"
     assert read_conflict(b"20852014\n") == 20852014
