@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from accord.cli.cells import console, plain, shown
+from accord.cli.cells import console, shown
 from accord.clock import SystemClock, iso
 from accord.errors import InputError, Refused
+from accord.plain import plain
 from accord.witnessing import origin_of
 from node.config import NodeConfig, load_config
 from node.held import held
