@@ -293,6 +293,9 @@ def stores(
         yield PostgresStores(server, made.name)
 
 
+POSTGRES = pytest.mark.parametrize("stores", ["postgres"], indirect=True)
+"""For a test of what one PostgreSQL server alone does."""
+
 SQLITE = pytest.mark.parametrize("stores", ["sqlite"], indirect=True)
 """For a test of what SQLite's file alone does, or is."""
 

@@ -24,6 +24,7 @@ from accord.audit.merkle import (
     verify_inclusion,
 )
 from accord.errors import Code, InputError, Refused, Unverified
+from tests.stores import POSTGRES
 from tests.unit.accord.audit.conftest import Book
 
 HASHES = [leaf_hash(bytes([number])) for number in range(70)]
@@ -281,10 +282,9 @@ def test_an_older_log_whose_filling_was_stopped_is_as_it_was(book, monkeypatch):
     assert kept(book) == expected(leaves_of(book))
 
 
-def test_the_writers_proofs_go_on_from_what_another_wrote(book, place):
-    """Where several processes write in turn each goes on from the whole tree."""
-    if isinstance(place, LogFile):
-        pytest.skip("a file has one writer")
+@POSTGRES
+def test_the_writers_proofs_go_on_from_what_another_wrote(book):
+    """Where several processes write in turn each goes on from the whole tree; a file has one."""
     one, other = book.open(), book.open()
 
     async def take_turns() -> list[Entry]:
