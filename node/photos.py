@@ -29,6 +29,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from accord.errors import Code, InputError, Refused
+from node.store.base import PhotoStays
 
 MAX_INPUT_BYTES = 20 << 20
 MAX_PIXELS = 50_000_000
@@ -128,7 +129,7 @@ class Photos:
         whoever finds the disk.
 
         Raises:
-            Refused: ``STORE_UNAVAILABLE``.
+            PhotoStays: ``STORE_UNAVAILABLE``.
         """
         _check(digest)
         self._masked_digest.cache_clear()
@@ -138,31 +139,39 @@ class Photos:
                     if name.startswith(digest):
                         os.unlink(name, dir_fd=bucket)
         except OSError as error:
-            raise Refused(
-                Code.STORE_UNAVAILABLE, detail=f"a photo can't be removed ({error.strerror})"
-            ) from None
+            raise _stays(error) from None
 
     def names(self, older_than_ms: int) -> Iterator[list[str]]:
         """Yield, folder by folder, the photos written before; half-written files go.
 
         So that retention finds what a crash left without a read.
+
+        Raises:
+            PhotoStays: ``STORE_UNAVAILABLE``.
         """
         if not self._folder.is_dir():
             return
         for entry in sorted(entry.name for entry in self._folder.iterdir()):
             if not _BUCKET.fullmatch(entry):
                 continue
-            found: set[str] = set()
-            with self._bucket(entry) as bucket:
-                for name in os.listdir(bucket):  # noqa: PTH208 - an open folder, no path
-                    written = os.stat(name, dir_fd=bucket, follow_symlinks=False).st_mtime_ns
-                    if written // 1_000_000 >= older_than_ms:
-                        continue
-                    if match := _FILE.fullmatch(name):
-                        found.add(match[1])
-                    elif name.startswith(_PARTIAL):
-                        os.unlink(name, dir_fd=bucket)
+            try:
+                found = self._left_in(entry, older_than_ms)
+            except OSError as error:
+                raise _stays(error) from None
             yield sorted(found)
+
+    def _left_in(self, entry: str, older_than_ms: int) -> set[str]:
+        found: set[str] = set()
+        with self._bucket(entry) as bucket:
+            for name in os.listdir(bucket):  # noqa: PTH208 - an open folder, no path
+                written = os.stat(name, dir_fd=bucket, follow_symlinks=False).st_mtime_ns
+                if written // 1_000_000 >= older_than_ms:
+                    continue
+                if match := _FILE.fullmatch(name):
+                    found.add(match[1])
+                elif name.startswith(_PARTIAL):
+                    os.unlink(name, dir_fd=bucket)
+        return found
 
     def _find_masked_digest(self, digest: str, bands: Bands) -> bytes:
         content = self.given(digest, True, bands)
@@ -278,6 +287,11 @@ def _encoded(picture: Image.Image) -> bytes:
 def _masked_name(digest: str, bands: Bands) -> str:
     top, bottom = (round(band * 1000) for band in bands)
     return f"{digest}.{top:03d}-{bottom:03d}.jpg"
+
+
+def _stays(error: OSError) -> PhotoStays:
+    detail = f"a photo can't be removed ({error.strerror})"
+    return PhotoStays(Code.STORE_UNAVAILABLE, detail=detail)
 
 
 def _check(digest: str) -> None:

@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
+from accord.errors import Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Area, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
 from accord.plates import substitutions
@@ -167,6 +168,10 @@ class Cuts:
     photos_ms: int
     entries_ms: int
     now_ms: int
+
+
+class PhotoStays(Refused):
+    """A photo can't be removed, or not be looked for; no part of the store is to blame."""
 
 
 class Kept(NamedTuple):

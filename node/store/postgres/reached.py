@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from accord.errors import InputError, Refused
+from node.store.base import PhotoStays
 from node.store.postgres.places import Place
 from node.store.postgres.shards import Shards
 
@@ -51,6 +52,8 @@ class Reached(Shards):
             yield
         except InputError as error:
             self._refused[shard] = error.problem
+        except PhotoStays:
+            raise
         except Refused as refused:
             # Without the coordinator nothing can go on.
             with self.connections.working() as sql:
