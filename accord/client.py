@@ -32,7 +32,6 @@ from accord.codec import (
     encode_query,
     envelope_to_bytes,
 )
-from accord.codec_answer import decode_receipt
 from accord.envelope import QUERY, digest, sign
 from accord.errors import InputError, Refused
 from accord.federation import Federation
@@ -218,7 +217,7 @@ class AccordClient:
         receipts = [
             Receipted(
                 agency=one.outcome.agency,
-                receipt=decode_receipt(one.answer.receipt),
+                receipt=one.answer.receipt,
                 index=one.answer.log_index,
                 query_digest=one.answer.body.query_digest,
                 answer_digest=hashlib.sha256(one.answer.body_bytes).digest(),

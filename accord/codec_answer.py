@@ -175,20 +175,6 @@ def encode_answer(body: bytes, receipt: model.Receipt) -> bytes:
     return canonical(answer_pb2.Answer(body=body, receipt=_receipt_to_wire(receipt)))
 
 
-def encode_receipt(receipt: model.Receipt) -> bytes:
-    """Return the bytes of a receipt, as they are in an answer."""
-    return canonical(_receipt_to_wire(receipt))
-
-
-def decode_receipt(data: bytes) -> model.Receipt:
-    """Return the receipt in its bytes; nothing of it is verified.
-
-    Raises:
-        Unverified: ``MALFORMED``.
-    """
-    return _receipt_from_wire(parse(answer_pb2.Receipt, data))
-
-
 def _receipt_to_wire(receipt: model.Receipt) -> answer_pb2.Receipt:
     return answer_pb2.Receipt(
         origin=receipt.origin,

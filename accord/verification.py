@@ -34,7 +34,7 @@ from accord.agencies import Agency
 from accord.areas import inside
 from accord.audit.receipts import check_receipt
 from accord.codec import credential_bytes, decode_query, envelope_from_bytes
-from accord.codec_answer import decode_answer, decode_refusal, encode_receipt
+from accord.codec_answer import decode_answer, decode_refusal
 from accord.envelope import AllOf, Envelope, SignedBy
 from accord.errors import Code, Refused, Unverified
 from accord.hot_lists import HIT_NOTICES, MAX_HITS, MAX_LISTS, HotListEntry, SharedHit
@@ -55,6 +55,7 @@ from accord.model import (
     PhotoOf,
     PlateList,
     Query,
+    Receipt,
     RefusalBody,
     SharedRead,
     WildcardPlate,
@@ -173,13 +174,13 @@ def check_fresh(query: Query, now_ms: int) -> None:
 class VerifiedAnswer:
     """An answer whose signature, binding, rows and receipt were verified.
 
-    ``log_index`` is where the owner's log has it, ``receipt`` the bytes that prove it.
+    ``log_index`` is where the owner's log has it, ``receipt`` what proves it.
     """
 
     body: AnswerBody
     body_bytes: bytes
     log_index: int
-    receipt: bytes
+    receipt: Receipt
 
 
 def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency) -> VerifiedAnswer:
@@ -208,7 +209,7 @@ def verify_answer(envelope: Envelope, query: Query, digest: bytes, owner: Agency
     answer_digest = hashlib.sha256(body_bytes).digest()
     keys = owner.keys_for(KeyRole.AUDIT)
     proven = check_receipt(receipt, owner.id, keys, digest, answer_digest)
-    return VerifiedAnswer(body, body_bytes, proven.index, encode_receipt(receipt))
+    return VerifiedAnswer(body, body_bytes, proven.index, receipt)
 
 
 def verify_refusal(envelope: Envelope, query: Query, digest: bytes, owner: Agency) -> RefusalBody:

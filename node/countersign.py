@@ -17,7 +17,6 @@ from accord.audit.fields import SAID_BY_BROKER, query_fields
 from accord.audit.log import Entry
 from accord.audit.merkle import leaf_hash
 from accord.codec import envelope_from_wire
-from accord.codec_answer import decode_receipt
 from accord.envelope import Envelope, Signature, pae
 from accord.errors import Code, Refused, Unverified
 from accord.identity import PeerRole, SpiffeId
@@ -161,7 +160,7 @@ def _what_came(
             # By these alone the home book shows where the owner's record of it stands.
             "owner_log": f"{owner.id}/node",
             "owner_log_index": str(body.log_index),
-            "owner_leaf": leaf_hash(decode_receipt(body.receipt).leaf).hex(),
+            "owner_leaf": leaf_hash(body.receipt.leaf).hex(),
         }
     if kind == "refusal":
         refusal = verify_refusal(envelope_from_wire(outcome.refusal), query, digest, owner)

@@ -29,7 +29,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from accord.errors import Code, InputError, Refused
-from node.store.base import PhotoStays
+from node.store.purged import PhotoStays
 
 MAX_INPUT_BYTES = 20 << 20
 MAX_PIXELS = 50_000_000

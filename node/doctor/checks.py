@@ -17,7 +17,7 @@ from accord.clock import iso
 from accord.roster import MAX_STATUS_AGE_MS
 from node.doctor.facts import AgreementFacts, Certificate, Database, Facts, Trouble
 from node.leap import REMEDY
-from node.store.base import Due
+from node.store.purged import Due
 from node.witness_memory import HALTING
 
 WARN_DAYS = 30

@@ -12,7 +12,8 @@ from accord.agreements.effective import Standing
 from accord.errors import AccordError, InputError
 from node.config import WitnessRule
 from node.leap import Stop
-from node.store.base import DeadCount, Due, HotList
+from node.store.base import DeadCount, HotList
+from node.store.purged import Due
 from node.store.soundness import Soundness
 from node.witnessed import Witnessed
 

@@ -23,11 +23,11 @@ from typing import NamedTuple, Protocol
 
 from accord.agreements.provisions import HotListRule
 from accord.agreements.terms import Redaction, Withholding
-from accord.errors import Refused
 from accord.hot_lists import HotListEntry
 from accord.model import Area, ExactPlate, LookAlikePlate, Read, ReadSelector, Window
 from accord.plates import substitutions
 from node.holds import HoldStore
+from node.store.purged import Dropped, Due
 
 MAX_WITHHELD_COUNT = 1000
 NOTHING_WITHHELD = Withholding()
@@ -170,10 +170,6 @@ class Cuts:
     now_ms: int
 
 
-class PhotoStays(Refused):
-    """A photo can't be removed, or not be looked for; no part of the store is to blame."""
-
-
 class Kept(NamedTuple):
     """What decides when a read goes: whether it met a list, has hits at all, and a photo."""
 
@@ -183,45 +179,6 @@ class Kept(NamedTuple):
     hits: bool
     photo: bool
     holds: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """What went as whole segments, in rows and files.
-
-    ``moved`` reads are not among ``reads``: they are held, or met a list, and
-    are kept elsewhere in the store. Times are ms UTC of the oldest and the newest
-    read that went, None without any.
-    """
-
-    segments: int = 0
-    reads: int = 0
-    hits: int = 0
-    photos: int = 0
-    moved: int = 0
-    from_ms: int | None = None
-    to_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What the next purge deletes; times in ms UTC of the reads, None without any.
-
-    ``waiting`` are reads that are due as well, hidden, and go with others of their time
-    within a day; ``unreadable`` files of reads that are wholly due, and damaged. ``left_out``
-    names what :meth:`ReadStore.reached` left out, and why.
-    """
-
-    reads: int
-    photos: int
-    entries: int
-    hits: int
-    oldest_ms: int | None
-    newest_ms: int | None
-    letters: int = 0
-    waiting: int = 0
-    unreadable: int = 0
-    left_out: tuple[str, ...] = ()
 
 
 class Listed(NamedTuple):

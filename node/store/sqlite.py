@@ -21,8 +21,6 @@ from node.store.base import (
     Cuts,
     DeadCount,
     DeadLetter,
-    Dropped,
-    Due,
     Heard,
     Kept,
     Page,
@@ -40,6 +38,7 @@ from node.store.matcher import Matcher
 from node.store.moving import check_whole
 from node.store.numbers import number_of
 from node.store.pages import one_page
+from node.store.purged import Dropped, Due
 from node.store.reading import About
 from node.store.segments import adding, moving, purging
 from node.store.segments.parts import MISSING, Parts, listed

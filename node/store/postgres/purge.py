@@ -14,11 +14,12 @@ from typing import Any
 from psycopg import errors
 
 from node.store import due
-from node.store.base import Cuts, Due
+from node.store.base import Cuts
 from node.store.dictionary import KEPT_GONE
 from node.store.postgres.migrations import DAY_MS, Sql
 from node.store.postgres.parts import day_of
 from node.store.postgres.places import Layout, Place
+from node.store.purged import Due
 
 _BATCH = 10_000
 _PAGES = 2_000

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from accord.errors import InputError, Refused
-from node.store.base import PhotoStays
 from node.store.postgres.places import Place
 from node.store.postgres.shards import Shards
+from node.store.purged import PhotoStays
 
 
 class Reached(Shards):

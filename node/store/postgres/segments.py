@@ -16,12 +16,13 @@ from typing import NamedTuple
 from psycopg import errors
 
 from node.store import due
-from node.store.base import Cuts, Dropped
+from node.store.base import Cuts
 from node.store.postgres.migrations import DAY_MS, Sql
 from node.store.postgres.parts import day_of, patiently
 from node.store.postgres.places import Layout, Place
 from node.store.postgres.purge import look_after_dropped, unlink_unused
 from node.store.postgres.wording import worded
+from node.store.purged import Dropped
 
 _TRIES = 40
 _TRIES_AT_ONCE = 5

@@ -21,8 +21,6 @@ from node.store.base import (
     Cuts,
     DeadCount,
     DeadLetter,
-    Dropped,
-    Due,
     Heard,
     Kept,
     Page,
@@ -48,6 +46,7 @@ from node.store.postgres.places import Layout
 from node.store.postgres.reached import Reached
 from node.store.postgres.shards import Shards, shards_of
 from node.store.postgres.wording import Worded, worded
+from node.store.purged import Dropped, Due
 from node.store.reading import OneTable
 from node.store.shared import DELETED
 from node.store.statements import one_read

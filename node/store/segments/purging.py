@@ -21,10 +21,11 @@ from typing import NamedTuple
 from accord.errors import Refused
 from accord.private_db import rewrite
 from node.store import due
-from node.store.base import Cuts, Dropped, Due
+from node.store.base import Cuts
 from node.store.connections import Bounded
 from node.store.dictionary import KEPT_GONE
 from node.store.fast import COLUMNS
+from node.store.purged import Dropped, Due
 from node.store.segments.moving import INSERT_AGAIN
 from node.store.segments.parts import Parts, listed
 from node.store.segments.pool import Gone, is_spoilt
